@@ -1,0 +1,4 @@
+//! Differentiable vision ops for Candle.
+mod rng;
+
+pub use rng::Rng;

@@ -1,0 +1,2 @@
+//! The `cass` command.
+fn main() {}
