@@ -1,0 +1,413 @@
+//! Convolution as matrix products over blocks of windows that fit the cache.
+
+use super::{Conv2dConfig, columns};
+use crate::{
+    element::Element,
+    matmul::{Into, Mat, all_threads, matmul},
+    parallel::vectorized,
+};
+use candle_core::{Result, bail};
+use gemm::Parallelism;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Elements of a block's column matrix: about 1 MiB of f32, half of a usual L2 cache.
+const BLOCK_ELEMENTS: usize = 256 * 1024;
+/// Fewer columns than this make a slow matrix product: small images are taken several at once.
+const MIN_COLUMNS: usize = 96;
+/// Partial sums of a weight gradient. Fixed, so that the sum is the same for any thread count.
+const PARTIALS: usize = 4;
+
+/// Every size of one convolution.
+pub(super) struct Geometry {
+    pub(super) b: usize,
+    pub(super) c: usize,
+    pub(super) h: usize,
+    pub(super) w: usize,
+    pub(super) o: usize,
+    pub(super) kh: usize,
+    pub(super) kw: usize,
+    pub(super) oh: usize,
+    pub(super) ow: usize,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+    pub(super) groups: usize,
+}
+
+impl Geometry {
+    pub(super) fn new(
+        (b, c, h, w): (usize, usize, usize, usize),
+        (o, group_c, kh, kw): (usize, usize, usize, usize),
+        config: &Conv2dConfig,
+    ) -> Result<Self> {
+        let groups = config.groups;
+        if groups == 0 || group_c * groups != c || o % groups != 0 {
+            bail!(
+                "conv2d: {c} channels, weight ({o}, {group_c}, {kh}, {kw}) and {config:?} do not fit"
+            );
+        }
+        Ok(Self {
+            b,
+            c,
+            h,
+            w,
+            o,
+            kh,
+            kw,
+            oh: config.out_size(h, kh)?,
+            ow: config.out_size(w, kw)?,
+            stride: config.stride,
+            padding: config.padding,
+            groups,
+        })
+    }
+
+    pub(super) fn out_shape(&self) -> [usize; 4] {
+        [self.b, self.o, self.oh, self.ow]
+    }
+
+    /// Windows an image.
+    fn windows(&self) -> usize {
+        self.oh * self.ow
+    }
+
+    /// Elements of a window in one group.
+    fn depth(&self) -> usize {
+        self.c / self.groups * self.kh * self.kw
+    }
+
+    /// Output channels of one group.
+    fn group_o(&self) -> usize {
+        self.o / self.groups
+    }
+
+    /// Whether the image is its own column matrix.
+    fn is_pointwise(&self) -> bool {
+        self.kh == 1 && self.kw == 1 && self.stride == 1 && self.padding == 0
+    }
+
+    /// The input row (of `size`) that output row `o` meets at kernel row `k`, unless it is padding.
+    #[inline(always)]
+    pub(super) fn source(&self, o: usize, k: usize, size: usize) -> Option<usize> {
+        (o * self.stride + k)
+            .checked_sub(self.padding)
+            .filter(|&at| at < size)
+    }
+
+    /// The output columns whose input column at kernel column `kx` is not padding.
+    #[inline(always)]
+    pub(super) fn inside_columns(&self, kx: usize) -> Range<usize> {
+        let start = self.padding.saturating_sub(kx).div_ceil(self.stride);
+        let end = (self.w + self.padding)
+            .saturating_sub(kx)
+            .div_ceil(self.stride)
+            .min(self.ow);
+        start.min(end)..end
+    }
+
+    /// Cuts the batch into blocks: rows of one image, or several whole small images.
+    fn blocks(&self) -> Vec<Block> {
+        let windows = self.windows();
+        let wanted = (BLOCK_ELEMENTS / self.depth()).max(MIN_COLUMNS);
+        if windows >= MIN_COLUMNS || self.b == 1 {
+            let rows = (wanted / self.ow).clamp(1, self.oh);
+            let parts = self.oh.div_ceil(rows);
+            let rows = self.oh.div_ceil(parts);
+            (0..self.b)
+                .flat_map(|image| {
+                    (0..self.oh).step_by(rows).map(move |start| Block {
+                        images: image..image + 1,
+                        rows: start..(start + rows).min(self.oh),
+                    })
+                })
+                .collect()
+        } else {
+            let images = wanted.min(2 * MIN_COLUMNS).div_ceil(windows);
+            (0..self.b)
+                .step_by(images)
+                .map(|start| Block {
+                    images: start..(start + images).min(self.b),
+                    rows: 0..self.oh,
+                })
+                .collect()
+        }
+    }
+}
+
+/// The windows of some rows of one image, or of all rows of several.
+#[derive(Clone)]
+pub(super) struct Block {
+    pub(super) images: Range<usize>,
+    pub(super) rows: Range<usize>,
+}
+
+impl Block {
+    pub(super) fn columns(&self, g: &Geometry) -> usize {
+        self.images.len() * self.rows.len() * g.ow
+    }
+
+    /// Copies the block's columns between a compact matrix and `(B, O, H', W')`.
+    fn for_each_strip(
+        &self,
+        g: &Geometry,
+        group: usize,
+        mut f: impl FnMut(Range<usize>, Range<usize>),
+    ) {
+        let columns = self.columns(g);
+        let strip = self.rows.len() * g.ow;
+        for o in 0..g.group_o() {
+            for (i, image) in self.images.clone().enumerate() {
+                let at =
+                    (image * g.o + group * g.group_o() + o) * g.windows() + self.rows.start * g.ow;
+                let compact = o * columns + i * strip;
+                f(at..at + strip, compact..compact + strip);
+            }
+        }
+    }
+}
+
+/// Buffers of one thread.
+struct Scratch<T> {
+    columns: Vec<T>,
+    compact: Vec<T>,
+}
+
+impl<T: Element> Scratch<T> {
+    fn new() -> Self {
+        Self {
+            columns: Vec::new(),
+            compact: Vec::new(),
+        }
+    }
+}
+
+fn sized<T: Element>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
+    if buffer.len() < len {
+        buffer.resize(len, T::ZERO);
+    }
+    &mut buffer[..len]
+}
+
+/// The column matrix of a block: the image itself where that is the same.
+fn column_matrix<'a, T: Element>(
+    g: &Geometry,
+    block: &Block,
+    group: usize,
+    x: &'a [T],
+    buffer: &'a mut Vec<T>,
+) -> Mat<'a, T> {
+    let (depth, width) = (g.depth(), block.columns(g));
+    let channels = g.c / g.groups;
+    if g.is_pointwise() && block.images.len() == 1 {
+        let first = (block.images.start * g.c + group * channels) * g.windows();
+        let data = &x[first + block.rows.start * g.ow..];
+        return Mat::strided(data, depth, width, g.windows());
+    }
+    let columns = sized(buffer, depth * width);
+    let channels = group * channels..(group + 1) * channels;
+    vectorized(
+        #[inline(always)]
+        || columns::gather(g, block, channels, x, columns),
+    );
+    Mat::new(columns, depth, width)
+}
+
+fn weight_matrix<'a, T: Element>(g: &Geometry, group: usize, weight: &'a [T]) -> Mat<'a, T> {
+    let (m, k) = (g.group_o(), g.depth());
+    Mat::new(&weight[group * m * k..][..m * k], m, k)
+}
+
+/// A raw output that tasks write to at places of their own.
+struct Shared<T>(*mut T, usize);
+// SAFETY: every task writes the strips of its own block only, and blocks do not overlap.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T: Element> Shared<T> {
+    /// # Safety
+    /// No other live reference may overlap `range`.
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn range(&self, range: Range<usize>) -> &mut [T] {
+        assert!(range.start <= range.end && range.end <= self.1);
+        // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }
+    }
+}
+
+/// `(B, O, H', W')`.
+pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T> {
+    let mut y = vec![T::ZERO; g.b * g.o * g.windows()];
+    let out = Shared(y.as_mut_ptr(), y.len());
+    let one_block = |scratch: &mut Scratch<T>, block: &Block, parallelism: Parallelism| {
+        let width = block.columns(g);
+        for group in 0..g.groups {
+            let columns = column_matrix(g, block, group, x, &mut scratch.columns);
+            let weight = weight_matrix(g, group, weight);
+            let compact = sized(&mut scratch.compact, g.group_o() * width);
+            matmul(
+                compact,
+                width,
+                Into::Overwrite,
+                weight,
+                columns,
+                T::ONE,
+                parallelism,
+            );
+            block.for_each_strip(g, group, |at, from| {
+                // SAFETY: strips of different blocks, groups and channels are disjoint.
+                unsafe { out.range(at) }.copy_from_slice(&compact[from]);
+            });
+        }
+    };
+    let blocks = g.blocks();
+    if blocks.len() >= rayon::current_num_threads() {
+        blocks
+            .par_iter()
+            .for_each_init(Scratch::new, |scratch, block| {
+                one_block(scratch, block, Parallelism::None)
+            });
+    } else {
+        let mut scratch = Scratch::new();
+        blocks
+            .iter()
+            .for_each(|block| one_block(&mut scratch, block, all_threads()));
+    }
+    y
+}
+
+/// Gathers the block's part of `dy` as a matrix (output channels of the group, columns).
+fn grad_matrix<'a, T: Element>(
+    g: &Geometry,
+    block: &Block,
+    group: usize,
+    dy: &'a [T],
+    buffer: &'a mut Vec<T>,
+) -> Mat<'a, T> {
+    let (m, width) = (g.group_o(), block.columns(g));
+    if block.images.len() == 1 {
+        let first = (block.images.start * g.o + group * m) * g.windows() + block.rows.start * g.ow;
+        return Mat::strided(&dy[first..], m, width, g.windows());
+    }
+    let compact = sized(buffer, m * width);
+    block.for_each_strip(g, group, |at, to| compact[to].copy_from_slice(&dy[at]));
+    Mat::new(compact, m, width)
+}
+
+/// `dw (O, C / groups, KH, KW)`: the sum over blocks of `dy · columnsᵀ`.
+pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
+    let (m, depth) = (g.group_o(), g.depth());
+    let blocks = g.blocks();
+    let sum = |blocks: &[Block], parallelism: Parallelism| {
+        let mut dw = vec![T::ZERO; g.o * depth];
+        let mut scratch = Scratch::new();
+        for block in blocks {
+            for (group, dw) in dw.chunks_exact_mut(m * depth).enumerate() {
+                let columns = column_matrix(g, block, group, x, &mut scratch.columns);
+                let dy = grad_matrix(g, block, group, dy, &mut scratch.compact);
+                matmul(
+                    dw,
+                    depth,
+                    Into::Accumulate,
+                    dy,
+                    columns.t(),
+                    T::ONE,
+                    parallelism,
+                );
+            }
+        }
+        dw
+    };
+    if blocks.len() < 2 * PARTIALS {
+        return sum(&blocks, all_threads());
+    }
+    let partials: Vec<Vec<T>> = blocks
+        .par_chunks(blocks.len().div_ceil(PARTIALS))
+        .map(|blocks| sum(blocks, Parallelism::None))
+        .collect();
+    let mut partials = partials.into_iter();
+    let mut total = partials.next().unwrap_or_default();
+    for partial in partials {
+        total.iter_mut().zip(&partial).for_each(|(t, &p)| *t += p);
+    }
+    total
+}
+
+/// `dx (B, C, H, W)`: per block `weightᵀ · dy`, its columns added back to the windows they are of.
+pub(super) fn grad_x<T: Element>(g: &Geometry, weight: &[T], dy: &[T]) -> Vec<T> {
+    let mut dx = vec![T::ZERO; g.b * g.c * g.h * g.w];
+    let blocks = g.blocks();
+    // Rows of one image overlap in `dx`: a task takes all blocks of its images.
+    let tasks: Vec<&[Block]> = blocks.chunk_by(|a, b| a.images == b.images).collect();
+    let out = Shared(dx.as_mut_ptr(), dx.len());
+    let one_task = |scratch: &mut Scratch<T>, task: &[Block], parallelism: Parallelism| {
+        for block in task {
+            for group in 0..g.groups {
+                grad_x_block(g, block, group, weight, dy, scratch, &out, parallelism);
+            }
+        }
+    };
+    if tasks.len() >= rayon::current_num_threads() {
+        tasks
+            .par_iter()
+            .for_each_init(Scratch::new, |scratch, task| {
+                one_task(scratch, task, Parallelism::None)
+            });
+    } else {
+        let mut scratch = Scratch::new();
+        tasks
+            .iter()
+            .for_each(|task| one_task(&mut scratch, task, all_threads()));
+    }
+    dx
+}
+
+#[allow(clippy::too_many_arguments)]
+fn grad_x_block<T: Element>(
+    g: &Geometry,
+    block: &Block,
+    group: usize,
+    weight: &[T],
+    dy: &[T],
+    scratch: &mut Scratch<T>,
+    out: &Shared<T>,
+    parallelism: Parallelism,
+) {
+    let (depth, width, channels) = (g.depth(), block.columns(g), g.c / g.groups);
+    let weight = weight_matrix(g, group, weight).t();
+    let dy = grad_matrix(g, block, group, dy, &mut scratch.compact);
+    let first_plane = |image: usize| (image * g.c + group * channels) * g.h * g.w;
+    if g.is_pointwise() && block.images.len() == 1 {
+        let start = first_plane(block.images.start) + block.rows.start * g.ow;
+        let end = start + (channels - 1) * g.windows() + width;
+        // SAFETY: rows of one image and group, which no other task touches.
+        let dx = unsafe { out.range(start..end) };
+        matmul(
+            dx,
+            g.windows(),
+            Into::Overwrite,
+            weight,
+            dy,
+            T::ONE,
+            parallelism,
+        );
+        return;
+    }
+    let columns = sized(&mut scratch.columns, depth * width);
+    matmul(
+        columns,
+        width,
+        Into::Overwrite,
+        weight,
+        dy,
+        T::ONE,
+        parallelism,
+    );
+    for (i, image) in block.images.clone().enumerate() {
+        let start = first_plane(image);
+        // SAFETY: the planes of one image and group, which no other task touches.
+        let dx = unsafe { out.range(start..start + channels * g.h * g.w) };
+        vectorized(
+            #[inline(always)]
+            || columns::scatter_add(g, block, i, columns, dx),
+        );
+    }
+}

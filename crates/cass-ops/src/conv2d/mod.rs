@@ -1,0 +1,182 @@
+//! Two-dimensional convolution.
+
+mod columns;
+mod kernels;
+pub(crate) mod reference;
+
+use crate::element::{Read, slice, tensor, with_float};
+use candle_core::{
+    CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, backend::BackendStorage, bail,
+};
+use kernels::Geometry;
+
+/// Stride, zero padding and groups, the same in both directions, as in `torch.nn.Conv2d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv2dConfig {
+    /// Pixels between two windows.
+    pub stride: usize,
+    /// Zeros around the image.
+    pub padding: usize,
+    /// Blocks of channels that do not see each other.
+    pub groups: usize,
+}
+
+impl Default for Conv2dConfig {
+    fn default() -> Self {
+        Self {
+            stride: 1,
+            padding: 0,
+            groups: 1,
+        }
+    }
+}
+
+impl Conv2dConfig {
+    /// Output size along one direction.
+    pub(crate) fn out_size(&self, size: usize, kernel: usize) -> Result<usize> {
+        let padded = size + 2 * self.padding;
+        if self.stride == 0 || kernel == 0 || padded < kernel {
+            bail!("conv2d: {size} pixels are too few for kernel {kernel} with {self:?}");
+        }
+        Ok((padded - kernel) / self.stride + 1)
+    }
+}
+
+/// Cross-correlation without bias, as `torch.nn.functional.conv2d`.
+///
+/// An input that needs no gradient (the image) costs none in the backward pass.
+///
+/// # Shapes
+/// `x (B, C, H, W)`, `weight (O, C / groups, KH, KW)` → `(B, O, H', W')` with
+/// `H' = (H + 2 padding - KH) / stride + 1`
+///
+/// # Errors
+/// If the shapes do not fit or the dtypes differ or are neither f32 nor f64.
+pub fn conv2d(x: &Tensor, weight: &Tensor, config: &Conv2dConfig) -> Result<Tensor> {
+    Geometry::new(x.dims4()?, weight.dims4()?, config)?;
+    if !x.device().is_cpu() {
+        return reference::conv2d(x, weight, config);
+    }
+    x.contiguous()?
+        .apply_op2(&weight.contiguous()?, Conv2d(*config))
+}
+
+struct Conv2d(Conv2dConfig);
+
+impl CustomOp2 for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let g = Geometry::new(xl.shape().dims4()?, wl.shape().dims4()?, &self.0)?;
+        with_float!(x.dtype(), "conv2d", T => {
+            let y = kernels::forward(&g, slice::<T>(x, xl)?, slice::<T>(w, wl)?);
+            Ok((T::to_cpu_storage_owned(y), g.out_shape().as_slice().into()))
+        })
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        _y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let g = Geometry::new(x.dims4()?, w.dims4()?, &self.0)?;
+        let dy = dy.contiguous()?;
+        let (xr, wr, dyr) = (Read::new(x)?, Read::new(w)?, Read::new(&dy)?);
+        with_float!(x.dtype(), "conv2d", T => {
+            let (xs, ws, dys) = (xr.slice::<T>()?, wr.slice::<T>()?, dyr.slice::<T>()?);
+            let dx = if x.track_op() {
+                Some(tensor(kernels::grad_x(&g, ws, dys), x.dims())?)
+            } else {
+                None
+            };
+            let dw = tensor(kernels::grad_weight(&g, xs, dys), w.dims())?;
+            Ok((dx, Some(dw)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{self, Case};
+
+    fn case(x: [usize; 4], w: [usize; 4], stride: usize, padding: usize, groups: usize) {
+        let config = Conv2dConfig {
+            stride,
+            padding,
+            groups,
+        };
+        Case::new(&format!("conv2d {config:?}"), &[&x, &w])
+            .run(
+                |t| conv2d(&t[0], &t[1], &config),
+                |t| reference::conv2d(&t[0], &t[1], &config),
+            )
+            .expect("conv2d");
+    }
+
+    #[test]
+    fn equals_its_twin_and_finite_differences() {
+        case([2, 3, 9, 9], [4, 3, 3, 3], 1, 1, 1);
+        case([2, 3, 9, 9], [4, 3, 3, 3], 2, 1, 1);
+        case([1, 2, 8, 11], [3, 2, 3, 3], 2, 1, 1); // remainders differ
+        case([2, 3, 17, 15], [5, 3, 7, 7], 2, 3, 1); // a stem
+        case([3, 4, 5, 5], [6, 4, 1, 1], 1, 0, 1);
+        case([3, 4, 5, 7], [6, 4, 1, 1], 2, 0, 1); // a down-sampling shortcut
+        case([2, 3, 16, 24], [5, 3, 8, 8], 8, 0, 1); // patches
+        case([2, 4, 6, 5], [6, 2, 3, 3], 1, 1, 2);
+        case([5, 2, 3, 3], [3, 2, 3, 3], 1, 1, 1); // several images a block
+        case([1, 1, 1, 1], [1, 1, 1, 1], 1, 0, 1);
+        case([1, 2, 2, 2], [3, 2, 3, 3], 1, 1, 1);
+        case([2, 3, 7, 7], [2, 3, 2, 4], 3, 2, 1);
+        case([2, 2, 70, 66], [3, 2, 3, 3], 1, 1, 1); // several blocks an image
+        case([40, 2, 4, 4], [3, 2, 3, 3], 2, 1, 1);
+    }
+
+    #[test]
+    fn non_contiguous_input_is_taken() -> Result<()> {
+        let (x, w) = (
+            check::input(0, &[2, 9, 3, 8])?,
+            check::input(1, &[4, 3, 3, 3])?,
+        );
+        let x = x.transpose(1, 2)?;
+        let config = Conv2dConfig {
+            padding: 1,
+            ..Default::default()
+        };
+        let error = check::relative_error(
+            &conv2d(&x, &w, &config)?,
+            &reference::conv2d(&x.contiguous()?, &w, &config)?,
+        )?;
+        assert!(error < 1e-12, "{error}");
+        Ok(())
+    }
+
+    #[test]
+    fn wrong_shapes_are_errors() -> Result<()> {
+        let x = check::input(0, &[1, 3, 4, 4])?;
+        let default = Conv2dConfig::default();
+        assert!(conv2d(&x, &check::input(1, &[2, 4, 3, 3])?, &default).is_err());
+        assert!(conv2d(&x, &check::input(1, &[2, 3, 5, 5])?, &default).is_err());
+        let grouped = Conv2dConfig {
+            groups: 2,
+            ..default
+        };
+        assert!(conv2d(&x, &check::input(1, &[2, 3, 3, 3])?, &grouped).is_err());
+        let still = Conv2dConfig {
+            stride: 0,
+            ..default
+        };
+        assert!(conv2d(&x, &check::input(1, &[2, 3, 3, 3])?, &still).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! Matrix product over strided slices: the `gemm` crate behind checked borders.
+
+use crate::element::Element;
+use gemm::Parallelism;
+
+/// A matrix inside a slice.
+#[derive(Clone, Copy)]
+pub(crate) struct Mat<'a, T> {
+    data: &'a [T],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a, T> Mat<'a, T> {
+    /// Rows after each other.
+    pub(crate) fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
+        Self::strided(data, rows, cols, cols)
+    }
+
+    /// Rows `row_stride` elements apart.
+    pub(crate) fn strided(data: &'a [T], rows: usize, cols: usize, row_stride: usize) -> Self {
+        check_bounds(data.len(), rows, cols, row_stride);
+        Self {
+            data,
+            rows,
+            cols,
+            row_stride,
+            col_stride: 1,
+        }
+    }
+
+    /// The transpose, without moving anything.
+    pub(crate) fn t(self) -> Self {
+        Self {
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+fn check_bounds(len: usize, rows: usize, cols: usize, row_stride: usize) {
+    assert!(
+        rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= len,
+        "a {rows}x{cols} matrix with row stride {row_stride} does not fit {len} elements"
+    );
+}
+
+/// What becomes of the old content of the destination.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Into {
+    Overwrite,
+    Accumulate,
+}
+
+/// `dst (m, n) = [dst +] scale * lhs (m, k) * rhs (k, n)`, rows of `dst` being `dst_stride` apart.
+pub(crate) fn matmul<T: Element>(
+    dst: &mut [T],
+    dst_stride: usize,
+    into: Into,
+    lhs: Mat<'_, T>,
+    rhs: Mat<'_, T>,
+    scale: T,
+    parallelism: Parallelism,
+) {
+    let (m, k, n) = (lhs.rows, lhs.cols, rhs.cols);
+    assert_eq!(k, rhs.rows, "inner sizes of a matrix product differ");
+    check_bounds(dst.len(), m, n, dst_stride);
+    // SAFETY: `Mat`'s constructors and the check above keep every index inside its slice, the
+    // borrow of `dst` is exclusive, and `Element` is f32 or f64, both of which gemm knows.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            dst.as_mut_ptr(),
+            1,
+            dst_stride as isize,
+            into == Into::Accumulate,
+            lhs.data.as_ptr(),
+            lhs.col_stride as isize,
+            lhs.row_stride as isize,
+            rhs.data.as_ptr(),
+            rhs.col_stride as isize,
+            rhs.row_stride as isize,
+            T::ONE,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+/// As many threads as the pool of the caller has.
+pub(crate) fn all_threads() -> Parallelism {
+    Parallelism::Rayon(0)
+}

@@ -1,0 +1,222 @@
+//! Max pooling.
+
+use crate::{
+    element::{Element, Read, slice, tensor, with_float},
+    parallel::vectorized,
+};
+use candle_core::{
+    CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, backend::BackendStorage, bail,
+};
+use rayon::prelude::*;
+
+/// Kernel, stride and padding, as in `torch.nn.MaxPool2d`; padding never wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxPool2dConfig {
+    /// Window size.
+    pub kernel_size: usize,
+    /// Pixels between two windows.
+    pub stride: usize,
+    /// Pixels of border, at most half the kernel.
+    pub padding: usize,
+}
+
+/// Maximum over windows; the gradient goes to the first of equal maxima, as in PyTorch.
+///
+/// # Shapes
+/// `(B, C, H, W)` → `(B, C, H', W')` with `H' = (H + 2 padding - kernel_size) / stride + 1`
+///
+/// # Errors
+/// If the window is larger than the padded image, or the padding than half the window, or `x` is
+/// neither f32 nor f64.
+pub fn max_pool2d(x: &Tensor, config: &MaxPool2dConfig) -> Result<Tensor> {
+    let (_, _, h, w) = x.dims4()?;
+    config.out_size(h)?;
+    config.out_size(w)?;
+    if !x.device().is_cpu() {
+        return reference::max_pool2d(x, config);
+    }
+    x.contiguous()?.apply_op1(MaxPool2d(*config))
+}
+
+impl MaxPool2dConfig {
+    fn out_size(&self, size: usize) -> Result<usize> {
+        let padded = size + 2 * self.padding;
+        if self.stride == 0 || padded < self.kernel_size || 2 * self.padding > self.kernel_size {
+            bail!("max_pool2d: {size} pixels do not fit {self:?}");
+        }
+        Ok((padded - self.kernel_size) / self.stride + 1)
+    }
+
+    /// Input rows (or columns) that output row `o` looks at.
+    #[inline(always)]
+    fn window(&self, o: usize, size: usize) -> std::ops::Range<usize> {
+        let start = o * self.stride;
+        start.saturating_sub(self.padding)..(start + self.kernel_size - self.padding).min(size)
+    }
+}
+
+struct MaxPool2d(MaxPool2dConfig);
+
+impl MaxPool2d {
+    /// Place of the first maximum of a window in its plane; a NaN counts as the maximum.
+    #[inline(always)]
+    fn first_maximum<T: Element>(
+        &self,
+        plane: &[T],
+        [h, w]: [usize; 2],
+        oy: usize,
+        ox: usize,
+    ) -> usize {
+        let columns = self.0.window(ox, w);
+        let rows = self.0.window(oy, h);
+        let mut best = rows.start * w + columns.start;
+        for y in rows {
+            for x in columns.clone() {
+                let at = y * w + x;
+                if plane[at] > plane[best] || plane[at] != plane[at] {
+                    best = at;
+                }
+            }
+        }
+        best
+    }
+}
+
+impl CustomOp1 for MaxPool2d {
+    fn name(&self) -> &'static str {
+        "max_pool2d"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (b, c, h, w) = xl.shape().dims4()?;
+        let (oh, ow) = (self.0.out_size(h)?, self.0.out_size(w)?);
+        with_float!(x.dtype(), "max_pool2d", T => {
+            let x = slice::<T>(x, xl)?;
+            let mut y = vec![<T as Element>::ZERO; b * c * oh * ow];
+            y.par_chunks_mut(oh * ow).zip(x.par_chunks(h * w)).for_each(|(y, x)| {
+                vectorized(#[inline(always)] || {
+                    for (i, y) in y.iter_mut().enumerate() {
+                        *y = x[self.first_maximum(x, [h, w], i / ow, i % ow)];
+                    }
+                })
+            });
+            Ok((T::to_cpu_storage_owned(y), (b, c, oh, ow).into()))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let (_, _, h, w) = x.dims4()?;
+        let (_, _, oh, ow) = dy.dims4()?;
+        let dy = dy.contiguous()?;
+        let (xr, dyr) = (Read::new(x)?, Read::new(&dy)?);
+        with_float!(x.dtype(), "max_pool2d", T => {
+            let (xs, dys) = (xr.slice::<T>()?, dyr.slice::<T>()?);
+            let mut dx = vec![<T as Element>::ZERO; xs.len()];
+            dx.par_chunks_mut(h * w)
+                .zip(xs.par_chunks(h * w).zip(dys.par_chunks(oh * ow)))
+                .for_each(|(dx, (x, dy))| {
+                    for (i, &dy) in dy.iter().enumerate() {
+                        dx[self.first_maximum(x, [h, w], i / ow, i % ow)] += dy;
+                    }
+                });
+            Ok(Some(tensor(dx, x.dims())?))
+        })
+    }
+}
+
+/// The plain twin, and the path on other devices.
+mod reference {
+    use super::MaxPool2dConfig;
+    use candle_core::{D, Result, Tensor};
+
+    /// Stacks the shifted images of a window and gathers the first largest.
+    pub(super) fn max_pool2d(x: &Tensor, config: &MaxPool2dConfig) -> Result<Tensor> {
+        let (_, _, h, w) = x.dims4()?;
+        let (oh, ow) = (config.out_size(h)?, config.out_size(w)?);
+        let lowest = Tensor::new(f32::MIN, x.device())?.to_dtype(x.dtype())?;
+        let p = config.padding;
+        // Zero padding would beat negative values: it is pushed below all of them.
+        let border = (1.0
+            - x.ones_like()?
+                .pad_with_zeros(2, p, p)?
+                .pad_with_zeros(3, p, p)?)?;
+        let x = x
+            .pad_with_zeros(2, p, p)?
+            .pad_with_zeros(3, p, p)?
+            .add(&border.broadcast_mul(&lowest)?)?;
+        let places = |first: usize, count: usize| {
+            let at: Vec<u32> = (0..count)
+                .map(|i| (first + i * config.stride) as u32)
+                .collect();
+            Tensor::from_vec(at, count, x.device())
+        };
+        let mut shifted = Vec::with_capacity(config.kernel_size * config.kernel_size);
+        for ky in 0..config.kernel_size {
+            let rows = x.index_select(&places(ky, oh)?, 2)?;
+            for kx in 0..config.kernel_size {
+                shifted.push(rows.index_select(&places(kx, ow)?, 3)?);
+            }
+        }
+        let windows = Tensor::stack(&shifted, 4)?; // (B, C, H', W', kernel²)
+        let first = windows.detach().argmax_keepdim(D::Minus1)?;
+        windows.gather(&first, 4)?.squeeze(4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{self, Case};
+
+    fn config(kernel_size: usize, stride: usize, padding: usize) -> MaxPool2dConfig {
+        MaxPool2dConfig {
+            kernel_size,
+            stride,
+            padding,
+        }
+    }
+
+    #[test]
+    fn equals_its_twin_and_finite_differences() -> Result<()> {
+        for (shape, c) in [
+            ([2, 3, 8, 8], config(3, 2, 1)),
+            ([1, 2, 9, 7], config(3, 2, 1)),
+            ([2, 1, 6, 6], config(2, 2, 0)),
+            ([1, 1, 5, 5], config(3, 1, 1)),
+            ([1, 1, 1, 1], config(3, 2, 1)),
+        ] {
+            Case::new(&format!("{c:?}"), &[&shape]).run(
+                |t| max_pool2d(&t[0], &c),
+                |t| reference::max_pool2d(&t[0], &c),
+            )?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_first_of_equal_maxima_takes_the_gradient() -> Result<()> {
+        use candle_core::{Device, Var};
+        let c = config(3, 2, 1);
+        for op in [max_pool2d, reference::max_pool2d] {
+            let x = Var::zeros((1, 1, 4, 4), candle_core::DType::F64, &Device::Cpu)?;
+            let grads = op(&x, &c)?.sum_all()?.backward()?;
+            let dx = grads
+                .get(&x)
+                .map(|g| g.flatten_all()?.to_vec1::<f64>())
+                .transpose()?;
+            let mut want = vec![0.0; 16];
+            (want[0], want[1], want[4], want[5]) = (1.0, 1.0, 1.0, 1.0);
+            assert_eq!(dx, Some(want));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn wrong_sizes_are_errors() -> Result<()> {
+        let x = check::input(0, &[1, 1, 2, 2])?;
+        assert!(max_pool2d(&x, &config(5, 1, 0)).is_err());
+        assert!(max_pool2d(&x, &config(2, 1, 2)).is_err());
+        assert!(max_pool2d(&x, &config(2, 0, 0)).is_err());
+        Ok(())
+    }
+}
