@@ -96,7 +96,11 @@ fn effective_rank(centred: &DMatrix<f64>, floor: f64) -> f64 {
     }
     singular.sort_by(f64::total_cmp);
     let total: f64 = singular.iter().sum();
-    let entropy: f64 = singular.iter().map(|s| s / total).map(|p| -p * p.ln()).sum();
+    let entropy: f64 = singular
+        .iter()
+        .map(|s| s / total)
+        .map(|p| -p * p.ln())
+        .sum();
     entropy.exp()
 }
 

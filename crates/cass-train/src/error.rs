@@ -1,0 +1,74 @@
+use std::path::{Path, PathBuf};
+
+/// What training can fail at. Messages complete "failed to ...".
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A recipe field has a value that no run can have.
+    #[error("accept recipe field `{field}` = {value}: expected {expected}")]
+    Field {
+        /// The field, with dots for tables.
+        field: String,
+        /// What it was set to.
+        value: String,
+        /// What would have been accepted.
+        expected: String,
+    },
+    /// Recipe text that is not TOML, or has an unknown key or a value of the wrong type.
+    #[error("read recipe: {0}")]
+    Recipe(String),
+    /// A parameter that the loss did not reach.
+    #[error("update `{0}`: it has no gradient")]
+    NoGradient(String),
+    /// Saved optimiser state that lacks a buffer or has it in another shape.
+    #[error("load the optimiser's state: `{0}` is missing or does not fit")]
+    OptimizerState(String),
+    /// Two networks or batches that do not go together.
+    #[error("{0}")]
+    Mismatch(String),
+    /// The loss became infinite or not a number; no parameter was updated with it.
+    #[error("train on: the loss is {loss} at step {step}; the last good checkpoint is kept")]
+    NonFinite {
+        /// The step, counted from 0 over the whole run.
+        step: u64,
+        /// `NaN`, `inf` or `-inf`.
+        loss: f64,
+    },
+    /// A file or folder that could not be read or written.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was tried: `write`, `create`, ...
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// Another process works in the folder.
+    #[error("use {}: another process is running in it", .0.display())]
+    Locked(PathBuf),
+    /// The folder belongs to a run of another recipe.
+    #[error("reuse {}: it holds a run with another recipe ({difference}); choose another folder", path.display())]
+    OtherRecipe {
+        /// The run folder.
+        path: PathBuf,
+        /// The first field that differs, with both values.
+        difference: String,
+    },
+    /// A tensor operation failed.
+    #[error("compute: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}
+
+/// The result of anything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,177 @@
+//! Losses over logits, as compositions of operations whose Candle gradients are right.
+
+use candle_core::{D, DType, Result, Tensor, bail};
+use candle_nn::ops::{log_softmax, sigmoid, softmax};
+
+/// ε of `torch.nn.functional.normalize`.
+const NORMALIZE_EPS: f64 = 1e-12;
+/// ε inside the logarithms of the published notebook's focal loss.
+const FOCAL_EPS: f64 = 1e-12;
+/// ε inside the logarithm of vit-pytorch's `loss_fn`.
+const DINO_EPS: f64 = 1e-20;
+
+/// CASS' loss: `2 - 2 cos(r, t)`, mean over the batch (paper, equation 1 and algorithm 1; from 0,
+/// same direction, to 4, opposite). Gradients flow into both arms. A zero vector has cosine 0 with
+/// everything, and a finite gradient.
+///
+/// # Shapes
+/// `r (B, K)`, `t (B, K)` → scalar
+///
+/// # Errors
+/// If the shapes differ.
+pub fn cass_loss(r: &Tensor, t: &Tensor) -> Result<Tensor> {
+    if r.dims() != t.dims() || r.rank() != 2 {
+        bail!(
+            "CASS compares two (B, K) tensors, not {:?} and {:?}",
+            r.dims(),
+            t.dims()
+        );
+    }
+    let cosine = (normalize(r)? * normalize(t)?)?.sum(D::Minus1)?; // (B)
+    (2.0 - (cosine * 2.0)?)?.mean(0)
+}
+
+/// `x / max(‖x‖₂, ε)` over the last dimension, as `torch.nn.functional.normalize`.
+///
+/// The maximum is taken of the squares: under a root, a zero would have an infinite gradient.
+fn normalize(x: &Tensor) -> Result<Tensor> {
+    let squares = x.sqr()?.sum_keepdim(D::Minus1)?; // (B, 1)
+    x.broadcast_div(&squares.maximum(NORMALIZE_EPS * NORMALIZE_EPS)?.sqrt()?)
+}
+
+/// DINO's loss: cross-entropy of the student's distribution under the teacher's centred and
+/// sharpened one, mean over the batch (`loss_fn` of vit-pytorch 0.35.8). No gradient reaches the teacher.
+///
+/// # Shapes
+/// `teacher (B, K)`, `student (B, K)`, `centers (1, K)` → scalar
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn dino_loss(
+    teacher: &Tensor,
+    student: &Tensor,
+    centers: &Tensor,
+    teacher_temp: f64,
+    student_temp: f64,
+) -> Result<Tensor> {
+    let teacher = (teacher.detach().broadcast_sub(&centers.detach())? / teacher_temp)?;
+    let target = softmax(&teacher, D::Minus1)?;
+    let student = (softmax(&(student / student_temp)?, D::Minus1)? + DINO_EPS)?.log()?;
+    (target * student)?.sum(D::Minus1)?.mean(0)?.neg()
+}
+
+/// Focal loss (Lin et al. 2017) with a weight per class.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FocalLoss {
+    /// Factor of the whole loss.
+    pub alpha: f64,
+    /// How much less an example counts that is classified well already; 0 or from 1.
+    pub gamma: f64,
+    /// One weight a class.
+    pub weights: Vec<f64>,
+}
+
+impl FocalLoss {
+    /// The paper's: α 1, γ 2 and [`class_weights`] of the training split (appendix E.2.2).
+    pub fn paper(counts: &[usize]) -> Self {
+        Self {
+            alpha: 1.0,
+            gamma: 2.0,
+            weights: class_weights(counts),
+        }
+    }
+
+    /// `-α w_y (1 - p_y)^γ log p_y` of the softmax `p`, mean over the batch.
+    ///
+    /// # Shapes
+    /// `logits (B, C)`, `labels` B values below C → scalar
+    ///
+    /// # Errors
+    /// If the shapes do not fit or a label is out of range.
+    pub fn softmax(&self, logits: &Tensor, labels: &[usize]) -> Result<Tensor> {
+        let hot = self.one_hot(logits, labels)?;
+        let log_p = (log_softmax(logits, D::Minus1)? * &hot)?.sum(D::Minus1)?; // (B)
+        let weights = hot.broadcast_mul(&self.weights(logits)?)?.sum(D::Minus1)?;
+        let loss = (self.modulate(&(1.0 - log_p.exp()?)?, &log_p)? * weights)?;
+        loss.mean(0)? * -self.alpha
+    }
+
+    /// The published notebook's: a binary focal loss of each class' sigmoid, times the class'
+    /// weight, mean over batch and classes.
+    ///
+    /// # Shapes
+    /// As [`FocalLoss::softmax`].
+    ///
+    /// # Errors
+    /// As [`FocalLoss::softmax`].
+    pub fn sigmoid(&self, logits: &Tensor, labels: &[usize]) -> Result<Tensor> {
+        let hot = self.one_hot(logits, labels)?;
+        let p = sigmoid(logits)?;
+        // As published: in f32 this is 0 from a logit of 17 on, where the ε then stands alone.
+        let q = (1.0 - &p)?;
+        let positive = self.modulate(&q, &(&p + FOCAL_EPS)?.log()?)?;
+        let negative = self.modulate(&p, &(&q + FOCAL_EPS)?.log()?)?;
+        let loss = ((positive * &hot)? + (negative * (1.0 - &hot)?)?)?; // (B, C)
+        loss.broadcast_mul(&self.weights(logits)?)?.mean_all()? * -self.alpha
+    }
+
+    /// `miss^γ · log_p`.
+    fn modulate(&self, miss: &Tensor, log_p: &Tensor) -> Result<Tensor> {
+        match self.gamma {
+            0.0 => Ok(log_p.clone()),
+            2.0 => miss.sqr()? * log_p,
+            // Rounding may leave a tiny negative, whose power would not be a number.
+            gamma => miss.maximum(0.0)?.powf(gamma)? * log_p,
+        }
+    }
+
+    fn weights(&self, like: &Tensor) -> Result<Tensor> {
+        Tensor::from_slice(&self.weights, (1, self.weights.len()), like.device())?
+            .to_dtype(like.dtype())
+    }
+
+    /// `(B, C)`: 1 at each label.
+    fn one_hot(&self, logits: &Tensor, labels: &[usize]) -> Result<Tensor> {
+        let (batch, classes) = logits.dims2()?;
+        if batch != labels.len() || classes != self.weights.len() {
+            bail!(
+                "focal loss: logits {:?}, {} labels and {} class weights do not fit",
+                logits.dims(),
+                labels.len(),
+                self.weights.len()
+            );
+        }
+        let mut hot = vec![0f32; batch * classes];
+        for (row, &label) in hot.chunks_exact_mut(classes).zip(labels) {
+            match row.get_mut(label) {
+                Some(cell) => *cell = 1.0,
+                None => bail!("focal loss: label {label} of {classes} classes"),
+            }
+        }
+        let hot = Tensor::from_vec(hot, (batch, classes), logits.device())?;
+        if logits.dtype() == DType::F32 {
+            Ok(hot)
+        } else {
+            hot.to_dtype(logits.dtype())
+        }
+    }
+}
+
+/// The published class weights, from 0.2 for the rarest class to 1 for the *most frequent*:
+/// `0.2 + 0.8 (n - min) / (max - min)`; 1 for all where all are equally frequent.
+///
+/// ```
+/// assert_eq!(cass_train::class_weights(&[10, 30, 20]), [0.2, 1.0, 0.6]);
+/// ```
+pub fn class_weights(counts: &[usize]) -> Vec<f64> {
+    let low = counts.iter().min().copied().unwrap_or(0);
+    let high = counts.iter().max().copied().unwrap_or(0);
+    let share = |n: usize| match high - low {
+        0 => 1.0,
+        range => (n - low) as f64 / range as f64,
+    };
+    counts.iter().map(|&n| 0.2 + 0.8 * share(n)).collect()
+}
+
+#[cfg(test)]
+mod tests;

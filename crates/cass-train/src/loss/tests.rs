@@ -1,0 +1,219 @@
+use super::*;
+use candle_core::{Device, Var};
+use std::collections::HashMap;
+
+const GOLDEN: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../fixtures/golden/losses/golden.safetensors"
+);
+
+struct Golden(HashMap<String, Tensor>);
+
+impl Golden {
+    fn load() -> Self {
+        Self(candle_core::safetensors::load(GOLDEN, &Device::Cpu).unwrap())
+    }
+
+    fn get(&self, dtype: DType, name: &str) -> Tensor {
+        let prefix = if dtype == DType::F32 { "f32." } else { "" };
+        self.0[&format!("{prefix}{name}")].clone()
+    }
+
+    /// Compares value and gradients of `loss`, given the named inputs as variables.
+    fn check(
+        &self,
+        case: &str,
+        inputs: &[&str],
+        loss: impl Fn(&dyn Fn(&str) -> Tensor, &[Var]) -> Result<Tensor>,
+    ) {
+        for (dtype, tolerance) in [(DType::F32, 2e-5), (DType::F64, 1e-9)] {
+            let get = |name: &str| self.get(dtype, &format!("{case}.{name}"));
+            let vars: Vec<_> = inputs
+                .iter()
+                .map(|i| Var::from_tensor(&get(i)).unwrap())
+                .collect();
+            let value = loss(&get, &vars).unwrap();
+            close(
+                &value,
+                &get("value"),
+                tolerance,
+                &format!("{case} {dtype:?}"),
+            );
+            let grads = value.backward().unwrap();
+            for (name, var) in inputs.iter().zip(&vars) {
+                if let Some(expected) = self.0.get(&format!("{case}.d{name}")) {
+                    let expected = expected.to_dtype(dtype).unwrap();
+                    let expected = if dtype == DType::F32 {
+                        get(&format!("d{name}"))
+                    } else {
+                        expected
+                    };
+                    let what = format!("{case}.d{name} {dtype:?}");
+                    close(grads.get(var).expect(&what), &expected, tolerance, &what);
+                }
+            }
+        }
+    }
+}
+
+/// Row by row, since one row of a golden gradient may be 1e11 times another; a row of zeros but for
+/// rounding counts as 1e-3.
+fn close(got: &Tensor, want: &Tensor, tolerance: f64, what: &str) {
+    assert_eq!(got.dims(), want.dims(), "{what}");
+    let rows = |t: &Tensor| {
+        let t = t.to_dtype(DType::F64).unwrap();
+        let width = t.dims().last().copied().unwrap_or(1);
+        t.reshape(((), width)).unwrap().to_vec2::<f64>().unwrap()
+    };
+    let norm = |row: &[f64]| row.iter().map(|x| x * x).sum::<f64>().sqrt();
+    for (i, (got, want)) in rows(got).iter().zip(rows(want)).enumerate() {
+        let difference: Vec<f64> = got.iter().zip(&want).map(|(a, b)| a - b).collect();
+        let error = norm(&difference) / norm(&want).max(1e-3);
+        assert!(
+            error <= tolerance,
+            "{what}, row {i}: {error:.1e}, {got:?} not {want:?}"
+        );
+    }
+}
+
+fn labels(target: &Tensor) -> Vec<usize> {
+    target
+        .to_vec1::<i64>()
+        .unwrap()
+        .into_iter()
+        .map(|y| y as usize)
+        .collect()
+}
+
+fn focal(weight: &Tensor) -> FocalLoss {
+    let weights = weight.to_dtype(DType::F64).unwrap().to_vec1().unwrap();
+    FocalLoss {
+        alpha: 1.0,
+        gamma: 2.0,
+        weights,
+    }
+}
+
+#[test]
+fn cass_equals_torch_zero_vector_included() {
+    Golden::load().check("cass", &["r", "t"], |_, v| cass_loss(&v[0], &v[1]));
+}
+
+#[test]
+fn cass_is_symmetric_bounded_and_checks_shapes() -> Result<()> {
+    let (r, t) = (
+        Tensor::new(&[[1f32, 2.0]], &Device::Cpu)?,
+        Tensor::new(&[[3f32, -1.0]], &Device::Cpu)?,
+    );
+    let value = |r: &Tensor, t: &Tensor| cass_loss(r, t).unwrap().to_scalar::<f32>().unwrap();
+    assert_eq!(value(&r, &t), value(&t, &r));
+    assert!(value(&r, &r).abs() < 1e-6);
+    assert!((value(&r, &r.neg()?) - 4.0).abs() < 1e-6);
+    assert_eq!(value(&r, &t.zeros_like()?), 2.0);
+    assert!(cass_loss(&r, &t.t()?).is_err());
+    assert!(cass_loss(&r.squeeze(0)?, &t.squeeze(0)?).is_err());
+    Ok(())
+}
+
+#[test]
+fn dino_equals_torch_and_spares_the_teacher() {
+    for case in ["dino", "dino_peaked"] {
+        Golden::load().check(case, &["s1", "s2", "t1", "t2"], |get, v| {
+            let one = |t: &Var, s: &Var| dino_loss(t, s, &get("centers"), 0.04, 0.9);
+            // The golden file has teacher gradients for nothing: they must not exist.
+            let loss = ((one(&v[2], &v[1])? + one(&v[3], &v[0])?)? / 2.0)?;
+            let grads = loss.backward()?;
+            assert!(grads.get(&v[2]).is_none() && grads.get(&v[3]).is_none());
+            Ok(loss)
+        });
+    }
+}
+
+#[test]
+fn focal_losses_equal_torch() {
+    let golden = Golden::load();
+    for suffix in ["", "_extreme"] {
+        golden.check(&format!("focal_softmax{suffix}"), &["logits"], |get, v| {
+            focal(&get("weight")).softmax(&v[0], &labels(&get("target")))
+        });
+        golden.check(&format!("focal_sigmoid{suffix}"), &["logits"], |get, v| {
+            let target = get("target").argmax(D::Minus1)?.to_dtype(DType::I64)?;
+            focal(&get("weight")).sigmoid(&v[0], &labels(&target))
+        });
+    }
+}
+
+#[test]
+fn class_weights_equal_the_notebooks() {
+    let golden = Golden::load();
+    let counts = labels(&golden.get(DType::F64, "class_weights.counts"));
+    let want = golden
+        .get(DType::F64, "class_weights.value")
+        .to_vec1::<f64>()
+        .unwrap();
+    for (got, want) in class_weights(&counts).iter().zip(want) {
+        assert!((got - want).abs() < 1e-12);
+    }
+    assert_eq!(class_weights(&[7, 7]), [1.0, 1.0]);
+    assert_eq!(class_weights(&[]), [0.0; 0]);
+}
+
+#[test]
+fn gradients_equal_finite_differences() -> Result<()> {
+    let logits: Vec<f64> = (0..12).map(|i| ((i * 7 % 11) as f64 - 5.0) * 0.4).collect();
+    let other = Tensor::arange(0f64, 12.0, &Device::Cpu)?.reshape((3, 4))?;
+    let centers = Tensor::new(&[[0.1, 0.0, -0.2, 0.3]], &Device::Cpu)?;
+    let weights = vec![0.2, 1.0, 0.5, 0.7];
+    let focal = |gamma| FocalLoss {
+        alpha: 0.5,
+        gamma,
+        weights: weights.clone(),
+    };
+    type Loss<'a> = Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>;
+    let losses: [(&str, Loss); 6] = [
+        ("cass", Box::new(|x| cass_loss(x, &other))),
+        (
+            "dino",
+            Box::new(|x| dino_loss(&other, x, &centers, 0.04, 0.9)),
+        ),
+        ("softmax 2", Box::new(|x| focal(2.0).softmax(x, &[3, 0, 1]))),
+        ("softmax 0", Box::new(|x| focal(0.0).softmax(x, &[3, 0, 1]))),
+        (
+            "softmax 1.5",
+            Box::new(|x| focal(1.5).softmax(x, &[3, 0, 1])),
+        ),
+        ("sigmoid 2", Box::new(|x| focal(2.0).sigmoid(x, &[3, 0, 1]))),
+    ];
+    for (name, loss) in losses {
+        let at = |values: &[f64]| Tensor::from_slice(values, (3, 4), &Device::Cpu);
+        let x = Var::from_tensor(&at(&logits)?)?;
+        let grads = loss(&x)?.backward()?;
+        let grad = grads.get(&x).unwrap().flatten_all()?.to_vec1::<f64>()?;
+        for i in 0..logits.len() {
+            let shifted = |by: f64| -> Result<f64> {
+                let mut values = logits.clone();
+                values[i] += by;
+                loss(&at(&values)?)?.to_scalar::<f64>()
+            };
+            let numeric = (shifted(1e-5)? - shifted(-1e-5)?) / 2e-5;
+            assert!(
+                (grad[i] - numeric).abs() < 1e-8,
+                "{name} {i}: {} not {numeric}",
+                grad[i]
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn wrong_labels_and_shapes_are_errors() -> Result<()> {
+    let logits = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+    let focal = FocalLoss::paper(&[1, 2, 3]);
+    for labels in [&[0, 3][..], &[0], &[0, 1, 2]] {
+        assert!(focal.softmax(&logits, labels).is_err());
+        assert!(focal.sigmoid(&logits, labels).is_err());
+    }
+    assert!(FocalLoss::paper(&[1, 2]).softmax(&logits, &[0, 1]).is_err());
+    Ok(())
+}

@@ -1,0 +1,303 @@
+//! Optimisers with torch's defaults and argument names, whose state can be saved.
+
+mod config;
+mod inplace;
+mod kernels;
+mod reference;
+
+pub use config::{AdamConfig, OptimizerConfig, SgdConfig};
+
+use crate::error::{Error, Result};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, Tensor, Var, backprop::GradStore};
+use kernels::{AdamKernel, AddKernel, BlendKernel, MomentumKernel, SgdKernel};
+use std::collections::HashMap;
+
+/// Updates named parameters from the gradients of a backward pass.
+///
+/// On a CPU each parameter is updated in place, in one parallel pass over it and its state; on
+/// other devices by tensor operations. Both follow `torch.optim` with the same arguments.
+///
+/// ```
+/// use candle_core::{Device, Tensor, Var};
+/// use cass_train::{AdamConfig, Optimizer, OptimizerConfig};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let x = Var::new(&[3f32, -2.0], &Device::Cpu)?;
+/// let adam = OptimizerConfig::Adam(AdamConfig::default());
+/// let mut optimizer = Optimizer::new(&adam, vec![("x".into(), x.clone())])?;
+/// for _ in 0..500 {
+///     let loss = x.sqr()?.sum_all()?;
+///     optimizer.step(&loss.backward()?, 0.05)?;
+/// }
+/// assert!(x.abs()?.max(0)?.to_scalar::<f32>()? < 1e-2);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Optimizer {
+    config: OptimizerConfig,
+    slots: Vec<Slot>,
+    steps: u64,
+    zero_grad: bool,
+}
+
+struct Slot {
+    name: String,
+    var: Var,
+    /// As many as the rule needs: Adam two, momentum one, plain SGD none.
+    state: Vec<State>,
+    /// The sum of all gradients so far, where gradients are never zeroed.
+    accumulated: Option<Tensor>,
+}
+
+/// A buffer of the parameter's shape and dtype: owned memory on a CPU, a tensor elsewhere.
+enum State {
+    Host(CpuStorage),
+    Device(Tensor),
+}
+
+impl Optimizer {
+    /// An optimiser of `params` whose state is zero and whose gradients are zeroed at every step.
+    ///
+    /// # Errors
+    /// If memory for the state cannot be had.
+    pub fn new(config: &OptimizerConfig, params: Vec<(String, Var)>) -> Result<Self> {
+        let slots = params.into_iter().map(|(name, var)| {
+            let state = (0..config.state_names().len())
+                .map(|_| State::zeros(&var))
+                .collect::<Result<_>>()?;
+            Ok(Slot {
+                name,
+                var,
+                state,
+                accumulated: None,
+            })
+        });
+        Ok(Self {
+            config: config.clone(),
+            slots: slots.collect::<Result<_>>()?,
+            steps: 0,
+            zero_grad: true,
+        })
+    }
+
+    /// With `false`, gradients of all steps are summed, as in a loop that never calls `zero_grad`.
+    pub fn with_zero_grad(mut self, zero_grad: bool) -> Self {
+        self.zero_grad = zero_grad;
+        self
+    }
+
+    /// Number of steps taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Takes one step with learning rate `lr`.
+    ///
+    /// # Errors
+    /// If a parameter has no gradient: nothing is updated then.
+    pub fn step(&mut self, grads: &GradStore, lr: f64) -> Result<()> {
+        if let Some(slot) = self.slots.iter().find(|s| grads.get(&s.var).is_none()) {
+            return Err(Error::NoGradient(slot.name.clone()));
+        }
+        self.steps += 1;
+        for slot in &mut self.slots {
+            let Some(grad) = grads.get(&slot.var) else {
+                continue;
+            };
+            // A gradient that is a graph of its own would keep this step's graph alive.
+            let mut grad = grad.detach();
+            if !self.zero_grad {
+                grad = accumulate(&mut slot.accumulated, &grad)?;
+            }
+            apply(
+                &self.config,
+                self.steps,
+                lr,
+                &slot.var,
+                &grad,
+                &mut slot.state,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Everything a later [`Optimizer::load_state`] needs to go on as if never stopped: for each
+    /// parameter `<name>.<torch's name of the buffer>`, `<name>.grad` where gradients accumulate,
+    /// and `steps` (1 value, i64). Deep copies.
+    ///
+    /// # Errors
+    /// If a copy fails.
+    pub fn state(&self) -> Result<HashMap<String, Tensor>> {
+        let mut state = HashMap::new();
+        let steps = Tensor::new(&[self.steps as i64], &candle_core::Device::Cpu)?;
+        state.insert("steps".to_string(), steps);
+        for slot in &self.slots {
+            for (part, buffer) in self.config.state_names().iter().zip(&slot.state) {
+                state.insert(format!("{}.{part}", slot.name), buffer.tensor(&slot.var)?);
+            }
+            if let Some(grad) = &slot.accumulated {
+                state.insert(format!("{}.grad", slot.name), grad.copy()?);
+            }
+        }
+        Ok(state)
+    }
+
+    /// Takes over what [`Optimizer::state`] gave. Nothing is changed if anything is missing or of
+    /// another shape or dtype.
+    ///
+    /// # Errors
+    /// Naming the first buffer that is missing or does not fit.
+    pub fn load_state(&mut self, state: &HashMap<String, Tensor>) -> Result<()> {
+        let missing = |name: &str| Error::OptimizerState(name.to_string());
+        let steps = state.get("steps").ok_or_else(|| missing("steps"))?;
+        let steps = steps.to_vec1::<i64>()?.first().copied().unwrap_or(0) as u64;
+        let mut loaded = Vec::with_capacity(self.slots.len());
+        for slot in &self.slots {
+            let buffers = self.config.state_names().iter().map(|part| {
+                let name = format!("{}.{part}", slot.name);
+                let buffer = state.get(&name).filter(|b| fits(b, &slot.var));
+                State::from_tensor(buffer.ok_or_else(|| missing(&name))?, &slot.var)
+            });
+            let buffers = buffers.collect::<Result<Vec<_>>>()?;
+            let name = format!("{}.grad", slot.name);
+            let grad = match state.get(&name) {
+                Some(grad) if !fits(grad, &slot.var) => return Err(missing(&name)),
+                Some(grad) => Some(grad.to_device(slot.var.device())?.copy()?),
+                None if self.zero_grad || steps == 0 => None,
+                None => return Err(missing(&name)),
+            };
+            loaded.push((buffers, grad));
+        }
+        for (slot, (buffers, grad)) in self.slots.iter_mut().zip(loaded) {
+            (slot.state, slot.accumulated) = (buffers, grad);
+        }
+        self.steps = steps;
+        Ok(())
+    }
+}
+
+/// `target = keep * target + (1 - keep) * source`, in place.
+pub(crate) fn blend(target: &Var, source: &Tensor, keep: f64) -> Result<()> {
+    if target.device().is_cpu() {
+        return Ok(inplace::update(&BlendKernel { keep }, target, source, [])?);
+    }
+    Ok(
+        target
+            .set(&((target.as_detached_tensor() * keep)? + (source.detach() * (1.0 - keep))?)?)?,
+    )
+}
+
+fn fits(tensor: &Tensor, var: &Var) -> bool {
+    tensor.dims() == var.dims() && tensor.dtype() == var.dtype()
+}
+
+fn accumulate(sum: &mut Option<Tensor>, grad: &Tensor) -> Result<Tensor> {
+    match sum {
+        Some(sum) if sum.device().is_cpu() => inplace::update(&AddKernel, sum, grad, [])?,
+        Some(sum) => *sum = (&*sum + grad)?,
+        None => *sum = Some(grad.copy()?),
+    }
+    Ok(sum.as_ref().unwrap_or(grad).clone())
+}
+
+/// One update of one parameter; `step` counts from 1.
+fn apply(
+    config: &OptimizerConfig,
+    step: u64,
+    lr: f64,
+    var: &Var,
+    grad: &Tensor,
+    state: &mut [State],
+) -> Result<()> {
+    match (config, state) {
+        (OptimizerConfig::Adam(adam), [State::Host(m), State::Host(v)]) => {
+            inplace::update(&adam_kernel(adam, step, lr), var, grad, [m, v])?;
+        }
+        (OptimizerConfig::Adam(adam), [State::Device(m), State::Device(v)]) => {
+            reference::adam(&adam_kernel(adam, step, lr), var, grad, [m, v])?;
+        }
+        (OptimizerConfig::Sgd(sgd), []) if var.device().is_cpu() => {
+            inplace::update(&sgd_kernel(sgd, lr), var, grad, [])?;
+        }
+        (OptimizerConfig::Sgd(sgd), []) => reference::sgd(&sgd_kernel(sgd, lr), var, grad)?,
+        (OptimizerConfig::Sgd(sgd), [State::Host(buffer)]) => {
+            inplace::update(&momentum_kernel(sgd, step, lr), var, grad, [buffer])?;
+        }
+        (OptimizerConfig::Sgd(sgd), [State::Device(buffer)]) => {
+            reference::momentum(&momentum_kernel(sgd, step, lr), var, grad, buffer)?;
+        }
+        _ => unreachable!("state is made by State::zeros or State::from_tensor, one a name"),
+    }
+    Ok(())
+}
+
+fn adam_kernel(config: &AdamConfig, step: u64, lr: f64) -> AdamKernel {
+    let [beta1, beta2] = config.betas;
+    let power = i32::try_from(step).unwrap_or(i32::MAX);
+    AdamKernel {
+        beta1,
+        beta2,
+        eps: config.eps,
+        weight_decay: config.weight_decay,
+        step_size: lr / (1.0 - beta1.powi(power)),
+        bias_correction2_sqrt: (1.0 - beta2.powi(power)).sqrt(),
+    }
+}
+
+fn sgd_kernel(config: &SgdConfig, lr: f64) -> SgdKernel {
+    SgdKernel {
+        lr,
+        weight_decay: config.weight_decay,
+    }
+}
+
+fn momentum_kernel(config: &SgdConfig, step: u64, lr: f64) -> MomentumKernel {
+    MomentumKernel {
+        sgd: sgd_kernel(config, lr),
+        momentum: config.momentum,
+        gain: if step == 1 {
+            1.0
+        } else {
+            1.0 - config.dampening
+        },
+        nesterov: config.nesterov,
+    }
+}
+
+impl State {
+    fn zeros(var: &Var) -> Result<Self> {
+        Self::from_tensor(&var.zeros_like()?, var)
+    }
+
+    fn from_tensor(tensor: &Tensor, var: &Var) -> Result<Self> {
+        if !var.device().is_cpu() {
+            return Ok(Self::Device(tensor.to_device(var.device())?.copy()?));
+        }
+        let tensor = tensor.contiguous()?.copy()?;
+        let (storage, layout) = tensor.storage_and_layout();
+        match &*storage {
+            candle_core::Storage::Cpu(data) => Ok(Self::Host(data.try_clone(layout)?)),
+            _ => Err(Error::OptimizerState("a buffer on the CPU".into())),
+        }
+    }
+
+    fn tensor(&self, var: &Var) -> Result<Tensor> {
+        match self {
+            Self::Device(tensor) => Ok(tensor.copy()?),
+            Self::Host(data) => {
+                let storage = candle_core::Storage::Cpu(data.clone());
+                let op = candle_core::op::BackpropOp::none();
+                Ok(Tensor::from_storage(
+                    storage,
+                    var.shape().clone(),
+                    op,
+                    false,
+                ))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,384 @@
+//! Everything that decides a run, in one TOML file.
+
+mod differ;
+mod suggest;
+mod validate;
+
+pub use validate::ValidRecipe;
+
+use crate::error::{Error, Result};
+use crate::optim::{AdamConfig, OptimizerConfig};
+use crate::schedule::{CosineConfig, ScheduleConfig};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Everything that decides a run. Written to the run folder as `recipe.toml`.
+///
+/// ```
+/// use cass_train::{Method, Recipe};
+/// let mut recipe = Recipe::paper(Method::Cass);
+/// recipe.size = 64;
+/// let same = Recipe::from_toml(&recipe.to_toml()).unwrap();
+/// assert_eq!(recipe, same);
+/// assert!(recipe.deviations().contains(&"size = 64 (paper: 384)".to_string()));
+/// let error = Recipe::from_toml("epoch = 3").unwrap_err().to_string();
+/// assert!(error.contains("did you mean `epochs`?"), "{error}");
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What is trained.
+    pub method: Method,
+    /// Whose settings the unset fields had; the fields alone decide.
+    pub protocol: Protocol,
+    /// Data set, by the name that `cass-data` knows it by.
+    pub data: String,
+    /// Folder that holds the data set.
+    pub data_root: PathBuf,
+    /// Height and width of the networks' input, in pixels.
+    pub size: usize,
+    /// How an image becomes the method's views.
+    pub pipeline: PipelineName,
+    /// Share of the given training split that is cut off for validation, in [0, 1).
+    pub val_fraction: f64,
+    /// Share of the training images that pretraining sees, in (0, 1].
+    pub fraction: f64,
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images a step.
+    pub batch: usize,
+    /// Outputs of the classifiers, which CASS compares and DINO leaves alone.
+    pub outputs: usize,
+    /// Whether gradients are zeroed before each step; otherwise they add up over the whole run.
+    pub zero_grad: bool,
+    /// Whether undecodable images are left out, and listed, instead of stopping the run.
+    pub skip_bad: bool,
+    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
+    pub device: String,
+    /// Worker threads; 0 for one a core.
+    pub threads: usize,
+    /// Seed of weights, split, order and augmentation.
+    pub seed: u64,
+    /// Averaging of weights, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swa: Option<Swa>,
+    /// What only DINO has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dino: Option<DinoConfig>,
+    /// The networks and how each is optimised: `cnn` and `vit` for CASS, `net` for DINO.
+    pub arms: BTreeMap<String, Arm>,
+}
+
+/// What is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Cross-architectural self-supervision: two networks agree on one view.
+    Cass,
+    /// Self-distillation: one network and its moving average agree on crops.
+    Dino,
+}
+
+/// Whose settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// The paper's text.
+    Paper,
+    /// The authors' published notebooks, quirks included.
+    Notebook,
+}
+
+/// How an image becomes views; `cass-data` says what each does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PipelineName {
+    /// One view by the paper's augmentations (appendix E.1.2).
+    Paper,
+    /// Two local and two global crops.
+    Dino,
+}
+
+/// One network and how it is optimised.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arm {
+    /// timm's name, weights' tag included or not.
+    pub network: String,
+    /// Initial weights.
+    pub weights: Weights,
+    /// The optimiser and its arguments.
+    pub optimizer: OptimizerConfig,
+    /// How its learning rate changes.
+    pub schedule: ScheduleConfig,
+}
+
+/// Initial weights: `random`, `hub` (ImageNet, by the network's tag) or a safetensors file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum Weights {
+    /// timm's initialisation, from the run's seed.
+    Random,
+    /// What timm publishes for the network.
+    Hub,
+    /// A file with timm's keys.
+    File(PathBuf),
+}
+
+/// Stochastic weight averaging: the equal mean of the weights after each epoch from `start` on,
+/// with BatchNorm statistics re-estimated by one pass over the training images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Swa {
+    /// Share of the epochs after which averaging starts, in [0, 1).
+    pub start: f64,
+}
+
+/// vit-pytorch's `Dino`, under its arguments' names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DinoConfig {
+    /// Width of the projector's hidden layers.
+    pub projection_hidden_size: usize,
+    /// Linear layers of the projector, the last one (to K outputs) included.
+    pub projection_layers: usize,
+    /// Outputs of the projector.
+    #[serde(rename = "num_classes_k")]
+    pub num_classes_k: usize,
+    /// Temperature of the student's softmax.
+    pub student_temp: f64,
+    /// Temperature of the teacher's softmax.
+    pub teacher_temp: f64,
+    /// How much of the teacher stays at each step.
+    pub moving_average_decay: f64,
+    /// How much of the centres stays at each step.
+    pub center_moving_average_decay: f64,
+}
+
+impl Default for DinoConfig {
+    fn default() -> Self {
+        Self {
+            projection_hidden_size: 256,
+            projection_layers: 4,
+            num_classes_k: 65_336,
+            student_temp: 0.9,
+            teacher_temp: 0.04,
+            moving_average_decay: 0.9,
+            center_moving_average_decay: 0.9,
+        }
+    }
+}
+
+impl Recipe {
+    /// The paper's settings (section 4.1, appendix E), with its standard pair of networks, or its
+    /// CNN for DINO. `data_root` is empty and has to be set.
+    pub fn paper(method: Method) -> Self {
+        let adam = |network: &str, lr, schedule| Arm {
+            network: network.into(),
+            weights: Weights::Hub,
+            optimizer: OptimizerConfig::Adam(AdamConfig {
+                lr,
+                ..AdamConfig::default()
+            }),
+            schedule,
+        };
+        let cosine = || ScheduleConfig::Cosine(CosineConfig::default());
+        let (cnn, vit) = (
+            "resnet50.a1_in1k",
+            "vit_base_patch16_384.augreg_in21k_ft_in1k",
+        );
+        let arms = match method {
+            Method::Cass => vec![
+                ("cnn", adam(cnn, 1e-3, cosine())),
+                ("vit", adam(vit, 1e-3, cosine())),
+            ],
+            Method::Dino => vec![("net", adam(cnn, 3e-4, ScheduleConfig::Constant))],
+        };
+        let cass = method == Method::Cass;
+        Self {
+            method,
+            protocol: Protocol::Paper,
+            data: "brain-mri".into(),
+            data_root: PathBuf::new(),
+            size: 384,
+            pipeline: if cass {
+                PipelineName::Paper
+            } else {
+                PipelineName::Dino
+            },
+            val_fraction: 0.1,
+            fraction: 1.0,
+            epochs: 100,
+            batch: 16,
+            outputs: 1000,
+            zero_grad: true,
+            skip_bad: false,
+            device: "auto".into(),
+            threads: 0,
+            seed: 0,
+            swa: cass.then_some(Swa { start: 0.75 }),
+            dino: (!cass).then(DinoConfig::default),
+            arms: arms
+                .into_iter()
+                .map(|(name, arm)| (name.to_string(), arm))
+                .collect(),
+        }
+    }
+
+    /// What the authors' published code does: no averaging, gradients never zeroed under CASS, a
+    /// tenth of the images, another split.
+    pub fn notebook(method: Method) -> Self {
+        Self {
+            protocol: Protocol::Notebook,
+            val_fraction: 0.2,
+            fraction: 0.1,
+            zero_grad: method == Method::Dino,
+            seed: 77,
+            swa: None,
+            ..Self::paper(method)
+        }
+    }
+
+    /// The preset of a protocol.
+    pub fn preset(protocol: Protocol, method: Method) -> Self {
+        match protocol {
+            Protocol::Paper => Self::paper(method),
+            Protocol::Notebook => Self::notebook(method),
+        }
+    }
+
+    /// Reads a recipe; every field has to be there.
+    ///
+    /// # Errors
+    /// Naming the line, and for an unknown key the nearest known one.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| Error::Recipe(suggest::explain(&error, text)))
+    }
+
+    /// The recipe as TOML text.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self)
+            .unwrap_or_else(|error| unreachable!("a recipe is valid TOML: {error}"))
+    }
+
+    /// What differs from the paper's settings, as `field = value (paper: value)`. Left out: what
+    /// every run chooses (data, seed) or what decides no result (device, threads, `skip_bad`).
+    pub fn deviations(&self) -> Vec<String> {
+        let own = [
+            "data",
+            "data_root",
+            "seed",
+            "device",
+            "threads",
+            "skip_bad",
+            "protocol",
+        ];
+        let mut paper = Self::paper(self.method);
+        if self.method == Method::Dino
+            && let (Some(arm), Some(own)) = (paper.arms.get_mut("net"), self.arms.get("net"))
+            && own.network.contains("vit_base_patch16_384")
+        {
+            // The paper trains DINO once for each of its networks.
+            arm.network.clone_from(&own.network);
+        }
+        differ::differences(self, &paper)
+            .into_iter()
+            .filter(|d| !own.contains(&d.field.as_str()))
+            .map(|d| format!("{} = {} (paper: {})", d.field, d.left, d.right))
+            .collect()
+    }
+
+    /// The first field in which two recipes differ, as `field = value, not value`.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let first = differ::differences(self, other).into_iter().next()?;
+        Some(format!(
+            "{} = {}, not {}",
+            first.field, first.left, first.right
+        ))
+    }
+
+    /// What the paper's text leaves open and was chosen here, one sentence each.
+    pub fn chosen(&self) -> Vec<String> {
+        let mut chosen = vec![format!(
+            "val_fraction = {}: cut from the training split, stratified by class, by the run's seed",
+            self.val_fraction
+        )];
+        if self.fraction < 1.0 {
+            chosen.push(format!(
+                "fraction = {}: stratified, at least one image a class",
+                self.fraction
+            ));
+        }
+        if let Some(swa) = &self.swa {
+            chosen.push(format!(
+                "swa.start = {}: the text names no start; weights are averaged once an epoch from \
+                 there on and BatchNorm statistics re-estimated by one pass over the training images",
+                swa.start
+            ));
+        }
+        match self.method {
+            Method::Cass => chosen.push(
+                "pipeline = paper: colour jitter without hue, as in the authors' code (the text \
+                 adds hue)"
+                    .into(),
+            ),
+            Method::Dino => chosen.extend([
+                format!(
+                    "arms.net.optimizer.lr = {}, constant: the text defers to vit-pytorch, whose \
+                     example uses 3e-4",
+                    self.arms.get("net").map_or(0.0, |arm| arm.optimizer.lr())
+                ),
+                "the student's weights are kept, as in vit-pytorch's example".into(),
+            ]),
+        }
+        chosen.push(
+            "the last batch of an epoch is kept when it is smaller, but dropped when it is a single \
+             image, which BatchNorm cannot normalise"
+                .into(),
+        );
+        chosen
+    }
+}
+
+impl Method {
+    /// The names of the method's arms.
+    pub fn arms(self) -> &'static [&'static str] {
+        match self {
+            Self::Cass => &["cnn", "vit"],
+            Self::Dino => &["net"],
+        }
+    }
+}
+
+impl From<String> for Weights {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "random" => Self::Random,
+            "hub" => Self::Hub,
+            _ => Self::File(text.into()),
+        }
+    }
+}
+
+impl From<Weights> for String {
+    fn from(weights: Weights) -> Self {
+        match weights {
+            Weights::Random => "random".into(),
+            Weights::Hub => "hub".into(),
+            Weights::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+impl FromStr for Weights {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(text.to_string().into())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+use super::*;
+
+fn every_preset() -> Vec<Recipe> {
+    let methods = [Method::Cass, Method::Dino];
+    let both = |method| [Recipe::paper(method), Recipe::notebook(method)];
+    methods.into_iter().flat_map(both).collect()
+}
+
+#[test]
+fn presets_are_valid_and_round_trip() {
+    for recipe in every_preset() {
+        let text = recipe.to_toml();
+        assert_eq!(Recipe::from_toml(&text).unwrap(), recipe, "{text}");
+        recipe.validate().unwrap();
+    }
+}
+
+#[test]
+fn paper_deviates_from_itself_in_nothing_and_the_notebook_in_what_protocol_says() {
+    assert_eq!(Recipe::paper(Method::Cass).deviations(), [""; 0]);
+    assert_eq!(Recipe::paper(Method::Dino).deviations(), [""; 0]);
+    assert_eq!(
+        Recipe::notebook(Method::Cass).deviations(),
+        [
+            "fraction = 0.1 (paper: 1.0)",
+            "swa.start = none (paper: 0.75)",
+            "val_fraction = 0.2 (paper: 0.1)",
+            "zero_grad = false (paper: true)",
+        ]
+    );
+}
+
+#[test]
+fn unknown_keys_name_the_nearest_and_the_line() {
+    let text = Recipe::paper(Method::Cass).to_toml();
+    let error = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from} is not in {text}");
+        Recipe::from_toml(&text.replacen(from, to, 1))
+            .unwrap_err()
+            .to_string()
+    };
+    for (from, to, said) in [
+        (
+            "epochs = ",
+            "epoch = ",
+            "unknown key `epoch`, did you mean `epochs`?",
+        ),
+        (
+            "eta_min = ",
+            "etamin = ",
+            "unknown key `etamin`, did you mean `eta_min`?",
+        ),
+        (
+            "weight_decay = ",
+            "wd = ",
+            "unknown key `wd`; known: lr, betas, eps, weight_decay",
+        ),
+        ("start = ", "begin = ", "unknown key `begin`"),
+        (
+            "\"adam\"",
+            "\"adm\"",
+            "unknown value `adm`, did you mean `adam`?",
+        ),
+        (
+            "method = \"cass\"",
+            "method = \"cas\"",
+            "unknown value `cas`, did you mean `cass`?",
+        ),
+    ] {
+        let message = error(from, to);
+        assert!(message.contains(said), "{message}");
+        assert!(message.contains("line "), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+}
+
+#[test]
+fn impossible_values_name_field_value_and_expectation() {
+    type Change = fn(&mut Recipe);
+    let cases: [(&str, Change); 9] = [
+        ("`batch` = 1: expected at least 2", |r| r.batch = 1),
+        ("`fraction` = 0: expected a share", |r| r.fraction = 0.0),
+        ("`val_fraction` = NaN", |r| r.val_fraction = f64::NAN),
+        ("`device` = gpu: expected auto, cpu, cuda or cuda:N", |r| {
+            r.device = "gpu".into()
+        }),
+        ("`arms` = vit: expected exactly cnn and vit", |r| {
+            drop(r.arms.remove("cnn"))
+        }),
+        ("`dino` = a table: expected none", |r| {
+            r.dino = Some(DinoConfig::default())
+        }),
+        ("`swa.start` = 1:", |r| r.swa = Some(Swa { start: 1.0 })),
+        (
+            "`arms.cnn.optimizer.lr` = -1: expected a number from 0",
+            |r| {
+                r.arms.get_mut("cnn").unwrap().optimizer.set_lr(-1.0);
+            },
+        ),
+        (
+            "`arms.vit.schedule.eta_min` = 0.000001: expected from 0 to the optimizer's lr",
+            |r| {
+                r.arms.get_mut("vit").unwrap().optimizer.set_lr(1e-7);
+            },
+        ),
+    ];
+    for (said, change) in cases {
+        let mut recipe = Recipe::paper(Method::Cass);
+        change(&mut recipe);
+        let message = recipe.validate().unwrap_err().to_string();
+        assert!(message.contains(said), "{message}");
+    }
+}

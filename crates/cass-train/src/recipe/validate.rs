@@ -1,0 +1,156 @@
+use super::{Method, Recipe};
+use crate::error::{Error, Result};
+use crate::schedule::ScheduleConfig;
+use std::fmt::Display;
+use std::ops::Deref;
+
+/// A recipe whose every field has been checked: what [`pretrain`](crate::pretrain) takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValidRecipe(Recipe);
+
+impl Deref for ValidRecipe {
+    type Target = Recipe;
+
+    fn deref(&self) -> &Recipe {
+        &self.0
+    }
+}
+
+impl Recipe {
+    /// Checks every field by itself and against the others.
+    ///
+    /// # Errors
+    /// Naming the first field that no run can have, its value and what was expected.
+    pub fn validate(self) -> Result<ValidRecipe> {
+        self.check_numbers()?;
+        self.check_arms()?;
+        self.check_dino()?;
+        Ok(ValidRecipe(self))
+    }
+
+    fn check_numbers(&self) -> Result<()> {
+        at_least("size", self.size, 1)?;
+        at_least("epochs", self.epochs, 1)?;
+        at_least("batch", self.batch, 2)?;
+        at_least("outputs", self.outputs, 1)?;
+        let val = self.val_fraction;
+        check(
+            "val_fraction",
+            val,
+            (0.0..1.0).contains(&val),
+            "a share from 0 to below 1",
+        )?;
+        let share = self.fraction;
+        check(
+            "fraction",
+            share,
+            share > 0.0 && share <= 1.0,
+            "a share above 0, at most 1",
+        )?;
+        if let Some(swa) = &self.swa {
+            let fits = (0.0..1.0).contains(&swa.start);
+            check("swa.start", swa.start, fits, "a share from 0 to below 1")?;
+        }
+        let index = self
+            .device
+            .strip_prefix("cuda:")
+            .is_some_and(|n| n.parse::<usize>().is_ok());
+        let known = ["auto", "cpu", "cuda"].contains(&self.device.as_str()) || index;
+        check("device", &self.device, known, "auto, cpu, cuda or cuda:N")
+    }
+
+    fn check_arms(&self) -> Result<()> {
+        let expected = self.method.arms();
+        let arms: Vec<&str> = self.arms.keys().map(String::as_str).collect();
+        let wanted = format!("exactly {}", expected.join(" and "));
+        check("arms", arms.join(" and "), arms == expected, &wanted)?;
+        for (name, arm) in &self.arms {
+            for (field, value, wanted, fits) in arm.optimizer.checks() {
+                check(
+                    &format!("arms.{name}.optimizer.{field}"),
+                    value,
+                    fits,
+                    wanted,
+                )?;
+            }
+            if let ScheduleConfig::Cosine(cosine) = &arm.schedule {
+                let field = |field| format!("arms.{name}.schedule.{field}");
+                let (lr, low) = (arm.optimizer.lr(), cosine.eta_min);
+                check(
+                    &field("t_max"),
+                    cosine.t_max,
+                    cosine.t_max >= 2,
+                    "at least 2 steps",
+                )?;
+                let fits = (0.0..=lr).contains(&low);
+                check(
+                    &field("eta_min"),
+                    low,
+                    fits,
+                    &format!("from 0 to the optimizer's lr, {lr}"),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_dino(&self) -> Result<()> {
+        let dino = match (&self.dino, self.method) {
+            (Some(dino), Method::Dino) => dino,
+            (None, Method::Cass) => return Ok(()),
+            (given, method) => {
+                let state = if given.is_some() { "a table" } else { "none" };
+                let wanted = format!(
+                    "{} for method {method:?}",
+                    if given.is_some() { "none" } else { "a table" }
+                );
+                return check("dino", state, false, &wanted);
+            }
+        };
+        at_least(
+            "dino.projection_hidden_size",
+            dino.projection_hidden_size,
+            1,
+        )?;
+        at_least("dino.projection_layers", dino.projection_layers, 2)?;
+        at_least("dino.num_classes_k", dino.num_classes_k, 2)?;
+        for (field, value) in [
+            ("student_temp", dino.student_temp),
+            ("teacher_temp", dino.teacher_temp),
+        ] {
+            let fits = value.is_finite() && value > 0.0;
+            check(
+                &format!("dino.{field}"),
+                value,
+                fits,
+                "a temperature above 0",
+            )?;
+        }
+        for (field, value) in [
+            ("moving_average_decay", dino.moving_average_decay),
+            (
+                "center_moving_average_decay",
+                dino.center_moving_average_decay,
+            ),
+        ] {
+            let fits = (0.0..=1.0).contains(&value);
+            check(&format!("dino.{field}"), value, fits, "a share from 0 to 1")?;
+        }
+        Ok(())
+    }
+}
+
+fn at_least(field: &str, value: usize, least: usize) -> Result<()> {
+    check(field, value, value >= least, &format!("at least {least}"))
+}
+
+fn check(field: &str, value: impl Display, fits: bool, expected: &str) -> Result<()> {
+    if fits {
+        return Ok(());
+    }
+    Err(Error::Field {
+        field: field.into(),
+        value: value.to_string(),
+        expected: expected.into(),
+    })
+}
