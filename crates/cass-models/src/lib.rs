@@ -1,1 +1,43 @@
-//! TODO
+//! timm's vision networks in Candle: timm's key names, every parameter trainable, equal to timm.
+//!
+//! ```
+//! use candle_core::{DType, Device, Tensor};
+//! use cass_models::{Mode, Model, ModelOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = ModelOptions {
+//!     num_classes: 4,
+//!     input_size: 64,
+//!     ..Default::default()
+//! };
+//! let model = Model::new("vit_tiny_patch16_224", &options)?;
+//! let images = Tensor::zeros((2, 3, 64, 64), DType::F32, &Device::Cpu)?;
+//! let output = model.forward(&images, Mode::Train)?;
+//! assert_eq!(output.logits.dims(), [2, 4]);
+//! assert_eq!(output.features.dims(), [2, model.feature_dim()]);
+//! let grads = output.logits.sqr()?.sum_all()?.backward()?;
+//! assert!(model.params().trainable().iter().all(|(_, p)| grads.get(p).is_some()));
+//! # Ok(()) }
+//! ```
+//!
+//! This crate knows no loss and no data set.
+
+mod error;
+mod init;
+mod layers;
+mod model;
+mod params;
+mod registry;
+mod resample;
+mod resnet;
+mod vit;
+mod weights;
+
+pub use error::{Error, Result};
+pub use layers::Mode;
+pub use model::{Model, ModelOptions, Output};
+pub use params::Params;
+pub use registry::{MODELS, ModelConfig, ModelInfo, find};
+pub use resnet::{Block, ResNetConfig};
+pub use vit::VitConfig;
+pub use weights::LoadReport;

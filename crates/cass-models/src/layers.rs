@@ -1,0 +1,157 @@
+//! Layers under timm's names, over the ops of `cass-ops`.
+
+use crate::{init::Init, params::Builder};
+use candle_core::{DType, Result, Tensor, Var};
+use cass_ops::{Activation, BatchStats, Conv2dConfig};
+
+/// How batch normalisation behaves in a forward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Normalise by the batch, and move the running statistics a tenth of the way towards it.
+    Train,
+    /// Normalise by the batch, and let the running statistics be the equal average over all
+    /// batches since they were reset (`momentum=None`, as `torch.optim.swa_utils.update_bn` sets).
+    Average,
+    /// Normalise by the running statistics.
+    Eval,
+}
+
+/// `torch.nn.Linear` with bias.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    pub(crate) fn new(i: usize, o: usize, [weight, bias]: [Init; 2], vb: &Builder) -> Result<Self> {
+        Ok(Self {
+            weight: vb.parameter("weight", &[o, i], weight)?,
+            bias: vb.parameter("bias", &[o], bias)?,
+        })
+    }
+
+    /// `(..., I)` → `(..., O)`
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        cass_ops::linear(x, &self.weight, Some(&self.bias))
+    }
+}
+
+/// `torch.nn.Conv2d` without bias.
+#[derive(Debug)]
+pub(crate) struct Conv2d {
+    weight: Tensor,
+    config: Conv2dConfig,
+}
+
+impl Conv2d {
+    /// Square kernel, padded so that stride 1 keeps the size.
+    pub(crate) fn same(
+        i: usize,
+        o: usize,
+        kernel: usize,
+        stride: usize,
+        vb: &Builder,
+    ) -> Result<Self> {
+        let shape = [o, i, kernel, kernel];
+        Ok(Self {
+            weight: vb.parameter("weight", &shape, Init::kaiming_fan_out(shape))?,
+            config: Conv2dConfig {
+                stride,
+                padding: kernel / 2,
+                groups: 1,
+            },
+        })
+    }
+
+    /// `(B, I, H, W)` → `(B, O, H', W')`
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        cass_ops::conv2d(x, &self.weight, &self.config)
+    }
+}
+
+/// `torch.nn.BatchNorm2d`.
+#[derive(Debug)]
+pub(crate) struct BatchNorm2d {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Var,
+    running_var: Var,
+    num_batches_tracked: Var,
+    activation: Activation,
+}
+
+impl BatchNorm2d {
+    const EPS: f64 = 1e-5;
+    const MOMENTUM: f64 = 0.1;
+
+    pub(crate) fn new(
+        channels: usize,
+        weight: Init,
+        activation: Activation,
+        vb: &Builder,
+    ) -> Result<Self> {
+        let c = &[channels];
+        Ok(Self {
+            weight: vb.parameter("weight", c, weight)?,
+            bias: vb.parameter("bias", c, Init::Zeros)?,
+            running_mean: vb.buffer("running_mean", c, Init::Zeros)?,
+            running_var: vb.buffer("running_var", c, Init::Ones)?,
+            num_batches_tracked: vb.counter("num_batches_tracked")?,
+            activation,
+        })
+    }
+
+    /// `(B, C, H, W)` → the same
+    pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let (weight, bias) = (&self.weight, &self.bias);
+        if mode == Mode::Eval {
+            let stats = (self.running_mean.as_tensor(), self.running_var.as_tensor());
+            let activation = self.activation;
+            return cass_ops::batch_norm_eval(x, weight, bias, stats, Self::EPS, activation);
+        }
+        let (y, stats) = cass_ops::batch_norm_train(x, weight, bias, Self::EPS, self.activation)?;
+        self.follow(&stats, mode)?;
+        Ok(y)
+    }
+
+    fn follow(&self, batch: &BatchStats, mode: Mode) -> Result<()> {
+        let seen = self.num_batches_tracked.to_scalar::<i64>()? + 1;
+        let count = Tensor::new(seen, self.num_batches_tracked.device())?;
+        self.num_batches_tracked.set(&count.to_dtype(DType::I64)?)?;
+        let share = match mode {
+            Mode::Average => 1.0 / seen as f64,
+            _ => Self::MOMENTUM,
+        };
+        for (running, new) in [
+            (&self.running_mean, &batch.mean),
+            (&self.running_var, &batch.var),
+        ] {
+            running.set(&((running.as_detached_tensor() * (1.0 - share))? + (new * share)?)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// `torch.nn.LayerNorm` over the last dimension.
+#[derive(Debug)]
+pub(crate) struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    pub(crate) fn new(width: usize, eps: f64, vb: &Builder) -> Result<Self> {
+        Ok(Self {
+            weight: vb.parameter("weight", &[width], Init::Ones)?,
+            bias: vb.parameter("bias", &[width], Init::Zeros)?,
+            eps,
+        })
+    }
+
+    /// `(..., D)` → the same
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        cass_ops::layer_norm(x, &self.weight, &self.bias, self.eps)
+    }
+}

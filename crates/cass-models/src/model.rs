@@ -1,0 +1,212 @@
+//! A network with its variables.
+
+use crate::{
+    error::{Error, Result},
+    layers::Mode,
+    params::{Builder, Params},
+    registry::{ModelConfig, find},
+    resnet::ResNet,
+    vit::VisionTransformer,
+};
+use candle_core::{DType, Device, Tensor};
+use std::{cell::RefCell, sync::Arc};
+
+/// What a network is built for.
+#[derive(Debug, Clone)]
+pub struct ModelOptions {
+    /// Outputs of the classifier.
+    pub num_classes: usize,
+    /// Side of the square images, px. A Transformer takes this size only, a CNN any.
+    pub input_size: usize,
+    /// Seed of the initial values.
+    pub seed: u64,
+    /// Precision of parameters and computation.
+    pub dtype: DType,
+    /// Where they live.
+    pub device: Device,
+}
+
+impl Default for ModelOptions {
+    /// ImageNet: 1000 classes at 224 px, f32 on the CPU, seed 0.
+    fn default() -> Self {
+        Self {
+            num_classes: 1000,
+            input_size: 224,
+            seed: 0,
+            dtype: DType::F32,
+            device: Device::Cpu,
+        }
+    }
+}
+
+/// What one forward pass gives.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// `(B, K)`, the classifier's outputs.
+    pub logits: Tensor,
+    /// `(B, D)`, what the classifier sees: timm's `forward_head(pre_logits=True)`.
+    pub features: Tensor,
+}
+
+#[derive(Debug)]
+enum Network {
+    ResNet(ResNet),
+    Vit(VisionTransformer),
+}
+
+impl Network {
+    fn new(config: &ModelConfig, o: &ModelOptions, vb: &Builder) -> candle_core::Result<Self> {
+        Ok(match config {
+            ModelConfig::ResNet(c) => Self::ResNet(ResNet::new(c, o.num_classes, vb)?),
+            ModelConfig::Vit(c) => {
+                Self::Vit(VisionTransformer::new(c, o.input_size, o.num_classes, vb)?)
+            }
+        })
+    }
+}
+
+/// A network and its variables.
+///
+/// [`forward`](Model::forward) records a graph for `backward`. [`frozen`](Model::frozen) gives the
+/// same network over the same variables that records none: it follows the training of the
+/// original and keeps no activations.
+#[derive(Debug)]
+pub struct Model {
+    name: String,
+    config: ModelConfig,
+    options: ModelOptions,
+    params: Arc<Params>,
+    network: Network,
+}
+
+impl Model {
+    /// A fresh network of the registry, initialised as timm does (the distributions are timm's,
+    /// the numbers those of [`cass_ops::Rng`], keyed by the seed and each parameter's name).
+    ///
+    /// # Errors
+    /// If the name is unknown or the input size does not suit the network.
+    pub fn new(name: &str, options: &ModelOptions) -> Result<Self> {
+        let info = find(name)?;
+        Self::from_config(info.name, info.config, options)
+    }
+
+    /// A network of any shape, under a name of your own.
+    ///
+    /// # Errors
+    /// If the input size does not suit the network.
+    pub fn from_config(name: &str, config: ModelConfig, options: &ModelOptions) -> Result<Self> {
+        let params = RefCell::new(Params::default());
+        let vb = Builder::create(&params, options.seed, options.dtype, &options.device);
+        let network = Network::new(&config, options, &vb).map_err(|e| Error::Options {
+            name: name.to_string(),
+            reason: e.to_string(),
+        })?;
+        drop(vb);
+        Ok(Self {
+            name: name.to_string(),
+            config,
+            options: options.clone(),
+            params: Arc::new(params.into_inner()),
+            network,
+        })
+    }
+
+    /// timm's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its shape.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// What it was built for.
+    pub fn options(&self) -> &ModelOptions {
+        &self.options
+    }
+
+    /// Its variables.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Width of the features.
+    pub fn feature_dim(&self) -> usize {
+        match &self.config {
+            ModelConfig::ResNet(c) => c.feature_dim(),
+            ModelConfig::Vit(c) => c.embed_dim,
+        }
+    }
+
+    /// Outputs of the classifier.
+    pub fn num_classes(&self) -> usize {
+        self.options.num_classes
+    }
+
+    /// Images `(B, 3, S, S)` to features `(B, D)` and logits `(B, K)`. `mode` matters to batch
+    /// normalisation alone.
+    ///
+    /// # Errors
+    /// If the images have another size or channel count than the network takes.
+    pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Output> {
+        let features = self.features(images, mode)?;
+        let logits = match &self.network {
+            Network::ResNet(n) => n.classify(&features)?,
+            Network::Vit(n) => n.classify(&features)?,
+        };
+        Ok(Output { logits, features })
+    }
+
+    /// The features alone, `(B, D)`.
+    ///
+    /// # Errors
+    /// As [`forward`](Model::forward).
+    pub fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+        Ok(match &self.network {
+            Network::ResNet(n) => n.features(images, mode)?,
+            Network::Vit(n) => n.features(images)?,
+        })
+    }
+
+    /// The same network over the same variables, without a graph.
+    ///
+    /// # Errors
+    /// None in practice: the variables are known to fit.
+    pub fn frozen(&self) -> Result<Self> {
+        self.over(self.params.clone(), true)
+    }
+
+    /// A network of the same shape and values with variables of its own.
+    ///
+    /// # Errors
+    /// If memory cannot be copied on the device.
+    pub fn deep_copy(&self) -> Result<Self> {
+        let copy = Self::from_config(&self.name, self.config, &self.options)?;
+        copy.params.copy_from(&self.params)?;
+        Ok(copy)
+    }
+
+    fn over(&self, params: Arc<Params>, frozen: bool) -> Result<Self> {
+        let network = Network::new(
+            &self.config,
+            &self.options,
+            &Builder::attach(&params, frozen),
+        )?;
+        Ok(Self {
+            name: self.name.clone(),
+            config: self.config,
+            options: self.options.clone(),
+            params,
+            network,
+        })
+    }
+
+    /// Names of the classifier's parameters.
+    pub(crate) fn classifier(&self) -> [&'static str; 2] {
+        match self.config {
+            ModelConfig::ResNet(_) => ["fc.weight", "fc.bias"],
+            ModelConfig::Vit(_) => ["head.weight", "head.bias"],
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The networks by timm's names.
+
+use crate::{
+    error::{Error, Result},
+    resnet::ResNetConfig,
+    vit::VitConfig,
+};
+
+/// Shape of a network, by family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelConfig {
+    /// Convolutional.
+    ResNet(ResNetConfig),
+    /// Transformer.
+    Vit(VitConfig),
+}
+
+/// One network of the registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// timm's name of the architecture, `resnet50`.
+    pub name: &'static str,
+    /// timm's tag of the ImageNet weights that the paper's protocol means, `a1_in1k`.
+    pub tag: &'static str,
+    /// Side of the images those weights were trained on, px.
+    pub input_size: usize,
+    /// Its shape.
+    pub config: ModelConfig,
+}
+
+const fn resnet(name: &'static str, config: ResNetConfig) -> ModelInfo {
+    ModelInfo {
+        name,
+        tag: "a1_in1k",
+        input_size: 224,
+        config: ModelConfig::ResNet(config),
+    }
+}
+
+const fn vit(name: &'static str, input_size: usize, config: VitConfig) -> ModelInfo {
+    ModelInfo {
+        name,
+        tag: "augreg_in21k_ft_in1k",
+        input_size,
+        config: ModelConfig::Vit(config),
+    }
+}
+
+/// Every network, CNNs first.
+pub const MODELS: &[ModelInfo] = &[
+    resnet("resnet18", ResNetConfig::resnet18()),
+    resnet("resnet34", ResNetConfig::resnet34()),
+    resnet("resnet50", ResNetConfig::resnet50()),
+    resnet("resnet101", ResNetConfig::resnet101()),
+    vit("vit_tiny_patch16_224", 224, VitConfig::vit_tiny_patch16()),
+    vit("vit_tiny_patch16_384", 384, VitConfig::vit_tiny_patch16()),
+    vit("vit_small_patch16_224", 224, VitConfig::vit_small_patch16()),
+    vit("vit_small_patch16_384", 384, VitConfig::vit_small_patch16()),
+    vit("vit_base_patch16_224", 224, VitConfig::vit_base_patch16()),
+    vit("vit_base_patch16_384", 384, VitConfig::vit_base_patch16()),
+    vit("vit_large_patch16_224", 224, VitConfig::vit_large_patch16()),
+    vit("vit_large_patch16_384", 384, VitConfig::vit_large_patch16()),
+];
+
+/// The network of this name, with or without timm's tag (`resnet50`, `resnet50.a1_in1k`).
+///
+/// # Errors
+/// If there is none; the error suggests the nearest name.
+pub fn find(name: &str) -> Result<&'static ModelInfo> {
+    let full = |m: &ModelInfo| format!("{}.{}", m.name, m.tag);
+    MODELS
+        .iter()
+        .find(|m| m.name == name || full(m) == name)
+        .ok_or_else(|| {
+            let bare = name.split('.').next().unwrap_or(name);
+            let distance = |m: &&ModelInfo| strsim::levenshtein(m.name, bare);
+            Error::UnknownModel {
+                name: name.to_string(),
+                nearest: MODELS.iter().min_by_key(distance).map_or("", |m| m.name),
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_resolve_with_and_without_tag() -> Result<()> {
+        assert_eq!(find("resnet50")?, find("resnet50.a1_in1k")?);
+        assert!(find("resnet50.other").is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn an_unknown_name_suggests_the_nearest() {
+        let text = find("resnet51").map(|m| m.name).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "find network \"resnet51\": no such name, the nearest is \"resnet50\""
+        );
+        let text = find("vit_tinypatch16_224")
+            .map(|m| m.name)
+            .unwrap_err()
+            .to_string();
+        assert!(text.ends_with("\"vit_tiny_patch16_224\""), "{text}");
+    }
+}

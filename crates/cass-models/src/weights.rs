@@ -1,0 +1,222 @@
+//! Weights in files: safetensors under timm's key names.
+
+use crate::{
+    error::{Error, Result},
+    model::Model,
+    registry::ModelConfig,
+    resample::resample_abs_pos_embed,
+};
+use candle_core::{DType, Device, Tensor};
+use safetensors::SafeTensors;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::HashMap,
+    fmt::{self, Write as _},
+    io::Write as _,
+    path::Path,
+};
+
+/// What loading a file did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Tensors taken.
+    pub tensors: usize,
+    /// Trainable values among them.
+    pub parameters: usize,
+    /// Of the file, in hexadecimal.
+    pub sha256: String,
+    /// The file.
+    pub source: String,
+    /// Class counts of the file and of the network where they differ: the head stays as it was.
+    pub new_head: Option<(usize, usize)>,
+    /// Grid sides of the file and of the network where position embeddings were resampled.
+    pub resampled: Option<(usize, usize)>,
+}
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (n, m) = (self.tensors, self.parameters as f64 / 1e6);
+        let short = self.sha256.get(..12).unwrap_or(&self.sha256);
+        write!(
+            f,
+            "loaded {n} tensors ({m:.1} M parameters, sha256 {short}…) from {}",
+            self.source
+        )?;
+        if let Some((from, to)) = self.new_head {
+            write!(f, "; new head ({from} → {to})")?;
+        }
+        if let Some((from, to)) = self.resampled {
+            write!(f, "; position embeddings {from}x{from} → {to}x{to}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Model {
+    /// Takes the weights of a safetensors file with timm's key names.
+    ///
+    /// A classifier of another class count is left as it is; position embeddings of another input
+    /// size are resampled as timm does; f16, bf16 and f64 are cast. Nothing is changed on error.
+    ///
+    /// # Errors
+    /// If the file is missing, malformed, or has missing, extra, wrongly shaped or non-finite
+    /// tensors (the first five are named).
+    pub fn load(&self, file: &Path) -> Result<LoadReport> {
+        let wrong = |reason: String| Error::Weights {
+            file: file.to_path_buf(),
+            reason,
+        };
+        let bytes = std::fs::read(file).map_err(|e| wrong(e.to_string()))?;
+        let found = read_tensors(&bytes).map_err(wrong)?;
+        let plan = self.match_tensors(&found).map_err(wrong)?;
+        let mut report = LoadReport {
+            tensors: plan.len(),
+            parameters: 0,
+            sha256: hex(&Sha256::digest(&bytes)),
+            source: file.display().to_string(),
+            new_head: None,
+            resampled: None,
+        };
+        let head = self.classifier()[1];
+        if let (Some(theirs), false) = (found.get(head), plan.contains_key(head)) {
+            report.new_head = Some((theirs.elem_count(), self.num_classes()));
+        }
+        let is_trainable: HashMap<_, _> = self.params().trainable().into_iter().collect();
+        for (name, value) in &plan {
+            if let Some(var) = self.params().get(name) {
+                if let (true, Some(old)) = (name == "pos_embed", found.get(name)) {
+                    let side = |t: &Tensor| (t.dim(1).unwrap_or(1) - 1).isqrt();
+                    report.resampled = (side(old) != side(value)).then(|| (side(old), side(value)));
+                }
+                if is_trainable.contains_key(name) {
+                    report.parameters += value.elem_count();
+                }
+                var.set(&value.to_device(var.device())?.to_dtype(var.dtype())?)?;
+            }
+        }
+        Ok(report)
+    }
+
+    /// The tensors to take, in this network's shapes.
+    fn match_tensors(
+        &self,
+        found: &HashMap<String, Tensor>,
+    ) -> std::result::Result<HashMap<String, Tensor>, String> {
+        let classifier = self.classifier();
+        let new_head = found
+            .get(classifier[1])
+            .is_some_and(|bias| bias.elem_count() != self.num_classes());
+        let mut plan = HashMap::new();
+        let mut faults = Vec::new();
+        for (name, var) in self.params().all() {
+            if new_head && classifier.contains(&name.as_str()) {
+                continue;
+            }
+            match found.get(&name) {
+                // Older exports of timm leave it out, and it decides nothing here.
+                None if name.ends_with("num_batches_tracked") => {}
+                None => faults.push(format!("{name} is missing")),
+                Some(value) => match self.fit(&name, value, var.dims()) {
+                    Ok(value) => drop(plan.insert(name, value)),
+                    Err(fault) => faults.push(fault),
+                },
+            }
+        }
+        let mut extra: Vec<_> = found
+            .keys()
+            .filter(|k| self.params().get(k).is_none())
+            .collect();
+        extra.sort();
+        faults.extend(
+            extra
+                .iter()
+                .map(|name| format!("{name} is not of {}", self.name())),
+        );
+        if faults.is_empty() {
+            return Ok(plan);
+        }
+        let mut text = faults[..faults.len().min(5)].join(", ");
+        if faults.len() > 5 {
+            let _ = write!(text, " and {} more", faults.len() - 5);
+        }
+        Err(text)
+    }
+
+    fn fit(
+        &self,
+        name: &str,
+        value: &Tensor,
+        shape: &[usize],
+    ) -> std::result::Result<Tensor, String> {
+        let say = |e: candle_core::Error| format!("{name}: {e}");
+        let finite = || {
+            let sum = value.to_dtype(DType::F64)?.abs()?.sum_all()?;
+            Ok::<_, candle_core::Error>(sum.to_scalar::<f64>()?.is_finite())
+        };
+        if value.dtype().is_float() && !finite().map_err(say)? {
+            return Err(format!("{name} has values that are not finite"));
+        }
+        let resizable = name == "pos_embed" && matches!(self.config(), ModelConfig::Vit(_));
+        if resizable && value.rank() == 3 && value.dim(2).ok() == shape.get(2).copied() {
+            return resample_abs_pos_embed(value, (shape[1] - 1).isqrt(), 1).map_err(say);
+        }
+        if value.dims() != shape {
+            return Err(format!("{name} is {:?}, expected {shape:?}", value.dims()));
+        }
+        Ok(value.clone())
+    }
+
+    /// Writes all variables as safetensors under timm's key names, with `metadata` and the
+    /// architecture in the header. The file appears whole or not at all.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(&self, file: &Path, metadata: &[(&str, String)]) -> Result<()> {
+        let tensors = self.params().tensors()?;
+        let mut header: HashMap<String, String> = metadata
+            .iter()
+            .map(|(k, v)| (k.to_string(), v.clone()))
+            .collect();
+        header.insert("architecture".into(), self.name().into());
+        header.insert("input_size".into(), self.options().input_size.to_string());
+        header.insert("num_classes".into(), self.num_classes().to_string());
+        let bytes = safetensors::serialize(&tensors, Some(header))
+            .map_err(|e| candle_core::Error::msg(e.to_string()))?;
+        write_whole(file, &bytes).map_err(|source| Error::Write {
+            file: file.to_path_buf(),
+            source,
+        })
+    }
+}
+
+fn read_tensors(bytes: &[u8]) -> std::result::Result<HashMap<String, Tensor>, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| format!("not safetensors: {e}"))?;
+    file.iter()
+        .map(|(name, view)| {
+            let dtype = DType::try_from(view.dtype()).map_err(|e| format!("{name}: {e}"))?;
+            Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)
+                .map(|tensor| (name.to_string(), tensor))
+                .map_err(|e| format!("{name}: {e}"))
+        })
+        .collect()
+}
+
+/// Beside it, synced, renamed.
+fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
+    beside.write_all(bytes)?;
+    beside.as_file().sync_all()?;
+    beside.persist(file)?;
+    std::fs::File::open(folder)?.sync_all()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
