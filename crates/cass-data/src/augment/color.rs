@@ -1,0 +1,120 @@
+use cass_ops::Rng;
+
+use crate::Pixels;
+
+/// `torchvision.transforms.ColorJitter`'s ranges: factors within `1 ± range`, hue within `± hue`
+/// of a turn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JitterRanges {
+    pub(crate) brightness: f64,
+    pub(crate) contrast: f64,
+    pub(crate) saturation: f64,
+    pub(crate) hue: f64,
+}
+
+/// One part of a colour jitter, with its factor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Adjust {
+    Brightness(f64),
+    Contrast(f64),
+    Saturation(f64),
+    /// In turns, -0.5 to 0.5.
+    Hue(f64),
+}
+
+/// The parts in the order in which they are applied.
+pub(crate) type JitterDraw = [Adjust; 4];
+
+impl JitterRanges {
+    /// All factors, and the order of the parts, uniformly (`ColorJitter.get_params`).
+    pub(crate) fn draw(&self, rng: &mut Rng) -> JitterDraw {
+        let mut factor = |range: f64| rng.uniform_in((1.0 - range).max(0.0), 1.0 + range);
+        let (b, c, s) = (
+            factor(self.brightness),
+            factor(self.contrast),
+            factor(self.saturation),
+        );
+        let h = rng.uniform_in(-self.hue, self.hue);
+        let mut parts = [
+            Adjust::Brightness(b),
+            Adjust::Contrast(c),
+            Adjust::Saturation(s),
+            Adjust::Hue(h),
+        ];
+        rng.shuffle(&mut parts);
+        parts
+    }
+}
+
+impl Pixels {
+    /// Applies the parts in order, as torchvision does on a PIL image.
+    ///
+    /// A hue is skipped: the paper's jitter has none on 8-bit pixels.
+    pub(crate) fn jitter(&mut self, parts: &[Adjust]) {
+        for part in parts {
+            match *part {
+                Adjust::Brightness(factor) => self.look_up(&blend_table(0, factor)),
+                Adjust::Contrast(factor) => self.look_up(&blend_table(self.mean_luma(), factor)),
+                Adjust::Saturation(factor) => self.saturate(factor),
+                Adjust::Hue(_) => {}
+            }
+        }
+    }
+
+    /// Inverts all values of at least `threshold` (`PIL.ImageOps.solarize`).
+    pub fn solarize(&mut self, threshold: u8) {
+        let table = std::array::from_fn(|v| {
+            let v = v as u8; // 0..256
+            if v < threshold { v } else { 255 - v }
+        });
+        self.look_up(&table);
+    }
+
+    fn look_up(&mut self, table: &[u8; 256]) {
+        for v in &mut self.data {
+            *v = table[usize::from(*v)];
+        }
+    }
+
+    /// Away from each pixel's luma. Equal channels are equal to their luma and stay.
+    fn saturate(&mut self, factor: f64) {
+        if self.is_grey() {
+            return;
+        }
+        let factor = factor as f32;
+        for p in self.data.chunks_exact_mut(3) {
+            let grey = luma(p[0], p[1], p[2]);
+            for v in p {
+                *v = blend(grey, *v, factor);
+            }
+        }
+    }
+
+    /// The rounded mean of the luma: what PIL's contrast turns around.
+    fn mean_luma(&self) -> u8 {
+        let sum: u64 = if self.is_grey() {
+            self.data.iter().map(|&v| u64::from(v)).sum()
+        } else {
+            self.data
+                .chunks_exact(3)
+                .map(|p| u64::from(luma(p[0], p[1], p[2])))
+                .sum()
+        };
+        (sum as f64 / (self.width * self.height) as f64 + 0.5) as u8
+    }
+}
+
+/// PIL's `convert("L")`: ITU-R 601 weights in 16-bit fixed point.
+fn luma(r: u8, g: u8, b: u8) -> u8 {
+    ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16) as u8
+}
+
+/// PIL's `Image.blend`: truncated, not rounded.
+fn blend(degenerate: u8, value: u8, factor: f32) -> u8 {
+    let d = f32::from(degenerate);
+    (d + factor * (f32::from(value) - d)) as u8 // `as` saturates
+}
+
+fn blend_table(degenerate: u8, factor: f64) -> [u8; 256] {
+    std::array::from_fn(|v| blend(degenerate, v as u8, factor as f32))
+}

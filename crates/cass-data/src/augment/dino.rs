@@ -1,0 +1,98 @@
+use cass_ops::Rng;
+
+use crate::Pixels;
+
+use super::{
+    color::{JitterDraw, JitterRanges},
+    planes::Planes,
+    resample::Crop,
+};
+
+const JITTER: JitterRanges = JitterRanges {
+    brightness: 0.8,
+    contrast: 0.8,
+    saturation: 0.8,
+    hue: 0.2,
+};
+const P_JITTER: f64 = 0.3;
+const P_GRAYSCALE: f64 = 0.2;
+const P_FLIP: f64 = 0.5;
+const P_BLUR: f64 = 0.2;
+const BLUR_KERNEL: usize = 3;
+const BLUR_SIGMA: [f64; 2] = [1.0, 2.0];
+const LOCAL_SCALE: [f64; 2] = [0.05, 0.4];
+const GLOBAL_SCALE: [f64; 2] = [0.5, 1.0];
+const RATIO: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0];
+
+/// The parameters of one of DINO's two augmentations, with the crops taken from it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct DinoDraw {
+    pub(crate) jitter: Option<JitterDraw>,
+    pub(crate) grayscale: bool,
+    pub(crate) flip: bool,
+    /// Sigma in pixels.
+    pub(crate) blur: Option<f64>,
+    pub(crate) local: Crop,
+    pub(crate) global: Crop,
+}
+
+impl DinoDraw {
+    /// For images of `size` x `size`.
+    pub(crate) fn new(size: usize, rng: &mut Rng) -> Self {
+        Self {
+            jitter: rng.bernoulli(P_JITTER).then(|| JITTER.draw(rng)),
+            grayscale: rng.bernoulli(P_GRAYSCALE),
+            flip: rng.bernoulli(P_FLIP),
+            blur: rng
+                .bernoulli(P_BLUR)
+                .then(|| rng.uniform_in(BLUR_SIGMA[0], BLUR_SIGMA[1])),
+            local: draw_crop(size, LOCAL_SCALE, rng),
+            global: draw_crop(size, GLOBAL_SCALE, rng),
+        }
+    }
+
+    /// Writes the normalised local and global view, `(3, size, size)` each.
+    pub(crate) fn apply(&self, image: &Pixels, size: usize, local: &mut [f32], global: &mut [f32]) {
+        let mut planes = Planes::from(image);
+        if let Some(jitter) = &self.jitter {
+            planes.jitter(jitter);
+        }
+        if self.grayscale {
+            planes.grayscale();
+        }
+        if self.flip {
+            planes.flip_horizontally();
+        }
+        if let Some(sigma) = self.blur {
+            planes.blur(BLUR_KERNEL, sigma);
+        }
+        planes.crop_into(&self.local, size, local);
+        planes.crop_into(&self.global, size, global);
+    }
+}
+
+/// A box of `scale` of the area and a log-uniform aspect ratio, drawn until it fits
+/// (`RandomResizedCrop.get_params`); the whole image if ten do not.
+fn draw_crop(size: usize, scale: [f64; 2], rng: &mut Rng) -> Crop {
+    const TRIES: usize = 10;
+    for _ in 0..TRIES {
+        let area = (size * size) as f64 * rng.uniform_in(scale[0], scale[1]);
+        let ratio = rng.uniform_in(RATIO[0].ln(), RATIO[1].ln()).exp();
+        let width = (area * ratio).sqrt().round_ties_even() as usize;
+        let height = (area / ratio).sqrt().round_ties_even() as usize;
+        if (1..=size).contains(&width) && (1..=size).contains(&height) {
+            return Crop {
+                top: rng.below(size - height + 1),
+                left: rng.below(size - width + 1),
+                height,
+                width,
+            };
+        }
+    }
+    Crop {
+        top: 0,
+        left: 0,
+        height: size,
+        width: size,
+    }
+}

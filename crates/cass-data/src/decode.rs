@@ -1,0 +1,130 @@
+use std::{
+    fs::File,
+    io::{Cursor, Read},
+    path::Path,
+};
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use crate::{Error, Pixels, Result};
+
+/// Larger files are refused unread.
+const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Larger images are refused by their header, before any pixel is decoded.
+const MAX_PIXELS: u64 = 100_000_000;
+/// What a decoder may allocate.
+const MAX_DECODER_BYTES: u64 = 1 << 30;
+
+/// Decodes an image file to what PIL's `Image.open(path).convert("RGB")` gives.
+///
+/// Palettes are looked up, alpha is dropped without blending, CMYK is converted, an EXIF rotation
+/// is *not* applied; 16-bit values keep their high byte (PIL clips 16-bit grey at 255 instead). The
+/// content decides the format, not the file's extension.
+///
+/// # Errors
+/// A file that is missing, empty, truncated, not an image, of over 256 MiB or of over 100 million
+/// pixels by its header, or whose pixels are floating-point.
+pub fn decode(path: &Path) -> Result<Pixels> {
+    read(path)
+        .and_then(|bytes| decode_bytes(&bytes))
+        .map_err(|reason| Error::Image {
+            path: path.to_owned(),
+            reason,
+        })
+}
+
+/// The file's bytes, or why not.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let fail = |e: std::io::Error| format!("cannot be read: {e}");
+    let file = File::open(path).map_err(fail)?;
+    let length = file.metadata().map_err(fail)?.len();
+    if length > MAX_FILE_BYTES {
+        return Err(format!(
+            "has {length} bytes, over the limit of {MAX_FILE_BYTES}"
+        ));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    file.take(MAX_FILE_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(fail)?;
+    Ok(bytes)
+}
+
+/// The image in these bytes, or why not.
+pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Pixels, String> {
+    if bytes.is_empty() {
+        return Err("is empty (0 bytes)".into());
+    }
+    let format = image::guess_format(bytes)
+        .map_err(|_| "is neither JPEG nor PNG by its content".to_owned())?;
+    if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
+        return Err("is truncated: no end-of-image marker".into());
+    }
+    let undecodable = |e: image::ImageError| format!("cannot be decoded: {e}");
+    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format)
+        .into_decoder()
+        .map_err(undecodable)?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 || pixels > MAX_PIXELS {
+        return Err(format!(
+            "is {width}x{height} by its header, expected 1 to {MAX_PIXELS} pixels"
+        ));
+    }
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_DECODER_BYTES);
+    decoder.set_limits(limits).map_err(undecodable)?;
+    let image = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
+    to_pixels(image, width as usize, height as usize)
+}
+
+fn to_pixels(image: DynamicImage, width: usize, height: usize) -> Result<Pixels, String> {
+    let high = |v: u16| (v >> 8) as u8;
+    let without_alpha = |data: Vec<u8>| {
+        data.chunks_exact(4)
+            .flat_map(|p| [p[0], p[1], p[2]])
+            .collect()
+    };
+    let high_bytes = |data: Vec<u16>| data.into_iter().map(high).collect::<Vec<u8>>();
+    let rgb = |data| Ok(Pixels::from_rgb(width, height, data));
+    let grey = |data| Ok(Pixels::from_grey(width, height, data));
+    match image {
+        DynamicImage::ImageLuma8(b) => grey(b.into_raw()),
+        DynamicImage::ImageLumaA8(b) => grey(b.into_raw().into_iter().step_by(2).collect()),
+        DynamicImage::ImageLuma16(b) => grey(high_bytes(b.into_raw())),
+        DynamicImage::ImageLumaA16(b) => {
+            grey(b.into_raw().into_iter().step_by(2).map(high).collect())
+        }
+        DynamicImage::ImageRgb8(b) => rgb(b.into_raw()),
+        DynamicImage::ImageRgba8(b) => rgb(without_alpha(b.into_raw())),
+        DynamicImage::ImageRgb16(b) => rgb(high_bytes(b.into_raw())),
+        DynamicImage::ImageRgba16(b) => rgb(without_alpha(high_bytes(b.into_raw()))),
+        other => Err(format!(
+            "has {:?} pixels, expected 8 or 16-bit integers",
+            other.color()
+        )),
+    }
+}
+
+/// Whether the entropy-coded data of a JPEG are ended by its marker. The decoder would fill what
+/// is missing with grey and say nothing; PIL refuses such a file, and so do we.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    const START_OF_SCAN: u8 = 0xDA;
+    const END_OF_IMAGE: u8 = 0xD9;
+    // Walk the header's segments: an embedded thumbnail in one of them has an end marker too.
+    let mut at = 2;
+    while let Some(&[0xFF, marker, high, low]) = bytes.get(at..at + 4) {
+        if marker == 0xFF {
+            at += 1; // a fill byte
+            continue;
+        }
+        at += 2 + usize::from(u16::from_be_bytes([high, low]));
+        if marker == START_OF_SCAN {
+            break;
+        }
+    }
+    // Within the data 0xFF is followed by a stuffed zero, so the pair can only be the marker.
+    bytes
+        .get(at..)
+        .is_some_and(|data| data.windows(2).any(|w| w == [0xFF, END_OF_IMAGE]))
+}

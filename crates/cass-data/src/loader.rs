@@ -1,0 +1,297 @@
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use candle_core::{Device, Tensor};
+use cass_ops::Rng;
+use rayon::prelude::*;
+
+use crate::{
+    Dataset, Error, Pipeline, Result,
+    augment::{dino::DinoDraw, paper::PaperDraw},
+};
+
+/// How a [`Loader`] makes its batches.
+#[derive(Debug, Clone)]
+pub struct LoaderConfig {
+    /// What is done to each image.
+    pub pipeline: Pipeline,
+    /// Side of the square images, in pixels.
+    pub size: usize,
+    /// Images a batch.
+    pub batch: usize,
+    /// Decides the order and every draw of the augmentation.
+    pub seed: u64,
+    /// A new order every epoch, or the order of the indices.
+    pub shuffle: bool,
+    /// Leave out a last batch that is smaller than the others.
+    pub drop_last: bool,
+    /// Threads that decode and augment; 0 is one a core. They change no pixel.
+    pub threads: usize,
+    /// Where the tensors are put.
+    pub device: Device,
+    /// Batches made ahead of the one in use.
+    pub prefetch: usize,
+}
+
+/// One batch, as a network takes it.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// [`Pipeline::views`] tensors `(B, 3, size, size)`, f32, normalised with ImageNet's statistics.
+    pub views: Vec<Tensor>,
+    /// The B labels.
+    pub labels: Vec<usize>,
+    /// The B indices into [`Dataset::samples`].
+    pub samples: Vec<usize>,
+}
+
+impl Batch {
+    /// The first view `(B, 3, size, size)`: the only one, unless the pipeline is DINO's.
+    pub fn images(&self) -> &Tensor {
+        &self.views[0]
+    }
+}
+
+/// Batches of a data set, decoded and augmented on threads of its own ahead of their use.
+///
+/// An epoch's order is fixed by the seed and the epoch. Every pixel depends only on the seed, the
+/// epoch, the sample and the view (for [`Pipeline::Dino`] the batch instead of the sample): the
+/// number of threads changes nothing, and a resumed run sees the same views.
+pub struct Loader {
+    work: Arc<Work>,
+}
+
+/// What the producer threads share.
+struct Work {
+    dataset: Arc<Dataset>,
+    indices: Vec<usize>,
+    config: LoaderConfig,
+    pool: rayon::ThreadPool,
+}
+
+/// A batch before it is on its device.
+struct HostBatch {
+    views: Vec<Vec<f32>>,
+    samples: Vec<usize>,
+}
+
+impl Loader {
+    /// A loader of the samples at `indices`.
+    ///
+    /// # Errors
+    /// No indices, or one out of range; a batch or size of 0; threads that do not start.
+    pub fn new(dataset: Arc<Dataset>, indices: Vec<usize>, config: LoaderConfig) -> Result<Self> {
+        let expect = |ok: bool, name, value: usize, expected| {
+            let value = value.to_string();
+            ok.then_some(()).ok_or(Error::Setting {
+                name,
+                value,
+                expected,
+            })
+        };
+        expect(config.batch > 0, "batch", config.batch, "at least 1")?;
+        expect(config.size > 0, "size", config.size, "at least 1")?;
+        expect(!indices.is_empty(), "samples", 0, "at least 1")?;
+        let last = indices.iter().copied().max().unwrap_or(0);
+        expect(
+            last < dataset.len(),
+            "sample",
+            last,
+            "an index into the data set",
+        )?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(config.threads)
+            .thread_name(|i| format!("cass-data-{i}"))
+            .build()
+            .map_err(|e| Error::Threads(e.to_string()))?;
+        Ok(Self {
+            work: Arc::new(Work {
+                dataset,
+                indices,
+                config,
+                pool,
+            }),
+        })
+    }
+
+    /// Batches an epoch.
+    pub fn batches(&self) -> usize {
+        let (images, batch) = (self.work.indices.len(), self.work.config.batch);
+        if self.work.config.drop_last {
+            images / batch
+        } else {
+            images.div_ceil(batch)
+        }
+    }
+
+    /// Images an epoch.
+    pub fn images(&self) -> usize {
+        self.work
+            .indices
+            .len()
+            .min(self.batches() * self.work.config.batch)
+    }
+
+    /// Starts making the batches of epoch `epoch`.
+    pub fn epoch(&self, epoch: u64) -> Epoch {
+        let work = self.work.clone();
+        let batches = self.batches();
+        // The producer holds one more while it waits for room, and the channel keeps the rest.
+        let (sender, receiver) = sync_channel(work.config.prefetch.saturating_sub(1));
+        let producer = thread::Builder::new()
+            .name("cass-data".into())
+            .spawn(move || produce(&work, epoch, batches, &sender));
+        let (producer, failed) = match producer {
+            Ok(handle) => (Some(handle), None),
+            Err(e) => (None, Some(Error::Threads(e.to_string()))),
+        };
+        Epoch {
+            work: self.work.clone(),
+            receiver: Some(receiver),
+            producer,
+            failed,
+            left: batches,
+        }
+    }
+}
+
+/// The batches of one epoch, in their fixed order. Dropping it stops the work.
+///
+/// After an error, which names the file, there are no more batches.
+pub struct Epoch {
+    work: Arc<Work>,
+    receiver: Option<Receiver<Result<HostBatch>>>,
+    producer: Option<JoinHandle<()>>,
+    failed: Option<Error>,
+    left: usize,
+}
+
+impl Iterator for Epoch {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.failed.take() {
+            self.left = 0;
+            return Some(Err(error));
+        }
+        if self.left == 0 {
+            return None;
+        }
+        self.left -= 1;
+        let received = self.receiver.as_ref()?.recv();
+        let batch = match received {
+            Ok(host) => host.and_then(|host| self.work.to_device(host)),
+            Err(_) => Err(Error::Threads("the producer stopped early".into())),
+        };
+        if batch.is_err() {
+            self.left = 0;
+        }
+        Some(batch)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left))
+    }
+}
+
+impl Drop for Epoch {
+    fn drop(&mut self) {
+        // Without a receiver the producer's next send fails, and it returns.
+        self.receiver = None;
+        if let Some(producer) = self.producer.take() {
+            let _ = producer.join(); // its panic, if any, was reported by `next`
+        }
+    }
+}
+
+fn produce(work: &Work, epoch: u64, batches: usize, sender: &SyncSender<Result<HostBatch>>) {
+    let order = work.order(epoch);
+    let chunks = order.chunks(work.config.batch).take(batches);
+    for (number, samples) in chunks.enumerate() {
+        let batch = work.pool.install(|| work.make(epoch, number, samples));
+        let failed = batch.is_err();
+        if sender.send(batch).is_err() || failed {
+            return;
+        }
+    }
+}
+
+impl Work {
+    fn order(&self, epoch: u64) -> Vec<usize> {
+        let mut order = self.indices.clone();
+        if self.config.shuffle {
+            Rng::new(self.config.seed, "shuffle", [epoch, 0], 0).shuffle(&mut order);
+        }
+        order
+    }
+
+    /// Makes the views of these samples, on the current thread pool.
+    fn make(&self, epoch: u64, number: usize, samples: &[usize]) -> Result<HostBatch> {
+        let LoaderConfig {
+            pipeline,
+            size,
+            seed,
+            ..
+        } = self.config;
+        let image = 3 * size * size;
+        let mut views = vec![vec![0f32; samples.len() * image]; pipeline.views()];
+        // One item a sample: its part of every view.
+        let mut slots: Vec<Vec<&mut [f32]>> = samples.iter().map(|_| Vec::new()).collect();
+        for view in &mut views {
+            for (slot, part) in slots.iter_mut().zip(view.chunks_exact_mut(image)) {
+                slot.push(part);
+            }
+        }
+        let dino = [0, 1].map(|augmentation| {
+            let path = [epoch, number as u64];
+            DinoDraw::new(size, &mut Rng::new(seed, "dino", path, augmentation))
+        });
+        slots
+            .into_par_iter()
+            .zip(samples)
+            .try_for_each(|(mut slot, &sample)| {
+                let pixels = self.dataset.pixels(sample, size)?;
+                match (pipeline, &mut slot[..]) {
+                    (Pipeline::Dino, [local1, local2, global1, global2]) => {
+                        dino[0].apply(&pixels, size, local1, global1);
+                        dino[1].apply(&pixels, size, local2, global2);
+                    }
+                    (Pipeline::Paper, [view]) => {
+                        let mut rng = Rng::new(seed, "augment", [epoch, sample as u64], 0);
+                        PaperDraw::new(size, &mut rng)
+                            .apply(&pixels)
+                            .normalize_into(view);
+                    }
+                    (_, slot) => slot.iter_mut().for_each(|v| pixels.normalize_into(v)),
+                }
+                Ok::<(), Error>(())
+            })?;
+        Ok(HostBatch {
+            views,
+            samples: samples.to_vec(),
+        })
+    }
+
+    fn to_device(&self, host: HostBatch) -> Result<Batch> {
+        let size = self.config.size;
+        let shape = (host.samples.len(), 3, size, size);
+        let to_tensor = |view| Tensor::from_vec(view, shape, &self.config.device);
+        Ok(Batch {
+            views: host
+                .views
+                .into_iter()
+                .map(to_tensor)
+                .collect::<Result<_, _>>()?,
+            labels: host
+                .samples
+                .iter()
+                .map(|&i| self.dataset.samples[i].label)
+                .collect(),
+            samples: host.samples,
+        })
+    }
+}

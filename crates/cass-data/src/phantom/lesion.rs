@@ -1,0 +1,107 @@
+use std::f32::consts::TAU;
+
+use cass_ops::Rng;
+
+use super::{draw::step, texture::Texture};
+
+/// What a class adds to the tissue, in the head's coordinates: the inside of the skull is the unit
+/// disc, y points to the back of the head.
+pub(super) enum Lesion {
+    /// Nothing.
+    None,
+    /// Irregular, soft-edged, a dark and bright patchwork with a halo.
+    Glioma {
+        centre: [f32; 2],
+        radius: f32,
+        /// Amplitude and phase of the outline's waves, two to five a turn.
+        waves: [[f32; 2]; 4],
+        warp: Texture,
+        patches: Texture,
+    },
+    /// A smooth ellipse.
+    Round {
+        centre: [f32; 2],
+        radius: f32,
+        /// Length to width.
+        stretch: f32,
+        /// Brightness over the tissue's.
+        gain: f32,
+    },
+}
+
+impl Lesion {
+    /// The lesion of this class.
+    pub(super) fn new(class: &str, rng: &mut Rng) -> Self {
+        let mut between = |lo: f64, hi: f64| rng.uniform_in(lo, hi) as f32;
+        match class {
+            "glioma" => {
+                let (distance, angle) = (between(0.25, 0.55), between(0.0, 1.0) * TAU);
+                Self::Glioma {
+                    centre: [distance * angle.cos(), distance * angle.sin()],
+                    radius: between(0.22, 0.38),
+                    waves: [0.22, 0.16, 0.12, 0.1]
+                        .map(|a| [a * between(0.5, 1.0), between(0.0, 1.0) * TAU]),
+                    warp: Texture::new(4.0, 2, rng),
+                    patches: Texture::new(6.0, 2, rng),
+                }
+            }
+            "meningioma" => {
+                // Not at the bottom, where the pituitary's place is.
+                let angle = TAU * (0.25 + between(0.12, 0.88));
+                let radius = between(0.16, 0.28);
+                let distance = 1.0 - radius * between(0.75, 0.95);
+                Self::Round {
+                    centre: [distance * angle.cos(), distance * angle.sin()],
+                    radius,
+                    stretch: between(0.85, 1.2),
+                    gain: between(0.45, 0.7),
+                }
+            }
+            "pituitary" => Self::Round {
+                centre: [between(-0.07, 0.07), between(0.4, 0.55)],
+                radius: between(0.11, 0.17),
+                stretch: between(0.8, 1.3),
+                gain: between(0.3, 0.6),
+            },
+            _ => Self::None,
+        }
+    }
+
+    /// The tissue's value at a point with the lesion in it; `blur` is a pixel's width.
+    pub(super) fn over(&self, tissue: f32, x: f32, y: f32, blur: f32) -> f32 {
+        match self {
+            Self::None => tissue,
+            Self::Glioma {
+                centre: [cx, cy],
+                radius,
+                waves,
+                warp,
+                patches,
+            } => {
+                let (dx, dy) = (x - cx, y - cy);
+                let angle = dy.atan2(dx);
+                let outline: f32 = waves
+                    .iter()
+                    .zip(2..)
+                    .map(|([amplitude, phase], n)| amplitude * (n as f32 * angle + phase).sin())
+                    .sum();
+                let edge = radius * (1.0 + outline) + 0.05 * warp.at(x, y);
+                let depth = edge - dx.hypot(dy);
+                let inside = step(depth, 0.06 + blur);
+                let oedema = 0.5 * step(depth + 0.12, 0.12);
+                let core = 0.75 * patches.at(x, y) + 0.12;
+                tissue * (1.0 - 0.3 * oedema * (1.0 - inside)) + inside * core * 0.55
+            }
+            Self::Round {
+                centre: [cx, cy],
+                radius,
+                stretch,
+                gain,
+            } => {
+                let (dx, dy) = ((x - cx) / stretch, (y - cy) * stretch);
+                let inside = step(radius - dx.hypot(dy), 0.02 + blur);
+                tissue + inside * (gain + 0.55 - tissue)
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A stand-in for the brain MRIs, drawn by code.
+mod draw;
+mod lesion;
+mod texture;
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
+
+use cass_ops::Rng;
+use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder};
+use rayon::prelude::*;
+
+use crate::{
+    Error, Part, Result,
+    brain_mri::{CLASSES, folder},
+};
+
+const JPEG_QUALITY: u8 = 92;
+/// The real set has 1,995 RGB files of 3,568 looked at, all of them with equal channels.
+const P_RGB: f64 = 0.5;
+/// Smaller images have no room for the smallest lesion.
+const MIN_SIZE: usize = 16;
+
+/// Which phantoms [`write_phantom`] draws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PhantomConfig {
+    /// Decides every pixel.
+    pub seed: u64,
+    /// Images of each class in `Training/`.
+    pub train_per_class: usize,
+    /// Images of each class in `Testing/`.
+    pub test_per_class: usize,
+    /// Side of the square images, in pixels, at least 16.
+    pub size: usize,
+}
+
+/// Writes phantoms of the brain MRIs to `out` in the curator's layout, which [`crate::open`] reads
+/// as `brain-mri`.
+///
+/// Each is a slice through a head in random pose, with ventricles, tissue, noise, a bias field and
+/// a random brightness, and the lesion of its class: *glioma* an irregular, heterogeneous blob that
+/// infiltrates the tissue; *meningioma* a smooth, bright, round one attached to the skull;
+/// *pituitary* a small one low in the middle; *notumor* none. They are pictures to test training
+/// with, not a model of disease. The mean brightness of every image is drawn alike for all classes,
+/// so that it tells nothing.
+///
+/// Equal settings write equal files. Files of another name in `out` are left alone.
+///
+/// # Errors
+/// A setting out of range; a folder or file that cannot be written.
+pub fn write_phantom(out: &Path, config: &PhantomConfig) -> Result<()> {
+    let expect = |name, value: usize, min, expected| {
+        let value_text = value.to_string();
+        (value >= min).then_some(()).ok_or(Error::Setting {
+            name,
+            value: value_text,
+            expected,
+        })
+    };
+    expect("size", config.size, MIN_SIZE, "at least 16 pixels")?;
+    expect("train-per-class", config.train_per_class, 2, "at least 2")?;
+    expect("test-per-class", config.test_per_class, 1, "at least 1")?;
+    let parts = [
+        (Part::Train, config.train_per_class),
+        (Part::Test, config.test_per_class),
+    ];
+    let mut jobs = Vec::new();
+    for (part, count) in parts {
+        for label in 0..CLASSES.len() {
+            let folder = out.join(folder(part)).join(CLASSES[label]);
+            fs::create_dir_all(&folder).map_err(|e| io("create folder", &folder, e))?;
+            jobs.extend((0..count).map(|number| (part, label, number, folder.clone())));
+        }
+    }
+    jobs.into_par_iter()
+        .try_for_each(|(part, label, number, folder)| {
+            let stream = (number as u64) << 1 | u64::from(part == Part::Test);
+            let mut rng = Rng::new(config.seed, "phantom", [label as u64, stream], 0);
+            let grey = draw::head(config.size, CLASSES[label], &mut rng);
+            let path = folder.join(format!("{}-{number:05}.jpg", CLASSES[label]));
+            write_jpeg(&path, config.size, &grey, rng.bernoulli(P_RGB))
+        })
+}
+
+fn write_jpeg(path: &Path, size: usize, grey: &[u8], as_rgb: bool) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let mut file = BufWriter::new(File::create(path)?);
+        let encoder = JpegEncoder::new_with_quality(&mut file, JPEG_QUALITY);
+        let side = size as u32;
+        let written = if as_rgb {
+            let rgb: Vec<u8> = grey.iter().flat_map(|&v| [v; 3]).collect();
+            encoder.write_image(&rgb, side, side, ExtendedColorType::Rgb8)
+        } else {
+            encoder.write_image(grey, side, side, ExtendedColorType::L8)
+        };
+        written.map_err(std::io::Error::other)?;
+        file.flush()
+    };
+    write().map_err(|e| io("write", path, e))
+}
+
+fn io(action: &'static str, path: &Path, source: std::io::Error) -> Error {
+    Error::Io {
+        action,
+        path: PathBuf::from(path),
+        source,
+    }
+}
