@@ -1,2 +1,101 @@
-//! Experiments.
-fn main() {}
+//! Experiments and checks of the workspace. Links none of its crates: it starts `cass` and reads what it wrote.
+
+mod check;
+mod claims;
+mod data;
+mod folder;
+mod golden;
+mod machine;
+mod plan;
+mod profile;
+mod progress;
+mod report;
+mod reproduce;
+mod results;
+mod run;
+mod stats;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Reproduce the paper's tables; check the workspace"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a table of the paper, from images to report.html.
+    #[command(
+        after_help = "Example: cargo xtask reproduce --table 3 --data-root ~/brain-mri --seeds 1"
+    )]
+    Reproduce(reproduce::Args),
+    /// Write the report again, from run folders alone; several folders are merged.
+    #[command(after_help = "Example: cargo xtask report runs/table-3-small")]
+    Report {
+        /// Output folders of `reproduce`, or single run folders.
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+        /// Where the report goes [default: the first DIR].
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// All that must be right before a change is merged; CI runs this.
+    #[command(after_help = "Example: cargo xtask check")]
+    Check {
+        /// Check that the CUDA features compile too; brings its own nvcc, needs no GPU.
+        #[arg(long)]
+        cuda: bool,
+    },
+    /// Write the golden files again with PyTorch, or compare.
+    #[command(after_help = "Example: cargo xtask golden --check --python .venv/bin/python")]
+    Golden {
+        /// Change nothing; fail where a file would change.
+        #[arg(long)]
+        check: bool,
+        /// A Python with torch, timm and safetensors.
+        #[arg(long, default_value = "python3")]
+        python: PathBuf,
+        /// Only fixtures whose names contain this.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => return wrong(&error.to_string()),
+    };
+    let result = match cli.command {
+        Command::Reproduce(args) => reproduce::reproduce(args),
+        Command::Report { dirs, out } => reproduce::rebuild(&dirs, out),
+        Command::Check { cuda } => check::check(cuda),
+        Command::Golden {
+            check,
+            python,
+            only,
+        } => golden::golden(check, &python, only.as_deref()),
+    };
+    result.unwrap_or_else(|error| wrong(&format!("{error:#}")))
+}
+
+/// One line on standard error, exit code 2: wrong usage or input.
+fn wrong(message: &str) -> ExitCode {
+    // clap adds usage and hints in further paragraphs.
+    let message = message.split("\n\n").next().unwrap_or(message);
+    let words: Vec<_> = message.split_whitespace().collect();
+    let line = words.join(" ");
+    eprintln!("error: {}", line.strip_prefix("error: ").unwrap_or(&line));
+    ExitCode::from(2)
+}

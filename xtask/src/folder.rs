@@ -1,0 +1,288 @@
+//! A run folder: what `xtask` notes before a run (`run.json`), what `cass` leaves in it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Provenance;
+use crate::plan::{Protocol, Run};
+use crate::profile::Profile;
+
+/// `run.json`: all a report needs to know of a run beside its metrics.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Info {
+    pub table: String,
+    pub profile_name: String,
+    pub profile: Profile,
+    pub protocol: Protocol,
+    pub run: Run,
+    pub provenance: Provenance,
+    /// Seconds since 1970.
+    pub started: u64,
+}
+
+/// `metrics.json`: written last by `cass`, so its presence means that the run is finished.
+#[derive(Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Metrics {
+    Pretrain(PretrainMetrics),
+    Probe(ProbeMetrics),
+}
+
+#[derive(Clone, Deserialize)]
+pub struct PretrainMetrics {
+    pub epochs: Vec<PretrainEpoch>,
+    /// By arm: `cnn` and `vit`, or `net`.
+    pub collapse: BTreeMap<String, BeforeAfter>,
+    #[serde(flatten)]
+    pub common: Common,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct ProbeMetrics {
+    /// Scores on the test split; `null` where a score is not a number.
+    pub test: Scores,
+    /// Over the test set's features; frozen features only.
+    pub collapse: Option<Reading>,
+    #[serde(flatten)]
+    pub common: Common,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct Common {
+    pub seconds: f64,
+    #[serde(default)]
+    pub manifest: Option<String>,
+    #[serde(default)]
+    pub skipped: Vec<Skipped>,
+    #[serde(default)]
+    pub deviations: Vec<String>,
+    #[serde(default)]
+    pub chosen: Vec<String>,
+}
+
+#[derive(Clone, Deserialize, Serialize)]
+pub struct PretrainEpoch {
+    pub epoch: u32,
+    pub loss: Option<f64>,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct Scores {
+    pub f1_macro: Option<f64>,
+    pub f1_micro: Option<f64>,
+    pub f1_weighted: Option<f64>,
+    pub accuracy: Option<f64>,
+    pub balanced_accuracy: Option<f64>,
+}
+
+impl Scores {
+    /// Every score by its name in `metrics.json`.
+    pub const NAMES: [&'static str; 5] = [
+        "f1_macro",
+        "f1_micro",
+        "f1_weighted",
+        "accuracy",
+        "balanced_accuracy",
+    ];
+
+    pub fn get(&self, name: &str) -> Option<f64> {
+        match name {
+            "f1_macro" => self.f1_macro,
+            "f1_micro" => self.f1_micro,
+            "f1_weighted" => self.f1_weighted,
+            "accuracy" => self.accuracy,
+            "balanced_accuracy" => self.balanced_accuracy,
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+pub struct Skipped {
+    pub file: String,
+    pub reason: String,
+}
+
+#[derive(Clone, Copy, Deserialize, Serialize)]
+pub struct BeforeAfter {
+    pub before: Reading,
+    pub after: Reading,
+}
+
+/// Whether features still tell images apart.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Reading {
+    /// Mean cosine similarity of two images' features; 1: all point the same way.
+    pub mean_cosine: Option<f64>,
+    /// Exponential of the entropy of the features' singular values; 1: all lie on a line.
+    pub effective_rank: Option<f64>,
+}
+
+impl Reading {
+    /// Features on fewer dimensions than this are called collapsed,
+    pub const LEAST_RANK: f64 = 1.5;
+    /// and so are features more alike than this.
+    pub const MOST_COSINE: f64 = 0.99;
+
+    /// A reading that is not a number counts as collapsed: features without spread give one.
+    pub fn collapsed(self) -> bool {
+        !(self
+            .effective_rank
+            .is_some_and(|rank| rank >= Self::LEAST_RANK)
+            && self
+                .mean_cosine
+                .is_some_and(|cosine| cosine <= Self::MOST_COSINE))
+    }
+}
+
+impl Metrics {
+    pub fn common(&self) -> &Common {
+        match self {
+            Metrics::Pretrain(metrics) => &metrics.common,
+            Metrics::Probe(metrics) => &metrics.common,
+        }
+    }
+
+    /// The line a finished run is reported with.
+    pub fn summary(&self) -> String {
+        match self {
+            Metrics::Pretrain(metrics) => {
+                let loss = |epoch: Option<&PretrainEpoch>| {
+                    epoch
+                        .and_then(|epoch| epoch.loss)
+                        .map_or("?".to_owned(), |loss| format!("{loss:.2e}"))
+                };
+                let collapsed: Vec<_> = metrics
+                    .collapse
+                    .iter()
+                    .filter(|(_, reading)| reading.after.collapsed())
+                    .map(|(arm, _)| arm.as_str())
+                    .collect();
+                let note = match collapsed.as_slice() {
+                    [] => String::new(),
+                    arms => format!(" · COLLAPSED: {}", arms.join(", ")),
+                };
+                let (first, last) = (metrics.epochs.first(), metrics.epochs.last());
+                format!("loss {} → {}{note}", loss(first), loss(last))
+            }
+            Metrics::Probe(metrics) => match metrics.test.f1_macro {
+                Some(f1) => format!("macro F1 {f1:.4}"),
+                None => "macro F1 is not a number".to_owned(),
+            },
+        }
+    }
+}
+
+/// A folder as found.
+pub struct Folder {
+    pub path: PathBuf,
+    pub info: Info,
+    /// Or why there are none.
+    pub metrics: Result<Metrics, String>,
+}
+
+impl Folder {
+    /// Reads a folder; `None` if `xtask` never started a run there.
+    pub fn read(path: &Path) -> Result<Option<Folder>> {
+        let Some(info) = read_json::<Info>(&path.join("run.json"))? else {
+            return Ok(None);
+        };
+        let metrics = match read_json(&path.join("metrics.json")) {
+            Ok(Some(metrics)) => Ok(metrics),
+            Ok(None) => Err(format!("not finished: {}", Folder::last_words(path))),
+            Err(damage) => Err(format!("{damage:#}")),
+        };
+        Ok(Some(Folder {
+            path: path.to_owned(),
+            info,
+            metrics,
+        }))
+    }
+
+    /// The metrics of exactly that run, if it is finished. Damaged files count as unfinished.
+    pub fn finished(path: &Path, run: &Run) -> Option<Metrics> {
+        let folder = Folder::read(path).ok()??;
+        let same = folder.info.run.recipe == run.recipe && folder.info.run.needs == run.needs;
+        folder.metrics.ok().filter(|_| same)
+    }
+
+    /// Every run folder of `dirs`, each the output of a job, its `runs`, or one run folder.
+    pub fn all(dirs: &[PathBuf]) -> Result<Vec<Folder>> {
+        let mut folders = Vec::new();
+        for dir in dirs {
+            let before = folders.len();
+            let runs = dir.join("runs");
+            if dir.join("run.json").is_file() {
+                folders.extend(Folder::read(dir)?);
+            } else {
+                let inside = if runs.is_dir() { &runs } else { dir };
+                let failed = || format!("failed to read folder {}", inside.display());
+                let mut paths = Vec::new();
+                for entry in fs::read_dir(inside).with_context(failed)? {
+                    paths.push(entry.with_context(failed)?.path());
+                }
+                paths.sort();
+                for path in paths {
+                    folders.extend(Folder::read(&path)?);
+                }
+            }
+            if folders.len() == before {
+                bail!(
+                    "failed to find a run folder in {}: expected runs/<name>/run.json",
+                    dir.display()
+                );
+            }
+        }
+        Ok(folders)
+    }
+
+    /// Why a run without metrics has none: the last line it wrote on standard error.
+    pub fn last_words(path: &Path) -> String {
+        let text = fs::read(path.join("stderr.log")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        match text.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+            Some(line) => line.strip_prefix("error: ").unwrap_or(line).to_owned(),
+            None => "it wrote no error".to_owned(),
+        }
+    }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .with_context(|| format!("failed to read {}", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("failed to read {}", path.display())),
+    }
+}
+
+/// Writes a whole file or none: beside its place, then renamed onto it.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    fs::write(&part, bytes)
+        .and_then(|()| fs::rename(&part, path))
+        .with_context(|| format!("failed to write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collapse_is_a_named_threshold_and_nan_counts() {
+        let reading = |mean_cosine, effective_rank| Reading {
+            mean_cosine,
+            effective_rank,
+        };
+        assert!(!reading(Some(0.6), Some(8.0)).collapsed());
+        assert!(reading(Some(0.995), Some(8.0)).collapsed());
+        assert!(reading(Some(0.6), Some(1.2)).collapsed());
+        assert!(reading(None, Some(8.0)).collapsed());
+    }
+}

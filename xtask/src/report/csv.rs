@@ -1,0 +1,62 @@
+//! `results.csv`: one line a cell and score.
+
+use anyhow::Result;
+
+use crate::results::Results;
+
+pub fn csv(results: &Results) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record([
+        "table",
+        "profile",
+        "protocol",
+        "downstream",
+        "method",
+        "arm",
+        "backbone",
+        "fraction",
+        "metric",
+        "mean",
+        "std",
+        "n",
+        "values",
+        "paper_mean",
+        "paper_std",
+        "delta",
+        "missing",
+    ])?;
+    let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+    for cell in &results.cells {
+        let start = [
+            results.table.clone(),
+            results.profile.clone(),
+            results.protocol.name().to_owned(),
+            cell.downstream.name().to_owned(),
+            cell.method.to_string(),
+            cell.arm.to_string(),
+            cell.backbone.clone(),
+            cell.fraction.to_string(),
+        ];
+        let values: Vec<_> = cell.values.iter().map(f64::to_string).collect();
+        let headline = [
+            cell.metric.clone(),
+            number(cell.mean),
+            number(cell.std),
+            cell.n.to_string(),
+            values.join(" "),
+            number(cell.paper_mean),
+            number(cell.paper_std),
+            number(cell.delta),
+            cell.missing.join("; "),
+        ];
+        writer.write_record(start.iter().chain(&headline))?;
+        for (metric, mean) in &cell.other {
+            let mut rest = [const { String::new() }; 9];
+            rest[0] = metric.to_string();
+            rest[1] = mean.to_string();
+            rest[3] = cell.n.to_string();
+            writer.write_record(start.iter().chain(&rest))?;
+        }
+    }
+    Ok(writer.into_inner()?)
+}
