@@ -67,3 +67,25 @@ fn cubic(x: f64) -> f64 {
         0.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn equals_timm() -> Result<()> {
+        let file = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../fixtures/golden/ops/pos_embed.safetensors"
+        );
+        let golden = candle_core::safetensors::load(file, &Device::Cpu)?;
+        for (case, side) in [("up", 7), ("down", 4), ("down_odd", 2), ("same", 3)] {
+            let y = resample_abs_pos_embed(&golden[&format!("{case}.x")], side, 1)?;
+            let off = (y - &golden[&format!("{case}.y")])?.abs()?.max_all()?;
+            let off = off.to_scalar::<f32>()?;
+            assert!(off < 2e-6, "{case} is off by {off}");
+        }
+        Ok(())
+    }
+}

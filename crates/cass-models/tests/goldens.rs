@@ -1,0 +1,157 @@
+//! Small networks of every family against what timm computed (`fixtures/golden`): logits, features,
+//! running statistics and every parameter's gradient within 1e-4 relative.
+
+use candle_core::{DType, Device, Result, Tensor, safetensors};
+use cass_models::{Block, Mode, Model, ModelConfig, ModelOptions, ResNetConfig, VitConfig};
+use std::collections::HashMap;
+
+type Tensors = HashMap<String, Tensor>;
+
+fn golden(name: &str) -> Result<Tensors> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
+    safetensors::load(format!("{root}/{name}/golden.safetensors"), &Device::Cpu)
+}
+
+/// ‖a - b‖₂ / ‖b‖₂
+fn error(a: &Tensor, b: &Tensor) -> Result<f64> {
+    let norm = |t: Tensor| t.sqr()?.sum_all()?.sqrt()?.to_scalar::<f64>();
+    let (a, b) = (a.to_dtype(DType::F64)?, b.to_dtype(DType::F64)?);
+    Ok(norm((&a - &b)?)? / norm(b)?)
+}
+
+fn model(name: &str, config: ModelConfig, golden: &Tensors, dtype: DType) -> Result<Model> {
+    let options = ModelOptions {
+        num_classes: golden["logits"].dim(1)?,
+        input_size: golden["input"].dim(2)?,
+        dtype,
+        ..Default::default()
+    };
+    let model = Model::from_config(name, config, &options).map_err(candle_core::Error::wrap)?;
+    for (key, var) in model.params().all() {
+        var.set(&golden[&format!("weights.{key}")].to_dtype(var.dtype())?)?;
+    }
+    Ok(model)
+}
+
+fn close(what: &str, a: &Tensor, b: &Tensor) -> Result<()> {
+    let error = error(a, b)?;
+    assert!(error <= 1e-4, "{what} is off by {error:.2e}");
+    Ok(())
+}
+
+fn equals_timm(name: &str, config: ModelConfig) -> Result<()> {
+    let golden = golden(name)?;
+    let model = model(name, config, &golden, DType::F32)?;
+    let forward = |mode| {
+        model
+            .forward(&golden["input"], mode)
+            .map_err(candle_core::Error::wrap)
+    };
+    let output = forward(Mode::Eval)?;
+    close("logits", &output.logits, &golden["logits"])?;
+    close("features", &output.features, &golden["features"])?;
+
+    let output = forward(Mode::Train)?;
+    close("train_logits", &output.logits, &golden["train_logits"])?;
+    let loss = (output.logits * &golden["probe"])?.mean_all()?;
+    let grads = loss.backward()?;
+    for (key, var) in model.params().trainable() {
+        let grad = grads
+            .get(&var)
+            .unwrap_or_else(|| panic!("{key} has no gradient"));
+        close(
+            &format!("gradient of {key}"),
+            grad,
+            &golden[&format!("grad.{key}")],
+        )?;
+    }
+    for (key, var) in model.params().buffers() {
+        if let Some(want) = golden.get(&format!("buffer.{key}")) {
+            close(&key, &var, want)?;
+        }
+    }
+    Ok(())
+}
+
+const RESNET_SMALL: ModelConfig = ModelConfig::ResNet(ResNetConfig {
+    block: Block::Basic,
+    layers: [2, 1, 1, 1],
+    channels: [8, 10, 12, 14],
+    stem_width: 64,
+});
+const BOTTLENECK_SMALL: ModelConfig = ModelConfig::ResNet(ResNetConfig {
+    block: Block::Bottleneck,
+    layers: [2, 1, 1, 1],
+    channels: [4, 5, 6, 7],
+    stem_width: 64,
+});
+const VIT_SMALL: ModelConfig = ModelConfig::Vit(VitConfig {
+    patch_size: 8,
+    embed_dim: 24,
+    depth: 2,
+    num_heads: 3,
+});
+
+#[test]
+fn a_resnet_of_basic_blocks_equals_timm() -> Result<()> {
+    equals_timm("resnet_small", RESNET_SMALL)
+}
+
+#[test]
+fn a_resnet_of_bottlenecks_equals_timm() -> Result<()> {
+    equals_timm("resnet_bottleneck_small", BOTTLENECK_SMALL)
+}
+
+#[test]
+fn a_vision_transformer_equals_timm() -> Result<()> {
+    equals_timm("vit_small_golden", VIT_SMALL)
+}
+
+/// In f64 the slope of the loss along each parameter's gradient equals the gradient's square norm.
+fn finite_differences(name: &str, config: ModelConfig) -> Result<()> {
+    let golden = golden(name)?;
+    let model = model(name, config, &golden, DType::F64)?;
+    let (input, probe) = (
+        golden["input"].to_dtype(DType::F64)?,
+        golden["probe"].to_dtype(DType::F64)?,
+    );
+    let loss = || {
+        let output = model
+            .forward(&input, Mode::Train)
+            .map_err(candle_core::Error::wrap)?;
+        (output.logits * &probe)?.mean_all()
+    };
+    let grads = loss()?.backward()?;
+    for (key, var) in model.params().trainable() {
+        let grad = grads
+            .get(&var)
+            .unwrap_or_else(|| panic!("{key} has no gradient"));
+        let norm = grad.sqr()?.sum_all()?.sqrt()?.to_scalar::<f64>()?;
+        let step = 1e-5;
+        let start = var.as_tensor().copy()?;
+        let at = |by: f64| -> Result<f64> {
+            var.set(&(&start + (grad * (by / norm))?)?)?;
+            loss()?.to_scalar::<f64>()
+        };
+        let slope = (at(step)? - at(-step)?) / (2.0 * step);
+        var.set(&start)?;
+        let off = (slope - norm).abs() / norm;
+        assert!(off < 1e-4, "{key}: gradient {norm:.3e}, slope {slope:.3e}");
+    }
+    Ok(())
+}
+
+#[test]
+fn resnet_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("resnet_small", RESNET_SMALL)
+}
+
+#[test]
+fn bottleneck_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("resnet_bottleneck_small", BOTTLENECK_SMALL)
+}
+
+#[test]
+fn vit_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("vit_small_golden", VIT_SMALL)
+}

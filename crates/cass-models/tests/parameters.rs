@@ -1,0 +1,177 @@
+//! Every parameter of the full-size networks: it trains, and it begins as timm's does.
+
+use candle_core::{DType, Device, Tensor};
+use cass_models::{Mode, Model, ModelOptions};
+use cass_ops::Rng;
+use std::error::Error;
+
+fn images(batch: usize, size: usize) -> candle_core::Result<Tensor> {
+    let mut rng = Rng::new(0, "images", [0, 0], 0);
+    let data: Vec<f32> = (0..batch * 3 * size * size)
+        .map(|_| rng.normal() as f32)
+        .collect();
+    Tensor::from_vec(data, (batch, 3, size, size), &Device::Cpu)
+}
+
+fn model(name: &str, size: usize) -> cass_models::Result<Model> {
+    let options = ModelOptions {
+        num_classes: 10,
+        input_size: size,
+        ..Default::default()
+    };
+    Model::new(name, &options)
+}
+
+/// Moves what begins at 0 or 1 (norms, biases), as a zero there hides what lies before it.
+fn perturb(model: &Model) -> candle_core::Result<()> {
+    let mut rng = Rng::new(1, "perturb", [0, 0], 0);
+    for (_, var) in model.params().trainable() {
+        if var.rank() == 1 {
+            let noise: Vec<f32> = (0..var.elem_count())
+                .map(|_| 0.1 * rng.normal() as f32)
+                .collect();
+            var.set(&(var.as_tensor() + Tensor::from_vec(noise, var.dims(), &Device::Cpu)?)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn every_parameter_trains(name: &str) -> Result<(), Box<dyn Error>> {
+    let model = model(name, 64)?;
+    perturb(&model)?;
+    let output = model.forward(&images(4, 64)?, Mode::Train)?;
+    let grads = output.logits.sqr()?.mean_all()?.backward()?;
+    let params = model.params().trainable();
+    assert!(!params.is_empty());
+    for (key, var) in params {
+        let grad = grads.get(&var).ok_or(format!("{key} has no gradient"))?;
+        let size = grad.abs()?.sum_all()?.to_scalar::<f32>()?;
+        assert!(
+            size.is_finite() && size > 0.0,
+            "{key}: gradient of size {size}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn every_parameter_of_resnet18_trains() -> Result<(), Box<dyn Error>> {
+    every_parameter_trains("resnet18")
+}
+
+#[test]
+fn every_parameter_of_resnet50_trains() -> Result<(), Box<dyn Error>> {
+    every_parameter_trains("resnet50")
+}
+
+#[test]
+fn every_parameter_of_vit_tiny_trains() -> Result<(), Box<dyn Error>> {
+    every_parameter_trains("vit_tiny_patch16_224")
+}
+
+#[test]
+fn a_frozen_network_follows_but_records_nothing() -> Result<(), Box<dyn Error>> {
+    let model = model("resnet18", 32)?;
+    let frozen = model.frozen()?;
+    let x = images(2, 32)?;
+    let before = frozen.forward(&x, Mode::Eval)?.logits;
+    assert!(!before.track_op());
+    perturb(&model)?;
+    let (now, want) = (
+        frozen.forward(&x, Mode::Eval)?,
+        model.forward(&x, Mode::Eval)?,
+    );
+    assert_eq!(now.logits.to_vec2::<f32>()?, want.logits.to_vec2::<f32>()?);
+    assert_ne!(now.logits.to_vec2::<f32>()?, before.to_vec2::<f32>()?);
+
+    let copy = model.deep_copy()?;
+    perturb(&model)?;
+    let kept = copy.forward(&x, Mode::Eval)?.logits;
+    assert_eq!(kept.to_vec2::<f32>()?, want.logits.to_vec2::<f32>()?);
+    Ok(())
+}
+
+#[test]
+fn averaged_statistics_are_the_mean_over_batches() -> Result<(), Box<dyn Error>> {
+    let model = model("resnet18", 32)?;
+    let (a, b) = (images(2, 32)?, images(3, 32)?);
+    let mut means = Vec::new();
+    for x in [&a, &b] {
+        model.params().reset_statistics()?;
+        model.forward(x, Mode::Average)?;
+        means.push(model.params().tensors()?["bn1.running_mean"].clone());
+    }
+    model.params().reset_statistics()?;
+    model.forward(&a, Mode::Average)?;
+    model.forward(&b, Mode::Average)?;
+    let both = model.params().tensors()?["bn1.running_mean"].clone();
+    let want = ((&means[0] + &means[1])? * 0.5)?;
+    let off = (both - want)?.abs()?.max_all()?.to_scalar::<f32>()?;
+    assert!(off < 1e-7, "{off}");
+    Ok(())
+}
+
+/// Same seed, same values; another head or seed changes what it should and nothing else.
+#[test]
+fn initial_values_depend_on_seed_and_name_alone() -> Result<(), Box<dyn Error>> {
+    let build = |num_classes, seed| {
+        let options = ModelOptions {
+            num_classes,
+            input_size: 32,
+            seed,
+            ..Default::default()
+        };
+        Model::new("vit_tiny_patch16_224", &options)
+    };
+    let value = |m: &Model, key: &str| -> candle_core::Result<Vec<f32>> {
+        m.params().tensors()?[key].flatten_all()?.to_vec1()
+    };
+    let (a, b, c) = (build(10, 0)?, build(4, 0)?, build(10, 1)?);
+    let key = "blocks.3.mlp.fc1.weight";
+    assert_eq!(value(&a, key)?, value(&b, key)?);
+    assert_ne!(value(&a, key)?, value(&c, key)?);
+    Ok(())
+}
+
+/// Mean and standard deviation of every kind of parameter against timm's over several seeds.
+#[test]
+fn initial_values_are_distributed_as_timms() -> Result<(), Box<dyn Error>> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
+    let text = std::fs::read_to_string(format!("{root}/init/golden.json"))?;
+    let golden: serde_json::Value = serde_json::from_str(&text)?;
+    for name in ["resnet18", "vit_tiny_patch16_224"] {
+        let options = ModelOptions {
+            input_size: 224,
+            ..Default::default()
+        };
+        let model = Model::new(name, &options)?;
+        let wanted = golden[name].as_object().ok_or("no such network")?;
+        assert_eq!(wanted.len(), model.params().trainable().len(), "{name}");
+        for (key, var) in model.params().trainable() {
+            let want = &wanted[&key];
+            let values = var.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+            if let Some(constant) = want["constant"].as_f64() {
+                assert!(
+                    values.iter().all(|&v| v == constant),
+                    "{key} is not {constant}"
+                );
+                continue;
+            }
+            let n = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / n;
+            let std = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+            let number = |what: &str| want[what].as_f64().ok_or(format!("{key} has no {what}"));
+            // Five standard errors of the mean and of the spread of n draws.
+            let (want_mean, want_std) = (number("mean")?, number("std")?);
+            assert!(
+                (mean - want_mean).abs() < 5.0 * 1.5 * want_std / n.sqrt(),
+                "{key}: mean {mean}"
+            );
+            assert!(
+                (std / want_std - 1.0).abs() < 5.0 * 1.2 / n.sqrt(),
+                "{key}: std {std}"
+            );
+        }
+    }
+    Ok(())
+}
