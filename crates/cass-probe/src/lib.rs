@@ -1,1 +1,24 @@
-//! TODO
+//! Judging a representation: what a few labels can read from it, and how well that was read.
+//!
+//! ```
+//! use cass_probe::{Confusion, Metrics};
+//!
+//! let classes = ["glioma", "meningioma", "notumor"].map(String::from);
+//! let (truth, predicted) = ([0, 0, 1, 1, 2, 2], [0, 0, 1, 2, 2, 2]);
+//! let metrics = Metrics::of(&classes, &truth, &predicted, None)?;
+//! assert_eq!(metrics.confusion, [[2, 0, 0], [0, 1, 1], [0, 0, 2]]);
+//!
+//! let interval = Confusion::new(3, &truth, &predicted)?.interval(0, Confusion::f1_macro);
+//! assert!(interval.low < metrics.averages.f1_macro && metrics.averages.f1_macro < interval.high);
+//! # Ok::<(), cass_probe::Error>(())
+//! ```
+mod error;
+mod metrics;
+mod predictions;
+
+pub use error::{Error, Result};
+pub use metrics::{
+    Averages, ClassMetrics, Confusion, Interval, Metrics, MultiLabelMetrics, auroc,
+    average_precision, expected_calibration_error,
+};
+pub use predictions::{Prediction, Predictions};

@@ -1,0 +1,68 @@
+use std::path::PathBuf;
+
+/// What can go wrong; each message completes "failed to ...".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is nothing to judge.
+    #[error("score predictions: there are none")]
+    NoSamples,
+    /// Two lists that describe the same samples differ in length.
+    #[error("score predictions: {found} {what}, expected {expected}")]
+    Length {
+        /// What there is too much or too little of.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many the other list calls for.
+        expected: usize,
+    },
+    /// A class index beyond the classes.
+    #[error("score predictions: sample {sample} has class {class}, expected less than {classes}")]
+    ClassIndex {
+        /// Index of the sample.
+        sample: usize,
+        /// Its class.
+        class: usize,
+        /// The number of classes.
+        classes: usize,
+    },
+    /// A probability that is none.
+    #[error("score predictions: sample {sample} has probability {value}, expected 0 to 1")]
+    Probability {
+        /// Index of the sample.
+        sample: usize,
+        /// The value found.
+        value: f64,
+    },
+    /// A file cannot be opened, read or written, or is no CSV at all.
+    #[error("{action} {}: {source}", path.display())]
+    File {
+        /// "read" or "write".
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why; says the line, if there is one.
+        source: csv::Error,
+    },
+    /// A field of a predictions file that does not mean what its column should.
+    #[error(
+        "read {}: line {line}, column {column}: {value:?}, expected {expected}",
+        path.display()
+    )]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Name of the column, or its number from 1 where it has none.
+        column: String,
+        /// What stands there.
+        value: String,
+        /// What should.
+        expected: String,
+    },
+}
+
+/// The result of this crate's fallible functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

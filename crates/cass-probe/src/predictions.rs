@@ -1,0 +1,340 @@
+use crate::{Confusion, Error, Metrics, Result};
+use csv::StringRecord;
+use std::path::Path;
+
+/// What a classifier said of each file, and what was true: a `predictions.csv`.
+///
+/// Its columns are `file`, `true`, `predicted` (names of classes) and one probability a class, headed
+/// by the class's name, in the order of the classes. A file without probability columns is one of
+/// bare predictions: its classes are the names that occur, sorted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// One entry a file.
+    pub rows: Vec<Prediction>,
+}
+
+/// One line of a `predictions.csv`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// The image, usually relative to the data root.
+    pub file: String,
+    /// Index of the true class.
+    pub truth: usize,
+    /// Index of the predicted class.
+    pub predicted: usize,
+    /// One a class, each in [0, 1]; empty in bare predictions.
+    pub probabilities: Vec<f64>,
+}
+
+const COLUMNS: [&str; 3] = ["file", "true", "predicted"];
+
+impl Predictions {
+    /// The confusion matrix.
+    ///
+    /// # Errors
+    /// No rows, or a class index beyond the classes.
+    pub fn confusion(&self) -> Result<Confusion> {
+        let (truth, predicted) = self.labels();
+        Confusion::new(self.classes.len(), &truth, &predicted)
+    }
+
+    /// Every metric, the probabilistic ones if there are probabilities.
+    ///
+    /// # Errors
+    /// As [`Metrics::of`].
+    pub fn metrics(&self) -> Result<Metrics> {
+        let (truth, predicted) = self.labels();
+        let probabilities: Vec<f64> = (self.rows.iter())
+            .flat_map(|row| row.probabilities.iter().copied())
+            .collect();
+        let probabilities = (!probabilities.is_empty()).then_some(probabilities.as_slice());
+        Metrics::of(&self.classes, &truth, &predicted, probabilities)
+    }
+
+    /// Read a CSV file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, has other columns or no rows, or a field that is no class or no
+    /// probability; the error names file, line, column, value and what was expected.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = |source| Error::File {
+            action: "read",
+            path: path.into(),
+            source,
+        };
+        let bytes = std::fs::read(path).map_err(|e| file(e.into()))?;
+        // Flexible, so that a line of the wrong length is an error of ours that names the column.
+        let mut reader = csv::ReaderBuilder::new()
+            .flexible(true)
+            .from_reader(bytes.as_slice());
+        let header = reader.headers().map_err(file)?.clone();
+        let mut table = Table::new(path, &bytes, &header)?;
+        let records: Vec<StringRecord> =
+            reader.records().collect::<Result<_, _>>().map_err(file)?;
+        if records.is_empty() {
+            return Err(Error::Field {
+                path: path.into(),
+                line: 2,
+                column: COLUMNS[0].into(),
+                value: String::new(),
+                expected: "at least one prediction".into(),
+            });
+        }
+        if table.classes.is_empty() {
+            let names = records.iter().flat_map(|r| r.iter().skip(1).take(2));
+            table.classes = names.map(String::from).collect();
+            table.classes.sort();
+            table.classes.dedup();
+        }
+        let rows = records
+            .iter()
+            .map(|r| table.row(r))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            classes: table.classes,
+            rows,
+        })
+    }
+
+    /// Write a CSV file that [`Predictions::read`] reads back exactly, if every class index is valid.
+    ///
+    /// # Errors
+    /// A file that cannot be written; a class index beyond the classes.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        self.confusion()?;
+        let written = || -> csv::Result<()> {
+            let mut writer = csv::Writer::from_path(path)?;
+            let bare = self.rows.iter().all(|row| row.probabilities.is_empty());
+            let classes = self.classes.iter().map(String::as_str).filter(|_| !bare);
+            writer.write_record(COLUMNS.into_iter().chain(classes))?;
+            for row in &self.rows {
+                let name = |class: usize| self.classes[class].clone();
+                let start = [row.file.clone(), name(row.truth), name(row.predicted)];
+                let probabilities = row.probabilities.iter().map(|p| format!("{p:?}"));
+                writer.write_record(start.into_iter().chain(probabilities))?;
+            }
+            Ok(writer.flush()?)
+        };
+        written().map_err(|source| Error::File {
+            action: "write",
+            path: path.into(),
+            source,
+        })
+    }
+
+    fn labels(&self) -> (Vec<usize>, Vec<usize>) {
+        self.rows.iter().map(|r| (r.truth, r.predicted)).unzip()
+    }
+}
+
+/// The file being read: its header, and how to say what is wrong in it.
+struct Table<'a> {
+    path: &'a Path,
+    bytes: &'a [u8],
+    header: &'a StringRecord,
+    classes: Vec<String>,
+}
+
+impl<'a> Table<'a> {
+    fn new(path: &'a Path, bytes: &'a [u8], header: &'a StringRecord) -> Result<Self> {
+        let classes: Vec<String> = header.iter().skip(3).map(String::from).collect();
+        let table = Self {
+            path,
+            bytes,
+            header,
+            classes,
+        };
+        for (column, name) in COLUMNS.into_iter().enumerate() {
+            if header.get(column) != Some(name) {
+                return Err(table.error(header, column, format!("the heading {name}")));
+            }
+        }
+        for (place, class) in table.classes.iter().enumerate() {
+            if table.classes[..place].contains(class) || class.is_empty() {
+                let expected = "the name of a class not named before".to_string();
+                return Err(table.error(header, place + 3, expected));
+            }
+        }
+        Ok(table)
+    }
+
+    fn row(&self, record: &StringRecord) -> Result<Prediction> {
+        if record.len() != self.header.len() {
+            let column = record.len().min(self.header.len());
+            let expected = format!("{} fields, found {}", self.header.len(), record.len());
+            return Err(self.error(record, column, expected));
+        }
+        Ok(Prediction {
+            file: record[0].into(),
+            truth: self.class(record, 1)?,
+            predicted: self.class(record, 2)?,
+            probabilities: (3..record.len())
+                .map(|column| self.probability(record, column))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    fn class(&self, record: &StringRecord, column: usize) -> Result<usize> {
+        let found = self.classes.iter().position(|c| c == &record[column]);
+        found.ok_or_else(|| {
+            let expected = format!("one of {}", self.classes.join(", "));
+            self.error(record, column, expected)
+        })
+    }
+
+    fn probability(&self, record: &StringRecord, column: usize) -> Result<f64> {
+        let value = record[column].parse().ok();
+        (value.filter(|v| (0.0..=1.0).contains(v)))
+            .ok_or_else(|| self.error(record, column, "a number from 0 to 1".into()))
+    }
+
+    fn error(&self, record: &StringRecord, column: usize, expected: String) -> Error {
+        let heading = record == self.header;
+        let name = self.header.get(column).filter(|_| !heading);
+        Error::Field {
+            path: self.path.into(),
+            line: self.line(record),
+            column: name.map_or_else(|| (column + 1).to_string(), String::from),
+            value: record.get(column).unwrap_or_default().into(),
+            expected,
+        }
+    }
+
+    /// The line a record starts on, from 1. The reader's own count stops short of blank lines and of
+    /// the second half of a CRLF before the record.
+    fn line(&self, record: &StringRecord) -> usize {
+        let start = record.position().map_or(0, |p| p.byte() as usize);
+        let (before, rest) = self.bytes.split_at(start.min(self.bytes.len()));
+        let blank = rest.iter().take_while(|b| b"\r\n".contains(b));
+        before.iter().chain(blank).filter(|&&b| b == b'\n').count() + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Predictions> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("predictions.csv");
+        std::fs::write(&path, text).unwrap();
+        Predictions::read(&path)
+    }
+
+    #[test]
+    fn reads_back_what_it_wrote() {
+        let row = |file: &str, truth, predicted, probabilities: &[f64]| Prediction {
+            file: file.into(),
+            truth,
+            predicted,
+            probabilities: probabilities.into(),
+        };
+        let probable = Predictions {
+            classes: ["no tumor", "a, \"b\"", "c"].map(String::from).into(),
+            rows: vec![
+                row("Testing/a b,c.jpg", 0, 1, &[0.1, f64::from(0.7_f32), 0.2]),
+                row("ü.png", 2, 2, &[1e-300, 0.0, 1.0]),
+            ],
+        };
+        let bare = Predictions {
+            classes: ["a", "b"].map(String::from).into(),
+            rows: vec![row("1", 1, 0, &[]), row("2", 1, 1, &[])],
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("predictions.csv");
+        for predictions in [probable, bare] {
+            predictions.write(&path).unwrap();
+            assert_eq!(Predictions::read(&path).unwrap(), predictions);
+        }
+    }
+
+    #[test]
+    fn metrics_of_a_file() {
+        let text = "\u{feff}file,true,predicted,a,b\n1,a,a,0.9,0.1\n2,b,a,0.6,0.4\n";
+        let metrics = read(text).unwrap().metrics().unwrap();
+        assert_eq!(metrics.accuracy, 0.5);
+        assert_eq!(metrics.averages.auroc_macro, Some(1.0));
+        let metrics = read("file,true,predicted\n1,a,a\n2,b,a\n")
+            .unwrap()
+            .metrics();
+        assert_eq!(metrics.unwrap().ece, None);
+    }
+
+    #[test]
+    fn malformed_input_is_named() {
+        for (text, expected) in [
+            ("", "line 1, column 1: \"\", expected the heading file"),
+            (
+                "file,truth\n",
+                "line 1, column 2: \"truth\", expected the heading true",
+            ),
+            (
+                "file,true,predicted,a,a\n1,a,a,0,1\n",
+                "line 1, column 5: \"a\", expected the name of a class not named before",
+            ),
+            (
+                "file,true,predicted\n",
+                "line 2, column file: \"\", expected at least one prediction",
+            ),
+            (
+                "file,true,predicted,a,b\n1,a,a,0.9,0.1\n\n2,b,c,0.9,0.1\n",
+                "line 4, column predicted: \"c\", expected one of a, b",
+            ),
+            (
+                "\u{feff}file,true,predicted,a,b\r\n1,a,a,0.9,0.1\r\n2,a,b,2,0.1\r\n",
+                "line 3, column a: \"2\", expected a number from 0 to 1",
+            ),
+            (
+                "file,true,predicted\n\"1\n1\",a,a\n2,a\n",
+                "line 4, column predicted: \"\", expected 3 fields, found 2",
+            ),
+            (
+                "file,true,predicted,a,b\n1,a,a,0.9,1.1\n",
+                "line 2, column b: \"1.1\", expected a number from 0 to 1",
+            ),
+            (
+                "file,true,predicted,a,b\n1,a,a,NaN,0.1\n",
+                "line 2, column a: \"NaN\", expected a number from 0 to 1",
+            ),
+            (
+                "file,true,predicted,a,b\n1,a,a,0.9\n",
+                "line 2, column b: \"\", expected 5 fields, found 4",
+            ),
+            (
+                "file,true,predicted,a,b\n1,a,a,0.9,0.1,7\n",
+                "line 2, column 6: \"7\", expected 5 fields, found 6",
+            ),
+        ] {
+            let message = read(text).unwrap_err().to_string();
+            let end = message.split_once("predictions.csv: ").unwrap().1;
+            assert_eq!(end, expected);
+            assert!(message.starts_with("read /"), "{message}");
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_named() {
+        let missing = Path::new("/nonexistent/predictions.csv");
+        let message = Predictions::read(missing).unwrap_err().to_string();
+        assert!(
+            message.starts_with("read /nonexistent/predictions.csv: "),
+            "{message}"
+        );
+        let predictions = read("file,true,predicted\n1,a,a\n").unwrap();
+        let message = predictions.write(missing).unwrap_err().to_string();
+        assert!(
+            message.starts_with("write /nonexistent/predictions.csv: "),
+            "{message}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("latin1.csv");
+        std::fs::write(&path, b"file,true,predicted\n\xfc,a,a\n").unwrap();
+        let message = Predictions::read(&path).unwrap_err().to_string();
+        assert!(
+            message.contains("line: 2") || message.contains("line 2"),
+            "{message}"
+        );
+    }
+}
