@@ -26,12 +26,14 @@ pub enum Error {
     #[error("{0}")]
     Mismatch(String),
     /// The loss became infinite or not a number; no parameter was updated with it.
-    #[error("train on: the loss is {loss} at step {step}; the last good checkpoint is kept")]
+    #[error("train on: the loss is {loss} at step {step}; {}", kept(last_good))]
     NonFinite {
         /// The step, counted from 0 over the whole run.
         step: u64,
         /// `NaN`, `inf` or `-inf`.
         loss: f64,
+        /// The epoch, from 0, after which the run folder's checkpoints were written.
+        last_good: Option<usize>,
     },
     /// A file or folder that could not be read or written.
     #[error("{action} {}: {source}", path.display())]
@@ -54,9 +56,22 @@ pub enum Error {
         /// The first field that differs, with both values.
         difference: String,
     },
+    /// The images could not be had.
+    #[error(transparent)]
+    Data(#[from] cass_data::Error),
+    /// The networks could not be had.
+    #[error(transparent)]
+    Model(#[from] cass_models::Error),
     /// A tensor operation failed.
     #[error("compute: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+fn kept(last_good: &Option<usize>) -> String {
+    match last_good {
+        Some(epoch) => format!("the checkpoints of epoch {epoch} are kept"),
+        None => "no checkpoint was written before".into(),
+    }
 }
 
 impl Error {

@@ -2,6 +2,7 @@
 
 use candle_core::{D, DType, Result, Tensor, bail};
 use candle_nn::ops::{log_softmax, sigmoid, softmax};
+use serde::{Deserialize, Serialize};
 
 /// ε of `torch.nn.functional.normalize`.
 const NORMALIZE_EPS: f64 = 1e-12;
@@ -69,49 +70,61 @@ pub struct FocalLoss {
     pub gamma: f64,
     /// One weight a class.
     pub weights: Vec<f64>,
+    /// Of what the loss is taken.
+    pub form: FocalForm,
+}
+
+/// What a [`FocalLoss`] is taken of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FocalForm {
+    /// `-α w_y (1 - p_y)^γ log p_y` of the softmax `p`, mean over the batch: the paper's text.
+    Softmax,
+    /// A binary focal loss of each class' sigmoid, times the class' weight, mean over batch and
+    /// classes: the published notebook.
+    Sigmoid,
 }
 
 impl FocalLoss {
-    /// The paper's: α 1, γ 2 and [`class_weights`] of the training split (appendix E.2.2).
-    pub fn paper(counts: &[usize]) -> Self {
+    /// α 1, γ 2 and [`class_weights`] of the training split (appendix E.2.2).
+    pub fn new(form: FocalForm, counts: &[usize]) -> Self {
         Self {
             alpha: 1.0,
             gamma: 2.0,
             weights: class_weights(counts),
+            form,
         }
     }
 
-    /// `-α w_y (1 - p_y)^γ log p_y` of the softmax `p`, mean over the batch.
+    /// The loss of a batch.
     ///
     /// # Shapes
     /// `logits (B, C)`, `labels` B values below C → scalar
     ///
     /// # Errors
     /// If the shapes do not fit or a label is out of range.
-    pub fn softmax(&self, logits: &Tensor, labels: &[usize]) -> Result<Tensor> {
+    pub fn forward(&self, logits: &Tensor, labels: &[usize]) -> Result<Tensor> {
         let hot = self.one_hot(logits, labels)?;
-        let log_p = (log_softmax(logits, D::Minus1)? * &hot)?.sum(D::Minus1)?; // (B)
+        match self.form {
+            FocalForm::Softmax => self.softmax(logits, &hot),
+            FocalForm::Sigmoid => self.sigmoid(logits, &hot),
+        }
+    }
+
+    fn softmax(&self, logits: &Tensor, hot: &Tensor) -> Result<Tensor> {
+        let log_p = (log_softmax(logits, D::Minus1)? * hot)?.sum(D::Minus1)?; // (B)
         let weights = hot.broadcast_mul(&self.weights(logits)?)?.sum(D::Minus1)?;
         let loss = (self.modulate(&(1.0 - log_p.exp()?)?, &log_p)? * weights)?;
         loss.mean(0)? * -self.alpha
     }
 
-    /// The published notebook's: a binary focal loss of each class' sigmoid, times the class'
-    /// weight, mean over batch and classes.
-    ///
-    /// # Shapes
-    /// As [`FocalLoss::softmax`].
-    ///
-    /// # Errors
-    /// As [`FocalLoss::softmax`].
-    pub fn sigmoid(&self, logits: &Tensor, labels: &[usize]) -> Result<Tensor> {
-        let hot = self.one_hot(logits, labels)?;
+    fn sigmoid(&self, logits: &Tensor, hot: &Tensor) -> Result<Tensor> {
         let p = sigmoid(logits)?;
         // As published: in f32 this is 0 from a logit of 17 on, where the ε then stands alone.
         let q = (1.0 - &p)?;
         let positive = self.modulate(&q, &(&p + FOCAL_EPS)?.log()?)?;
         let negative = self.modulate(&p, &(&q + FOCAL_EPS)?.log()?)?;
-        let loss = ((positive * &hot)? + (negative * (1.0 - &hot)?)?)?; // (B, C)
+        let loss = ((positive * hot)? + (negative * (1.0 - hot)?)?)?; // (B, C)
         loss.broadcast_mul(&self.weights(logits)?)?.mean_all()? * -self.alpha
     }
 
@@ -161,7 +174,7 @@ impl FocalLoss {
 /// `0.2 + 0.8 (n - min) / (max - min)`; 1 for all where all are equally frequent.
 ///
 /// ```
-/// assert_eq!(cass_train::class_weights(&[10, 30, 20]), [0.2, 1.0, 0.6]);
+/// assert_eq!(cass_train::class_weights(&[10, 30, 10]), [0.2, 1.0, 0.2]);
 /// ```
 pub fn class_weights(counts: &[usize]) -> Vec<f64> {
     let low = counts.iter().min().copied().unwrap_or(0);

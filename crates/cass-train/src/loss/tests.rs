@@ -85,12 +85,13 @@ fn labels(target: &Tensor) -> Vec<usize> {
         .collect()
 }
 
-fn focal(weight: &Tensor) -> FocalLoss {
+fn focal(form: FocalForm, weight: &Tensor) -> FocalLoss {
     let weights = weight.to_dtype(DType::F64).unwrap().to_vec1().unwrap();
     FocalLoss {
         alpha: 1.0,
         gamma: 2.0,
         weights,
+        form,
     }
 }
 
@@ -134,11 +135,11 @@ fn focal_losses_equal_torch() {
     let golden = Golden::load();
     for suffix in ["", "_extreme"] {
         golden.check(&format!("focal_softmax{suffix}"), &["logits"], |get, v| {
-            focal(&get("weight")).softmax(&v[0], &labels(&get("target")))
+            focal(FocalForm::Softmax, &get("weight")).forward(&v[0], &labels(&get("target")))
         });
         golden.check(&format!("focal_sigmoid{suffix}"), &["logits"], |get, v| {
             let target = get("target").argmax(D::Minus1)?.to_dtype(DType::I64)?;
-            focal(&get("weight")).sigmoid(&v[0], &labels(&target))
+            focal(FocalForm::Sigmoid, &get("weight")).forward(&v[0], &labels(&target))
         });
     }
 }
@@ -164,10 +165,11 @@ fn gradients_equal_finite_differences() -> Result<()> {
     let other = Tensor::arange(0f64, 12.0, &Device::Cpu)?.reshape((3, 4))?;
     let centers = Tensor::new(&[[0.1, 0.0, -0.2, 0.3]], &Device::Cpu)?;
     let weights = vec![0.2, 1.0, 0.5, 0.7];
-    let focal = |gamma| FocalLoss {
+    let focal = |form, gamma| FocalLoss {
         alpha: 0.5,
         gamma,
         weights: weights.clone(),
+        form,
     };
     type Loss<'a> = Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>;
     let losses: [(&str, Loss); 6] = [
@@ -176,13 +178,22 @@ fn gradients_equal_finite_differences() -> Result<()> {
             "dino",
             Box::new(|x| dino_loss(&other, x, &centers, 0.04, 0.9)),
         ),
-        ("softmax 2", Box::new(|x| focal(2.0).softmax(x, &[3, 0, 1]))),
-        ("softmax 0", Box::new(|x| focal(0.0).softmax(x, &[3, 0, 1]))),
+        (
+            "softmax 2",
+            Box::new(|x| focal(FocalForm::Softmax, 2.0).forward(x, &[3, 0, 1])),
+        ),
+        (
+            "softmax 0",
+            Box::new(|x| focal(FocalForm::Softmax, 0.0).forward(x, &[3, 0, 1])),
+        ),
         (
             "softmax 1.5",
-            Box::new(|x| focal(1.5).softmax(x, &[3, 0, 1])),
+            Box::new(|x| focal(FocalForm::Softmax, 1.5).forward(x, &[3, 0, 1])),
         ),
-        ("sigmoid 2", Box::new(|x| focal(2.0).sigmoid(x, &[3, 0, 1]))),
+        (
+            "sigmoid 2",
+            Box::new(|x| focal(FocalForm::Sigmoid, 2.0).forward(x, &[3, 0, 1])),
+        ),
     ];
     for (name, loss) in losses {
         let at = |values: &[f64]| Tensor::from_slice(values, (3, 4), &Device::Cpu);
@@ -209,11 +220,19 @@ fn gradients_equal_finite_differences() -> Result<()> {
 #[test]
 fn wrong_labels_and_shapes_are_errors() -> Result<()> {
     let logits = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
-    let focal = FocalLoss::paper(&[1, 2, 3]);
-    for labels in [&[0, 3][..], &[0], &[0, 1, 2]] {
-        assert!(focal.softmax(&logits, labels).is_err());
-        assert!(focal.sigmoid(&logits, labels).is_err());
+    for form in [FocalForm::Softmax, FocalForm::Sigmoid] {
+        for labels in [&[0, 3][..], &[0], &[0, 1, 2]] {
+            assert!(
+                FocalLoss::new(form, &[1, 2, 3])
+                    .forward(&logits, labels)
+                    .is_err()
+            );
+        }
+        assert!(
+            FocalLoss::new(form, &[1, 2])
+                .forward(&logits, &[0, 1])
+                .is_err()
+        );
     }
-    assert!(FocalLoss::paper(&[1, 2]).softmax(&logits, &[0, 1]).is_err());
     Ok(())
 }

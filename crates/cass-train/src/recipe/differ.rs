@@ -1,58 +1,57 @@
 //! Where two recipes differ.
 
-use super::Recipe;
 use std::collections::BTreeMap;
-use toml::Value;
+use toml::{Table, Value};
 
 /// One field that differs; `none` where a side lacks it.
-pub(super) struct Difference {
+pub(crate) struct Difference {
     /// The path of the field, with dots.
-    pub(super) field: String,
-    pub(super) left: String,
-    pub(super) right: String,
+    pub(crate) field: String,
+    pub(crate) left: String,
+    pub(crate) right: String,
+}
+
+/// The first field in which two recipes' texts differ, as `field = value, not value`.
+pub(crate) fn first(left: &str, right: &str) -> Option<String> {
+    match (left.parse::<Table>(), right.parse::<Table>()) {
+        (Ok(left), Ok(right)) => differences(&left, &right)
+            .first()
+            .map(|d| format!("{} = {}, not {}", d.field, d.left, d.right)),
+        _ => (left != right).then(|| "it is not TOML".into()),
+    }
 }
 
 /// Every differing field, in alphabetical order.
-pub(super) fn differences(left: &Recipe, right: &Recipe) -> Vec<Difference> {
+pub(crate) fn differences(left: &Table, right: &Table) -> Vec<Difference> {
     let (left, right) = (flat(left), flat(right));
-    let fields = left
-        .keys()
-        .chain(right.keys().filter(|field| !left.contains_key(*field)));
-    let show = |side: &BTreeMap<String, String>, field: &String| {
-        side.get(field).cloned().unwrap_or_else(|| "none".into())
-    };
-    let mut differences: Vec<_> = fields
+    let none = || "none".to_string();
+    let fields: std::collections::BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+    fields
+        .into_iter()
         .filter(|field| left.get(*field) != right.get(*field))
         .map(|field| Difference {
             field: field.clone(),
-            left: show(&left, field),
-            right: show(&right, field),
+            left: left.get(field).cloned().unwrap_or_else(none),
+            right: right.get(field).cloned().unwrap_or_else(none),
         })
-        .collect();
-    differences.sort_by(|a, b| a.field.cmp(&b.field));
-    differences
+        .collect()
 }
 
 /// `a.b.c` → the value's text.
-fn flat(recipe: &Recipe) -> BTreeMap<String, String> {
+fn flat(table: &Table) -> BTreeMap<String, String> {
     let mut fields = BTreeMap::new();
-    if let Ok(value) = Value::try_from(recipe) {
-        walk(String::new(), &value, &mut fields);
-    }
+    table
+        .iter()
+        .for_each(|(key, value)| walk(key.clone(), value, &mut fields));
     fields
 }
 
 fn walk(path: String, value: &Value, fields: &mut BTreeMap<String, String>) {
     match value {
         Value::Table(table) => {
-            for (key, value) in table {
-                let path = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
-                walk(path, value, fields);
-            }
+            table
+                .iter()
+                .for_each(|(key, value)| walk(format!("{path}.{key}"), value, fields));
         }
         Value::String(text) => drop(fields.insert(path, text.clone())),
         other => drop(fields.insert(path, other.to_string())),

@@ -1,9 +1,11 @@
 //! Everything that decides a run, in one TOML file.
 
-mod differ;
+pub(crate) mod differ;
 mod suggest;
+mod text;
 mod validate;
 
+pub use text::{deviations, from_toml, to_toml};
 pub use validate::ValidRecipe;
 
 use crate::error::{Error, Result};
@@ -254,13 +256,12 @@ impl Recipe {
     /// # Errors
     /// Naming the line, and for an unknown key the nearest known one.
     pub fn from_toml(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| Error::Recipe(suggest::explain(&error, text)))
+        from_toml(text)
     }
 
     /// The recipe as TOML text.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self)
-            .unwrap_or_else(|error| unreachable!("a recipe is valid TOML: {error}"))
+        to_toml(self)
     }
 
     /// What differs from the paper's settings, as `field = value (paper: value)`. Left out: what
@@ -283,20 +284,7 @@ impl Recipe {
             // The paper trains DINO once for each of its networks.
             arm.network.clone_from(&own.network);
         }
-        differ::differences(self, &paper)
-            .into_iter()
-            .filter(|d| !own.contains(&d.field.as_str()))
-            .map(|d| format!("{} = {} (paper: {})", d.field, d.left, d.right))
-            .collect()
-    }
-
-    /// The first field in which two recipes differ, as `field = value, not value`.
-    pub fn difference(&self, other: &Self) -> Option<String> {
-        let first = differ::differences(self, other).into_iter().next()?;
-        Some(format!(
-            "{} = {}, not {}",
-            first.field, first.left, first.right
-        ))
+        deviations(self, &paper, &own)
     }
 
     /// What the paper's text leaves open and was chosen here, one sentence each.
@@ -343,6 +331,14 @@ impl Recipe {
 }
 
 impl Method {
+    /// As in a recipe.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cass => "cass",
+            Self::Dino => "dino",
+        }
+    }
+
     /// The names of the method's arms.
     pub fn arms(self) -> &'static [&'static str] {
         match self {

@@ -1,0 +1,77 @@
+//! Averages of weights over training.
+
+use crate::error::{Error, Result};
+use crate::optim::blend;
+use candle_core::Tensor;
+use cass_models::{Mode, Model};
+
+/// Stochastic weight averaging: the equal mean of a network's parameters at chosen moments
+/// (`torch.optim.swa_utils.AveragedModel`; Izmailov et al. 2018).
+///
+/// Buffers are no weights and are not averaged: call [`update_bn`] before use.
+pub struct WeightAverage {
+    model: Model,
+    count: u64,
+}
+
+impl WeightAverage {
+    /// An average of nothing yet, for networks of the shape of `model`.
+    ///
+    /// # Errors
+    /// If memory for another copy cannot be had.
+    pub fn new(model: &Model) -> Result<Self> {
+        Ok(Self {
+            model: model.deep_copy()?,
+            count: 0,
+        })
+    }
+
+    /// Counts the network as it is now in.
+    ///
+    /// # Errors
+    /// If the networks differ in shape.
+    pub fn update(&mut self, model: &Model) -> Result<()> {
+        let keep = self.count as f64 / (self.count + 1) as f64;
+        blend_parameters(&self.model, model, keep)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// How many moments it is the mean of.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The network with the mean weights.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+}
+
+/// Re-estimates the running statistics of every BatchNorm as the equal mean over `batches`, in
+/// training mode and without gradients (`torch.optim.swa_utils.update_bn`).
+///
+/// # Errors
+/// If a batch is an error or does not fit the network.
+pub fn update_bn(model: &Model, batches: impl Iterator<Item = Result<Tensor>>) -> Result<()> {
+    model.params().reset_statistics()?;
+    let model = model.frozen()?;
+    for batch in batches {
+        model.features(&batch?, Mode::Average)?;
+    }
+    Ok(())
+}
+
+/// `target = keep * target + (1 - keep) * source` for every parameter, no buffer.
+pub(crate) fn blend_parameters(target: &Model, source: &Model, keep: f64) -> Result<()> {
+    let (targets, sources) = (target.params().trainable(), source.params().trainable());
+    if targets.len() != sources.len() {
+        return Err(Error::Mismatch(
+            "average networks of different shapes".into(),
+        ));
+    }
+    for ((_, target), (_, source)) in targets.iter().zip(&sources) {
+        blend(target, source, keep)?;
+    }
+    Ok(())
+}

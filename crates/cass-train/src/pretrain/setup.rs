@@ -1,0 +1,185 @@
+//! What a run needs before its first step: data, loaders, networks.
+
+use crate::device::open_device;
+use crate::error::{Error, Result};
+use crate::projector::Projector;
+use crate::recipe::{Arm, Method, PipelineName, Recipe, ValidRecipe, Weights};
+use crate::step::{CassStep, DinoStep, Step};
+use candle_core::{DType, Device};
+use cass_data::{Dataset, Loader, LoaderConfig, Pipeline, fraction, open};
+use cass_models::{Model, ModelOptions};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Images that are looked at for collapse after every epoch.
+const SAMPLE: usize = 64;
+/// Batches made ahead of the step that takes them.
+const PREFETCH: usize = 3;
+
+pub(super) struct Setup {
+    pub(super) device: Device,
+    /// The images of pretraining, in the recipe's views.
+    pub(super) train: Loader,
+    /// All test images, as they are.
+    pub(super) test: Loader,
+    /// A fixed sample of the test images.
+    pub(super) sample: Loader,
+    pub(super) manifest: String,
+    /// `{"file", "reason"}` of each image that was left out.
+    pub(super) skipped: Vec<Value>,
+}
+
+impl Setup {
+    pub(super) fn new(recipe: &ValidRecipe) -> Result<Self> {
+        let device = open_device(&recipe.device)?;
+        let dataset = Arc::new(open(&recipe.data, &recipe.data_root, recipe.skip_bad)?);
+        let split = dataset.split(recipe.seed, recipe.val_fraction);
+        let manifest = dataset.manifest_hash(&split);
+        let images = fraction(&dataset, &split.train, recipe.fraction, recipe.seed);
+        if images.len() < 2 {
+            let found = images.len();
+            return Err(Error::Mismatch(format!(
+                "train on {found} images: expected at least 2"
+            )));
+        }
+        let apart = split.test.len().div_ceil(SAMPLE).max(1);
+        let sample = split.test.iter().copied().step_by(apart).collect();
+        let eval = |indices| loader(recipe, &dataset, indices, Pipeline::Eval, &device);
+        Ok(Self {
+            train: loader(recipe, &dataset, images, pipeline(recipe), &device)?,
+            test: eval(split.test)?,
+            sample: eval(sample)?,
+            manifest,
+            skipped: skipped(&dataset),
+            device,
+        })
+    }
+
+    /// The networks with their initial weights, and what trains them.
+    pub(super) fn method(&self, recipe: &ValidRecipe) -> Result<(Box<dyn Step>, Vec<Origin>)> {
+        let mut arms = Vec::new();
+        for (index, (name, arm)) in recipe.arms.iter().enumerate() {
+            let seed = recipe.seed.wrapping_add(twins(recipe) * index as u64);
+            let (model, origin) = self.network(recipe, name, arm, seed)?;
+            arms.push((name.as_str(), model, arm, origin));
+        }
+        let origins = arms.iter().map(|(.., origin)| origin.clone()).collect();
+        let mut arms = arms
+            .into_iter()
+            .map(|(name, model, arm, _)| (name, model, arm));
+        let step: Box<dyn Step> = match (recipe.method, &recipe.dino, arms.next(), arms.next()) {
+            (Method::Cass, None, Some(a), Some(b)) => {
+                Box::new(CassStep::new([a, b], recipe.zero_grad)?)
+            }
+            (Method::Dino, Some(config), Some((name, student, arm)), None) => {
+                let dim = student.feature_dim();
+                let projector = Projector::new(dim, config, recipe.seed, &self.device)?;
+                let zero_grad = recipe.zero_grad;
+                Box::new(DinoStep::new(
+                    name, student, projector, arm, config, zero_grad,
+                )?)
+            }
+            _ => unreachable!("a valid recipe has its method's arms and settings"),
+        };
+        Ok((step, origins))
+    }
+
+    fn network(
+        &self,
+        recipe: &Recipe,
+        name: &str,
+        arm: &Arm,
+        seed: u64,
+    ) -> Result<(Model, Origin)> {
+        let options = ModelOptions {
+            num_classes: recipe.outputs,
+            input_size: recipe.size,
+            seed,
+            dtype: DType::F32,
+            device: self.device.clone(),
+        };
+        let model = Model::new(&arm.network, &options)?;
+        let (text, value) = match &arm.weights {
+            Weights::Random => (
+                format!("random weights, seed {seed}"),
+                json!({"source": "random"}),
+            ),
+            Weights::File(file) => {
+                let report = model.load(file)?;
+                let value = json!({"source": report.source, "sha256": report.sha256});
+                (report.to_string(), value)
+            }
+            Weights::Hub => {
+                return Err(Error::Field {
+                    field: format!("arms.{name}.weights"),
+                    value: "hub".into(),
+                    expected: "random or a safetensors file with timm's keys: this version \
+                               downloads nothing"
+                        .into(),
+                });
+            }
+        };
+        Ok((
+            model,
+            Origin {
+                arm: name.into(),
+                text,
+                value,
+            },
+        ))
+    }
+}
+
+/// Where a network's initial weights came from.
+#[derive(Clone)]
+pub(super) struct Origin {
+    pub(super) arm: String,
+    /// For people.
+    pub(super) text: String,
+    /// For `metrics.json`.
+    pub(super) value: Value,
+}
+
+/// 1 where both arms are the same network: from one seed they would start as one, and agree
+/// without learning anything.
+fn twins(recipe: &Recipe) -> u64 {
+    let mut networks = recipe.arms.values().map(|arm| &arm.network);
+    u64::from(networks.len() == 2 && networks.next() == networks.next())
+}
+
+fn pipeline(recipe: &Recipe) -> Pipeline {
+    match recipe.pipeline {
+        PipelineName::Paper => Pipeline::Paper,
+        PipelineName::Dino => Pipeline::Dino,
+    }
+}
+
+fn loader(
+    recipe: &Recipe,
+    dataset: &Arc<Dataset>,
+    indices: Vec<usize>,
+    pipeline: Pipeline,
+    device: &Device,
+) -> Result<Loader> {
+    let trains = pipeline != Pipeline::Eval;
+    let config = LoaderConfig {
+        pipeline,
+        size: recipe.size,
+        batch: recipe.batch,
+        seed: recipe.seed,
+        shuffle: trains,
+        // torch refuses to normalise one value a channel, which a single image may come down to.
+        drop_last: trains && indices.len() % recipe.batch == 1,
+        threads: recipe.threads,
+        device: device.clone(),
+        prefetch: PREFETCH,
+    };
+    Ok(Loader::new(dataset.clone(), indices, config)?)
+}
+
+fn skipped(dataset: &Dataset) -> Vec<Value> {
+    let skipped = dataset.skipped.iter();
+    skipped
+        .map(|(file, reason)| json!({"file": file, "reason": reason}))
+        .collect()
+}

@@ -1,0 +1,135 @@
+use super::{Step, StepReport, Updater, finite, views};
+use crate::average::blend_parameters;
+use crate::error::Result;
+use crate::loss::dino_loss;
+use crate::projector::Projector;
+use crate::recipe::{Arm, DinoConfig};
+use candle_core::{DType, Tensor, Var};
+use cass_models::{Mode, Model, ModelConfig};
+
+/// DINO as vit-pytorch's `Dino`: a student predicts, from local crops, what its moving average says
+/// of global crops. The teacher runs in training mode: its BatchNorm normalises by its own batches
+/// and keeps its own running statistics.
+pub struct DinoStep {
+    name: String,
+    config: DinoConfig,
+    student: Model,
+    projector: Projector,
+    teacher: Model,
+    teacher_projector: Projector,
+    centers: Tensor,
+    updater: Updater,
+}
+
+impl DinoStep {
+    /// A step for a network and a fresh projector of its features; the teacher starts as a copy of
+    /// both, the centres at zero. The classifier is not trained.
+    ///
+    /// # Errors
+    /// If memory for the copies cannot be had.
+    pub fn new(
+        name: &str,
+        student: Model,
+        projector: Projector,
+        arm: &Arm,
+        config: &DinoConfig,
+        zero_grad: bool,
+    ) -> Result<Self> {
+        let mut params = backbone(&student);
+        let projection = projector.trainable().into_iter();
+        params.extend(projection.map(|(name, var)| (format!("projector.{name}"), var)));
+        let device = params
+            .first()
+            .map_or(candle_core::Device::Cpu, |(_, var)| var.device().clone());
+        Ok(Self {
+            name: name.into(),
+            config: config.clone(),
+            teacher: student.deep_copy()?,
+            teacher_projector: projector.deep_copy()?,
+            centers: Tensor::zeros((1, config.num_classes_k), DType::F32, &device)?,
+            updater: Updater::new(arm, params, zero_grad)?,
+            student,
+            projector,
+        })
+    }
+
+    /// The student, which is trained, and its projector.
+    pub fn student(&self) -> (&Model, &Projector) {
+        (&self.student, &self.projector)
+    }
+
+    /// The teacher, the student's moving average, and its projector.
+    pub fn teacher(&self) -> (&Model, &Projector) {
+        (&self.teacher, &self.teacher_projector)
+    }
+
+    /// The centres `(1, K)` that are taken from the teacher's outputs.
+    pub fn centers(&self) -> &Tensor {
+        &self.centers
+    }
+
+    fn project(&self, view: &Tensor) -> Result<Tensor> {
+        let features = self.student.features(view, Mode::Train)?; // (B, D)
+        self.projector.forward(&features, false)
+    }
+
+    fn project_teacher(&self, view: &Tensor) -> Result<Tensor> {
+        let features = self.teacher.frozen()?.features(view, Mode::Train)?;
+        self.teacher_projector.forward(&features, true)
+    }
+
+    /// The teacher's parameters and the centres follow, after the student's update
+    /// (`Dino.update_moving_average`); buffers do not.
+    fn follow(&mut self, batch_centers: &Tensor) -> Result<()> {
+        let keep = self.config.moving_average_decay;
+        blend_parameters(&self.teacher, &self.student, keep)?;
+        self.teacher_projector.blend(&self.projector, keep)?;
+        let keep = self.config.center_moving_average_decay;
+        self.centers = ((&self.centers * keep)? + (batch_centers * (1.0 - keep))?)?;
+        Ok(())
+    }
+}
+
+impl Step for DinoStep {
+    /// The views are local 1, local 2, global 1 and global 2.
+    fn step(&mut self, crops: &[Tensor]) -> Result<StepReport> {
+        let [local1, local2, global1, global2] = views(crops)?;
+        let (s1, s2) = (self.project(local1)?, self.project(local2)?); // (B, K)
+        let (t1, t2) = (
+            self.project_teacher(global1)?,
+            self.project_teacher(global2)?,
+        );
+        let batch_centers = Tensor::cat(&[&t1, &t2], 0)?.mean_keepdim(0)?; // (1, K)
+        let loss = |teacher: &Tensor, student: &Tensor| {
+            let DinoConfig {
+                teacher_temp,
+                student_temp,
+                ..
+            } = self.config;
+            dino_loss(teacher, student, &self.centers, teacher_temp, student_temp)
+        };
+        let loss = ((loss(&t1, &s2)? + loss(&t2, &s1)?)? / 2.0)?;
+        let value = finite(&loss, self.updater.steps())?;
+        let lr = self.updater.update(&loss.backward()?)?;
+        self.follow(&batch_centers)?;
+        Ok(StepReport {
+            loss: value,
+            lr: [(self.name.clone(), lr)].into(),
+        })
+    }
+
+    fn arms(&self) -> Vec<(&str, &Model)> {
+        vec![(&self.name, &self.student)]
+    }
+}
+
+/// The parameters that features depend on: all but the classifier's, which DINO does not use.
+fn backbone(model: &Model) -> Vec<(String, Var)> {
+    let classifier = match model.config() {
+        ModelConfig::ResNet(_) => "fc.",
+        ModelConfig::Vit(_) => "head.",
+    };
+    let all = model.params().trainable().into_iter();
+    all.filter(|(name, _)| !name.starts_with(classifier))
+        .collect()
+}

@@ -1,0 +1,88 @@
+//! One training step of each method, and nothing around it.
+
+mod cass;
+mod dino;
+mod supervised;
+
+pub use cass::CassStep;
+pub use dino::DinoStep;
+pub use supervised::{SupervisedStep, Trains};
+
+use crate::error::{Error, Result};
+use crate::optim::Optimizer;
+use crate::recipe::Arm;
+use crate::schedule::Schedule;
+use candle_core::{Tensor, Var, backprop::GradStore};
+use cass_models::Model;
+use std::collections::BTreeMap;
+
+/// What one step did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepReport {
+    /// The loss before the update.
+    pub loss: f64,
+    /// The learning rate that each arm used.
+    pub lr: BTreeMap<String, f64>,
+}
+
+/// A method that trains by steps over batches.
+pub trait Step {
+    /// Trains on the views of one batch, each `(B, 3, S, S)`.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] if the loss is not a number: nothing was updated then but running
+    /// statistics. Else if views are missing or do not fit the networks.
+    fn step(&mut self, views: &[Tensor]) -> Result<StepReport>;
+
+    /// The networks that the run is for, by the names of their arms.
+    fn arms(&self) -> Vec<(&str, &Model)>;
+}
+
+/// What updates one set of parameters: the optimiser at the schedule's rate.
+pub(crate) struct Updater {
+    optimizer: Optimizer,
+    schedule: Schedule,
+}
+
+impl Updater {
+    pub(crate) fn new(arm: &Arm, params: Vec<(String, Var)>, zero_grad: bool) -> Result<Self> {
+        Ok(Self {
+            optimizer: Optimizer::new(&arm.optimizer, params)?.with_zero_grad(zero_grad),
+            schedule: Schedule::new(arm.schedule.clone(), arm.optimizer.lr()),
+        })
+    }
+
+    /// Updates and moves the schedule on; the rate that was used.
+    pub(crate) fn update(&mut self, grads: &GradStore) -> Result<f64> {
+        let lr = self.schedule.lr();
+        self.optimizer.step(grads, lr)?;
+        self.schedule.step();
+        Ok(lr)
+    }
+
+    /// Steps taken so far.
+    pub(crate) fn steps(&self) -> u64 {
+        self.optimizer.steps()
+    }
+}
+
+/// The value of a loss at `step`, if it is one to go on with.
+fn finite(loss: &Tensor, step: u64) -> Result<f64> {
+    let loss = f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
+    if loss.is_finite() {
+        Ok(loss)
+    } else {
+        Err(Error::NonFinite {
+            step,
+            loss,
+            last_good: None,
+        })
+    }
+}
+
+/// The views, if there are as many as the method takes.
+fn views<const N: usize>(views: &[Tensor]) -> Result<&[Tensor; N]> {
+    let found = views.len();
+    let wrong = |_| Error::Mismatch(format!("train on a batch of {found} views: expected {N}"));
+    views.try_into().map_err(wrong)
+}

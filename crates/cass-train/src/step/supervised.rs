@@ -1,0 +1,75 @@
+use super::{StepReport, Updater, finite};
+use crate::error::Result;
+use crate::loss::FocalLoss;
+use crate::recipe::Arm;
+use candle_core::Tensor;
+use cass_models::{Mode, Model};
+
+/// What a [`SupervisedStep`] trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trains {
+    /// All parameters, from images: fine-tuning, and from other weights the supervised baseline
+    /// (paper, appendix E.2).
+    Everything,
+    /// The classifier, from features of the frozen network before it: linear evaluation (paper,
+    /// section 4.2).
+    Classifier,
+}
+
+/// Training on labels.
+pub struct SupervisedStep {
+    model: Model,
+    trains: Trains,
+    updater: Updater,
+    loss: FocalLoss,
+}
+
+impl SupervisedStep {
+    /// A step for a network whose outputs are the classes of `loss`. Gradients are zeroed.
+    ///
+    /// # Errors
+    /// If memory for the optimiser's state cannot be had.
+    pub fn new(model: Model, trains: Trains, arm: &Arm, loss: FocalLoss) -> Result<Self> {
+        let params = match trains {
+            Trains::Everything => model.params().trainable(),
+            Trains::Classifier => model.classifier_params(),
+        };
+        let updater = Updater::new(arm, params, true)?;
+        Ok(Self {
+            model,
+            trains,
+            updater,
+            loss,
+        })
+    }
+
+    /// The network in training.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Its loss.
+    pub fn loss(&self) -> &FocalLoss {
+        &self.loss
+    }
+
+    /// Trains on B inputs, images `(B, 3, S, S)` or features `(B, D)`, and their labels; gives the
+    /// logits `(B, C)` that the loss was taken of, too.
+    ///
+    /// # Errors
+    /// As [`Step::step`](super::Step::step), and if a label is out of range.
+    pub fn step(&mut self, inputs: &Tensor, labels: &[usize]) -> Result<(StepReport, Tensor)> {
+        let logits = match self.trains {
+            Trains::Everything => self.model.forward(inputs, Mode::Train)?.logits,
+            Trains::Classifier => self.model.classify(inputs)?,
+        };
+        let loss = self.loss.forward(&logits, labels)?;
+        let value = finite(&loss, self.updater.steps())?;
+        let lr = self.updater.update(&loss.backward()?)?;
+        let report = StepReport {
+            loss: value,
+            lr: [("net".to_string(), lr)].into(),
+        };
+        Ok((report, logits.detach()))
+    }
+}
