@@ -10,6 +10,8 @@ pub(crate) mod normalize;
 pub(crate) mod paper;
 pub(crate) mod planes;
 pub(crate) mod resample;
+#[cfg(test)]
+mod tests;
 
 /// What is done to an image between its file and the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,6 +29,25 @@ impl From<&Pixels> for Planes {
     }
 }
 
+impl Pixels {
+    /// Blurs with a `kernel` x `kernel` Gaussian window, sigma in pixels, reflected at the edges
+    /// (`torchvision.transforms.functional.gaussian_blur` on a PIL image).
+    ///
+    /// # Panics
+    /// If `kernel` is even.
+    pub fn gaussian_blur(&mut self, kernel: usize, sigma: f64) {
+        assert!(kernel % 2 == 1, "kernel {kernel} is not odd");
+        let mut planes = Planes::from(&*self);
+        planes.blur(kernel, sigma);
+        for (channel, plane) in planes.planes.iter().enumerate() {
+            let values = self.data.iter_mut().skip(channel).step_by(self.channels);
+            for (v, blurred) in values.zip(plane) {
+                *v = (blurred * 255.0).round_ties_even() as u8;
+            }
+        }
+    }
+}
+
 impl Planes {
     /// `functional.adjust_*` of each part, in order.
     pub(crate) fn jitter(&mut self, parts: &[Adjust]) {

@@ -69,8 +69,8 @@ pub fn write_phantom(out: &Path, config: &PhantomConfig) -> Result<()> {
     ];
     let mut jobs = Vec::new();
     for (part, count) in parts {
-        for label in 0..CLASSES.len() {
-            let folder = out.join(folder(part)).join(CLASSES[label]);
+        for (label, class) in CLASSES.iter().enumerate() {
+            let folder = out.join(folder(part)).join(class);
             fs::create_dir_all(&folder).map_err(|e| io("create folder", &folder, e))?;
             jobs.extend((0..count).map(|number| (part, label, number, folder.clone())));
         }
