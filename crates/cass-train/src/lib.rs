@@ -13,6 +13,7 @@ mod recipe;
 mod run_dir;
 mod schedule;
 mod step;
+mod weights;
 
 pub use average::{WeightAverage, update_bn};
 pub use collapse::Collapse;
@@ -30,3 +31,4 @@ pub use recipe::{
 pub use run_dir::{Log, RunDir};
 pub use schedule::{CosineConfig, Schedule, ScheduleConfig};
 pub use step::{CassStep, DinoStep, Step, StepReport, SupervisedStep, Trains};
+pub use weights::{Origin, load_weights};

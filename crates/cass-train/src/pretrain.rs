@@ -13,7 +13,7 @@ use crate::run_dir::{Log, RunDir};
 use crate::step::Step;
 use cass_models::Model;
 use serde_json::{Map, Value, json};
-use setup::{Origin, Setup};
+use setup::{Origins, Setup};
 use std::time::Instant;
 
 /// Runs a pretraining from images to checkpoints and metrics, and tells `observe` what happens.
@@ -71,7 +71,7 @@ type Readings = Vec<(String, Option<Collapse>)>;
 
 struct Training<'a> {
     step: Box<dyn Step>,
-    origins: Vec<Origin>,
+    origins: Origins,
     /// One an arm, once averaging has started.
     averages: Vec<WeightAverage>,
     epochs: Vec<Value>,
@@ -106,11 +106,9 @@ impl Training<'_> {
             device: device_name(&self.setup.device),
             manifest: self.setup.manifest.clone(),
         })?;
-        for Origin { arm, text, .. } in &self.origins {
-            self.tell.event(&Event::Weights {
-                arm: arm.clone(),
-                text: text.clone(),
-            })?;
+        for (arm, origin) in &self.origins {
+            let (arm, text) = (arm.clone(), origin.text.clone());
+            self.tell.event(&Event::Weights { arm, text })?;
         }
         Ok(())
     }
@@ -254,7 +252,7 @@ impl Training<'_> {
             .collect();
         let weights = self.origins.iter();
         let weights: Map<_, _> = weights
-            .map(|origin| (origin.arm.clone(), origin.value.clone()))
+            .map(|(arm, origin)| (arm.clone(), origin.value.clone()))
             .collect();
         json!({
             "kind": "pretrain",

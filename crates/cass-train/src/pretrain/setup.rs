@@ -3,8 +3,9 @@
 use crate::device::open_device;
 use crate::error::{Error, Result};
 use crate::projector::Projector;
-use crate::recipe::{Arm, Method, PipelineName, Recipe, ValidRecipe, Weights};
+use crate::recipe::{Arm, PipelineName, Recipe, ValidRecipe};
 use crate::step::{CassStep, DinoStep, Step};
+use crate::weights::{Origin, load_weights};
 use candle_core::{DType, Device};
 use cass_data::{Dataset, Loader, LoaderConfig, Pipeline, fraction, open};
 use cass_models::{Model, ModelOptions};
@@ -15,6 +16,9 @@ use std::sync::Arc;
 const SAMPLE: usize = 64;
 /// Batches made ahead of the step that takes them.
 const PREFETCH: usize = 3;
+
+/// Of each arm, by its name.
+pub(super) type Origins = Vec<(String, Origin)>;
 
 pub(super) struct Setup {
     pub(super) device: Device,
@@ -55,42 +59,31 @@ impl Setup {
         })
     }
 
-    /// The networks with their initial weights, and what trains them.
-    pub(super) fn method(&self, recipe: &ValidRecipe) -> Result<(Box<dyn Step>, Vec<Origin>)> {
-        let mut arms = Vec::new();
+    /// The networks with their initial weights, what trains them, and where each arm's weights are
+    /// from.
+    pub(super) fn method(&self, recipe: &ValidRecipe) -> Result<(Box<dyn Step>, Origins)> {
+        let (mut arms, mut origins) = (Vec::new(), Vec::new());
         for (index, (name, arm)) in recipe.arms.iter().enumerate() {
             let seed = recipe.seed.wrapping_add(twins(recipe) * index as u64);
-            let (model, origin) = self.network(recipe, name, arm, seed)?;
-            arms.push((name.as_str(), model, arm, origin));
+            let (model, origin) = self.network(recipe, arm, seed)?;
+            arms.push((name.as_str(), model, arm));
+            origins.push((name.clone(), origin));
         }
-        let origins = arms.iter().map(|(.., origin)| origin.clone()).collect();
-        let mut arms = arms
-            .into_iter()
-            .map(|(name, model, arm, _)| (name, model, arm));
-        let step: Box<dyn Step> = match (recipe.method, &recipe.dino, arms.next(), arms.next()) {
-            (Method::Cass, None, Some(a), Some(b)) => {
-                Box::new(CassStep::new([a, b], recipe.zero_grad)?)
-            }
-            (Method::Dino, Some(config), Some((name, student, arm)), None) => {
+        let (zero_grad, mut arms) = (recipe.zero_grad, arms.into_iter());
+        let step: Box<dyn Step> = match (&recipe.dino, arms.next(), arms.next()) {
+            (None, Some(a), Some(b)) => Box::new(CassStep::new([a, b], zero_grad)?),
+            (Some(config), Some((name, student, arm)), None) => {
                 let dim = student.feature_dim();
                 let projector = Projector::new(dim, config, recipe.seed, &self.device)?;
-                let zero_grad = recipe.zero_grad;
-                Box::new(DinoStep::new(
-                    name, student, projector, arm, config, zero_grad,
-                )?)
+                let step = DinoStep::new(name, student, projector, arm, config, zero_grad)?;
+                Box::new(step)
             }
             _ => unreachable!("a valid recipe has its method's arms and settings"),
         };
         Ok((step, origins))
     }
 
-    fn network(
-        &self,
-        recipe: &Recipe,
-        name: &str,
-        arm: &Arm,
-        seed: u64,
-    ) -> Result<(Model, Origin)> {
+    fn network(&self, recipe: &Recipe, arm: &Arm, seed: u64) -> Result<(Model, Origin)> {
         let options = ModelOptions {
             num_classes: recipe.outputs,
             input_size: recipe.size,
@@ -99,45 +92,9 @@ impl Setup {
             device: self.device.clone(),
         };
         let model = Model::new(&arm.network, &options)?;
-        let (text, value) = match &arm.weights {
-            Weights::Random => (
-                format!("random weights, seed {seed}"),
-                json!({"source": "random"}),
-            ),
-            Weights::File(file) => {
-                let report = model.load(file)?;
-                let value = json!({"source": report.source, "sha256": report.sha256});
-                (report.to_string(), value)
-            }
-            Weights::Hub => {
-                return Err(Error::Field {
-                    field: format!("arms.{name}.weights"),
-                    value: "hub".into(),
-                    expected: "random or a safetensors file with timm's keys: this version \
-                               downloads nothing"
-                        .into(),
-                });
-            }
-        };
-        Ok((
-            model,
-            Origin {
-                arm: name.into(),
-                text,
-                value,
-            },
-        ))
+        let origin = load_weights(&model, &arm.weights, seed)?;
+        Ok((model, origin))
     }
-}
-
-/// Where a network's initial weights came from.
-#[derive(Clone)]
-pub(super) struct Origin {
-    pub(super) arm: String,
-    /// For people.
-    pub(super) text: String,
-    /// For `metrics.json`.
-    pub(super) value: Value,
 }
 
 /// 1 where both arms are the same network: from one seed they would start as one, and agree

@@ -8,7 +8,7 @@ mod validate;
 pub use text::{deviations, from_toml, to_toml};
 pub use validate::ValidRecipe;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::optim::{AdamConfig, OptimizerConfig};
 use crate::schedule::{CosineConfig, ScheduleConfig};
 use serde::{Deserialize, Serialize};
@@ -147,7 +147,6 @@ pub struct DinoConfig {
     /// Linear layers of the projector, the last one (to K outputs) included.
     pub projection_layers: usize,
     /// Outputs of the projector.
-    #[serde(rename = "num_classes_k")]
     pub num_classes_k: usize,
     /// Temperature of the student's softmax.
     pub student_temp: f64,

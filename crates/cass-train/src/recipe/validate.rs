@@ -1,4 +1,4 @@
-use super::{Method, Recipe};
+use super::{DinoConfig, Method, PipelineName, Recipe};
 use crate::error::{Error, Result};
 use crate::schedule::ScheduleConfig;
 use std::fmt::Display;
@@ -23,6 +23,7 @@ impl Recipe {
     /// Naming the first field that no run can have, its value and what was expected.
     pub fn validate(self) -> Result<ValidRecipe> {
         self.check_numbers()?;
+        self.check_pipeline()?;
         self.check_arms()?;
         self.check_dino()?;
         Ok(ValidRecipe(self))
@@ -57,6 +58,15 @@ impl Recipe {
             .is_some_and(|n| n.parse::<usize>().is_ok());
         let known = ["auto", "cpu", "cuda"].contains(&self.device.as_str()) || index;
         check("device", &self.device, known, "auto, cpu, cuda or cuda:N")
+    }
+
+    fn check_pipeline(&self) -> Result<()> {
+        let (pipeline, wanted) = match self.method {
+            Method::Cass => (PipelineName::Paper, "paper (one view) for method cass"),
+            Method::Dino => (PipelineName::Dino, "dino (four crops) for method dino"),
+        };
+        let name = format!("{:?}", self.pipeline).to_lowercase();
+        check("pipeline", name, self.pipeline == pipeline, wanted)
     }
 
     fn check_arms(&self) -> Result<()> {
@@ -95,49 +105,40 @@ impl Recipe {
     }
 
     fn check_dino(&self) -> Result<()> {
-        let dino = match (&self.dino, self.method) {
-            (Some(dino), Method::Dino) => dino,
-            (None, Method::Cass) => return Ok(()),
-            (given, method) => {
-                let state = if given.is_some() { "a table" } else { "none" };
-                let wanted = format!(
-                    "{} for method {method:?}",
-                    if given.is_some() { "none" } else { "a table" }
-                );
-                return check("dino", state, false, &wanted);
-            }
-        };
-        at_least(
-            "dino.projection_hidden_size",
-            dino.projection_hidden_size,
-            1,
-        )?;
-        at_least("dino.projection_layers", dino.projection_layers, 2)?;
-        at_least("dino.num_classes_k", dino.num_classes_k, 2)?;
-        for (field, value) in [
-            ("student_temp", dino.student_temp),
-            ("teacher_temp", dino.teacher_temp),
-        ] {
-            let fits = value.is_finite() && value > 0.0;
-            check(
-                &format!("dino.{field}"),
-                value,
-                fits,
-                "a temperature above 0",
-            )?;
-        }
-        for (field, value) in [
-            ("moving_average_decay", dino.moving_average_decay),
-            (
-                "center_moving_average_decay",
-                dino.center_moving_average_decay,
-            ),
-        ] {
-            let fits = (0.0..=1.0).contains(&value);
-            check(&format!("dino.{field}"), value, fits, "a share from 0 to 1")?;
-        }
-        Ok(())
+        let wanted = self.method == Method::Dino;
+        let text = |given| if given { "a table" } else { "none" };
+        let given = self.dino.is_some();
+        check("dino", text(given), given == wanted, text(wanted))?;
+        self.dino.as_ref().map_or(Ok(()), check_dino)
     }
+}
+
+fn check_dino(dino: &DinoConfig) -> Result<()> {
+    at_least(
+        "dino.projection_hidden_size",
+        dino.projection_hidden_size,
+        1,
+    )?;
+    at_least("dino.projection_layers", dino.projection_layers, 2)?;
+    at_least("dino.num_classes_k", dino.num_classes_k, 2)?;
+    for (field, value) in [
+        ("dino.student_temp", dino.student_temp),
+        ("dino.teacher_temp", dino.teacher_temp),
+    ] {
+        let fits = value.is_finite() && value > 0.0;
+        check(field, value, fits, "a temperature above 0")?;
+    }
+    for (field, value) in [
+        ("dino.moving_average_decay", dino.moving_average_decay),
+        (
+            "dino.center_moving_average_decay",
+            dino.center_moving_average_decay,
+        ),
+    ] {
+        let fits = (0.0..=1.0).contains(&value);
+        check(field, value, fits, "a share from 0 to 1")?;
+    }
+    Ok(())
 }
 
 fn at_least(field: &str, value: usize, least: usize) -> Result<()> {

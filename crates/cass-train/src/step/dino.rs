@@ -4,8 +4,8 @@ use crate::error::Result;
 use crate::loss::dino_loss;
 use crate::projector::Projector;
 use crate::recipe::{Arm, DinoConfig};
-use candle_core::{DType, Tensor, Var};
-use cass_models::{Mode, Model, ModelConfig};
+use candle_core::{DType, Tensor};
+use cass_models::{Mode, Model};
 
 /// DINO as vit-pytorch's `Dino`: a student predicts, from local crops, what its moving average says
 /// of global crops. The teacher runs in training mode: its BatchNorm normalises by its own batches
@@ -35,7 +35,7 @@ impl DinoStep {
         config: &DinoConfig,
         zero_grad: bool,
     ) -> Result<Self> {
-        let mut params = backbone(&student);
+        let mut params = student.backbone_params();
         let projection = projector.trainable().into_iter();
         params.extend(projection.map(|(name, var)| (format!("projector.{name}"), var)));
         let device = params
@@ -121,15 +121,4 @@ impl Step for DinoStep {
     fn arms(&self) -> Vec<(&str, &Model)> {
         vec![(&self.name, &self.student)]
     }
-}
-
-/// The parameters that features depend on: all but the classifier's, which DINO does not use.
-fn backbone(model: &Model) -> Vec<(String, Var)> {
-    let classifier = match model.config() {
-        ModelConfig::ResNet(_) => "fc.",
-        ModelConfig::Vit(_) => "head.",
-    };
-    let all = model.params().trainable().into_iter();
-    all.filter(|(name, _)| !name.starts_with(classifier))
-        .collect()
 }

@@ -1,0 +1,246 @@
+//! Whole runs on phantoms: what they leave, that they repeat, and how they fail.
+
+use candle_core::{Device, safetensors::load};
+use cass_data::{PhantomConfig, write_phantom};
+use cass_train::*;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Small enough for a debug build: of 24 images of 16 px, 20 train in batches of 6, 6, 6 and 2.
+fn recipe(method: Method, root: &Path) -> Recipe {
+    let mut recipe = Recipe::paper(method);
+    recipe.data_root = root.into();
+    (recipe.size, recipe.epochs, recipe.batch, recipe.outputs) = (16, 2, 6, 8);
+    recipe.device = "cpu".into();
+    recipe.threads = 2;
+    for (name, arm) in &mut recipe.arms {
+        let vit = name == "vit";
+        arm.network = if vit {
+            "vit_tiny_patch16_224"
+        } else {
+            "resnet18"
+        }
+        .into();
+        arm.weights = Weights::Random;
+    }
+    if let Some(dino) = &mut recipe.dino {
+        (dino.projection_hidden_size, dino.num_classes_k) = (16, 32);
+    }
+    recipe
+}
+
+struct Folder {
+    folder: tempfile::TempDir,
+}
+
+impl Folder {
+    fn with_phantoms() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = PhantomConfig {
+            seed: 1,
+            train_per_class: 6,
+            test_per_class: 2,
+            size: 24,
+        };
+        write_phantom(&folder.path().join("data"), &config).unwrap();
+        Self { folder }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn run(&self, name: &str, recipe: &Recipe) -> Result<(PathBuf, Value)> {
+        let path = self.folder.path().join(name);
+        let run = RunDir::open(&path, &recipe.to_toml())?;
+        let metrics = pretrain(&recipe.clone().validate()?, &run, &mut |_| ())?;
+        Ok((path, metrics))
+    }
+}
+
+/// Metrics without what a clock or the system decides.
+fn timeless(mut metrics: Value) -> Value {
+    let object = metrics.as_object_mut().unwrap();
+    for key in ["seconds", "images_per_s", "peak_rss_mib"] {
+        object.remove(key).unwrap();
+    }
+    for epoch in metrics["epochs"].as_array_mut().unwrap() {
+        epoch.as_object_mut().unwrap().remove("seconds");
+    }
+    metrics
+}
+
+#[test]
+fn cass_leaves_a_finished_folder_and_repeats_to_the_bit() {
+    let folder = Folder::with_phantoms();
+    let recipe = recipe(Method::Cass, &folder.data());
+    let (first, metrics) = folder.run("a", &recipe).unwrap();
+    let (second, again) = folder.run("b", &recipe).unwrap();
+    assert_eq!(timeless(metrics.clone()), timeless(again));
+    for arm in ["cnn", "vit"] {
+        let file = format!("checkpoint-{arm}.safetensors");
+        let bytes = |run: &Path| fs::read(run.join(&file)).unwrap();
+        assert_eq!(
+            load_values(&first.join(&file)),
+            load_values(&second.join(&file))
+        );
+        assert!(!bytes(&first).is_empty());
+        let reading = &metrics["collapse"][arm];
+        assert!(reading["before"]["mean_cosine"].is_f64() && reading["after"]["std"].is_f64());
+    }
+    assert_eq!(metrics["epochs"].as_array().unwrap().len(), 2);
+    assert_eq!((metrics["steps"].as_u64(), metrics["images"].as_u64()), (Some(8), Some(40)));
+    assert!(
+        metrics["deviations"]
+            .to_string()
+            .contains("size = 16 (paper: 384)")
+    );
+    assert!(metrics["chosen"].to_string().contains("swa.start"));
+
+    let log = fs::read_to_string(first.join("log.jsonl")).unwrap();
+    let events: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of = |event: &str| {
+        events
+            .iter()
+            .filter(|e| e["event"] == event)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let steps = of("step");
+    assert_eq!(steps.len() as u64, metrics["steps"].as_u64().unwrap());
+    assert!(steps.iter().enumerate().all(|(i, step)| step["step"] == i));
+    assert_eq!(steps[0]["lr"]["cnn"], 1e-3);
+    assert_eq!(of("epoch").len(), 2);
+    let whens: Vec<_> = of("collapse").iter().map(|e| e["when"].clone()).collect();
+    assert_eq!(
+        whens,
+        [
+            "before", "before", "epoch", "epoch", "epoch", "epoch", "after", "after"
+        ]
+    );
+    assert_eq!(events.last().unwrap()["event"], "done");
+
+    // Again in the same folder: nothing is done.
+    let before = fs::metadata(first.join("metrics.json"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    let (_, same) = folder.run("a", &recipe).unwrap();
+    assert_eq!(same, metrics);
+    assert_eq!(
+        fs::metadata(first.join("metrics.json"))
+            .unwrap()
+            .modified()
+            .unwrap(),
+        before
+    );
+
+    let mut other = recipe;
+    other.epochs = 3;
+    let error = folder.run("a", &other).unwrap_err().to_string();
+    assert!(error.contains("epochs = 2, not 3"), "{error}");
+}
+
+fn load_values(file: &Path) -> Vec<(String, Vec<u8>)> {
+    let tensors = load(file, &Device::Cpu).unwrap();
+    let mut values: Vec<_> = tensors
+        .iter()
+        .map(|(name, t)| {
+            let values = t
+                .to_dtype(candle_core::DType::F32)
+                .unwrap()
+                .flatten_all()
+                .unwrap();
+            let values = values.to_vec1::<f32>().unwrap();
+            (
+                name.clone(),
+                values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            )
+        })
+        .collect();
+    values.sort();
+    values
+}
+
+#[test]
+fn dino_runs_and_averages_nothing() {
+    let folder = Folder::with_phantoms();
+    let (path, metrics) = folder
+        .run("a", &recipe(Method::Dino, &folder.data()))
+        .unwrap();
+    assert!(path.join("checkpoint-net.safetensors").is_file());
+    assert_eq!(metrics["arms"]["net"], "resnet18");
+    assert!(metrics["epochs"][1]["loss"].as_f64().unwrap().is_finite());
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint() {
+    let folder = Folder::with_phantoms();
+    let mut recipe = recipe(Method::Cass, &folder.data());
+    recipe.epochs = 1;
+    let (_, metrics) = folder.run("good", &recipe).unwrap();
+    let steps = metrics["steps"].as_u64().unwrap();
+
+    // The rate falls from 1e30: the first update ruins the weights, the second step notices.
+    for arm in recipe.arms.values_mut() {
+        arm.optimizer.set_lr(1e30);
+    }
+    let error = folder.run("bad", &recipe).unwrap_err();
+    assert!(
+        matches!(error, Error::NonFinite { step, last_good: None, .. } if step < steps),
+        "{error}"
+    );
+    let run = folder.folder.path().join("bad");
+    assert!(!run.join("metrics.json").exists() && !run.join("checkpoint-cnn.safetensors").exists());
+
+    let text = Error::NonFinite {
+        step: 40,
+        loss: f64::NAN,
+        last_good: Some(1),
+    }
+    .to_string();
+    assert_eq!(
+        text,
+        "train on: the loss is NaN at step 40; the checkpoints of epoch 1 are kept"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_stops_with_one_line() {
+    let folder = Folder::with_phantoms();
+    let run = folder.folder.path().join("run");
+    fs::create_dir(&run).unwrap();
+    std::os::unix::fs::symlink("/dev/full", run.join("log.jsonl")).unwrap();
+    let error = folder
+        .run("run", &recipe(Method::Cass, &folder.data()))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("log.jsonl") && error.contains("No space left"),
+        "{error}"
+    );
+    assert!(!error.contains('\n'), "{error}");
+}
+
+#[test]
+fn weights_that_nobody_can_get_are_an_error_before_training() {
+    let folder = Folder::with_phantoms();
+    let mut recipe = recipe(Method::Cass, &folder.data());
+    for weights in [Weights::Hub, Weights::File("absent.safetensors".into())] {
+        recipe.arms.get_mut("vit").unwrap().weights = weights.clone();
+        let name = format!("{weights:?}")
+            .chars()
+            .filter(|c| c.is_alphabetic())
+            .collect::<String>();
+        let error = folder.run(&name, &recipe).unwrap_err().to_string();
+        assert!(
+            error.contains("hub") || error.contains("absent.safetensors"),
+            "{error}"
+        );
+    }
+}
