@@ -2,6 +2,7 @@
 
 mod check;
 mod claims;
+mod cuda;
 mod data;
 mod folder;
 mod golden;

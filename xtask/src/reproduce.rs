@@ -14,7 +14,7 @@ use crate::progress::duration;
 use crate::report;
 use crate::results::{Results, Source};
 use crate::run::{Executor, draw_phantoms, prepare};
-use crate::table::Table;
+use crate::table::{Method, Table};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -93,7 +93,7 @@ pub fn reproduce(args: Args) -> Result<ExitCode> {
             profile.name
         ),
     };
-    let downstream = downstream(args.downstream, &profile, args.protocol);
+    let downstream = downstreams(args.downstream, &profile, args.protocol);
     let seeds = args.seeds.unwrap_or(profile.seeds);
     let job = Job {
         table: &table,
@@ -163,6 +163,7 @@ pub fn reproduce(args: Args) -> Result<ExitCode> {
     for run in &all {
         folders.extend(Folder::read(&folder(&out, &run.name))?);
     }
+    sort(&mut folders);
     let seeds: Vec<u64> = distinct_seeds(all.iter());
     let results = Source {
         table: &table,
@@ -174,9 +175,13 @@ pub fn reproduce(args: Args) -> Result<ExitCode> {
         failures: &outcome.failures,
     }
     .gather()?;
-    let wanted = |cell: &crate::results::Cell| args.only.is_none() || cell.n > 0;
     report::write(&results, &out)?;
-    Ok(finish(&results, &out, wanted))
+    print_results(&results, &out);
+    // Of a part of the job, the part decides.
+    Ok(match args.only {
+        Some(_) => exit(outcome.failures.len(), "runs failed"),
+        None => exit(incomplete(&results), "cells are incomplete"),
+    })
 }
 
 /// `cargo xtask report DIR...`: the same files again, from run folders alone.
@@ -186,7 +191,7 @@ pub fn rebuild(dirs: &[PathBuf], out: Option<PathBuf>) -> Result<ExitCode> {
     folders.sort_by_key(|folder| std::cmp::Reverse(folder.info.started));
     let mut seen = std::collections::BTreeSet::new();
     folders.retain(|folder| seen.insert((folder.info.run.role, folder.info.run.seed)));
-    folders.sort_by_key(|folder| (folder.info.run.seed, folder.info.run.role));
+    sort(&mut folders);
 
     let first = &folders[0].info;
     let kind = |info: &Info| {
@@ -212,20 +217,18 @@ pub fn rebuild(dirs: &[PathBuf], out: Option<PathBuf>) -> Result<ExitCode> {
         name: first.profile_name.clone(),
         ..first.profile.clone()
     };
-    let probed = |wanted: Downstream| {
-        folders.iter().any(|folder| match folder.info.run.role {
+    // Supervised runs stand in both tables and say nothing of which was asked for.
+    let probed: Vec<Downstream> = folders
+        .iter()
+        .filter_map(|folder| match folder.info.run.role {
             Role::Probe { cell, downstream } => {
-                downstream == wanted && wanted.of(cell.method) == wanted
+                (cell.method != Method::Supervised).then_some(downstream)
             }
-            Role::Pretrain { .. } => false,
+            Role::Pretrain { .. } => None,
         })
-    };
-    let mut downstream = vec![first.protocol.headline()];
-    for other in [Downstream::Linear, Downstream::Finetune] {
-        if probed(other) && !downstream.contains(&other) {
-            downstream.push(other);
-        }
-    }
+        .collect();
+    let mut downstream = downstreams(Some(Which::Both), &profile, first.protocol);
+    downstream.retain(|one| probed.is_empty() || probed.contains(one));
     let seeds = distinct_seeds(folders.iter().map(|folder| &folder.info.run));
     let results = Source {
         table: &table,
@@ -239,30 +242,34 @@ pub fn rebuild(dirs: &[PathBuf], out: Option<PathBuf>) -> Result<ExitCode> {
     .gather()?;
     let out = out.unwrap_or_else(|| dirs[0].clone());
     report::write(&results, &out)?;
-    Ok(finish(&results, &out, |_| true))
+    print_results(&results, &out);
+    Ok(exit(incomplete(&results), "cells are incomplete"))
 }
 
-/// The table and the verdicts on standard output; what is missing decides the exit code.
-fn finish(
-    results: &Results,
-    out: &Path,
-    wanted: impl Fn(&crate::results::Cell) -> bool,
-) -> ExitCode {
+fn print_results(results: &Results, out: &Path) {
     print!("{}", report::summary(results));
     println!("\n{}", out.join("report.html").display());
-    let missing: Vec<_> = results
+}
+
+fn incomplete(results: &Results) -> usize {
+    results
         .cells
         .iter()
-        .filter(|cell| wanted(cell) && !cell.missing.is_empty())
-        .collect();
-    if missing.is_empty() {
+        .filter(|cell| !cell.missing.is_empty())
+        .count()
+}
+
+fn exit(lost: usize, what: &str) -> ExitCode {
+    if lost == 0 {
         return ExitCode::SUCCESS;
     }
-    eprintln!(
-        "error: {} cells are incomplete; the report says which and why",
-        missing.len()
-    );
+    eprintln!("error: {lost} {what}; the report says which and why");
     ExitCode::FAILURE
+}
+
+/// The order of a report, however its runs came together.
+fn sort(folders: &mut [Folder]) {
+    folders.sort_by_key(|folder| (folder.info.run.seed, folder.info.run.role));
 }
 
 fn distinct_seeds<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<u64> {
@@ -271,7 +278,7 @@ fn distinct_seeds<'a>(runs: impl Iterator<Item = &'a Run>) -> Vec<u64> {
 }
 
 /// The headline first.
-fn downstream(asked: Option<Which>, profile: &Profile, protocol: Protocol) -> Vec<Downstream> {
+fn downstreams(asked: Option<Which>, profile: &Profile, protocol: Protocol) -> Vec<Downstream> {
     let headline = protocol.headline();
     let asked = asked.unwrap_or(match (profile.downstream, headline) {
         (DefaultDownstream::Both, _) => Which::Both,

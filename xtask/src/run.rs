@@ -34,13 +34,7 @@ pub struct Outcome {
     pub interrupted: bool,
 }
 
-struct Active {
-    run: usize,
-    child: Child,
-    tail: Tail,
-    since: Instant,
-}
-
+#[derive(Clone, Copy, PartialEq)]
 enum State {
     Waiting,
     Running,
@@ -48,204 +42,56 @@ enum State {
     Failed,
 }
 
+/// A run going on; ended with its owner.
+struct Active {
+    /// Index in the plan.
+    run: usize,
+    child: Child,
+    tail: Tail,
+    since: Instant,
+}
+
+impl Active {
+    fn seconds(&self) -> f64 {
+        self.since.elapsed().as_secs_f64()
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// `cass`'s exit code for wrong usage or input.
 const WRONG_INPUT: i32 = 2;
 
 impl Executor<'_> {
-    /// Runs what is not finished. A failed run is reported and stops only what needs it, unless it is
-    /// the first of this job and says that its input is wrong: all others would meet the same.
+    /// Runs what is not finished. A failed run is reported and stops only what needs it.
     pub fn execute(&self, runs: &[Run]) -> Result<Outcome> {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
             .context("failed to listen for Ctrl-C")?;
-
-        let mut costs = Costs::new();
-        let mut states = Vec::new();
-        for run in runs {
-            let finished = Folder::finished(&folder(self.out, &run.name), run);
-            if let Some(metrics) = &finished {
-                costs.add(run, metrics.common().seconds);
+        let mut board = Board::new(self, runs);
+        let interrupted = loop {
+            board.reap()?;
+            board.launch()?;
+            if board.is_done() {
+                break false;
             }
-            states.push(if finished.is_some() {
-                State::Done
-            } else {
-                State::Waiting
-            });
-        }
-        let reused = states
-            .iter()
-            .filter(|state| matches!(state, State::Done))
-            .count();
-        if reused > 0 {
-            eprintln!("{reused} of {} runs are finished already", runs.len());
-        }
-
-        let mut display = Display::new(runs.len(), reused);
-        let mut active: Vec<Active> = Vec::new();
-        let mut failures = Vec::new();
-        let mut succeeded = reused;
-        let mut spent = 0.0;
-        while !stop.load(Ordering::Relaxed) {
-            // What ended?
-            let mut index = 0;
-            while index < active.len() {
-                active[index].tail.poll();
-                let status = active[index]
-                    .child
-                    .try_wait()
-                    .context("failed to wait for `cass`")?;
-                let Some(status) = status else {
-                    index += 1;
-                    continue;
-                };
-                let ended = active.swap_remove(index);
-                let run = &runs[ended.run];
-                let path = folder(self.out, &run.name);
-                let seconds = ended.since.elapsed().as_secs_f64();
-                spent += seconds;
-                let finished = Folder::finished(&path, run).filter(|_| status.success());
-                let line = match &finished {
-                    Some(metrics) => {
-                        succeeded += 1;
-                        costs.add(run, seconds);
-                        states[ended.run] = State::Done;
-                        format!("{} · {}", metrics.summary(), duration(seconds))
-                    }
-                    None => {
-                        let reason = if status.success() {
-                            "it left no readable metrics.json".to_owned()
-                        } else {
-                            Folder::last_words(&path)
-                        };
-                        if status.code() == Some(WRONG_INPUT) && succeeded == 0 {
-                            display.clear();
-                            kill(&mut active);
-                            bail!("{reason}");
-                        }
-                        states[ended.run] = State::Failed;
-                        let line = format!("FAILED ({status}): {reason}");
-                        failures.push((run.clone(), reason));
-                        line
-                    }
-                };
-                display.ended(&run.name, &line, self.left(runs, &states, &active, &costs));
+            if stop.load(Ordering::Relaxed) {
+                break true;
             }
-
-            // What can start?
-            for (index, run) in runs.iter().enumerate() {
-                if active.len() >= self.jobs {
-                    break;
-                }
-                if !matches!(states[index], State::Waiting) {
-                    continue;
-                }
-                let needs = run.needs.as_ref().map(|name| {
-                    let position = runs.iter().position(|other| other.name == *name);
-                    position.map_or(&State::Failed, |position| &states[position])
-                });
-                match needs {
-                    None | Some(State::Done) => {
-                        let started = self.start(run).inspect_err(|_| kill(&mut active))?;
-                        active.push(Active {
-                            run: index,
-                            ..started
-                        });
-                        states[index] = State::Running;
-                    }
-                    Some(State::Failed) => {
-                        states[index] = State::Failed;
-                        let reason = format!(
-                            "it needs {}, which failed",
-                            run.needs.as_deref().unwrap_or_default()
-                        );
-                        display.ended(
-                            &run.name,
-                            &format!("not run: {reason}"),
-                            self.left(runs, &states, &active, &costs),
-                        );
-                        failures.push((run.clone(), reason));
-                    }
-                    Some(State::Waiting | State::Running) => {}
-                }
-            }
-            if active.is_empty() && !states.iter().any(|state| matches!(state, State::Waiting)) {
-                break;
-            }
-            let going = active
-                .iter()
-                .map(|a| (runs[a.run].name.as_str(), &a.tail.last));
-            let now: f64 = active.iter().map(|a| a.since.elapsed().as_secs_f64()).sum();
-            display.running(
-                going,
-                spent + now,
-                self.left(runs, &states, &active, &costs),
-            );
+            board.show();
             thread::sleep(Duration::from_millis(50));
-        }
-        display.clear();
-        kill(&mut active);
-        Ok(Outcome {
-            failures,
-            interrupted: stop.load(Ordering::Relaxed),
-        })
-    }
-
-    /// Seconds until all is done.
-    fn left(&self, runs: &[Run], states: &[State], active: &[Active], costs: &Costs) -> f64 {
-        let waiting: f64 = runs
-            .iter()
-            .zip(states)
-            .filter(|(_, state)| matches!(state, State::Waiting))
-            .map(|(run, _)| costs.of(run))
-            .sum();
-        let running: f64 = active
-            .iter()
-            .map(|a| {
-                let (cost, elapsed) = (costs.of(&runs[a.run]), a.since.elapsed().as_secs_f64());
-                match a.tail.last.share() {
-                    // Enough steps to extrapolate.
-                    Some(share) if share > 0.1 => elapsed * (1.0 - share) / share,
-                    _ => (cost - elapsed).max(0.0),
-                }
-            })
-            .sum();
-        (waiting + running) / self.jobs as f64
-    }
-
-    fn start(&self, run: &Run) -> Result<Active> {
-        let path = folder(self.out, &run.name);
-        // Not finished, or it would not be started: what an earlier attempt left is redone.
-        if path.exists() {
-            fs::remove_dir_all(&path)
-                .with_context(|| format!("failed to clear {}", path.display()))?;
-        }
-        fs::create_dir_all(&path)
-            .with_context(|| format!("failed to create {}", path.display()))?;
-        let info = Info {
-            run: run.clone(),
-            started: SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
-            ..self.info.clone()
         };
-        folder::write(&path.join("run.json"), &serde_json::to_vec_pretty(&info)?)?;
-
-        let log = path.join("stderr.log");
-        let stderr =
-            File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
-        let child = self
-            .command(run, &path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .with_context(|| format!("failed to start {}", self.cass.display()))?;
-        Ok(Active {
-            run: 0,
-            child,
-            tail: Tail::new(path.join("log.jsonl")),
-            since: Instant::now(),
+        board.display.clear();
+        Ok(Outcome {
+            failures: std::mem::take(&mut board.failures),
+            interrupted,
         })
     }
 
@@ -264,13 +110,202 @@ impl Executor<'_> {
         command.arg("--out").arg(path);
         command
     }
+
+    fn start(&self, run: &Run) -> Result<Child> {
+        let path = folder(self.out, &run.name);
+        // Not finished, or it would not be started: what an earlier attempt left is redone.
+        if path.exists() {
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("failed to clear {}", path.display()))?;
+        }
+        fs::create_dir_all(&path)
+            .with_context(|| format!("failed to create {}", path.display()))?;
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let info = Info {
+            run: run.clone(),
+            started: since_1970.map_or(0, |since| since.as_secs()),
+            ..self.info.clone()
+        };
+        folder::write(&path.join("run.json"), &serde_json::to_vec_pretty(&info)?)?;
+        let log = path.join("stderr.log");
+        let stderr =
+            File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
+        self.command(run, &path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .with_context(|| format!("failed to start {}", self.cass.display()))
+    }
 }
 
-fn kill(active: &mut Vec<Active>) {
-    for mut run in active.drain(..) {
-        // It may have ended in between; then there is nothing to kill.
-        let _ = run.child.kill();
-        let _ = run.child.wait();
+/// Where every run of a job stands.
+struct Board<'a> {
+    executor: &'a Executor<'a>,
+    runs: &'a [Run],
+    /// Of each run.
+    states: Vec<State>,
+    active: Vec<Active>,
+    failures: Vec<(Run, String)>,
+    costs: Costs,
+    /// Seconds of work in runs that ended.
+    spent: f64,
+    display: Display,
+}
+
+impl<'a> Board<'a> {
+    fn new(executor: &'a Executor<'a>, runs: &'a [Run]) -> Board<'a> {
+        let mut costs = Costs::new();
+        let states: Vec<State> = runs
+            .iter()
+            .map(
+                |run| match Folder::finished(&folder(executor.out, &run.name), run) {
+                    Some(metrics) => {
+                        costs.add(run, metrics.common().seconds);
+                        State::Done
+                    }
+                    None => State::Waiting,
+                },
+            )
+            .collect();
+        let finished = states.iter().filter(|state| **state == State::Done).count();
+        if finished > 0 {
+            eprintln!("{finished} of {} runs are finished already", runs.len());
+        }
+        Board {
+            executor,
+            runs,
+            states,
+            active: Vec::new(),
+            failures: Vec::new(),
+            costs,
+            spent: 0.0,
+            display: Display::new(runs.len(), finished),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.active.is_empty() && !self.states.contains(&State::Waiting)
+    }
+
+    /// Takes what ended off the board. Wrong input met before any run succeeded stops the job: all other
+    /// runs would meet it too.
+    fn reap(&mut self) -> Result<()> {
+        let mut index = 0;
+        while let Some(active) = self.active.get_mut(index) {
+            active.tail.poll();
+            let status = active
+                .child
+                .try_wait()
+                .context("failed to wait for `cass`")?;
+            let Some(status) = status else {
+                index += 1;
+                continue;
+            };
+            let ended = self.active.swap_remove(index);
+            let run = &self.runs[ended.run];
+            let path = folder(self.executor.out, &run.name);
+            self.spent += ended.seconds();
+            let line = match Folder::finished(&path, run).filter(|_| status.success()) {
+                Some(metrics) => {
+                    self.costs.add(run, ended.seconds());
+                    self.states[ended.run] = State::Done;
+                    format!("{} · {}", metrics.summary(), duration(ended.seconds()))
+                }
+                None => {
+                    let reason = if status.success() {
+                        "it left no readable metrics.json".to_owned()
+                    } else {
+                        Folder::last_words(&path)
+                    };
+                    if status.code() == Some(WRONG_INPUT) && !self.states.contains(&State::Done) {
+                        self.display.clear();
+                        bail!("{reason}");
+                    }
+                    let line = format!("FAILED ({status}): {reason}");
+                    self.fail(ended.run, reason);
+                    line
+                }
+            };
+            self.display.ended(&run.name, &line, self.left());
+        }
+        Ok(())
+    }
+
+    /// Starts what may go on now.
+    fn launch(&mut self) -> Result<()> {
+        for (index, run) in self.runs.iter().enumerate() {
+            if self.active.len() >= self.executor.jobs {
+                break;
+            }
+            if self.states[index] != State::Waiting {
+                continue;
+            }
+            match self.needed(run) {
+                State::Done => {
+                    let child = self.executor.start(run)?;
+                    let path = folder(self.executor.out, &run.name);
+                    self.states[index] = State::Running;
+                    self.active.push(Active {
+                        run: index,
+                        child,
+                        tail: Tail::new(path.join("log.jsonl")),
+                        since: Instant::now(),
+                    });
+                }
+                State::Failed => {
+                    let needs = run.needs.as_deref().unwrap_or_default();
+                    let reason = format!("it needs {needs}, which failed");
+                    let line = format!("not run: {reason}");
+                    self.fail(index, reason);
+                    self.display.ended(&run.name, &line, self.left());
+                }
+                State::Waiting | State::Running => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, run: usize, reason: String) {
+        self.states[run] = State::Failed;
+        self.failures.push((self.runs[run].clone(), reason));
+    }
+
+    /// How what a run starts from stands.
+    fn needed(&self, run: &Run) -> State {
+        let Some(name) = &run.needs else {
+            return State::Done;
+        };
+        let index = self.runs.iter().position(|other| other.name == *name);
+        index.map_or(State::Failed, |index| self.states[index])
+    }
+
+    fn show(&self) {
+        let going = self
+            .active
+            .iter()
+            .map(|a| (self.runs[a.run].name.as_str(), &a.tail.last));
+        let now: f64 = self.active.iter().map(Active::seconds).sum();
+        self.display.running(going, self.spent + now, self.left());
+    }
+
+    /// Seconds until all is done.
+    fn left(&self) -> f64 {
+        let states = self.runs.iter().zip(&self.states);
+        let waiting: f64 = states
+            .filter(|(_, state)| **state == State::Waiting)
+            .map(|(run, _)| self.costs.of(run))
+            .sum();
+        let running: f64 = self
+            .active
+            .iter()
+            .map(|active| match active.tail.last.share() {
+                // Enough steps to extrapolate.
+                Some(share) if share > 0.1 => active.seconds() * (1.0 - share) / share,
+                _ => (self.costs.of(&self.runs[active.run]) - active.seconds()).max(0.0),
+            })
+            .sum();
+        (waiting + running) / self.executor.jobs as f64
     }
 }
 

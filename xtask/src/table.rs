@@ -341,7 +341,7 @@ mod tests {
             ("0.52±0.018", "0.52", "not `mean±deviation`"),
             ("CASS mean 1%", "CASS both 1%", "neither cnn, vit"),
             ("CASS mean 1%", "CASS mean 2%", "names a cell"),
-            ("title =", "titel =", "unknown field `titel`"),
+            ("\ntitle =", "\ntitel =", "unknown field `titel`"),
         ] {
             assert!(good.contains(from), "{from}");
             let error = format!("{:#}", Table::parse(&good.replace(from, to)).err().unwrap());

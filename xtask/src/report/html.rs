@@ -263,7 +263,8 @@ fn entry(page: &mut String, cell: &Cell, seeds: usize) {
         None => page.push_str("<span class=\"missing\">missing</span>"),
     }
     if let Some(printed) = &cell.paper_printed {
-        let text = escape(printed.trim_matches('*').replace(' ', ""));
+        // A narrow column may break before the deviation.
+        let text = escape(printed.trim_matches('*').replace(' ', "")).replace('±', "<wbr>±");
         let text = if printed.starts_with("**") {
             format!("<b>{text}</b>")
         } else {
