@@ -8,7 +8,7 @@ use crate::{
     resnet::ResNet,
     vit::VisionTransformer,
 };
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var};
 use std::{cell::RefCell, sync::Arc};
 
 /// What a network is built for.
@@ -151,11 +151,19 @@ impl Model {
     /// If the images have another size or channel count than the network takes.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Output> {
         let features = self.features(images, mode)?;
-        let logits = match &self.network {
-            Network::ResNet(n) => n.classify(&features)?,
-            Network::Vit(n) => n.classify(&features)?,
-        };
+        let logits = self.classify(&features)?;
         Ok(Output { logits, features })
+    }
+
+    /// Features `(B, D)` to logits `(B, K)`: the classifier alone.
+    ///
+    /// # Errors
+    /// If the features have another width than the network's.
+    pub fn classify(&self, features: &Tensor) -> Result<Tensor> {
+        Ok(match &self.network {
+            Network::ResNet(n) => n.classify(features)?,
+            Network::Vit(n) => n.classify(features)?,
+        })
     }
 
     /// The features alone, `(B, D)`.
@@ -200,6 +208,23 @@ impl Model {
             params,
             network,
         })
+    }
+
+    /// The classifier's trainable parameters.
+    pub fn classifier_params(&self) -> Vec<(String, Var)> {
+        self.split_params(true)
+    }
+
+    /// The trainable parameters that features depend on: all but the classifier's.
+    pub fn backbone_params(&self) -> Vec<(String, Var)> {
+        self.split_params(false)
+    }
+
+    fn split_params(&self, of_classifier: bool) -> Vec<(String, Var)> {
+        let names = self.classifier();
+        let all = self.params.trainable().into_iter();
+        all.filter(|(name, _)| names.contains(&name.as_str()) == of_classifier)
+            .collect()
     }
 
     /// Names of the classifier's parameters.

@@ -62,6 +62,31 @@ pub enum Error {
         /// What should.
         expected: String,
     },
+    /// A part of the data set that is too small to work with.
+    #[error("probe with {found} {part} images: expected at least {needed}")]
+    TooFew {
+        /// "training", "validation" or "test".
+        part: &'static str,
+        /// Images there are.
+        found: usize,
+        /// Images there must be.
+        needed: usize,
+    },
+    /// The network gives outputs that are not numbers.
+    #[error("judge the network: its outputs are not finite; are its weights?")]
+    NotFinite,
+    /// The images could not be had.
+    #[error(transparent)]
+    Data(#[from] cass_data::Error),
+    /// The network could not be had.
+    #[error(transparent)]
+    Model(#[from] cass_models::Error),
+    /// Training failed.
+    #[error(transparent)]
+    Train(#[from] cass_train::Error),
+    /// A tensor operation failed.
+    #[error("compute: {0}")]
+    Tensor(#[from] candle_core::Error),
 }
 
 /// The result of this crate's fallible functions.

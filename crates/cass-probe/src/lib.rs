@@ -12,13 +12,24 @@
 //! assert!(interval.low < metrics.averages.f1_macro && metrics.averages.f1_macro < interval.high);
 //! # Ok::<(), cass_probe::Error>(())
 //! ```
+mod counts;
 mod error;
+mod event;
+mod fit;
+mod learner;
 mod metrics;
+mod parts;
 mod predictions;
+mod probe;
+mod recipe;
+mod stopping;
 
 pub use error::{Error, Result};
+pub use event::{Epoch, Event};
 pub use metrics::{
     Averages, ClassMetrics, Confusion, Interval, Metrics, MultiLabelMetrics, auroc,
     average_precision, expected_calibration_error,
 };
 pub use predictions::{Prediction, Predictions};
+pub use probe::probe;
+pub use recipe::{Mode, ProbeRecipe, Stopping};

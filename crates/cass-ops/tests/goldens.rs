@@ -1,0 +1,177 @@
+//! Every op, forward and backward, against what PyTorch computed in f64 (`fixtures/golden/ops`).
+
+use candle_core::{Device, Result, Tensor, Var, safetensors};
+use cass_ops::{
+    Activation, Conv2dConfig, MaxPool2dConfig, add_relu, attention, batch_norm_eval,
+    batch_norm_train, conv2d, gelu, layer_norm, linear, max_pool2d,
+};
+use std::collections::{BTreeSet, HashMap};
+
+/// The cases of one op: tensors under `<case>.<name>`.
+struct Golden {
+    tensors: HashMap<String, Tensor>,
+}
+
+impl Golden {
+    fn load(op: &str) -> Result<Self> {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden/ops");
+        let tensors = safetensors::load(format!("{root}/{op}.safetensors"), &Device::Cpu)?;
+        Ok(Self { tensors })
+    }
+
+    fn cases(&self) -> BTreeSet<&str> {
+        self.tensors
+            .keys()
+            .filter_map(|k| k.split('.').next())
+            .collect()
+    }
+
+    fn get(&self, case: &str, name: &str) -> &Tensor {
+        &self.tensors[&format!("{case}.{name}")]
+    }
+
+    /// `op` of the named inputs equals `y`, and its gradients under `dy` equal `d<input>`.
+    fn check(
+        &self,
+        case: &str,
+        inputs: &[&str],
+        op: impl Fn(&[Tensor]) -> Result<Tensor>,
+    ) -> Result<()> {
+        let vars = inputs
+            .iter()
+            .map(|name| Var::from_tensor(self.get(case, name)));
+        let vars: Vec<Var> = vars.collect::<Result<_>>()?;
+        let tensors: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+        let y = op(&tensors)?;
+        close(&format!("{case}.y"), &y, self.get(case, "y"))?;
+        let grads = (y * self.get(case, "dy"))?.sum_all()?.backward()?;
+        for (name, var) in inputs.iter().zip(&vars) {
+            let what = format!("{case}.d{name}");
+            let grad = grads
+                .get(var)
+                .unwrap_or_else(|| panic!("{what} is missing"));
+            close(&what, grad, &self.tensors[&what])?;
+        }
+        Ok(())
+    }
+}
+
+/// Within 1e-11 relative, by norm.
+fn close(what: &str, a: &Tensor, b: &Tensor) -> Result<()> {
+    assert_eq!(a.dims(), b.dims(), "{what}");
+    let norm = |t: &Tensor| t.sqr()?.sum_all()?.sqrt()?.to_scalar::<f64>();
+    let (off, size) = (norm(&(a - b)?)?, norm(b)?);
+    assert!(
+        off <= 1e-11 * size.max(1e-6),
+        "{what} is off by {off:.2e} of {size:.2e}"
+    );
+    Ok(())
+}
+
+/// Stride, padding and groups by the case's name, as `export.py` has them.
+fn conv_config(case: &str) -> Conv2dConfig {
+    let (stride, padding, groups) = match case {
+        "conv3x3s2" | "conv3x3s2_nonsquare" | "conv3x3_one_pixel" => (2, 1, 1),
+        "conv7x7s2" | "conv7x7s2_nonsquare" => (2, 3, 1),
+        "conv1x1s1" => (1, 0, 1),
+        "conv1x1s2" => (2, 0, 1),
+        "conv16x16s16" => (16, 0, 1),
+        "conv3x3_groups2" => (1, 1, 2),
+        _ => (1, 1, 1),
+    };
+    Conv2dConfig {
+        stride,
+        padding,
+        groups,
+    }
+}
+
+#[test]
+fn conv2d_equals_torch() -> Result<()> {
+    let golden = Golden::load("conv2d")?;
+    for case in golden.cases() {
+        let config = conv_config(case);
+        if golden.tensors.contains_key(&format!("{case}.bias")) {
+            golden.check(case, &["x", "weight", "bias"], |t| {
+                conv2d(&t[0], &t[1], &config)?.broadcast_add(&t[2].reshape((1, (), 1, 1))?)
+            })?;
+        } else {
+            golden.check(case, &["x", "weight"], |t| conv2d(&t[0], &t[1], &config))?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn batch_norm_equals_torch() -> Result<()> {
+    let golden = Golden::load("batch_norm")?;
+    for case in golden.cases() {
+        let activation = if case.ends_with("relu") {
+            Activation::Relu
+        } else {
+            Activation::Identity
+        };
+        let running = |what: &str| golden.get(case, what).clone();
+        golden.check(case, &["x", "weight", "bias"], |t| {
+            if case.starts_with("eval") {
+                let (mean, var) = (running("running_mean"), running("running_var"));
+                return batch_norm_eval(&t[0], &t[1], &t[2], (&mean, &var), 1e-5, activation);
+            }
+            let (y, batch) = batch_norm_train(&t[0], &t[1], &t[2], 1e-5, activation)?;
+            for (what, new) in [("running_mean", &batch.mean), ("running_var", &batch.var)] {
+                let after = ((running(what) * 0.9)? + (new * 0.1)?)?;
+                close(what, &after, &running(&format!("{what}_after")))?;
+            }
+            Ok(y)
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn layer_norm_equals_torch() -> Result<()> {
+    let golden = Golden::load("layer_norm")?;
+    for case in golden.cases() {
+        golden.check(case, &["x", "weight", "bias"], |t| {
+            layer_norm(&t[0], &t[1], &t[2], 1e-6)
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn linear_equals_torch() -> Result<()> {
+    let golden = Golden::load("linear")?;
+    for case in golden.cases() {
+        golden.check(case, &["x", "weight", "bias"], |t| {
+            linear(&t[0], &t[1], Some(&t[2]))
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn attention_equals_torch() -> Result<()> {
+    let golden = Golden::load("attention")?;
+    for case in golden.cases() {
+        let heads = if case == "tokens17" { 3 } else { 2 };
+        golden.check(case, &["x"], |t| attention(&t[0], heads))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn activations_and_pooling_equal_torch() -> Result<()> {
+    Golden::load("gelu")?.check("erf", &["x"], |t| gelu(&t[0]))?;
+    Golden::load("add_relu")?.check("zeros", &["a", "b"], |t| add_relu(&t[0], &t[1]))?;
+    let golden = Golden::load("max_pool")?;
+    let config = MaxPool2dConfig {
+        kernel_size: 3,
+        stride: 2,
+        padding: 1,
+    };
+    for case in golden.cases() {
+        golden.check(case, &["x"], |t| max_pool2d(&t[0], &config))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! The labelled images of a probe: open, cut into parts, ready to be loaded.
+
+use crate::{Error, Result, recipe::ProbeRecipe};
+use candle_core::Device;
+use cass_data::{Dataset, Loader, LoaderConfig, Pipeline, fraction, open};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Batches made ahead of the step that takes them.
+const PREFETCH: usize = 3;
+
+/// A part of the data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The images whose labels are used.
+    Train,
+    Val,
+    Test,
+}
+
+pub(crate) struct Parts {
+    pub(crate) dataset: Arc<Dataset>,
+    pub(crate) device: Device,
+    pub(crate) manifest: String,
+    indices: [Vec<usize>; 3],
+}
+
+impl Parts {
+    pub(crate) fn new(recipe: &ProbeRecipe) -> Result<Self> {
+        let device = cass_train::open_device(&recipe.device)?;
+        let dataset = Arc::new(open(&recipe.data, &recipe.data_root, recipe.skip_bad)?);
+        let split = dataset.split(recipe.seed, recipe.val_fraction);
+        let manifest = dataset.manifest_hash(&split);
+        let train = fraction(&dataset, &split.train, recipe.fraction, recipe.seed);
+        for (name, found, needed) in [
+            ("training", train.len(), 2),
+            ("validation", split.val.len(), 1),
+            ("test", split.test.len(), 1),
+        ] {
+            if found < needed {
+                return Err(Error::TooFew {
+                    part: name,
+                    found,
+                    needed,
+                });
+            }
+        }
+        Ok(Self {
+            dataset,
+            device,
+            manifest,
+            indices: [train, split.val, split.test],
+        })
+    }
+
+    pub(crate) fn indices(&self, part: Part) -> &[usize] {
+        &self.indices[part as usize]
+    }
+
+    pub(crate) fn labels(&self, part: Part) -> Vec<usize> {
+        let samples = &self.dataset.samples;
+        self.indices(part)
+            .iter()
+            .map(|&i| samples[i].label)
+            .collect()
+    }
+
+    /// Images a class among those whose labels are used.
+    pub(crate) fn counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.dataset.classes.len()];
+        for label in self.labels(Part::Train) {
+            counts[label] += 1;
+        }
+        counts
+    }
+
+    /// The images of a part: augmented and in random order, or as they are and in their order.
+    pub(crate) fn loader(
+        &self,
+        part: Part,
+        augmented: bool,
+        recipe: &ProbeRecipe,
+    ) -> Result<Loader> {
+        let indices = self.indices(part).to_vec();
+        let config = LoaderConfig {
+            pipeline: if augmented {
+                Pipeline::Paper
+            } else {
+                Pipeline::Eval
+            },
+            size: recipe.size,
+            batch: recipe.batch,
+            seed: recipe.seed,
+            shuffle: augmented,
+            // torch refuses to normalise one value a channel, which a single image may come down to.
+            drop_last: augmented && indices.len() % recipe.batch == 1,
+            threads: recipe.threads,
+            device: self.device.clone(),
+            prefetch: PREFETCH,
+        };
+        Ok(Loader::new(self.dataset.clone(), indices, config)?)
+    }
+
+    /// `{"file", "reason"}` of each image that was left out.
+    pub(crate) fn skipped(&self) -> Vec<Value> {
+        let skipped = self.dataset.skipped.iter();
+        skipped
+            .map(|(file, reason)| json!({"file": file, "reason": reason}))
+            .collect()
+    }
+}

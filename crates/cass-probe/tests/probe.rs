@@ -1,0 +1,190 @@
+//! Probes of a small network on phantoms, from recipe to folder.
+
+use cass_data::{PhantomConfig, write_phantom};
+use cass_probe::{Mode, Predictions, ProbeRecipe, Stopping, probe};
+use cass_train::{Protocol, RunDir, Weights};
+use serde_json::Value;
+use std::{error::Error, path::Path};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn phantoms(folder: &Path) -> cass_data::Result<()> {
+    let config = PhantomConfig {
+        seed: 3,
+        train_per_class: 20,
+        test_per_class: 8,
+        size: 48,
+    };
+    write_phantom(&folder.join("brain-mri"), &config)
+}
+
+fn recipe(folder: &Path, mode: Mode, protocol: Protocol) -> ProbeRecipe {
+    ProbeRecipe {
+        network: "vit_tiny_patch16_224".into(),
+        weights: Weights::Random,
+        data_root: folder.into(),
+        size: 32,
+        epochs: 3,
+        seed: 1,
+        threads: 2,
+        ..ProbeRecipe::preset(protocol, mode)
+    }
+}
+
+fn run(recipe: &ProbeRecipe, folder: &Path) -> Result<Value, Box<dyn Error>> {
+    let run = RunDir::open(folder, &recipe.to_toml())?;
+    Ok(probe(recipe, &run, &mut |_| {})?)
+}
+
+#[test]
+fn a_linear_probe_trains_the_classifier_alone_and_leaves_its_folder() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    phantoms(folder.path())?;
+    let recipe = recipe(folder.path(), Mode::Linear, Protocol::Paper);
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    let metrics = run(&recipe, &a)?;
+    assert_eq!(metrics["labels"], 72, "{metrics:#}");
+    assert_eq!(metrics["test"]["samples"], 32);
+    assert!(
+        metrics["collapse"]["effective_rank"]
+            .as_f64()
+            .is_some_and(|r| r > 1.0)
+    );
+
+    // The same recipe again: the same to the byte, but for times.
+    run(&recipe, &b)?;
+    let files = |name: &str| {
+        Ok::<_, std::io::Error>((std::fs::read(a.join(name))?, std::fs::read(b.join(name))?))
+    };
+    for name in ["predictions.csv", "checkpoint.safetensors"] {
+        let (one, other) = files(name)?;
+        assert!(one == other, "{name} differs");
+    }
+    let predictions = Predictions::read(&a.join("predictions.csv"))?;
+    assert_eq!(predictions.rows.len(), 32);
+    let f1 = predictions.metrics()?.averages.f1_macro;
+    assert_eq!(Some(f1), metrics["test"]["f1_macro"].as_f64());
+
+    // The backbone is as it was initialised.
+    let options = cass_models::ModelOptions {
+        num_classes: 4,
+        input_size: 32,
+        seed: 1,
+        ..Default::default()
+    };
+    let fresh = cass_models::Model::new("vit_tiny_patch16_224", &options)?;
+    let probed = fresh.deep_copy()?;
+    probed.load(&a.join("checkpoint.safetensors"))?;
+    for (name, value) in fresh.params().tensors()? {
+        let same = value.flatten_all()?.to_vec1::<f32>()?
+            == probed.params().tensors()?[&name]
+                .flatten_all()?
+                .to_vec1::<f32>()?;
+        assert_eq!(same, !name.starts_with("head."), "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn fine_tuning_trains_everything_under_both_protocols() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    phantoms(folder.path())?;
+    for protocol in [Protocol::Paper, Protocol::Notebook] {
+        let mut recipe = recipe(folder.path(), Mode::Finetune, protocol);
+        recipe.fraction = 0.5;
+        let out = folder.path().join(format!("{protocol:?}"));
+        let metrics = run(&recipe, &out)?;
+        let notebook = protocol == Protocol::Notebook;
+        assert_eq!(metrics["test"]["f1_notebook"].is_number(), notebook);
+        let epochs = metrics["epochs"].as_array().ok_or("no epochs")?;
+        let loss = |i: usize| epochs[i]["train_loss"].as_f64().unwrap_or(f64::NAN);
+        assert!(loss(epochs.len() - 1) < loss(0), "{epochs:?}");
+        let log = std::fs::read_to_string(out.join("log.jsonl"))?;
+        let events: Vec<Value> = log
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()?;
+        assert!(
+            events
+                .iter()
+                .any(|e| e["event"] == "step" && e["lr"] == 3e-4),
+            "{log}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn early_stopping_keeps_the_best_epoch() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    phantoms(folder.path())?;
+    let mut recipe = recipe(folder.path(), Mode::Linear, Protocol::Paper);
+    recipe.stopping = Stopping::Patience { epochs: 1 };
+    recipe.epochs = 200;
+    if let cass_train::OptimizerConfig::Adam(adam) = &mut recipe.optimizer {
+        adam.lr = 0.5; // far too much: it soon gets worse
+    }
+    let metrics = run(&recipe, &folder.path().join("run"))?;
+    let losses: Vec<f64> = metrics["epochs"]
+        .as_array()
+        .ok_or("no epochs")?
+        .iter()
+        .filter_map(|e| e["val_loss"].as_f64())
+        .collect();
+    assert!(losses.len() < 200, "it never stopped");
+    let best = metrics["best_epoch"].as_u64().ok_or("no best epoch")? as usize;
+    assert!(
+        losses.iter().all(|&l| losses[best] <= l),
+        "{best} of {losses:?}"
+    );
+    assert_eq!(best, losses.len() - 2);
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    phantoms(folder.path())?;
+    let good = recipe(folder.path(), Mode::Linear, Protocol::Paper);
+    let says = |recipe: ProbeRecipe, expected: &str| -> Outcome {
+        let out = tempfile::tempdir()?;
+        let text = run(&recipe, out.path()).err().ok_or("it ran")?.to_string();
+        assert!(text.contains(expected) && !text.contains('\n'), "{text}");
+        Ok(())
+    };
+    says(
+        ProbeRecipe {
+            fraction: 0.0,
+            ..good.clone()
+        },
+        "`fraction` = 0: expected a share",
+    )?;
+    says(
+        ProbeRecipe {
+            network: "vit_tyny".into(),
+            ..good.clone()
+        },
+        "nearest",
+    )?;
+    says(
+        ProbeRecipe {
+            size: 33,
+            ..good.clone()
+        },
+        "patches",
+    )?;
+    says(
+        ProbeRecipe {
+            weights: Weights::File("none.safetensors".into()),
+            ..good.clone()
+        },
+        "none.safetensors",
+    )?;
+    says(
+        ProbeRecipe {
+            data_root: folder.path().join("nothing"),
+            ..good
+        },
+        "nothing",
+    )
+}
