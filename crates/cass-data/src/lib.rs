@@ -43,6 +43,7 @@ mod error;
 mod loader;
 mod phantom;
 mod pixels;
+mod resample;
 mod split;
 
 pub use augment::{

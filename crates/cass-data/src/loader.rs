@@ -34,7 +34,7 @@ pub struct LoaderConfig {
     pub threads: usize,
     /// Where the tensors are put.
     pub device: Device,
-    /// Batches made ahead of the one in use.
+    /// Batches made ahead of the one in use, at least one.
     pub prefetch: usize,
 }
 

@@ -1,8 +1,3 @@
-use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
-};
-
 /// An 8-bit image, rows from the top, channels interleaved.
 ///
 /// One channel stands for three equal ones: most of the brain MRIs are grey, in whatever mode their
@@ -71,37 +66,6 @@ impl Pixels {
             self.data.iter().flat_map(|&v| [v; 3]).collect()
         } else {
             self.data.clone()
-        }
-    }
-
-    /// Squeezed or stretched to `size` x `size` by PIL's antialiased bilinear filter, as
-    /// `torchvision.transforms.Resize((size, size))` does on a PIL image.
-    ///
-    /// # Panics
-    /// If the image or `size` is empty.
-    pub fn resize(&self, size: usize) -> Self {
-        if (self.width, self.height) == (size, size) {
-            return self.clone();
-        }
-        let kind = if self.is_grey() {
-            PixelType::U8
-        } else {
-            PixelType::U8x3
-        };
-        let (w, h) = (self.width as u32, self.height as u32);
-        let source = ImageRef::new(w, h, &self.data, kind).expect("sizes agree");
-        let mut target = Image::new(size as u32, size as u32, kind);
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .use_alpha(false);
-        Resizer::new()
-            .resize(&source, &mut target, &options)
-            .expect("same pixel type, no crop box");
-        Self {
-            width: size,
-            height: size,
-            channels: self.channels,
-            data: target.into_vec(),
         }
     }
 }

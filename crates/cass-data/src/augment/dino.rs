@@ -1,11 +1,10 @@
 use cass_ops::Rng;
 
-use crate::Pixels;
+use crate::{Pixels, resample::Crop};
 
 use super::{
     color::{JitterDraw, JitterRanges},
     planes::Planes,
-    resample::Crop,
 };
 
 const JITTER: JitterRanges = JitterRanges {

@@ -9,7 +9,6 @@ pub(crate) mod geometry;
 pub(crate) mod normalize;
 pub(crate) mod paper;
 pub(crate) mod planes;
-pub(crate) mod resample;
 #[cfg(test)]
 mod tests;
 

@@ -1,10 +1,9 @@
-use crate::Pixels;
-
-use super::{
-    color::Adjust,
-    normalize::normalize,
+use crate::{
+    Pixels,
     resample::{Crop, resample},
 };
+
+use super::{color::Adjust, normalize::normalize};
 
 /// A float image, one plane a channel; one plane stands for three equal ones. Its operations equal
 /// torchvision's on float tensors with values in 0..=1.

@@ -54,14 +54,14 @@ impl Lesion {
                     centre: [distance * angle.cos(), distance * angle.sin()],
                     radius,
                     stretch: between(0.85, 1.2),
-                    gain: between(0.45, 0.7),
+                    gain: between(0.25, 0.6),
                 }
             }
             "pituitary" => Self::Round {
                 centre: [between(-0.07, 0.07), between(0.4, 0.55)],
                 radius: between(0.11, 0.17),
                 stretch: between(0.8, 1.3),
-                gain: between(0.3, 0.6),
+                gain: between(0.25, 0.6),
             },
             _ => Self::None,
         }

@@ -1,0 +1,245 @@
+//! Opening, checking and splitting.
+mod common;
+
+use std::{collections::HashSet, fs, path::Path};
+
+use cass_data::{Dataset, Error, Part, fraction, open};
+use common::{fixture, open_phantoms, phantoms};
+
+/// The message of opening this folder, which must fail.
+fn failure(root: &Path, skip_bad: bool) -> String {
+    let message = match open("brain-mri", root, skip_bad) {
+        Ok(dataset) => panic!("opened {} images", dataset.len()),
+        Err(error) => error.to_string(),
+    };
+    assert!(!message.contains('\n'), "{message}");
+    message
+}
+
+fn count(dataset: &Dataset, indices: &[usize], label: usize) -> usize {
+    let labels = indices.iter().map(|&i| dataset.samples[i].label);
+    labels.filter(|&l| l == label).count()
+}
+
+#[test]
+fn the_root_may_be_the_folder_or_its_parent() {
+    let parent = tempfile::tempdir().unwrap();
+    let inside = parent.path().join("brain-mri");
+    fs::rename(phantoms(16).keep(), &inside).unwrap();
+    let by_parent = open("brain-mri", parent.path(), false).unwrap();
+    let by_itself = open("brain-mri", &inside, false).unwrap();
+    assert_eq!(by_parent.root, inside);
+    assert_eq!(by_parent.samples, by_itself.samples);
+    assert_eq!(by_parent.len(), 4 * 11);
+    assert_eq!(
+        by_parent.classes,
+        ["glioma", "meningioma", "notumor", "pituitary"]
+    );
+    let names: Vec<_> = by_parent.samples.iter().map(|s| &s.path).collect();
+    let mut training_first = names.clone();
+    training_first.sort_by_key(|p| (!p.to_string_lossy().contains("Training"), *p));
+    assert_eq!(names, training_first);
+}
+
+#[test]
+fn splits_are_stratified_seeded_and_disjoint() {
+    let folder = phantoms(16);
+    let dataset = open_phantoms(&folder);
+    let split = dataset.split(1, 0.25);
+    assert_eq!(split, dataset.split(1, 0.25));
+    assert_ne!(split, dataset.split(2, 0.25));
+    for label in 0..4 {
+        assert_eq!(count(&dataset, &split.train, label), 6);
+        assert_eq!(count(&dataset, &split.val, label), 2);
+        assert_eq!(count(&dataset, &split.test, label), 3);
+    }
+    let all: HashSet<_> = [&split.train, &split.val, &split.test]
+        .into_iter()
+        .flatten()
+        .collect();
+    assert_eq!(all.len(), dataset.len());
+    assert!(
+        split
+            .test
+            .iter()
+            .all(|&i| dataset.samples[i].part == Part::Test)
+    );
+    // Never nothing for validation, never everything.
+    for (val_fraction, val, train) in [(0.0, 1, 7), (1.0, 7, 1)] {
+        let split = dataset.split(1, val_fraction);
+        assert_eq!(count(&dataset, &split.val, 2), val);
+        assert_eq!(count(&dataset, &split.train, 2), train);
+    }
+}
+
+#[test]
+fn the_split_is_pinned() {
+    let folder = phantoms(16);
+    let split = open_phantoms(&folder).split(77, 0.1);
+    assert_eq!(split.val, [0, 9, 23, 30], "seeded results would move");
+}
+
+#[test]
+fn fractions_are_nested_and_never_empty() {
+    let folder = phantoms(16);
+    let dataset = open_phantoms(&folder);
+    let train = dataset.split(1, 0.0).train; // seven a class
+    let few = fraction(&dataset, &train, 0.01, 5);
+    let some = fraction(&dataset, &train, 0.3, 5);
+    let all = fraction(&dataset, &train, 1.0, 5);
+    for label in 0..4 {
+        assert_eq!(count(&dataset, &few, label), 1);
+        assert_eq!(count(&dataset, &some, label), 2);
+    }
+    assert_eq!(all, train);
+    let some_set: HashSet<_> = some.iter().collect();
+    assert!(few.iter().all(|i| some_set.contains(i)));
+    assert_ne!(some, fraction(&dataset, &train, 0.3, 6));
+    let mut backwards = train.clone();
+    backwards.reverse();
+    assert_eq!(some, fraction(&dataset, &backwards, 0.3, 5));
+}
+
+#[test]
+fn the_manifest_hash_follows_files_and_split() {
+    let folder = phantoms(16);
+    let dataset = open_phantoms(&folder);
+    let split = dataset.split(1, 0.25);
+    let hash = dataset.manifest_hash(&split);
+    assert_eq!(hash.len(), 64);
+    assert_ne!(hash, dataset.manifest_hash(&dataset.split(2, 0.25)));
+    let moved = tempfile::tempdir().unwrap();
+    let elsewhere = moved.path().join("brain-mri");
+    fs::rename(folder.path(), &elsewhere).unwrap();
+    let reopened = open("brain-mri", &elsewhere, false).unwrap();
+    assert_eq!(hash, reopened.manifest_hash(&split));
+    let first = &reopened.samples[0].path;
+    fs::copy(&reopened.samples[1].path, first).unwrap();
+    let changed = open("brain-mri", &elsewhere, false).unwrap();
+    assert_ne!(hash, changed.manifest_hash(&split));
+}
+
+#[test]
+fn an_unknown_data_set_is_named() {
+    let error = open("cifar", Path::new("/"), false).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("\"cifar\"") && message.contains("brain-mri"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_missing_layout_says_what_was_expected_and_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = failure(folder.path(), false);
+    for part in [
+        "Training/<class>",
+        "Testing/<class>",
+        "meningioma",
+        &folder.path().display().to_string(),
+        &folder.path().join("brain-mri").display().to_string(),
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    let message = failure(&folder.path().join("absent"), false);
+    assert!(message.contains("absent, which is no folder"), "{message}");
+}
+
+#[test]
+fn an_unknown_class_folder_is_named() {
+    let folder = phantoms(16);
+    fs::create_dir(folder.path().join("Testing/no_tumor")).unwrap();
+    let message = failure(folder.path(), true);
+    assert!(
+        message.contains("no_tumor") && message.contains("notumor"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_empty_or_missing_class_is_named() {
+    let folder = phantoms(16);
+    let class = folder.path().join("Training/pituitary");
+    fs::remove_dir_all(&class).unwrap();
+    let expected = class.display().to_string();
+    assert!(failure(folder.path(), false).contains(&expected));
+    fs::create_dir(&class).unwrap();
+    assert!(failure(folder.path(), false).contains(&expected));
+    // Nothing but a bad file is empty, too.
+    fs::copy(fixture("truncated.jpg"), class.join("a.jpg")).unwrap();
+    assert!(failure(folder.path(), true).contains(&expected));
+}
+
+#[test]
+fn litter_is_not_read() {
+    let folder = phantoms(16);
+    for name in [".DS_Store", "Thumbs.db", "desktop.ini"] {
+        fs::write(folder.path().join("Training/glioma").join(name), "x").unwrap();
+    }
+    let dataset = open_phantoms(&folder);
+    assert_eq!((dataset.len(), dataset.skipped.len()), (44, 0));
+}
+
+#[test]
+fn unusable_files_stop_or_are_listed() {
+    let folder = phantoms(16);
+    let class = folder.path().join("Training/meningioma");
+    let bad = ["empty.jpg", "huge-header.png", "text.jpg", "truncated.jpg"];
+    for name in bad {
+        fs::copy(fixture(name), class.join(name)).unwrap();
+        let message = failure(folder.path(), false);
+        let path = class.join(name).display().to_string();
+        assert!(
+            message.contains(&path) && message.contains("1 of 45 images"),
+            "{message}"
+        );
+        fs::remove_file(class.join(name)).unwrap();
+    }
+    for name in bad {
+        fs::copy(fixture(name), class.join(name)).unwrap();
+    }
+    fs::create_dir(class.join("folder.jpg")).unwrap();
+    fs::write(class.join("notes.txt"), "which ones?").unwrap();
+    let message = failure(folder.path(), false);
+    assert!(
+        message.contains("6 of 50 images") && message.contains("and 3 more"),
+        "{message}"
+    );
+
+    let dataset = open("brain-mri", folder.path(), true).unwrap();
+    assert_eq!(dataset.len(), 44);
+    let skipped: Vec<_> = dataset
+        .skipped
+        .iter()
+        .map(|(path, reason)| {
+            assert!(!reason.is_empty());
+            path.file_name().unwrap().to_str().unwrap()
+        })
+        .collect();
+    assert_eq!(
+        skipped,
+        [
+            "empty.jpg",
+            "folder.jpg",
+            "huge-header.png",
+            "notes.txt",
+            "text.jpg",
+            "truncated.jpg"
+        ]
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn an_unreadable_file_is_named() {
+    let folder = phantoms(16);
+    let link = folder.path().join("Training/glioma/z.jpg");
+    std::os::unix::fs::symlink("nowhere", &link).unwrap();
+    let error = open("brain-mri", folder.path(), false).unwrap_err();
+    assert!(matches!(error, Error::BadImages { bad: 1, .. }), "{error}");
+    assert!(
+        error.to_string().contains(link.to_str().unwrap()),
+        "{error}"
+    );
+}

@@ -1,0 +1,70 @@
+//! Odd image files against what PIL makes of them.
+mod common;
+
+use candle_core::Device;
+use cass_data::decode;
+use common::fixture;
+
+/// Decoders of JPEG round differently.
+fn tolerance(name: &str) -> u8 {
+    match name {
+        "png-named.jpg" => 0,
+        _ if name.ends_with(".jpg") => 3,
+        _ => 0,
+    }
+}
+
+#[test]
+fn usable_images_equal_pil() {
+    let golden = candle_core::safetensors::load(fixture("pil.safetensors"), &Device::Cpu).unwrap();
+    assert!(golden.len() > 10);
+    for (name, want) in golden {
+        let got = decode(&fixture(&name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let (h, w, _) = want.dims3().unwrap();
+        assert_eq!((got.width(), got.height()), (w, h), "{name}");
+        let want = want.flatten_all().unwrap().to_vec1::<u8>().unwrap();
+        let differences = got.to_rgb().into_iter().zip(want);
+        let worst = differences.map(|(a, b)| a.abs_diff(b)).max().unwrap();
+        println!("{name}: off by at most {worst}");
+        assert!(worst <= tolerance(&name), "{name}: off by {worst}");
+    }
+}
+
+#[test]
+fn grey_images_are_kept_as_one_channel() {
+    for (name, grey) in [
+        ("grey.jpg", true),
+        ("grey-alpha.png", true),
+        ("rgb.png", false),
+    ] {
+        assert_eq!(decode(&fixture(name)).unwrap().is_grey(), grey, "{name}");
+    }
+}
+
+#[test]
+fn sixteen_bit_grey_keeps_its_high_byte() {
+    let image = decode(&fixture("grey-16.png")).unwrap();
+    let columns = (0..11).flat_map(|_| (0..17u32).map(|x| ((x * 15 * 257 + 100) >> 8) as u8));
+    let want: Vec<u8> = columns.flat_map(|v| [v; 3]).collect();
+    assert_eq!(image.to_rgb(), want);
+}
+
+#[test]
+fn unusable_images_say_why() {
+    for (name, reason) in [
+        ("empty.jpg", "is empty (0 bytes)"),
+        ("text.jpg", "is neither JPEG nor PNG"),
+        ("truncated.jpg", "is truncated"),
+        ("truncated-header.jpg", "is truncated"),
+        ("truncated.png", "cannot be decoded"),
+        ("huge-header.png", "is 40000x40000 by its header"),
+        ("no-pixels.png", ""),
+        ("missing.jpg", "cannot be read"),
+        ("", "cannot be read"), // the folder itself
+    ] {
+        let error = decode(&fixture(name)).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+        assert!(error.contains(reason), "{name}: {error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}

@@ -1,0 +1,204 @@
+//! Batches: their order, their pixels, their failures.
+mod common;
+
+use std::{fs, sync::Arc};
+
+use candle_core::Tensor;
+use cass_data::{Batch, Dataset, Error, Loader, LoaderConfig, Pipeline};
+use common::{config, open_phantoms, phantoms};
+
+const PIPELINES: [Pipeline; 3] = [Pipeline::Paper, Pipeline::Eval, Pipeline::Dino];
+
+fn epoch(dataset: &Arc<Dataset>, config: &LoaderConfig, epoch: u64) -> Vec<Batch> {
+    let all = (0..dataset.len()).collect();
+    let loader = Loader::new(dataset.clone(), all, config.clone()).unwrap();
+    loader.epoch(epoch).map(Result::unwrap).collect()
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Every value of every view, in order.
+fn pixels(batches: &[Batch]) -> Vec<f32> {
+    let views = batches.iter().flat_map(|b| &b.views);
+    views.flat_map(values).collect()
+}
+
+fn order(batches: &[Batch]) -> Vec<usize> {
+    batches.iter().flat_map(|b| b.samples.clone()).collect()
+}
+
+#[test]
+fn batches_have_the_promised_shapes() {
+    let folder = phantoms(32);
+    let dataset = Arc::new(open_phantoms(&folder));
+    for pipeline in PIPELINES {
+        let batches = epoch(&dataset, &config(pipeline), 0);
+        assert_eq!(batches.len(), 9);
+        for (number, batch) in batches.iter().enumerate() {
+            let size = if number == 8 { 4 } else { 5 };
+            assert_eq!(batch.views.len(), pipeline.views());
+            for view in &batch.views {
+                assert_eq!(view.dims(), [size, 3, 24, 24]);
+            }
+            assert_eq!(batch.samples.len(), size);
+            for (&label, &sample) in batch.labels.iter().zip(&batch.samples) {
+                assert_eq!(label, dataset.samples[sample].label);
+            }
+        }
+        let values = pixels(&batches);
+        let (lo, hi) = values
+            .iter()
+            .fold((0f32, 0f32), |(lo, hi), &v| (lo.min(v), hi.max(v)));
+        assert!(lo >= -2.12 && hi <= 2.65, "{pipeline:?}: {lo} to {hi}");
+        assert!(lo < -1.5 && hi > 1.0, "{pipeline:?}: {lo} to {hi}");
+    }
+}
+
+#[test]
+fn neither_threads_nor_the_cache_change_a_pixel() {
+    let folder = phantoms(32);
+    for pipeline in PIPELINES {
+        let reference = Arc::new(open_phantoms(&folder));
+        let alone = LoaderConfig {
+            threads: 1,
+            prefetch: 1,
+            ..config(pipeline)
+        };
+        let want = epoch(&reference, &alone, 2);
+        let uncached = Arc::new(open_phantoms(&folder).with_cache_bytes(0));
+        let partly = Arc::new(open_phantoms(&folder).with_cache_bytes(10_000));
+        for dataset in [&reference, &uncached, &partly] {
+            for threads in [1, 3] {
+                let other = LoaderConfig {
+                    threads,
+                    prefetch: 4,
+                    ..config(pipeline)
+                };
+                let got = epoch(dataset, &other, 2);
+                assert_eq!(order(&got), order(&want));
+                assert_eq!(
+                    pixels(&got),
+                    pixels(&want),
+                    "{pipeline:?}, {threads} threads"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn epochs_seeds_and_samples_are_drawn_apart() {
+    let folder = phantoms(32);
+    let dataset = Arc::new(open_phantoms(&folder));
+    for pipeline in [Pipeline::Paper, Pipeline::Dino] {
+        let unshuffled = LoaderConfig {
+            shuffle: false,
+            ..config(pipeline)
+        };
+        let first = epoch(&dataset, &unshuffled, 0);
+        assert_eq!(order(&first), (0..dataset.len()).collect::<Vec<_>>());
+        assert_ne!(pixels(&first), pixels(&epoch(&dataset, &unshuffled, 1)));
+        let seeded = LoaderConfig {
+            seed: 4,
+            ..unshuffled.clone()
+        };
+        assert_ne!(pixels(&first), pixels(&epoch(&dataset, &seeded, 0)));
+    }
+    let shuffled = config(Pipeline::Eval);
+    let orders = [0, 1].map(|e| order(&epoch(&dataset, &shuffled, e)));
+    assert_ne!(orders[0], orders[1]);
+    let mut sorted = orders[0].clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, (0..dataset.len()).collect::<Vec<_>>());
+}
+
+/// The paper's draws belong to the image, DINO's to the batch, as in the reference.
+#[test]
+fn a_sample_in_another_batch() {
+    let folder = phantoms(32);
+    let dataset = Arc::new(open_phantoms(&folder));
+    for (pipeline, same) in [(Pipeline::Paper, true), (Pipeline::Dino, false)] {
+        let views = [1, 40].map(|batch| {
+            let config = LoaderConfig {
+                shuffle: false,
+                batch,
+                ..config(pipeline)
+            };
+            let batches = epoch(&dataset, &config, 0);
+            let sample = batches[30 / batch].views[0].get(30 % batch).unwrap();
+            values(&sample)
+        });
+        assert_eq!(views[0] == views[1], same, "{pipeline:?}");
+    }
+}
+
+#[test]
+fn drop_last_leaves_the_smaller_batch_out() {
+    let folder = phantoms(16);
+    let dataset = Arc::new(open_phantoms(&folder));
+    let all = (0..dataset.len()).collect();
+    let config = LoaderConfig {
+        drop_last: true,
+        ..config(Pipeline::Eval)
+    };
+    let loader = Loader::new(dataset, all, config).unwrap();
+    assert_eq!((loader.batches(), loader.images()), (8, 40));
+    let sizes: Vec<usize> = loader.epoch(0).map(|b| b.unwrap().labels.len()).collect();
+    assert_eq!(sizes, [5; 8]);
+}
+
+#[test]
+fn an_epoch_may_be_left_early() {
+    let folder = phantoms(16);
+    let dataset = Arc::new(open_phantoms(&folder));
+    let all: Vec<_> = (0..dataset.len()).collect();
+    for prefetch in [0, 1, 100] {
+        let config = LoaderConfig {
+            prefetch,
+            batch: 1,
+            ..config(Pipeline::Paper)
+        };
+        let loader = Loader::new(dataset.clone(), all.clone(), config).unwrap();
+        drop(loader.epoch(0));
+        assert_eq!(loader.epoch(0).take(3).count(), 3);
+    }
+}
+
+#[test]
+fn a_file_that_broke_since_is_named_once() {
+    let folder = phantoms(16);
+    let dataset = Arc::new(open_phantoms(&folder));
+    let broken = dataset.samples[12].path.clone();
+    fs::write(&broken, "").unwrap();
+    let config = LoaderConfig {
+        shuffle: false,
+        ..config(Pipeline::Eval)
+    };
+    let all = (0..dataset.len()).collect();
+    let loader = Loader::new(dataset, all, config).unwrap();
+    let results: Vec<_> = loader.epoch(0).collect();
+    assert_eq!(results.len(), 3, "two good batches, then the error");
+    assert!(results[..2].iter().all(Result::is_ok));
+    match &results[2] {
+        Err(Error::Image { path, .. }) => assert_eq!(path, &broken),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let folder = phantoms(16);
+    let dataset = Arc::new(open_phantoms(&folder));
+    let refused = |indices: Vec<usize>, change: fn(&mut LoaderConfig)| {
+        let mut config = config(Pipeline::Eval);
+        change(&mut config);
+        let result = Loader::new(dataset.clone(), indices, config);
+        result.err().map(|e| e.to_string()).unwrap()
+    };
+    assert!(refused(vec![0], |c| c.batch = 0).contains("batch = 0"));
+    assert!(refused(vec![0], |c| c.size = 0).contains("size = 0"));
+    assert!(refused(vec![], |_| ()).contains("samples = 0"));
+    assert!(refused(vec![0, 44], |_| ()).contains("sample = 44"));
+}

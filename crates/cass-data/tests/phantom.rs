@@ -1,0 +1,117 @@
+//! The phantoms: repeatable, mixed, and not to be told apart by their brightness.
+mod common;
+
+use std::{collections::HashSet, fs};
+
+use cass_data::{Dataset, Error, Part, PhantomConfig, Pixels, open, write_phantom};
+use common::{open_phantoms, phantoms};
+
+/// Share of the test phantoms whose nearest class mean, in these features, is their class's.
+fn nearest_mean_accuracy(dataset: &Dataset, features: impl Fn(&Pixels) -> Vec<f64>) -> f64 {
+    let of = |part| {
+        let samples = dataset.samples.iter().enumerate();
+        samples
+            .filter(move |(_, s)| s.part == part)
+            .map(|(i, s)| (features(&dataset.pixels(i, 32).unwrap()), s.label))
+            .collect::<Vec<_>>()
+    };
+    let train = of(Part::Train);
+    let means: Vec<Vec<f64>> = (0..4)
+        .map(|label| {
+            let members: Vec<_> = train.iter().filter(|(_, l)| *l == label).collect();
+            (0..train[0].0.len())
+                .map(|k| members.iter().map(|(f, _)| f[k]).sum::<f64>() / members.len() as f64)
+                .collect()
+        })
+        .collect();
+    let distance =
+        |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
+    let test = of(Part::Test);
+    let right = test.iter().filter(|(feature, label)| {
+        let nearest = (0..4)
+            .min_by(|&a, &b| distance(feature, &means[a]).total_cmp(&distance(feature, &means[b])));
+        nearest == Some(*label)
+    });
+    right.count() as f64 / test.len() as f64
+}
+
+fn grey(image: &Pixels) -> Vec<f64> {
+    image.to_rgb().chunks(3).map(|p| f64::from(p[0])).collect()
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+#[test]
+fn brightness_tells_nothing_but_the_picture_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = PhantomConfig {
+        seed: 5,
+        train_per_class: 150,
+        test_per_class: 100,
+        size: 32,
+    };
+    write_phantom(folder.path(), &config).unwrap();
+    let dataset = open_phantoms(&folder);
+    let by_brightness = nearest_mean_accuracy(&dataset, |image| vec![mean(&grey(image))]);
+    let by_picture = nearest_mean_accuracy(&dataset, |image| {
+        let values = grey(image);
+        let mean = mean(&values);
+        values.iter().map(|v| v / mean).collect()
+    });
+    println!("brightness {by_brightness}, picture {by_picture}");
+    // Four classes, 400 images: chance is 0.25 ± 0.022.
+    assert!(by_brightness < 0.32, "by mean brightness {by_brightness}");
+    assert!(
+        by_picture > 0.4,
+        "by the plainest look at the picture {by_picture}"
+    );
+    assert!(by_picture < 0.9, "too easy: {by_picture}");
+}
+
+#[test]
+fn equal_settings_write_equal_files() {
+    let (a, b) = (phantoms(20), phantoms(20));
+    let (a, b) = (open_phantoms(&a), open_phantoms(&b));
+    let hashes = |d: &Dataset| d.samples.iter().map(|s| s.sha256).collect::<Vec<_>>();
+    assert_eq!(hashes(&a), hashes(&b));
+    let distinct: HashSet<_> = hashes(&a).into_iter().collect();
+    assert_eq!(distinct.len(), a.len(), "no image twice");
+}
+
+#[test]
+fn grey_and_rgb_files_are_mixed() {
+    let folder = phantoms(16);
+    let dataset = open_phantoms(&folder);
+    let components = dataset.samples.iter().map(|s| {
+        let bytes = fs::read(&s.path).unwrap();
+        let frame = bytes.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+        bytes[frame + 9]
+    });
+    let kinds: HashSet<u8> = components.collect();
+    assert_eq!(kinds, HashSet::from([1, 3]));
+}
+
+#[test]
+fn settings_and_folders_that_do_not_work_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = PhantomConfig {
+        seed: 1,
+        train_per_class: 2,
+        test_per_class: 1,
+        size: 8,
+    };
+    let message = write_phantom(folder.path(), &config)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("size = 8"), "{message}");
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let config = PhantomConfig { size: 16, ..config };
+    let error = write_phantom(&file, &config).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert!(error.to_string().contains("file"), "{error}");
+    write_phantom(folder.path(), &config).unwrap();
+    assert_eq!(open("brain-mri", folder.path(), false).unwrap().len(), 12);
+}
