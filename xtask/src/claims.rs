@@ -103,37 +103,28 @@ fn judge_comparisons(comparisons: &[Comparison], values: &Values) -> (Verdict, S
         }
     }
     let n = comparisons.len();
-    let direction = format!("{towards} of {n} comparisons point its way");
-    if failed > 0 {
+    let towards = format!("{towards} of {n} comparisons point its way");
+    let (verdict, reason) = if failed > 0 {
         (
             Verdict::DidNotHold,
-            format!(
-                "{failed} of {n} comparisons are reversed beyond the noise of the seeds; {direction}"
-            ),
+            format!("reversed beyond the noise of {fewest} seeds: {failed}"),
         )
     } else if missing > 0 {
-        (
-            Verdict::Undecided,
-            format!("cells are missing for {missing} of {n} comparisons"),
-        )
+        (Verdict::Undecided, format!("without cells: {missing}"))
     } else if held == n {
         (
             Verdict::Held,
-            format!("all {n} differences are beyond the noise of {fewest} seeds"),
+            format!("beyond the noise of {fewest} seeds: all"),
         )
     } else if fewest < 2 {
-        (
-            Verdict::Undecided,
-            format!("one seed has no interval; {direction}"),
-        )
+        (Verdict::Undecided, "one seed has no interval".to_owned())
     } else {
         (
             Verdict::Undecided,
-            format!(
-                "{held} of {n} differences are beyond the noise of {fewest} seeds; {direction}"
-            ),
+            format!("beyond the noise of {fewest} seeds: {held}"),
         )
-    }
+    };
+    (verdict, format!("{towards}; {reason}"))
 }
 
 fn judge_collapse(method: Method, collapses: &[Collapse]) -> (Verdict, String) {
