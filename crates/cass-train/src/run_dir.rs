@@ -45,8 +45,8 @@ impl RunDir {
     /// Opens a folder for the run of this recipe (TOML text), and makes it where there is none.
     ///
     /// # Errors
-    /// If another process uses the folder, if it holds a run of another recipe (naming the first
-    /// field that differs), or if it cannot be written.
+    /// If another process uses the folder, if a run of another recipe has begun in it (naming the
+    /// first field that differs), or if it cannot be written.
     pub fn open(path: &Path, recipe: &str) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::io("create folder", path))?;
         let lock_path = path.join(LOCK);
@@ -60,16 +60,20 @@ impl RunDir {
             path: path.into(),
             _lock: lock,
         };
-        match run.read(RECIPE)? {
-            None => run.write(RECIPE, recipe.as_bytes())?,
-            Some(other) => {
-                if let Some(difference) = differ::first(&other, recipe) {
-                    return Err(Error::OtherRecipe {
-                        path: path.into(),
-                        difference,
-                    });
-                }
+        let other = run.read(RECIPE)?;
+        let difference = other
+            .as_deref()
+            .and_then(|other| differ::first(other, recipe));
+        match difference {
+            // Where there is no log, nothing was trained: an attempt that its input stopped.
+            Some(difference) if run.file(LOG).exists() => {
+                return Err(Error::OtherRecipe {
+                    path: path.into(),
+                    difference,
+                });
             }
+            None if other.is_some() => {}
+            _ => run.write(RECIPE, recipe.as_bytes())?,
         }
         Ok(run)
     }
@@ -176,13 +180,13 @@ mod tests {
     #[test]
     fn another_recipe_is_an_error_that_names_the_difference() {
         let folder = tempfile::tempdir().unwrap();
-        drop(RunDir::open(folder.path(), "a = 1\n[b]\nc = 'x'").unwrap());
-        let error = RunDir::open(folder.path(), "a = 1\n[b]\nc = 'y'")
-            .unwrap_err()
-            .to_string();
+        let open = |recipe| RunDir::open(folder.path(), recipe);
+        drop(open("a = 0").unwrap());
+        open("a = 1\n[b]\nc = 'x'").unwrap().log().unwrap();
+        let error = open("a = 1\n[b]\nc = 'y'").unwrap_err().to_string();
         assert!(error.contains("b.c = x, not y"), "{error}");
         // Layout is not content.
-        RunDir::open(folder.path(), "b = { c = 'x' }\na = 1").unwrap();
+        open("b = { c = 'x' }\na = 1").unwrap();
     }
 
     #[cfg(target_os = "linux")]

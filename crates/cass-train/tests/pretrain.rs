@@ -90,7 +90,10 @@ fn cass_leaves_a_finished_folder_and_repeats_to_the_bit() {
         assert!(reading["before"]["mean_cosine"].is_f64() && reading["after"]["std"].is_f64());
     }
     assert_eq!(metrics["epochs"].as_array().unwrap().len(), 2);
-    assert_eq!((metrics["steps"].as_u64(), metrics["images"].as_u64()), (Some(8), Some(40)));
+    assert_eq!(
+        (metrics["steps"].as_u64(), metrics["images"].as_u64()),
+        (Some(8), Some(40))
+    );
     assert!(
         metrics["deviations"]
             .to_string()

@@ -1,2 +1,64 @@
-//! The `cass` command.
-fn main() {}
+//! The `cass` command: arguments to recipes, recipes to runs, errors to one line and an exit code.
+
+mod data;
+mod failure;
+mod options;
+mod pretrain;
+mod probe;
+mod process;
+mod progress;
+mod say;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Cross-architectural self-supervision for medical images.
+///
+/// Pretrains a CNN and a Transformer together on images without labels (CASS), or one network with
+/// DINO, and measures with a few labels what they learned. Every run leaves a folder: recipe.toml
+/// (all settings), log.jsonl, checkpoints and metrics.json.
+#[derive(Parser)]
+#[command(name = "cass", version, after_help = EXAMPLE, max_term_width = 100)]
+struct Cli {
+    /// Print the result as one JSON object, the last line of standard output.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLE: &str = "\
+Example, on drawn images, in a minute or two:
+  cass data phantom --out phantoms
+  cass pretrain --method cass --cnn resnet18 --vit vit_tiny_patch16_224 --weights random \\
+      --data-root phantoms --size 64 --epochs 2 --out runs/cass
+  cass probe --run runs/cass --arm vit --data-root phantoms --out runs/cass-vit
+
+Exit status: 0 done, 1 the run failed, 2 wrong usage or input.";
+
+#[derive(Subcommand)]
+enum Command {
+    Pretrain(pretrain::Args),
+    Probe(probe::Args),
+    Data(data::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    process::log_to_stderr();
+    let done = match cli.command {
+        Command::Pretrain(args) => pretrain::run(args),
+        Command::Probe(args) => probe::run(args),
+        Command::Data(args) => data::run(args),
+    };
+    match done {
+        Ok(report) => {
+            report.print(cli.json);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.exit_code()
+        }
+    }
+}

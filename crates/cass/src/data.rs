@@ -1,0 +1,73 @@
+//! `cass data`: data sets.
+
+use crate::failure::Result;
+use crate::process;
+use crate::say::Report;
+use cass_data::{PhantomConfig, write_phantom};
+use clap::Subcommand;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Data sets.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Phantom(Phantom),
+}
+
+/// Draw a data set to try things with: heads with and without lesions, in the brain-MRI layout.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  cass data phantom --out phantoms --train-per-class 40 --size 64"
+)]
+struct Phantom {
+    /// Folder to write Training/<class>/ and Testing/<class>/ into.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Decides every pixel.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Training images of each of the four classes.
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    train_per_class: usize,
+    /// Test images of each class.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    test_per_class: usize,
+    /// Height and width, in pixels.
+    #[arg(long, value_name = "PX", default_value_t = 96)]
+    size: usize,
+}
+
+pub fn run(args: Args) -> Result<Report> {
+    let Command::Phantom(phantom) = args.command;
+    process::configure(0)?;
+    let Phantom {
+        out,
+        seed,
+        train_per_class,
+        test_per_class,
+        size,
+    } = phantom;
+    write_phantom(
+        &out,
+        &PhantomConfig {
+            seed,
+            train_per_class,
+            test_per_class,
+            size,
+        },
+    )?;
+    let (train, test) = (4 * train_per_class, 4 * test_per_class);
+    Ok(Report {
+        text: format!(
+            "drew {train} training and {test} test images in {}",
+            out.display()
+        ),
+        json: json!({"kind": "phantom", "root": out, "train": train, "test": test, "seed": seed}),
+    })
+}

@@ -1,0 +1,104 @@
+//! What a user reads when a command fails, and the exit code that scripts read.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// A failed command.
+#[derive(Debug)]
+pub enum Failure {
+    /// Wrong usage or input: the user can mend it. Exit code 2.
+    Wrong(String),
+    /// The run itself failed. Exit code 1.
+    Failed(String),
+}
+
+/// The result of a command.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Wrong(_) => 2,
+            Self::Failed(_) => 1,
+        })
+    }
+
+    /// A library's error, whose message completes "failed to ...".
+    fn of(error: &dyn fmt::Display, users: bool) -> Self {
+        // One line, whatever a dependency put into its message.
+        let text = format!("failed to {error}").replace('\n', " ");
+        if users {
+            Self::Wrong(text)
+        } else {
+            Self::Failed(text)
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wrong(text) | Self::Failed(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<cass_data::Error> for Failure {
+    fn from(error: cass_data::Error) -> Self {
+        Self::of(&error, of_data(&error))
+    }
+}
+
+impl From<cass_train::Error> for Failure {
+    fn from(error: cass_train::Error) -> Self {
+        Self::of(&error, of_train(&error))
+    }
+}
+
+impl From<cass_probe::Error> for Failure {
+    fn from(error: cass_probe::Error) -> Self {
+        use cass_probe::Error;
+        let users = match &error {
+            Error::Data(error) => of_data(error),
+            Error::Train(error) => of_train(error),
+            Error::Model(error) => of_models(error),
+            Error::TooFew { .. } | Error::Field { .. } | Error::NoSamples => true,
+            _ => false,
+        };
+        Self::of(&error, users)
+    }
+}
+
+/// Whether the input is wrong, rather than the run having failed.
+fn of_data(error: &cass_data::Error) -> bool {
+    use cass_data::Error;
+    !matches!(
+        error,
+        Error::Io { .. } | Error::Threads(_) | Error::Tensor(_)
+    )
+}
+
+fn of_train(error: &cass_train::Error) -> bool {
+    use cass_train::Error;
+    match error {
+        Error::Data(error) => of_data(error),
+        Error::Model(error) => of_models(error),
+        Error::Field { .. }
+        | Error::Recipe(_)
+        | Error::Mismatch(_)
+        | Error::Locked(_)
+        | Error::OtherRecipe { .. } => true,
+        Error::NoGradient(_)
+        | Error::OptimizerState(_)
+        | Error::NonFinite { .. }
+        | Error::Io { .. }
+        | Error::Tensor(_) => false,
+    }
+}
+
+fn of_models(error: &cass_models::Error) -> bool {
+    !matches!(
+        error,
+        cass_models::Error::Write { .. } | cass_models::Error::Candle(_)
+    )
+}

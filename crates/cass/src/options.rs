@@ -1,0 +1,86 @@
+//! Flags that several commands share.
+
+use cass_train::Protocol;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// Which images, how many, where to compute. A flag that is not given leaves the recipe's value.
+#[derive(Args)]
+pub struct Common {
+    /// Data set: brain-mri.
+    #[arg(long, value_name = "NAME")]
+    pub data: Option<String>,
+    /// Folder that holds the data set, or a folder of its name.
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// Height and width of the images the networks see, in pixels.
+    #[arg(long, value_name = "PX")]
+    pub size: Option<usize>,
+    /// Passes over the images.
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// Images a step.
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Seed of weights, split, order and augmentation.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Share of the training images to use, above 0 to 1, the same share of every class.
+    #[arg(long, value_name = "SHARE")]
+    pub fraction: Option<f64>,
+    /// Where to compute: auto, cpu, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Worker threads; 0 for one a core. The same number repeats a run to the last digit.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Leave out images that cannot be decoded, and list them, instead of stopping.
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Folder of the run. A finished run with the same settings is not repeated.
+    #[arg(long, value_name = "RUN")]
+    pub out: PathBuf,
+}
+
+/// Writes the flags that were given into a recipe, whichever kind it is of.
+macro_rules! apply {
+    ($common:expr, $recipe:expr) => {{
+        let (common, recipe) = ($common, &mut $recipe);
+        $crate::options::set(&mut recipe.data, common.data);
+        $crate::options::set(&mut recipe.data_root, common.data_root);
+        $crate::options::set(&mut recipe.size, common.size);
+        $crate::options::set(&mut recipe.epochs, common.epochs);
+        $crate::options::set(&mut recipe.batch, common.batch);
+        $crate::options::set(&mut recipe.seed, common.seed);
+        $crate::options::set(&mut recipe.fraction, common.fraction);
+        $crate::options::set(&mut recipe.device, common.device);
+        $crate::options::set(&mut recipe.threads, common.threads);
+        recipe.skip_bad |= common.skip_bad;
+    }};
+}
+pub(crate) use apply;
+
+/// Replaces a field by a flag's value, if it was given.
+pub fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+/// Whose settings a run starts from.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum ProtocolName {
+    /// The paper's text.
+    Paper,
+    /// The authors' published notebooks, quirks included.
+    Notebook,
+}
+
+impl From<ProtocolName> for Protocol {
+    fn from(name: ProtocolName) -> Self {
+        match name {
+            ProtocolName::Paper => Self::Paper,
+            ProtocolName::Notebook => Self::Notebook,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! `cass pretrain`: flags to a recipe, a recipe to a run.
+
+use crate::failure::{Failure, Result};
+use crate::options::{Common, ProtocolName, apply};
+use crate::process;
+use crate::progress::Progress;
+use crate::say::Report;
+use cass_train::{Event, Method, Recipe, RunDir, Weights, When};
+use clap::ValueEnum;
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Pretrain networks on images, without labels.
+///
+/// CASS trains a CNN and a Transformer together; DINO trains one network. What no flag says is the
+/// protocol's: the paper's 100 epochs at 384 pixels from ImageNet weights. Or give a recipe file,
+/// such as a run's recipe.toml; flags then change single fields of it.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// What to train with.
+    #[arg(long, required_unless_present = "recipe", conflicts_with = "recipe")]
+    method: Option<MethodName>,
+    /// Whose settings to start from.
+    #[arg(long, conflicts_with = "recipe", default_value = "paper")]
+    protocol: ProtocolName,
+    /// Start from this recipe instead of a protocol.
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    /// CASS' first network, by timm's name, such as resnet18.
+    #[arg(long, value_name = "NAME")]
+    cnn: Option<String>,
+    /// CASS' second network, by timm's name, such as vit_tiny_patch16_224.
+    #[arg(long, value_name = "NAME")]
+    vit: Option<String>,
+    /// DINO's network, by timm's name.
+    #[arg(long, value_name = "NAME")]
+    net: Option<String>,
+    /// Initial weights of every network: random, hub (ImageNet) or a safetensors file.
+    #[arg(long, value_name = "WEIGHTS")]
+    weights: Option<Weights>,
+    #[command(flatten)]
+    common: Common,
+}
+
+const EXAMPLE: &str = "\
+Examples:
+  cass pretrain --method cass --cnn resnet18 --vit vit_tiny_patch16_224 --weights random \\
+      --data-root phantoms --size 64 --epochs 2 --out runs/cass
+  cass pretrain --method dino --net resnet18 --weights random --data-root phantoms --size 64 \\
+      --epochs 2 --out runs/dino
+  cass pretrain --recipe runs/cass/recipe.toml --seed 1 --out runs/cass-1";
+
+#[derive(Clone, Copy, ValueEnum)]
+enum MethodName {
+    /// A CNN and a Transformer agree on one view of each image.
+    Cass,
+    /// One network and its moving average agree on crops of each image.
+    Dino,
+}
+
+pub fn run(args: Args) -> Result<Report> {
+    let out = args.common.out.clone();
+    let recipe = args.recipe()?.validate()?;
+    let run = RunDir::open(&out, &recipe.to_toml())?;
+    if let Some(metrics) = run.metrics()? {
+        tracing::info!("{} is finished already; nothing to do", out.display());
+        return Ok(report(&out, metrics));
+    }
+    process::configure(recipe.threads)?;
+    let mut progress = Progress::new();
+    let metrics = cass_train::pretrain(&recipe, &run, &mut |event| show(&mut progress, event))?;
+    drop(progress);
+    Ok(report(&out, metrics))
+}
+
+impl Args {
+    fn recipe(self) -> Result<Recipe> {
+        let mut recipe = match &self.recipe {
+            Some(file) => read(file)?,
+            None => Recipe::preset(
+                self.protocol.into(),
+                self.method.map_or(Method::Cass, Method::from),
+            ),
+        };
+        for (flag, network) in [("cnn", self.cnn), ("vit", self.vit), ("net", self.net)] {
+            let Some(network) = network else { continue };
+            match recipe.arms.get_mut(flag) {
+                Some(arm) => arm.network = network,
+                None => {
+                    let (method, arms) =
+                        (recipe.method.name(), recipe.method.arms().join(" and --"));
+                    return Err(Failure::Wrong(format!(
+                        "--{flag} is not for method {method}: expected --{arms}"
+                    )));
+                }
+            }
+        }
+        if let Some(weights) = self.weights {
+            recipe
+                .arms
+                .values_mut()
+                .for_each(|arm| arm.weights = weights.clone());
+        }
+        apply!(self.common, recipe);
+        if recipe.data_root.as_os_str().is_empty() {
+            return Err(Failure::Wrong(
+                "--data-root is missing: the folder that holds the images (to try things, \
+                 `cass data phantom` draws some)"
+                    .into(),
+            ));
+        }
+        Ok(recipe)
+    }
+}
+
+fn read(file: &Path) -> Result<Recipe> {
+    let wrong = |why: String| Failure::Wrong(format!("failed to read {}: {why}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    Recipe::from_toml(&text).map_err(|error| wrong(error.to_string()))
+}
+
+fn show(progress: &mut Progress, event: &Event) {
+    match event {
+        Event::Start {
+            steps,
+            images,
+            device,
+            ..
+        } => {
+            progress.start(*steps);
+            progress.line(&format!(
+                "{images} images an epoch, {steps} steps, on {device}"
+            ));
+        }
+        Event::Weights { arm, text } => progress.line(&format!("{arm}: {text}")),
+        Event::Step {
+            step,
+            loss,
+            images_per_s,
+            ..
+        } => progress.step(*step, *loss, *images_per_s),
+        Event::Epoch {
+            epoch,
+            loss,
+            seconds,
+        } => {
+            progress.line(&format!("epoch {epoch}: loss {loss:.4e}, {seconds:.1} s"));
+        }
+        Event::Collapse {
+            when: When::Epoch, ..
+        }
+        | Event::Done { .. } => {}
+        Event::Collapse {
+            when, arm, reading, ..
+        } => {
+            let when = if *when == When::Before {
+                "before"
+            } else {
+                "after"
+            };
+            let reading = reading.map_or("not finite".into(), |r| {
+                format!(
+                    "mean cosine {:.4}, effective rank {:.1}",
+                    r.mean_cosine, r.effective_rank
+                )
+            });
+            progress.line(&format!("{arm} features {when}: {reading}"));
+        }
+    }
+}
+
+/// What a finished run measured, from its metrics alone.
+fn report(out: &Path, metrics: Value) -> Report {
+    let number = |value: &Value| value.as_f64().map_or("none".into(), |x| format!("{x:.4}"));
+    let losses = metrics["epochs"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let loss = |epoch: Option<&Value>| {
+        epoch
+            .and_then(|e| e["loss"].as_f64())
+            .map_or("none".into(), |x| format!("{x:.4e}"))
+    };
+    let mut text = format!(
+        "{}: {} epochs in {} s, loss {} -> {}\n",
+        out.display(),
+        losses.len(),
+        metrics["seconds"]
+            .as_f64()
+            .map_or("?".into(), |s| format!("{s:.1}")),
+        loss(losses.first()),
+        loss(losses.last()),
+    );
+    for (arm, readings) in metrics["collapse"].as_object().into_iter().flatten() {
+        let reading = |when: &str| {
+            let reading = &readings[when];
+            format!(
+                "mean cosine {} rank {}",
+                number(&reading["mean_cosine"]),
+                number(&reading["effective_rank"])
+            )
+        };
+        let _ = writeln!(
+            text,
+            "  {arm}: {} -> {}",
+            reading("before"),
+            reading("after")
+        );
+    }
+    Report {
+        text,
+        json: metrics,
+    }
+}
+
+impl From<MethodName> for Method {
+    fn from(name: MethodName) -> Self {
+        match name {
+            MethodName::Cass => Self::Cass,
+            MethodName::Dino => Self::Dino,
+        }
+    }
+}
