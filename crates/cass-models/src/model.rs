@@ -99,7 +99,8 @@ impl Model {
         let vb = Builder::create(&params, options.seed, options.dtype, &options.device);
         let network = Network::new(&config, options, &vb).map_err(|e| Error::Options {
             name: name.to_string(),
-            reason: e.to_string(),
+            // Under RUST_BACKTRACE Candle's messages go on with one.
+            reason: e.to_string().lines().next().unwrap_or_default().to_string(),
         })?;
         drop(vb);
         Ok(Self {

@@ -181,7 +181,9 @@ impl Model {
         header.insert("input_size".into(), self.options().input_size.to_string());
         header.insert("num_classes".into(), self.num_classes().to_string());
         let bytes = safetensors::serialize(&tensors, Some(header))
-            .map_err(|e| candle_core::Error::msg(e.to_string()))?;
+            .map_err(|e| e.to_string())
+            .and_then(|bytes| with_sorted_header(&bytes))
+            .map_err(candle_core::Error::msg)?;
         write_whole(file, &bytes).map_err(|source| Error::Write {
             file: file.to_path_buf(),
             source,
@@ -199,6 +201,25 @@ fn read_tensors(bytes: &[u8]) -> std::result::Result<HashMap<String, Tensor>, St
                 .map_err(|e| format!("{name}: {e}"))
         })
         .collect()
+}
+
+/// The same file with its header's keys in order: the crate writes the metadata in a random one,
+/// and the same weights should be the same bytes.
+fn with_sorted_header(file: &[u8]) -> std::result::Result<Vec<u8>, String> {
+    const LENGTH: usize = 8;
+    let length = file
+        .first_chunk::<LENGTH>()
+        .map_or(0, |l| u64::from_le_bytes(*l)) as usize;
+    let (header, data) = file[LENGTH..].split_at(length);
+    let header: serde_json::Value = serde_json::from_slice(header).map_err(|e| e.to_string())?;
+    let mut header = header.to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(LENGTH), b' ');
+    Ok([
+        &(header.len() as u64).to_le_bytes(),
+        header.as_slice(),
+        data,
+    ]
+    .concat())
 }
 
 /// Beside it, synced, renamed.

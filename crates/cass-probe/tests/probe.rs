@@ -171,7 +171,7 @@ fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
             size: 33,
             ..good.clone()
         },
-        "patches",
+        "px does not divide into patches",
     )?;
     says(
         ProbeRecipe {
