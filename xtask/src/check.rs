@@ -46,16 +46,7 @@ pub fn check(with_cuda: bool) -> Result<ExitCode> {
     });
     step("docs", &|| {
         let flags = [("RUSTDOCFLAGS", "-D warnings")];
-        cargo(
-            &[
-                "doc",
-                "--quiet",
-                "--workspace",
-                "--no-deps",
-                "--document-private-items",
-            ],
-            &flags,
-        )
+        cargo(&["doc", "--quiet", "--workspace", "--no-deps"], &flags)
     });
     // By itself each crate gets only the features it asks for.
     for member in &members {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
 use super::markdown::share;
-use super::{VERDICT_RULE, charts, collapse_rule, method_title, notice, reading};
+use super::{VERDICT_RULE, charts, collapse_rule, notice, reading};
 use crate::claims::Verdict;
 use crate::progress::duration;
 use crate::results::Results;
