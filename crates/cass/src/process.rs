@@ -20,10 +20,10 @@ pub fn log_to_stderr() {
 /// be called once, before the first computation.
 pub fn configure(threads: usize) -> Result<()> {
     keep_memory();
-    if threads > 0 {
-        // SAFETY: no other thread runs yet; Candle reads it when it first computes.
-        unsafe { std::env::set_var("CANDLE_NUM_THREADS", threads.to_string()) };
-    }
+    // The heavy operations run on rayon's pool. Candle's own spins while it waits: on a busy machine
+    // its additions alone tripled the time of a backward pass.
+    // SAFETY: no other thread runs yet; Candle reads it when it first computes.
+    unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()
