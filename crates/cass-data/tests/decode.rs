@@ -68,3 +68,20 @@ fn unusable_images_say_why() {
         assert!(!error.contains('\n'), "{error}");
     }
 }
+
+/// Whatever is cut off an image, it is refused or decoded, and a JPEG is refused.
+#[test]
+fn no_part_of_a_file_is_taken_for_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["rgb.jpg", "rgb-progressive.jpg", "cmyk.jpg", "rgb-16.png"] {
+        let bytes = std::fs::read(fixture(name)).unwrap();
+        let part = folder.path().join(name);
+        for length in (0..bytes.len()).step_by(5) {
+            std::fs::write(&part, &bytes[..length]).unwrap();
+            let decoded = decode(&part);
+            if name.ends_with(".jpg") {
+                assert!(decoded.is_err(), "{name} cut to {length} bytes");
+            }
+        }
+    }
+}

@@ -109,9 +109,13 @@ fn settings_and_folders_that_do_not_work_are_named() {
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     let config = PhantomConfig { size: 16, ..config };
-    let error = write_phantom(&file, &config).unwrap_err();
-    assert!(matches!(error, Error::Io { .. }), "{error}");
-    assert!(error.to_string().contains("file"), "{error}");
-    write_phantom(folder.path(), &config).unwrap();
-    assert_eq!(open("brain-mri", folder.path(), false).unwrap().len(), 12);
+    for occupied in [file.as_path(), folder.path()] {
+        let error = write_phantom(occupied, &config).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+        let path = occupied.display().to_string();
+        assert!(error.to_string().contains(&path), "{error}");
+    }
+    let fresh = folder.path().join("new/brain-mri");
+    write_phantom(&fresh, &config).unwrap();
+    assert_eq!(open("brain-mri", &fresh, false).unwrap().len(), 12);
 }

@@ -24,98 +24,109 @@ impl Pixels {
     /// Moves the image's corners to these, bilinear, black outside
     /// (`torchvision.transforms.functional.perspective` on a PIL image).
     pub(crate) fn perspective(&self, to: &Corners) -> Self {
-        let Some([a, b, c, d, e, f, g, h]) = perspective_coefficients(self.width, self.height, to)
-        else {
+        let Some(map) = perspective_coefficients(self.width, self.height, to) else {
             return self.clone();
         };
-        let mut out = self.same_shape();
-        for (y, row) in out.chunks_exact_mut(self.width * self.channels).enumerate() {
-            let yin = y as f64 + 0.5;
-            for (x, pixel) in row.chunks_exact_mut(self.channels).enumerate() {
-                let xin = x as f64 + 0.5;
-                let w = g * xin + h * yin + 1.0;
-                self.bilinear(
-                    (a * xin + b * yin + c) / w,
-                    (d * xin + e * yin + f) / w,
-                    pixel,
-                );
-            }
+        match self.channels {
+            1 => self.warp::<1>(&map),
+            _ => self.warp::<3>(&map),
         }
-        Self { data: out, ..*self }
     }
 
-    /// PIL's bilinear filter at a point; leaves `pixel` if the point is outside.
-    fn bilinear(&self, x: f64, y: f64, pixel: &mut [u8]) {
-        if !(0.0..self.width as f64).contains(&x) || !(0.0..self.height as f64).contains(&y) {
-            return;
+    fn warp<const C: usize>(&self, &[a, b, c, d, e, f, g, h]: &[f64; 8]) -> Self {
+        let pixels = self.data.as_chunks::<C>().0;
+        self.rows::<C>(|y, row| {
+            let y = y as f64 + 0.5;
+            for (x, pixel) in row.iter_mut().enumerate() {
+                let x = x as f64 + 0.5;
+                let w = g * x + h * y + 1.0;
+                let (x, y) = ((a * x + b * y + c) / w, (d * x + e * y + f) / w);
+                if let Some(value) = self.bilinear(pixels, x, y) {
+                    *pixel = value;
+                }
+            }
+        })
+    }
+
+    /// PIL's bilinear filter at a point: the edge is repeated, the result truncated.
+    fn bilinear<const C: usize>(&self, pixels: &[[u8; C]], x: f64, y: f64) -> Option<[u8; C]> {
+        if !(x >= 0.0 && x < self.width as f64 && y >= 0.0 && y < self.height as f64) {
+            return None;
         }
-        let (x, y) = (x - 0.5, y - 0.5);
-        let (dx, dy) = (x - x.floor(), y - y.floor());
-        let clip = |v: f64, side: usize| (v.max(0.0) as usize).min(side - 1);
-        let (x0, x1) = (
-            clip(x.floor(), self.width),
-            clip(x.floor() + 1.0, self.width),
-        );
-        let (y0, y1) = (
-            clip(y.floor(), self.height),
-            clip(y.floor() + 1.0, self.height),
-        );
-        let at =
-            |x, y, channel| f64::from(self.data[(y * self.width + x) * self.channels + channel]);
-        for (channel, v) in pixel.iter_mut().enumerate() {
-            let top = at(x0, y0, channel) + (at(x1, y0, channel) - at(x0, y0, channel)) * dx;
-            let bottom = at(x0, y1, channel) + (at(x1, y1, channel) - at(x0, y1, channel)) * dx;
-            *v = (top + (bottom - top) * dy) as u8;
-        }
+        // The neighbours before and after, and the way between them.
+        let between = |v: f64, side: usize| {
+            let v = v - 0.5;
+            if v < 0.0 {
+                return (0, 0, v + 1.0);
+            }
+            let first = v as usize; // without SSE 4.1, `floor` is a call
+            (first, (first + 1).min(side - 1), v - first as f64)
+        };
+        let (x0, x1, dx) = between(x, self.width);
+        let (y0, y1, dy) = between(y, self.height);
+        let (top, bottom) = (&pixels[y0 * self.width..], &pixels[y1 * self.width..]);
+        Some(std::array::from_fn(|channel| {
+            let mix = |row: &[[u8; C]]| {
+                let (a, b) = (f64::from(row[x0][channel]), f64::from(row[x1][channel]));
+                a + (b - a) * dx
+            };
+            let (above, below) = (mix(top), mix(bottom));
+            (above + (below - above) * dy) as u8
+        }))
     }
 
     /// Turns the image about its centre by `degrees`, clockwise, nearest pixel, black outside
     /// (`torchvision.transforms.functional.affine` on a PIL image; PIL counts in 16.16 fixed point).
     pub(crate) fn rotate(&self, degrees: f64) -> Self {
+        match self.channels {
+            1 => self.turn::<1>(degrees),
+            _ => self.turn::<3>(degrees),
+        }
+    }
+
+    fn turn<const C: usize>(&self, degrees: f64) -> Self {
+        let pixels = self.data.as_chunks::<C>().0;
         let (sin, cos) = degrees.to_radians().sin_cos();
         let (cx, cy) = (self.width as f64 * 0.5, self.height as f64 * 0.5);
-        // The inverse map, from out to in; torchvision's order of operations.
+        // The inverse map, from out to in, in torchvision's order of operations.
         let (a, b, d, e) = (cos, sin, -sin, cos);
         let c = a * -cx + b * -cy + cx;
         let f = d * -cx + e * -cy + cy;
         let fixed = |v: f64| (v * 65536.0 + 0.5).floor() as i64;
-        let (step_x, step_y) = ([fixed(a), fixed(d)], [fixed(b), fixed(e)]);
-        let mut start = [fixed(c + a * 0.5 + b * 0.5), fixed(f + d * 0.5 + e * 0.5)];
-        let inside = |v: i64, side: usize| usize::try_from(v >> 16).ok().filter(|&v| v < side);
-        let mut out = self.same_shape();
-        for row in out.chunks_exact_mut(self.width * self.channels) {
-            let [mut x, mut y] = start;
-            for pixel in row.chunks_exact_mut(self.channels) {
-                if let (Some(xin), Some(yin)) = (inside(x, self.width), inside(y, self.height)) {
-                    let at = (yin * self.width + xin) * self.channels;
-                    pixel.copy_from_slice(&self.data[at..at + self.channels]);
+        let [a16, b16, d16, e16] = [a, b, d, e].map(fixed);
+        let start_x = fixed(c + a * 0.5 + b * 0.5);
+        let start_y = fixed(f + d * 0.5 + e * 0.5);
+        self.rows::<C>(|y, row| {
+            let mut xin = start_x + b16 * y as i64;
+            let mut yin = start_y + e16 * y as i64;
+            for pixel in row {
+                // What is negative becomes too large.
+                let (column, line) = ((xin >> 16) as usize, (yin >> 16) as usize);
+                if column < self.width && line < self.height {
+                    *pixel = pixels[line * self.width + column];
                 }
-                x += step_x[0];
-                y += step_x[1];
+                xin += a16;
+                yin += d16;
             }
-            start[0] += step_y[0];
-            start[1] += step_y[1];
+        })
+    }
+
+    /// An image of this shape, black but for what `fill` writes into each row.
+    fn rows<const C: usize>(&self, mut fill: impl FnMut(usize, &mut [[u8; C]])) -> Self {
+        let mut data = vec![0; self.data.len()];
+        let pixels = data.as_chunks_mut::<C>().0;
+        for (y, row) in pixels.chunks_exact_mut(self.width).enumerate() {
+            fill(y, row);
         }
-        Self { data: out, ..*self }
+        Self { data, ..*self }
     }
 
     /// Left for right.
     pub(crate) fn flip_horizontally(&mut self) {
         for row in self.data.chunks_exact_mut(self.width * self.channels) {
-            if self.channels == 1 {
-                row.reverse();
-                continue;
-            }
-            let (mut left, mut right) = (0, self.width - 1);
-            while left < right {
-                for channel in 0..self.channels {
-                    row.swap(
-                        left * self.channels + channel,
-                        right * self.channels + channel,
-                    );
-                }
-                left += 1;
-                right -= 1;
+            match self.channels {
+                1 => row.reverse(),
+                _ => row.as_chunks_mut::<3>().0.reverse(),
             }
         }
     }
@@ -123,18 +134,12 @@ impl Pixels {
     /// Top for bottom.
     pub(crate) fn flip_vertically(&mut self) {
         let row = self.width * self.channels;
-        let (mut top, mut bottom) = (0, self.height.saturating_sub(1));
-        while top < bottom {
-            let (above, below) = self.data.split_at_mut(bottom * row);
-            above[top * row..(top + 1) * row].swap_with_slice(&mut below[..row]);
-            top += 1;
-            bottom -= 1;
+        let half = self.height / 2 * row;
+        let (top, bottom) = self.data.split_at_mut(half);
+        let from_below = bottom.rchunks_exact_mut(row);
+        for (above, below) in top.chunks_exact_mut(row).zip(from_below) {
+            above.swap_with_slice(below);
         }
-    }
-
-    /// Black pixels of this image's shape.
-    fn same_shape(&self) -> Vec<u8> {
-        vec![0; self.data.len()]
     }
 }
 

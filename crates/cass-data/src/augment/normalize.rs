@@ -19,12 +19,18 @@ impl Pixels {
     pub fn normalize_into(&self, out: &mut [f32]) {
         let area = self.width * self.height;
         assert_eq!(out.len(), 3 * area, "(3, {}, {})", self.height, self.width);
-        for (channel, plane) in out.chunks_exact_mut(area).enumerate() {
-            let table: [f32; 256] = std::array::from_fn(|v| normalize(v as f32 / 255.0, channel));
-            let values = self.data.iter().skip(channel % self.channels);
-            for (to, &v) in plane.iter_mut().zip(values.step_by(self.channels)) {
-                *to = table[usize::from(v)];
-            }
+        match self.channels {
+            1 => fill(self.data.as_chunks::<1>().0, out),
+            _ => fill(self.data.as_chunks::<3>().0, out),
+        }
+    }
+}
+
+fn fill<const C: usize>(pixels: &[[u8; C]], out: &mut [f32]) {
+    for (channel, plane) in out.chunks_exact_mut(pixels.len()).enumerate() {
+        let table: [f32; 256] = std::array::from_fn(|v| normalize(v as f32 / 255.0, channel));
+        for (to, pixel) in plane.iter_mut().zip(pixels) {
+            *to = table[usize::from(pixel[channel % C])];
         }
     }
 }

@@ -47,10 +47,11 @@ pub struct PhantomConfig {
 /// with, not a model of disease. The mean brightness of every image is drawn alike for all classes,
 /// so that it tells nothing.
 ///
-/// Equal settings write equal files. Files of another name in `out` are left alone.
+/// Equal settings write equal files.
 ///
 /// # Errors
-/// A setting out of range; a folder or file that cannot be written.
+/// A setting out of range; an `out` with anything in it, lest phantoms mix with patients; a folder
+/// or file that cannot be written.
 pub fn write_phantom(out: &Path, config: &PhantomConfig) -> Result<()> {
     let expect = |name, value: usize, min, expected| {
         let value_text = value.to_string();
@@ -63,6 +64,10 @@ pub fn write_phantom(out: &Path, config: &PhantomConfig) -> Result<()> {
     expect("size", config.size, MIN_SIZE, "at least 16 pixels")?;
     expect("train-per-class", config.train_per_class, 2, "at least 2")?;
     expect("test-per-class", config.test_per_class, 1, "at least 1")?;
+    if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+        let source = std::io::ErrorKind::DirectoryNotEmpty.into();
+        return Err(io("draw phantoms in", out, source));
+    }
     let parts = [
         (Part::Train, config.train_per_class),
         (Part::Test, config.test_per_class),
