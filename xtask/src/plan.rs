@@ -218,7 +218,10 @@ impl Job<'_> {
         pretrain: Option<&Run>,
     ) -> Run {
         let networks = &self.profile.networks;
-        let probe = &self.profile.probe;
+        let probe = match downstream {
+            Downstream::Linear => &self.profile.linear,
+            Downstream::Finetune => &self.profile.finetune,
+        };
         let mut recipe = vec!["probe".to_owned()];
         let mut add = |flag: &str, value: &str| recipe.extend([flag.to_owned(), value.to_owned()]);
         match cell.method {
@@ -296,13 +299,17 @@ impl Job<'_> {
                 train * fraction(percent) * f64::from(self.profile.pretrain.epochs) * image
             }
             Role::Probe { cell, downstream } => {
-                let image = match downstream {
-                    Downstream::Linear => cost.forward.of(cell.arm),
-                    Downstream::Finetune => cost.train.of(cell.arm),
-                };
-                let forward = cost.forward.of(cell.arm);
-                let epochs = cost.stop * f64::from(self.profile.probe.epochs);
-                epochs * (train * fraction(cell.percent) * image + val * forward) + test * forward
+                let (labelled, forward) =
+                    (train * fraction(cell.percent), cost.forward.of(cell.arm));
+                match downstream {
+                    // Every image once; the classifier itself costs next to nothing.
+                    Downstream::Linear => (labelled + val + test) * forward,
+                    Downstream::Finetune => {
+                        let epochs = cost.stop * f64::from(self.profile.finetune.epochs);
+                        epochs * (labelled * cost.train.of(cell.arm) + val * forward)
+                            + test * forward
+                    }
+                }
             }
         };
         cost.start + ms / 1000.0

@@ -24,7 +24,8 @@ pub struct Profile {
     /// Drawn images, where the profile needs no data set.
     pub phantom: Option<Phantom>,
     pub pretrain: Pretrain,
-    pub probe: Probe,
+    pub linear: Probe,
+    pub finetune: Probe,
     pub cost: Cost,
 }
 
@@ -95,7 +96,7 @@ pub struct Cost {
     pub dino: PerArm,
     pub train: PerArm,
     pub forward: PerArm,
-    /// Share of the probe's epochs run before early stopping.
+    /// Share of the fine-tuning's epochs run before early stopping.
     pub stop: f64,
     /// Seconds to start a run.
     pub start: f64,
@@ -165,18 +166,21 @@ impl Profile {
             a.batch.to_string(),
             b.batch.to_string(),
         );
-        let (a, b) = (&self.probe, &paper.probe);
-        differ(
-            "downstream epochs, at most",
-            a.epochs.to_string(),
-            b.epochs.to_string(),
-        );
-        differ(
-            "downstream patience",
-            a.patience.to_string(),
-            b.patience.to_string(),
-        );
-        differ("downstream batch", a.batch.to_string(), b.batch.to_string());
+        for (name, a, b) in [
+            ("linear", &self.linear, &paper.linear),
+            ("fine-tuning", &self.finetune, &paper.finetune),
+        ] {
+            let mut differ = |field: &str, ours: u32, theirs: u32| {
+                differ(
+                    &format!("{name} {field}"),
+                    ours.to_string(),
+                    theirs.to_string(),
+                );
+            };
+            differ("epochs, at most", a.epochs, b.epochs);
+            differ("patience", a.patience, b.patience);
+            differ("batch", a.batch, b.batch);
+        }
         differ("seeds", seeds.to_string(), paper.seeds.to_string());
         Ok(list)
     }

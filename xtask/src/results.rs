@@ -196,11 +196,7 @@ impl Source<'_> {
                 .collect()
         };
         let mut deviations = self.profile.deviations(self.seeds.len() as u64)?;
-        for text in union(&mut common.iter().flat_map(|c| &c.deviations)) {
-            if !deviations.contains(&text) {
-                deviations.push(text);
-            }
-        }
+        deviations.extend(self.recipe_deviations());
         let skipped: BTreeSet<_> = common.iter().flat_map(|c| &c.skipped).cloned().collect();
         let provenance: BTreeSet<_> = self
             .folders
@@ -323,6 +319,28 @@ impl Source<'_> {
             missing,
         };
         Ok((cell, by_seed))
+    }
+
+    /// What `cass` says differs from the paper, but for what the profile decides: that is compared already.
+    fn recipe_deviations(&self) -> BTreeSet<String> {
+        const OF_PROFILE: [&str; 5] = ["size", "epochs", "batch", "network", "weights"];
+        let mut deviations = BTreeSet::new();
+        for (_, metrics) in self.finished() {
+            let step = match metrics {
+                Metrics::Pretrain(_) => "pretraining",
+                Metrics::Probe(_) => "downstream",
+            };
+            for text in &metrics.common().deviations {
+                let field = text
+                    .split(" = ")
+                    .next()
+                    .and_then(|path| path.rsplit('.').next());
+                if !field.is_some_and(|field| OF_PROFILE.contains(&field)) {
+                    deviations.insert(format!("{step} {text}"));
+                }
+            }
+        }
+        deviations
     }
 
     fn features(&self) -> Vec<Features> {

@@ -45,7 +45,7 @@ if [ "$command" = pretrain ]; then
         if (method == "cass") printf "\"cnn\":{\"before\":%s,\"after\":{\"mean_cosine\":0.9994,\"effective_rank\":1.1}},\"vit\":{\"before\":%s,\"after\":{\"mean_cosine\":0.9999,\"effective_rank\":null}}", before, before
         else printf "\"net\":{\"before\":%s,\"after\":{\"mean_cosine\":0.44,\"effective_rank\":11.%d}}", before, n * 10
         printf "},\"seconds\":%g,\"manifest\":\"sha256-of-the-images\",\"skipped\":[{\"file\":\"Training/glioma/<b>.jpg\",\"reason\":\"truncated\"}],", 10 + n
-        printf "\"deviations\":[\"size = 64 (paper: 384)\"],\"chosen\":[\"swa_start = 0.75 (of the epochs)\",\"headline F1 = macro\"],\"version\":\"0.0.0\"}\n"
+        printf "\"deviations\":[\"size = 64 (paper: 384)\",\"zero_grad = false (paper: true)\"],\"chosen\":[\"swa_start = 0.75 (of the epochs)\",\"headline F1 = macro\"],\"version\":\"0.0.0\"}\n"
     }' > "$out/metrics.part"
 else
     awk -v name="$name" -v n="$noise" -v f="$fraction" -v mode="$mode" -v arch="$arch" 'BEGIN {

@@ -15,6 +15,12 @@ fn results_hold_the_keys_that_scripts_rely_on() {
     assert_eq!(results["profile"], "demo");
     assert_eq!(results["protocol"], "paper");
     assert_eq!(results["phantoms"], true);
+    let deviations = results["deviations"].as_array().unwrap();
+    assert!(deviations.contains(&"pretraining zero_grad = false (paper: true)".into()));
+    let sizes = deviations
+        .iter()
+        .filter(|text| text.as_str().unwrap().contains("size = 64"));
+    assert_eq!(sizes.count(), 1, "{deviations:?}");
     assert_eq!(results["seeds"], serde_json::json!([0, 1]));
     let provenance = &results["provenance"][0];
     for key in [
