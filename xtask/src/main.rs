@@ -5,6 +5,7 @@ mod claims;
 mod cuda;
 mod data;
 mod folder;
+mod gather;
 mod golden;
 mod machine;
 mod plan;

@@ -7,12 +7,13 @@ use anyhow::{Result, bail, ensure};
 
 use crate::data::Data;
 use crate::folder::{Folder, Info};
+use crate::gather::Source;
 use crate::machine::{self, Device, Provenance, cores};
 use crate::plan::{Costs, Downstream, Job, Protocol, Role, Run, folder, only};
 use crate::profile::{DefaultDownstream, Profile};
 use crate::progress::duration;
 use crate::report;
-use crate::results::{Results, Source};
+use crate::results::Results;
 use crate::run::{Executor, draw_phantoms, prepare};
 use crate::table::{Method, Table};
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{class, escape, plural};
+use super::{class, escape};
 use crate::plan::Downstream;
 use crate::report::{charts, method_title, percent, rows, score, signed};
 use crate::results::{Cell, Results};
@@ -19,13 +19,16 @@ pub fn scores(page: &mut String, results: &Results, downstream: Downstream) {
     } else {
         ""
     };
+    let over = match results.seeds.len() {
+        1 => "One seed, so without a deviation".to_owned(),
+        n => format!("Mean ± sample deviation over {n} seeds"),
+    };
     let _ = write!(
         page,
-        "<section>\n<h2>{}{headline}</h2>\n<p class=\"note\">{}, by share of the labels. Mean ± sample \
-         deviation over {}; below it the paper's cell and ours minus the paper's.</p>\n",
+        "<section>\n<h2>{}{headline}</h2>\n<p class=\"note\">{}, by share of the labels. {over}; below it \
+         the paper's cell and ours minus the paper's.</p>\n",
         downstream.title(),
         escape(&results.metric_title),
-        plural(results.seeds.len(), "seed"),
     );
     page.push_str("<ul class=\"legend\">\n");
     for &method in downstream.methods() {
