@@ -57,10 +57,51 @@ pub(crate) enum Into {
     Accumulate,
 }
 
-/// `dst (m, n) = [dst +] scale * lhs (m, k) * rhs (k, n)`, rows of `dst` being `dst_stride` apart.
+/// A matrix to write to, its rows `row_stride` elements apart.
+pub(crate) struct MatMut<'a, T> {
+    data: *mut T,
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    of: std::marker::PhantomData<&'a mut [T]>,
+}
+
+impl<'a, T> MatMut<'a, T> {
+    /// Rows after each other.
+    pub(crate) fn new(data: &'a mut [T], rows: usize, cols: usize) -> Self {
+        Self::strided(data, rows, cols, cols)
+    }
+
+    /// Rows `row_stride` elements apart.
+    pub(crate) fn strided(data: &'a mut [T], rows: usize, cols: usize, row_stride: usize) -> Self {
+        check_bounds(data.len(), rows, cols, row_stride);
+        // SAFETY: the bounds were checked and the borrow is exclusive.
+        unsafe { Self::from_raw(data.as_mut_ptr(), rows, cols, row_stride) }
+    }
+
+    /// A matrix between whose rows others may write.
+    ///
+    /// # Safety
+    /// For `'a`, every element of the matrix must be valid and nobody else's.
+    pub(crate) unsafe fn from_raw(
+        data: *mut T,
+        rows: usize,
+        cols: usize,
+        row_stride: usize,
+    ) -> Self {
+        Self {
+            data,
+            rows,
+            cols,
+            row_stride,
+            of: std::marker::PhantomData,
+        }
+    }
+}
+
+/// `dst (m, n) = [dst +] scale * lhs (m, k) * rhs (k, n)`.
 pub(crate) fn matmul<T: Element>(
-    dst: &mut [T],
-    dst_stride: usize,
+    dst: MatMut<'_, T>,
     into: Into,
     lhs: Mat<'_, T>,
     rhs: Mat<'_, T>,
@@ -69,17 +110,17 @@ pub(crate) fn matmul<T: Element>(
 ) {
     let (m, k, n) = (lhs.rows, lhs.cols, rhs.cols);
     assert_eq!(k, rhs.rows, "inner sizes of a matrix product differ");
-    check_bounds(dst.len(), m, n, dst_stride);
-    // SAFETY: `Mat`'s constructors and the check above keep every index inside its slice, the
-    // borrow of `dst` is exclusive, and `Element` is f32 or f64, both of which gemm knows.
+    assert_eq!((dst.rows, dst.cols), (m, n), "the result has another size");
+    // SAFETY: the constructors of `Mat` and `MatMut` keep every index inside memory that may be
+    // read or written, and `Element` is f32 or f64, both of which gemm knows.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            dst.as_mut_ptr(),
+            dst.data,
             1,
-            dst_stride as isize,
+            dst.row_stride as isize,
             into == Into::Accumulate,
             lhs.data.as_ptr(),
             lhs.col_stride as isize,

@@ -1,7 +1,7 @@
 use super::Sizes;
 use crate::{
     element::Element,
-    matmul::{Into, Mat, matmul},
+    matmul::{Into, Mat, MatMut, matmul},
     parallel::{lane_sum, vectorized},
 };
 use gemm::Parallelism;
@@ -16,22 +16,20 @@ fn heads_of<'a, T>(s: &Sizes, qkv: &'a [T], head: usize) -> [Mat<'a, T>; 3] {
     })
 }
 
+/// Where the gradient of queries (0), keys (1) or values (2) of one head goes.
+fn part_of<'a, T>(s: &Sizes, dqkv: &'a mut [T], part: usize, head: usize) -> MatMut<'a, T> {
+    let first = part * s.width() + head * s.d;
+    MatMut::strided(&mut dqkv[first..], s.n, s.d, 3 * s.width())
+}
+
 /// `dst = scale · lhs · rhs` on this thread.
-fn product<T: Element>(dst: &mut [T], stride: usize, lhs: Mat<T>, rhs: Mat<T>, scale: T) {
-    matmul(
-        dst,
-        stride,
-        Into::Overwrite,
-        lhs,
-        rhs,
-        scale,
-        Parallelism::None,
-    );
+fn product<T: Element>(dst: MatMut<T>, lhs: Mat<T>, rhs: Mat<T>, scale: T) {
+    matmul(dst, Into::Overwrite, lhs, rhs, scale, Parallelism::None);
 }
 
 /// `softmax(q kᵀ · scale)`, `(N, N)`.
 fn weights<T: Element>(s: &Sizes, q: Mat<T>, k: Mat<T>, p: &mut [T]) {
-    product(p, s.n, q, k.t(), T::from_f64(s.scale()));
+    product(MatMut::new(p, s.n, s.n), q, k.t(), T::from_f64(s.scale()));
     vectorized(
         #[inline(always)]
         || p.chunks_exact_mut(s.n).for_each(softmax),
@@ -66,13 +64,8 @@ pub(super) fn forward<T: Element>(s: &Sizes, qkv: &[T]) -> Vec<T> {
                 for head in 0..s.heads {
                     let [q, k, v] = heads_of(s, qkv, head);
                     weights(s, q, k, p);
-                    product(
-                        &mut out[head * s.d..],
-                        width,
-                        Mat::new(p, s.n, s.n),
-                        v,
-                        T::ONE,
-                    );
+                    let out = MatMut::strided(&mut out[head * s.d..], s.n, s.d, width);
+                    product(out, Mat::new(p, s.n, s.n), v, T::ONE);
                 }
             },
         );
@@ -109,19 +102,18 @@ fn backward_head<T: Element>(
     dqkv: &mut [T],
     [p, dp]: &mut [Vec<T>; 2],
 ) {
-    let (n, width, stride) = (s.n, s.width(), 3 * s.width());
+    let (n, width) = (s.n, s.width());
     let [q, k, v] = heads_of(s, qkv, head);
     let at = head * s.d;
     let dout_head = Mat::strided(&dout[at..], n, s.d, width);
     weights(s, q, k, p);
     product(
-        &mut dqkv[2 * width + at..],
-        stride,
+        part_of(s, dqkv, 2, head),
         Mat::new(p, n, n).t(),
         dout_head,
         T::ONE,
     ); // dv
-    product(dp, n, dout_head, v.t(), T::ONE);
+    product(MatMut::new(dp, n, n), dout_head, v.t(), T::ONE);
     vectorized(
         #[inline(always)]
         || {
@@ -141,6 +133,6 @@ fn backward_head<T: Element>(
     );
     let ds = Mat::new(dp, n, n);
     let scale = T::from_f64(s.scale());
-    product(&mut dqkv[at..], stride, ds, k, scale); // dq
-    product(&mut dqkv[width + at..], stride, ds.t(), q, scale); // dk
+    product(part_of(s, dqkv, 0, head), ds, k, scale); // dq
+    product(part_of(s, dqkv, 1, head), ds.t(), q, scale); // dk
 }

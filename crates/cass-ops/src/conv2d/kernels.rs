@@ -3,7 +3,7 @@
 use super::{Conv2dConfig, columns};
 use crate::{
     element::Element,
-    matmul::{Into, Mat, all_threads, matmul},
+    matmul::{Into, Mat, MatMut, all_threads, matmul},
     parallel::vectorized,
 };
 use candle_core::{Result, bail};
@@ -146,6 +146,11 @@ impl Block {
         self.images.len() * self.rows.len() * g.ow
     }
 
+    /// Where the block's first output of a group is in `(B, O, H', W')`.
+    fn first_output(&self, g: &Geometry, group: usize) -> usize {
+        (self.images.start * g.o + group * g.group_o()) * g.windows() + self.rows.start * g.ow
+    }
+
     /// Copies the block's columns between a compact matrix and `(B, O, H', W')`.
     fn for_each_strip(
         &self,
@@ -231,6 +236,20 @@ impl<T: Element> Shared<T> {
         // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }
     }
+
+    /// # Safety
+    /// No other live reference may reach an element of the matrix.
+    unsafe fn matrix(
+        &self,
+        start: usize,
+        rows: usize,
+        cols: usize,
+        stride: usize,
+    ) -> MatMut<'_, T> {
+        assert!(rows > 0 && start + (rows - 1) * stride + cols <= self.1);
+        // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
+        unsafe { MatMut::from_raw(self.0.add(start), rows, cols, stride) }
+    }
 }
 
 /// `(B, O, H', W')`.
@@ -238,20 +257,19 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T>
     let mut y = vec![T::ZERO; g.b * g.o * g.windows()];
     let out = Shared(y.as_mut_ptr(), y.len());
     let one_block = |scratch: &mut Scratch<T>, block: &Block, parallelism: Parallelism| {
-        let width = block.columns(g);
+        let (m, width) = (g.group_o(), block.columns(g));
         for group in 0..g.groups {
             let columns = column_matrix(g, block, group, x, &mut scratch.columns);
             let weight = weight_matrix(g, group, weight);
-            let compact = sized(&mut scratch.compact, g.group_o() * width);
-            matmul(
-                compact,
-                width,
-                Into::Overwrite,
-                weight,
-                columns,
-                T::ONE,
-                parallelism,
-            );
+            if block.images.len() == 1 {
+                // SAFETY: rows of one image and group, which no other task writes.
+                let y = unsafe { out.matrix(block.first_output(g, group), m, width, g.windows()) };
+                matmul(y, Into::Overwrite, weight, columns, T::ONE, parallelism);
+                continue;
+            }
+            let compact = sized(&mut scratch.compact, m * width);
+            let to = MatMut::new(compact, m, width);
+            matmul(to, Into::Overwrite, weight, columns, T::ONE, parallelism);
             block.for_each_strip(g, group, |at, from| {
                 // SAFETY: strips of different blocks, groups and channels are disjoint.
                 unsafe { out.range(at) }.copy_from_slice(&compact[from]);
@@ -284,7 +302,7 @@ fn grad_matrix<'a, T: Element>(
 ) -> Mat<'a, T> {
     let (m, width) = (g.group_o(), block.columns(g));
     if block.images.len() == 1 {
-        let first = (block.images.start * g.o + group * m) * g.windows() + block.rows.start * g.ow;
+        let first = block.first_output(g, group);
         return Mat::strided(&dy[first..], m, width, g.windows());
     }
     let compact = sized(buffer, m * width);
@@ -303,15 +321,8 @@ pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T>
             for (group, dw) in dw.chunks_exact_mut(m * depth).enumerate() {
                 let columns = column_matrix(g, block, group, x, &mut scratch.columns);
                 let dy = grad_matrix(g, block, group, dy, &mut scratch.compact);
-                matmul(
-                    dw,
-                    depth,
-                    Into::Accumulate,
-                    dy,
-                    columns.t(),
-                    T::ONE,
-                    parallelism,
-                );
+                let to = MatMut::new(dw, m, depth);
+                matmul(to, Into::Accumulate, dy, columns.t(), T::ONE, parallelism);
             }
         }
         dw
@@ -377,30 +388,14 @@ fn grad_x_block<T: Element>(
     let first_plane = |image: usize| (image * g.c + group * channels) * g.h * g.w;
     if g.is_pointwise() && block.images.len() == 1 {
         let start = first_plane(block.images.start) + block.rows.start * g.ow;
-        let end = start + (channels - 1) * g.windows() + width;
-        // SAFETY: rows of one image and group, which no other task touches.
-        let dx = unsafe { out.range(start..end) };
-        matmul(
-            dx,
-            g.windows(),
-            Into::Overwrite,
-            weight,
-            dy,
-            T::ONE,
-            parallelism,
-        );
+        // SAFETY: rows of one image and group, which no other task writes.
+        let dx = unsafe { out.matrix(start, channels, width, g.windows()) };
+        matmul(dx, Into::Overwrite, weight, dy, T::ONE, parallelism);
         return;
     }
     let columns = sized(&mut scratch.columns, depth * width);
-    matmul(
-        columns,
-        width,
-        Into::Overwrite,
-        weight,
-        dy,
-        T::ONE,
-        parallelism,
-    );
+    let to = MatMut::new(columns, depth, width);
+    matmul(to, Into::Overwrite, weight, dy, T::ONE, parallelism);
     for (i, image) in block.images.clone().enumerate() {
         let start = first_plane(image);
         // SAFETY: the planes of one image and group, which no other task touches.
