@@ -30,6 +30,7 @@ mod params;
 mod registry;
 mod resample;
 mod resnet;
+mod verify;
 mod vit;
 mod weights;
 
@@ -39,5 +40,6 @@ pub use model::{Model, ModelOptions, Output};
 pub use params::Params;
 pub use registry::{MODELS, ModelConfig, ModelInfo, find};
 pub use resnet::{Block, ResNetConfig};
+pub use verify::{TensorError, Verification, verify};
 pub use vit::VitConfig;
 pub use weights::LoadReport;

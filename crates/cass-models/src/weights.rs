@@ -66,8 +66,7 @@ impl Model {
             file: file.to_path_buf(),
             reason,
         };
-        let bytes = std::fs::read(file).map_err(|e| wrong(e.to_string()))?;
-        let found = read_tensors(&bytes).map_err(wrong)?;
+        let (bytes, found) = read_file(file)?;
         let plan = self.match_tensors(&found).map_err(wrong)?;
         let mut report = LoadReport {
             tensors: plan.len(),
@@ -189,6 +188,17 @@ impl Model {
             source,
         })
     }
+}
+
+/// The bytes of a safetensors file and its tensors, on the CPU.
+pub(crate) fn read_file(file: &Path) -> Result<(Vec<u8>, HashMap<String, Tensor>)> {
+    let wrong = |reason: String| Error::Weights {
+        file: file.to_path_buf(),
+        reason,
+    };
+    let bytes = std::fs::read(file).map_err(|e| wrong(e.to_string()))?;
+    let tensors = read_tensors(&bytes).map_err(wrong)?;
+    Ok((bytes, tensors))
 }
 
 fn read_tensors(bytes: &[u8]) -> std::result::Result<HashMap<String, Tensor>, String> {

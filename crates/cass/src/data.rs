@@ -63,11 +63,11 @@ pub fn run(args: Args) -> Result<Report> {
         },
     )?;
     let (train, test) = (4 * train_per_class, 4 * test_per_class);
-    Ok(Report {
-        text: format!(
+    Ok(Report::done(
+        format!(
             "drew {train} training and {test} test images in {}",
             out.display()
         ),
-        json: json!({"kind": "phantom", "root": out, "train": train, "test": test, "seed": seed}),
-    })
+        json!({"kind": "phantom", "root": out, "train": train, "test": test, "seed": seed}),
+    ))
 }

@@ -49,6 +49,12 @@ impl From<cass_data::Error> for Failure {
     }
 }
 
+impl From<cass_models::Error> for Failure {
+    fn from(error: cass_models::Error) -> Self {
+        Self::of(&error, of_models(&error))
+    }
+}
+
 impl From<cass_train::Error> for Failure {
     fn from(error: cass_train::Error) -> Self {
         Self::of(&error, of_train(&error))

@@ -8,6 +8,7 @@ mod probe;
 mod process;
 mod progress;
 mod say;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -34,13 +35,14 @@ Example, on drawn images, in a minute or two:
       --data-root phantoms --size 64 --epochs 2 --out runs/cass
   cass probe --run runs/cass --arm vit --data-root phantoms --out runs/cass-vit
 
-Exit status: 0 done, 1 the run failed, 2 wrong usage or input.";
+Exit status: 0 done, 1 the run or check failed, 2 wrong usage or input.";
 
 #[derive(Subcommand)]
 enum Command {
     Pretrain(pretrain::Args),
     Probe(probe::Args),
     Data(data::Args),
+    Verify(verify::Args),
 }
 
 fn main() -> ExitCode {
@@ -50,11 +52,12 @@ fn main() -> ExitCode {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Data(args) => data::run(args),
+        Command::Verify(args) => verify::run(args),
     };
     match done {
         Ok(report) => {
             report.print(cli.json);
-            ExitCode::SUCCESS
+            report.exit_code()
         }
         Err(failure) => {
             eprintln!("error: {failure}");

@@ -209,10 +209,7 @@ fn report(out: &Path, metrics: Value) -> Report {
             reading("after")
         );
     }
-    Report {
-        text,
-        json: metrics,
-    }
+    Report::done(text, metrics)
 }
 
 impl From<MethodName> for Method {

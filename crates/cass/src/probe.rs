@@ -183,8 +183,5 @@ fn report(out: &Path, metrics: Value) -> Report {
         test("accuracy"),
         metrics["labels"],
     );
-    Report {
-        text,
-        json: metrics,
-    }
+    Report::done(text, metrics)
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::io::Write;
+use std::process::ExitCode;
 
 /// What a finished command has to say.
 pub struct Report {
@@ -9,9 +10,25 @@ pub struct Report {
     pub text: String,
     /// For programs.
     pub json: Value,
+    /// Whether what was checked is as it should be.
+    pub passed: bool,
 }
 
 impl Report {
+    /// Of a command that did what it was asked.
+    pub fn done(text: String, json: Value) -> Self {
+        Self {
+            text,
+            json,
+            passed: true,
+        }
+    }
+
+    /// 0, or 1 for a check that failed.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(u8::from(!self.passed))
+    }
+
     /// Prints either form. A reader that has gone away is no error.
     pub fn print(&self, json: bool) {
         let text = if json {

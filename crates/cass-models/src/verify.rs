@@ -1,0 +1,160 @@
+//! A network held against what timm computed for the same weights and input.
+
+use crate::{
+    error::{Error, Result},
+    layers::Mode,
+    model::{Model, ModelOptions},
+    weights::read_file,
+};
+use candle_core::{DType, Tensor};
+use std::{collections::HashMap, path::Path};
+
+/// Relative error of one tensor, `‖ours - theirs‖₂ / ‖theirs‖₂`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TensorError {
+    /// timm's key.
+    pub name: String,
+    /// Not finite where either side is not.
+    pub error: f64,
+}
+
+/// Relative errors of a network against a reference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verification {
+    /// Classifier outputs in evaluation mode.
+    pub logits: f64,
+    /// What the classifier sees, in evaluation mode.
+    pub features: f64,
+    /// Classifier outputs in training mode.
+    pub train_logits: f64,
+    /// The gradient that is furthest off; none where the reference holds none.
+    pub worst_gradient: Option<TensorError>,
+    /// The running statistic that is furthest off after one forward pass in training mode; none
+    /// where the network has none.
+    pub worst_buffer: Option<TensorError>,
+}
+
+impl Verification {
+    /// Whether every error is at most `rtol`.
+    pub fn passed(&self, rtol: f64) -> bool {
+        let worst = [&self.worst_gradient, &self.worst_buffer];
+        let worst = worst.into_iter().flatten().map(|t| t.error);
+        [self.logits, self.features, self.train_logits]
+            .into_iter()
+            .chain(worst)
+            .all(|error| error <= rtol)
+    }
+}
+
+/// Compares the network `name` with `weights` to a `reference` file of the tensors `input`
+/// (B, 3, S, S), `logits` and `train_logits` (B, K), `features` (B, D), `probe` (B, K),
+/// `grad.<key>` of mean(train_logits · probe) and `buffer.<key>`.
+///
+/// # Errors
+/// If the name is unknown, a file is malformed or does not fit the network, or the reference lacks
+/// a tensor (gradients may be missing, but only all of them).
+pub fn verify(name: &str, weights: &Path, reference: &Path) -> Result<Verification> {
+    let theirs = Reference {
+        tensors: read_file(reference)?.1,
+        file: reference,
+    };
+    let (input, probe) = (theirs.get("input")?, theirs.get("probe")?);
+    let ([.., size], [_, classes]) = (input.dims(), probe.dims()) else {
+        return Err(theirs.wrong("input is no batch of images or probe no batch of outputs".into()));
+    };
+    let options = ModelOptions {
+        num_classes: *classes,
+        input_size: *size,
+        ..Default::default()
+    };
+    let model = Model::new(name, &options)?;
+    let report = model.load(weights)?;
+    if report.new_head.is_some() || report.resampled.is_some() {
+        return Err(theirs.wrong(format!("it is of another size than the weights: {report}")));
+    }
+    let output = model.frozen()?.forward(input, Mode::Eval)?;
+    let (logits, features) = (
+        theirs.error("logits", &output.logits)?,
+        theirs.error("features", &output.features)?,
+    );
+    let output = model.forward(input, Mode::Train)?;
+    let train_logits = theirs.error("train_logits", &output.logits)?;
+    let buffers = model.params().buffers().into_iter();
+    let buffers = buffers.filter(|(key, _)| !key.ends_with("num_batches_tracked"));
+    let worst_buffer = theirs.worst(
+        "buffer",
+        buffers.map(|(key, var)| (key, var.as_tensor().clone())),
+    )?;
+    let worst_gradient = if theirs.tensors.keys().any(|key| key.starts_with("grad.")) {
+        let grads = (output.logits * probe)?.mean_all()?.backward()?;
+        let params = model.params().trainable().into_iter();
+        let of = |(key, var): (String, candle_core::Var)| match grads.get(&var) {
+            Some(grad) => Ok((key, grad.clone())),
+            None => Err(theirs.wrong(format!("{key} has no gradient of ours"))),
+        };
+        theirs.worst(
+            "grad",
+            params.map(of).collect::<Result<Vec<_>>>()?.into_iter(),
+        )?
+    } else {
+        None
+    };
+    Ok(Verification {
+        logits,
+        features,
+        train_logits,
+        worst_gradient,
+        worst_buffer,
+    })
+}
+
+struct Reference<'a> {
+    tensors: HashMap<String, Tensor>,
+    file: &'a Path,
+}
+
+impl Reference<'_> {
+    fn wrong(&self, reason: String) -> Error {
+        Error::Weights {
+            file: self.file.to_path_buf(),
+            reason,
+        }
+    }
+
+    fn get(&self, name: &str) -> Result<&Tensor> {
+        self.tensors
+            .get(name)
+            .ok_or_else(|| self.wrong(format!("{name} is missing")))
+    }
+
+    fn error(&self, name: &str, ours: &Tensor) -> Result<f64> {
+        let theirs = self.get(name)?;
+        if ours.dims() != theirs.dims() {
+            let (ours, theirs) = (ours.dims(), theirs.dims());
+            return Err(self.wrong(format!("{name} is {theirs:?}, expected {ours:?}")));
+        }
+        let norm = |t: &Tensor| t.sqr()?.sum_all()?.sqrt()?.to_scalar::<f64>();
+        let (ours, theirs) = (ours.to_dtype(DType::F64)?, theirs.to_dtype(DType::F64)?);
+        let (off, size) = (norm(&(ours - &theirs)?)?, norm(&theirs)?);
+        Ok(if off == 0.0 { 0.0 } else { off / size })
+    }
+
+    /// The tensor under `<kind>.<key>` that is furthest off; one that is not finite is furthest.
+    fn worst(
+        &self,
+        kind: &str,
+        ours: impl Iterator<Item = (String, Tensor)>,
+    ) -> Result<Option<TensorError>> {
+        let mut worst: Option<TensorError> = None;
+        for (name, tensor) in ours {
+            let error = self.error(&format!("{kind}.{name}"), &tensor)?;
+            if worst
+                .as_ref()
+                .is_none_or(|w| !error.is_finite() || error > w.error)
+            {
+                worst = Some(TensorError { name, error });
+            }
+        }
+        Ok(worst)
+    }
+}
