@@ -22,6 +22,9 @@ pub struct Data {
 }
 
 impl Data {
+    /// What a data root holds.
+    pub const LAYOUT: &str = "Training/<class>/*.jpg and Testing/<class>/*.jpg";
+
     /// Looks at, and reads no image of, `root/<name>` or `root` itself.
     ///
     /// The fingerprint covers relative paths and sizes, so it is the same on another machine. What the runs
@@ -29,11 +32,11 @@ impl Data {
     pub fn files(name: &str, root: &Path) -> Result<Data> {
         let nested = root.join(name);
         let folder = if nested.is_dir() { &nested } else { root };
-        let layout = "expected Training/<class>/*.jpg and Testing/<class>/*.jpg";
         for part in ["Training", "Testing"] {
             ensure!(
                 folder.join(part).is_dir(),
-                "failed to find the data set {name}: {layout}; looked in {} and {}",
+                "failed to find the data set {name}: expected {}; looked in {} and {}",
+                Data::LAYOUT,
                 nested.display(),
                 root.display(),
             );
@@ -44,8 +47,9 @@ impl Data {
             let found = list(&folder.join(part))?;
             ensure!(
                 !found.is_empty(),
-                "failed to find an image under {}: {layout}",
+                "failed to find an image under {}: expected {}",
                 folder.join(part).display(),
+                Data::LAYOUT,
             );
             *count = found.len() as u64;
             lines.extend(

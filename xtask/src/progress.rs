@@ -108,7 +108,7 @@ impl Display {
         }
     }
 
-    /// Runs go on: `spent` and `left` are seconds of work.
+    /// Runs go on: `spent` and `left` are seconds.
     pub fn running<'a>(
         &self,
         runs: impl Iterator<Item = (&'a str, &'a Event)>,
@@ -121,10 +121,10 @@ impl Display {
             .map(|(name, event)| format!("{name}{}", event.describe()))
             .collect();
         bar.set_message(format!(
-            "{} · {} so far, about {} left",
-            runs.join(", "),
+            "{} so far, about {} left · {}",
             duration(self.since.elapsed().as_secs_f64()),
             duration(left),
+            runs.join(", "),
         ));
     }
 

@@ -32,7 +32,7 @@ pub struct Args {
     /// linear: frozen features; finetune: all parameters; default: as the profile says.
     #[arg(long, value_enum)]
     downstream: Option<Which>,
-    /// Folder with Training/<class>/*.jpg and Testing/<class>/*.jpg, or a folder `brain-mri` of that kind.
+    /// Folder with `Training/<class>/*.jpg` and `Testing/<class>/*.jpg`, or one that holds it as `brain-mri`.
     #[arg(long, value_name = "DIR")]
     data_root: Option<PathBuf>,
     /// Results, report and runs go here [default: runs/table-N-PROFILE].
@@ -70,30 +70,11 @@ enum Which {
 
 pub fn reproduce(args: Args) -> Result<ExitCode> {
     let table = Table::find(&args.table)?;
-    let device = args.device.resolve();
-    let profile = Profile::find(match args.profile.as_str() {
-        "auto" => match (&args.data_root, device.is_gpu()) {
-            (None, _) => "demo",
-            (Some(_), false) => "small",
-            (Some(_), true) => "paper",
-        },
-        name => name,
-    })?;
-    let out = args
-        .out
-        .unwrap_or_else(|| default_out(&table, &profile, args.protocol));
-    let data = match (&profile.phantom, &args.data_root) {
-        (Some(phantom), None) => Data::phantom(phantom, &out),
-        (None, Some(root)) => Data::files(&table.data, root)?,
-        (Some(_), Some(_)) => bail!(
-            "profile {} draws its images: leave out --data-root",
-            profile.name
-        ),
-        (None, None) => bail!(
-            "profile {} needs images: pass --data-root DIR with Training/<class>/*.jpg and Testing/<class>/*.jpg",
-            profile.name
-        ),
-    };
+    let device = args.device.clone().resolve();
+    let profile = choose_profile(&args, &device)?;
+    let default_out = default_out(&table, &profile, args.protocol);
+    let out = args.out.clone().unwrap_or(default_out);
+    let data = find_images(&args, &table, &profile, &out)?;
     let downstream = downstreams(args.downstream, &profile, args.protocol);
     let seeds = args.seeds.unwrap_or(profile.seeds);
     let job = Job {
@@ -118,14 +99,7 @@ pub fn reproduce(args: Args) -> Result<ExitCode> {
     let threads = args
         .threads
         .map_or_else(|| (cores() / jobs).max(1), |threads| threads as usize);
-    let out = prepare(&out)?;
-    let data = match &profile.phantom {
-        Some(phantom) => Data::phantom(phantom, &out),
-        None => Data {
-            root: std::path::absolute(&data.root)?,
-            ..data
-        },
-    };
+    prepare(&out)?;
     let cass = machine::cass(&device)?;
     let provenance = Provenance::read(&cass, &device, threads, &data.given)?;
     eprintln!(
@@ -183,6 +157,33 @@ pub fn reproduce(args: Args) -> Result<ExitCode> {
         Some(_) => exit(outcome.failures.len(), "runs failed"),
         None => exit(incomplete(&results), "cells are incomplete"),
     })
+}
+
+fn choose_profile(args: &Args, device: &Device) -> Result<Profile> {
+    Profile::find(match args.profile.as_str() {
+        "auto" => match (&args.data_root, device.is_gpu()) {
+            (None, _) => "demo",
+            (Some(_), false) => "small",
+            (Some(_), true) => "paper",
+        },
+        name => name,
+    })
+}
+
+fn find_images(args: &Args, table: &Table, profile: &Profile, out: &Path) -> Result<Data> {
+    match (&profile.phantom, &args.data_root) {
+        (Some(phantom), None) => Ok(Data::phantom(phantom, out)),
+        (None, Some(root)) => Data::files(&table.data, root),
+        (Some(_), Some(_)) => bail!(
+            "profile {} draws its images: leave out --data-root",
+            profile.name
+        ),
+        (None, None) => bail!(
+            "profile {} needs images: pass --data-root DIR with {}",
+            profile.name,
+            Data::LAYOUT
+        ),
+    }
 }
 
 /// `cargo xtask report DIR...`: the same files again, from run folders alone.

@@ -1,7 +1,7 @@
 //! Starts `cass` for every run that is not finished, some side by side, and stops them all on Ctrl-C.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -286,7 +286,8 @@ impl<'a> Board<'a> {
             .iter()
             .map(|a| (self.runs[a.run].name.as_str(), &a.tail.last));
         let now: f64 = self.active.iter().map(Active::seconds).sum();
-        self.display.running(going, self.spent + now, self.left());
+        let spent = (self.spent + now) / self.executor.jobs as f64;
+        self.display.running(going, spent, self.left());
     }
 
     /// Seconds until all is done.
@@ -350,12 +351,10 @@ pub fn draw_phantoms(cass: &Path, data: &Data, name: &str) -> Result<()> {
 }
 
 /// Makes the output folder and makes sure that it can be written to, before anything costs time.
-pub fn prepare(out: &Path) -> Result<PathBuf> {
+pub fn prepare(out: &Path) -> Result<()> {
     fs::create_dir_all(out.join("runs"))
         .with_context(|| format!("failed to create {}", out.display()))?;
     let probe = out.join("runs/.writable");
     folder::write(&probe, b"cass")?;
-    fs::remove_file(&probe).with_context(|| format!("failed to write in {}", out.display()))?;
-    // `cass` gets whole paths, so it may run anywhere.
-    fs::canonicalize(out).with_context(|| format!("failed to find {}", out.display()))
+    fs::remove_file(&probe).with_context(|| format!("failed to write in {}", out.display()))
 }
