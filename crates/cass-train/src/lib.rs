@@ -1,4 +1,35 @@
-//! TODO
+//! Self-supervised training as PyTorch does it, step for step: CASS, DINO and supervised.
+//!
+//! A [`Recipe`] says everything that decides a run, with the paper's settings as a preset. It is
+//! checked once ([`Recipe::validate`]) and run by [`pretrain`] into a [`RunDir`]. Below that loop
+//! stands one pure step a method ([`CassStep`], [`DinoStep`], [`SupervisedStep`]) for loops of your
+//! own, and below the steps the parts: losses, [`Optimizer`], [`Schedule`], [`WeightAverage`].
+//!
+//! ```
+//! use cass_train::{Method, Recipe, RunDir, Weights, pretrain};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let (data, out) = (folder.path().join("phantoms"), folder.path().join("run"));
+//! # let phantoms = cass_data::PhantomConfig { seed: 0, train_per_class: 4, test_per_class: 1, size: 16 };
+//! # cass_data::write_phantom(&data, &phantoms)?;
+//! let mut recipe = Recipe::paper(Method::Dino);
+//! recipe.data_root = data;
+//! (recipe.size, recipe.epochs, recipe.batch) = (16, 1, 6);
+//! for arm in recipe.arms.values_mut() {
+//!     arm.network = "resnet18".into();
+//!     arm.weights = Weights::Random;
+//! }
+//! # recipe.dino.as_mut().unwrap().num_classes_k = 32;
+//! let run = RunDir::open(&out, &recipe.to_toml())?;
+//! let metrics = pretrain(&recipe.validate()?, &run, &mut |event| println!("{event:?}"))?;
+//! assert_eq!(metrics["epochs"].as_array().unwrap().len(), 1);
+//! assert!(run.file("checkpoint-net.safetensors").is_file());
+//! # Ok(()) }
+//! ```
+//!
+//! This crate knows no metric but how far features have collapsed ([`Collapse`]).
+
 mod average;
 mod collapse;
 mod device;
@@ -7,12 +38,12 @@ mod event;
 mod features;
 mod loss;
 mod optim;
-mod pretrain;
 mod projector;
 mod recipe;
 mod run_dir;
 mod schedule;
 mod step;
+mod training;
 mod weights;
 
 pub use average::{WeightAverage, update_bn};
@@ -22,7 +53,6 @@ pub use error::{Error, Result};
 pub use event::{Event, When};
 pub use loss::{FocalForm, FocalLoss, cass_loss, class_weights, dino_loss};
 pub use optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
-pub use pretrain::pretrain;
 pub use projector::Projector;
 pub use recipe::{
     Arm, DinoConfig, Method, PipelineName, Protocol, Recipe, Swa, ValidRecipe, Weights, deviations,
@@ -31,4 +61,5 @@ pub use recipe::{
 pub use run_dir::{Log, RunDir};
 pub use schedule::{CosineConfig, Schedule, ScheduleConfig};
 pub use step::{CassStep, DinoStep, Step, StepReport, SupervisedStep, Trains};
+pub use training::pretrain;
 pub use weights::{Origin, load_weights};

@@ -52,7 +52,6 @@ impl Golden {
                 embed_dim: number("embed_dim"),
                 depth: number("depth"),
                 num_heads: number("num_heads"),
-                ..VitConfig::vit_tiny_patch16()
             })
         } else {
             ModelConfig::ResNet(ResNetConfig {

@@ -26,7 +26,7 @@ enum Command {
     after_help = "Example:\n  cass data phantom --out phantoms --train-per-class 40 --size 64"
 )]
 struct Phantom {
-    /// Folder to write Training/<class>/ and Testing/<class>/ into.
+    /// Folder to write Training/CLASS/ and Testing/CLASS/ into.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Decides every pixel.

@@ -35,8 +35,8 @@ pub fn pretrain(
     }
     let started = Instant::now();
     let setup = Setup::new(recipe)?;
-    let mut log = run.log()?;
     let (step, origins) = setup.method(recipe)?;
+    let mut log = run.log()?;
     let mut training = Training {
         step,
         origins,

@@ -1,0 +1,275 @@
+//! The command as a user meets it: runs on phantoms, and every way of being wrong.
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    /// A folder with phantoms in `data`.
+    fn new() -> Self {
+        let bench = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let draw = "data phantom --out data --train-per-class 6 --test-per-class 2 --size 24";
+        assert_eq!(code(&bench.cass(draw)), 0);
+        bench
+    }
+
+    fn cass(&self, args: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cass"));
+        command
+            .args(args.split_whitespace())
+            .current_dir(self.folder.path());
+        command.env_remove("RUST_LOG").output().unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Asserts that a command fails with `code` and one line that contains every part of `said`.
+    fn fails(&self, args: &str, code: i32, said: &[&str]) {
+        let output = self.cass(args);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let errors: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with("error: "))
+            .collect();
+        assert_eq!(output.status.code(), Some(code), "{args}: {text}");
+        assert_eq!(errors, text.lines().last().as_slice(), "{args}: {text}");
+        for part in said {
+            assert!(
+                text.contains(part),
+                "{args}: {text:?} does not say {part:?}"
+            );
+        }
+    }
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().last().unwrap_or_default();
+    let error = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_str(line).unwrap_or_else(|_| panic!("{text}\n{error}"))
+}
+
+const SMALL: &str = "--data-root data --size 16 --epochs 1 --batch 8 --threads 2 --device cpu";
+const CASS: &str =
+    "pretrain --method cass --cnn resnet18 --vit vit_tiny_patch16_224 --weights random";
+
+#[test]
+fn pretrain_then_probe() {
+    let bench = Bench::new();
+    let first = bench.cass(&format!("{CASS} {SMALL} --seed 3 --out a --json"));
+    let metrics = json(&first);
+    assert_eq!(metrics["kind"], "pretrain");
+    assert_eq!(metrics["arms"]["vit"], "vit_tiny_patch16_224");
+    assert_eq!(metrics["threads"], 2);
+    assert!(bench.path("a/checkpoint-cnn.safetensors").is_file());
+    assert!(bench.path("a/checkpoint-vit.safetensors").is_file());
+
+    // Once is enough.
+    let again = bench.cass(&format!("{CASS} {SMALL} --seed 3 --out a --json"));
+    assert_eq!((code(&again), json(&again)), (0, metrics.clone()));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("finished already"));
+    bench.fails(
+        &format!("{CASS} {SMALL} --seed 4 --out a"),
+        2,
+        &["a run with another recipe (seed = 3, not 4)"],
+    );
+
+    // A recipe file and the flags it came from are one run.
+    let copy = json(&bench.cass("pretrain --recipe a/recipe.toml --out b --json"));
+    assert_eq!(copy["epochs"][0]["loss"], metrics["epochs"][0]["loss"]);
+    assert_eq!(copy["collapse"], metrics["collapse"]);
+    let recipe = |run: &str| fs::read_to_string(bench.path(run).join("recipe.toml")).unwrap();
+    assert_eq!(recipe("a"), recipe("b"));
+
+    let probe = "probe --run a --arm cnn --epochs 2 --threads 2 --device cpu --out p --json";
+    let probed = json(&bench.cass(probe));
+    assert_eq!(
+        (&probed["kind"], &probed["arm"]),
+        (&"probe".into(), &"cnn".into())
+    );
+    assert_eq!(probed["manifest"], metrics["manifest"]);
+    assert!(probed["test"]["f1_macro"].is_f64());
+    assert!(
+        fs::read_to_string(bench.path("p/recipe.toml"))
+            .unwrap()
+            .contains("size = 16")
+    );
+    bench.fails(
+        "probe --run a --out q",
+        2,
+        &["several networks", "--arm cnn or --arm vit"],
+    );
+    bench.fails(
+        "probe --run a --arm net --out q",
+        2,
+        &["no arm net", "cnn or vit"],
+    );
+    bench.fails(
+        "probe --run data --out q",
+        2,
+        &["failed to probe data", "recipe.toml"],
+    );
+}
+
+#[test]
+fn dino_and_a_supervised_baseline() {
+    let bench = Bench::new();
+    let dino =
+        format!("pretrain --method dino --net vit_tiny_patch16_224 --weights random {SMALL}");
+    let metrics = json(&bench.cass(&format!("{dino} --out d --json")));
+    assert_eq!(metrics["method"], "dino");
+    assert!(bench.path("d/checkpoint-net.safetensors").is_file());
+    let text = bench.cass(&format!("probe --run d --arm net {SMALL} --out p"));
+    assert!(String::from_utf8_lossy(&text.stdout).contains("test F1 macro"));
+
+    let baseline = "probe --weights random --arch resnet18 --mode finetune --fraction 0.5";
+    let metrics = json(&bench.cass(&format!("{baseline} {SMALL} --out s --json")));
+    assert_eq!(
+        (&metrics["mode"], &metrics["arm"]),
+        (&"finetune".into(), &Value::Null)
+    );
+}
+
+#[test]
+fn wrong_usage_is_one_line_that_helps() {
+    let bench = Bench::new();
+    let wrong = |args: &str, said: &[&str]| bench.fails(args, 2, said);
+    let with = |flags: &str| format!("{CASS} {SMALL} --out x {flags}");
+    wrong(
+        &with("--net resnet18"),
+        &["--net is not for method cass", "--cnn and --vit"],
+    );
+    wrong(
+        &with("").replace("resnet18", "resnet81"),
+        &["resnet81", "resnet18"],
+    );
+    wrong(
+        &with("").replace("--data-root data", ""),
+        &["--data-root is missing"],
+    );
+    wrong(
+        &with("").replace("--data-root data", "--data-root gone"),
+        &["gone", "Training"],
+    );
+    wrong(
+        &with("").replace("--batch 8", "--batch 1"),
+        &["`batch` = 1", "at least 2"],
+    );
+    wrong(&with("--data mri"), &["\"mri\"", "brain-mri"]);
+    wrong(&with("--fraction 2"), &["`fraction` = 2"]);
+    wrong(&with("").replace("--size 16", "--size 17"), &["17"]);
+    wrong(
+        &with("").replace("random", "none.safetensors"),
+        &["none.safetensors"],
+    );
+    let no_gpu = with("").replace("--device cpu", "--device cuda");
+    if cfg!(not(feature = "cuda")) {
+        wrong(&no_gpu, &["`device` = cuda", "without the feature cuda"]);
+    }
+
+    fs::write(bench.path("r.toml"), "epoch = 3\n").unwrap();
+    wrong(
+        "pretrain --recipe r.toml --out x",
+        &["r.toml", "line 1", "did you mean `epochs`?"],
+    );
+    wrong("pretrain --recipe gone.toml --out x", &["gone.toml"]);
+
+    // A start that its input stopped claims no folder.
+    let right = bench.cass(&format!("{CASS} {SMALL} --out x"));
+    assert_eq!(
+        code(&right),
+        0,
+        "{}",
+        String::from_utf8_lossy(&right.stderr)
+    );
+}
+
+#[test]
+fn bad_files_stop_the_run_before_training_unless_skipped() {
+    let bench = Bench::new();
+    let file = bench.path("data/Training/glioma/broken.jpg");
+    fs::write(&file, b"\xff\xd8\xff no picture").unwrap();
+    let run = format!("{CASS} {SMALL} --out x");
+    bench.fails(&run, 2, &["broken.jpg"]);
+    let metrics = json(&bench.cass(&format!("{run} --skip-bad --json")));
+    assert!(
+        metrics["skipped"][0]["file"]
+            .as_str()
+            .unwrap()
+            .ends_with("broken.jpg")
+    );
+
+    fs::create_dir(bench.path("data/Training/kidney")).unwrap();
+    bench.fails(&format!("{CASS} {SMALL} --out y"), 2, &["kidney", "glioma"]);
+    fs::remove_dir(bench.path("data/Training/kidney")).unwrap();
+    fs::remove_dir_all(bench.path("data/Testing/pituitary")).unwrap();
+    bench.fails(
+        &format!("{CASS} {SMALL} --out y"),
+        2,
+        &["Testing", "pituitary"],
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_cannot_be_written_is_one_line() {
+    let bench = Bench::new();
+    bench.fails(
+        &format!("{CASS} {SMALL} --out /proc/run"),
+        1,
+        &["failed to create", "/proc/run"],
+    );
+    bench.fails("data phantom --out /proc/phantoms", 1, &["/proc/phantoms"]);
+
+    let full = bench.path("full");
+    fs::create_dir(&full).unwrap();
+    std::os::unix::fs::symlink("/dev/full", full.join(".metrics.json.new")).unwrap();
+    bench.fails(
+        &format!("{CASS} {SMALL} --out full"),
+        1,
+        &["metrics.json", "No space left"],
+    );
+    assert!(!full.join("metrics.json").exists());
+    assert!(is_whole(&full.join("checkpoint-cnn.safetensors")));
+}
+
+/// A safetensors file that is as long as its header says.
+fn is_whole(file: &Path) -> bool {
+    let bytes = fs::read(file).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+    let ends = header.as_object().unwrap().values();
+    let end = ends
+        .filter_map(|t| t["data_offsets"][1].as_u64())
+        .max()
+        .unwrap() as usize;
+    let data = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize + 8;
+    bytes.len() == data + end
+}
+
+#[test]
+fn help_shows_an_example_of_every_command() {
+    let bench = Bench::new();
+    for command in ["", "pretrain", "probe", "data phantom"] {
+        let output = bench.cass(&format!("{command} --help"));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            code(&output) == 0 && text.contains("Example"),
+            "{command}: {text}"
+        );
+    }
+    assert_eq!(code(&bench.cass("pretrain --out x")), 2);
+}
