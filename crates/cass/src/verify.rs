@@ -19,8 +19,8 @@ pub struct Args {
     /// Its weights: safetensors with timm's keys.
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// What timm computed: safetensors of input, logits, features, train_logits, probe, grad.<key>
-    /// and buffer.<key>.
+    /// What timm computed: safetensors of input, logits, features, train_logits, probe, grad.KEY
+    /// and buffer.KEY.
     #[arg(long, value_name = "FILE")]
     reference: PathBuf,
     /// The largest relative error that passes.
