@@ -16,8 +16,8 @@ pub struct Data {
     pub given: String,
     /// Changes with the images: part of what decides a run.
     pub fingerprint: String,
-    pub train: u64,
-    pub test: u64,
+    /// Training and test.
+    pub images: [u64; 2],
     pub phantom: Option<Phantom>,
 }
 
@@ -62,8 +62,7 @@ impl Data {
             root: root.to_owned(),
             given: root.display().to_string(),
             fingerprint: short_hash(&lines.concat()),
-            train: count[0],
-            test: count[1],
+            images: count,
             phantom: None,
         })
     }
@@ -75,8 +74,8 @@ impl Data {
             root: out.join("data"),
             given: "phantoms drawn by `cass data phantom`".to_owned(),
             fingerprint: short_hash(&phantom_args(phantom).join(" ")),
-            train: classes * u64::from(phantom.train_per_class),
-            test: classes * u64::from(phantom.test_per_class),
+            images: [phantom.train_per_class, phantom.test_per_class]
+                .map(|n| classes * u64::from(n)),
             phantom: Some(phantom.clone()),
         }
     }
@@ -159,7 +158,7 @@ mod tests {
         let outer = Data::files("brain-mri", dir.path()).unwrap();
         let inner = Data::files("brain-mri", &nested).unwrap();
         assert_eq!(outer.fingerprint, inner.fingerprint);
-        assert_eq!((outer.train, outer.test), (1, 1));
+        assert_eq!(outer.images, [1, 1]);
 
         write(&nested, "Testing/glioma/b.jpg", 5);
         let changed = Data::files("brain-mri", &nested).unwrap();

@@ -18,6 +18,8 @@ pub struct Info {
     pub profile_name: String,
     pub profile: Profile,
     pub protocol: Protocol,
+    /// Training and test images found.
+    pub images: [u64; 2],
     pub run: Run,
     pub provenance: Provenance,
     /// Seconds since 1970.

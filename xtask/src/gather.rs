@@ -89,7 +89,8 @@ impl Source<'_> {
                 .cloned()
                 .collect()
         };
-        let mut deviations = self.profile.deviations(self.seeds.len() as u64)?;
+        let mut deviations: Vec<String> = self.image_deviation().into_iter().collect();
+        deviations.extend(self.profile.deviations(self.seeds.len() as u64)?);
         deviations.extend(self.recipe_deviations());
         let skipped: BTreeSet<_> = common.iter().flat_map(|c| &c.skipped).cloned().collect();
         let provenance: BTreeSet<_> = self
@@ -209,6 +210,17 @@ impl Source<'_> {
             missing,
         };
         (cell, by_seed)
+    }
+
+    /// Other images than the paper's, or not as many.
+    fn image_deviation(&self) -> Option<String> {
+        let [train, test] = self.folders.first()?.info.images;
+        let [paper_train, paper_test] = self.table.images;
+        let drawn = self.profile.phantom.is_some();
+        (drawn || [train, test] != self.table.images).then(|| {
+            let kind = if drawn { " drawn phantoms" } else { "" };
+            format!("images = {train} + {test}{kind} (paper: {paper_train} + {paper_test})")
+        })
     }
 
     /// What `cass` says differs from the paper, but for what the profile decides: that is compared already.

@@ -284,8 +284,8 @@ impl Job<'_> {
     fn estimate(&self, role: &Role) -> f64 {
         let cost = &self.profile.cost;
         // A tenth of the training images is kept for validation.
-        let (train, val) = (0.9 * self.data.train as f64, 0.1 * self.data.train as f64);
-        let test = self.data.test as f64;
+        let [train, test] = self.data.images.map(|n| n as f64);
+        let (train, val) = (0.9 * train, 0.1 * train);
         let ms = match *role {
             Role::Pretrain {
                 method,

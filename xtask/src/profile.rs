@@ -139,12 +139,6 @@ impl Profile {
     pub fn deviations(&self, seeds: u64) -> Result<Vec<String>> {
         let paper = Profile::find("paper")?;
         let mut list = Vec::new();
-        if let Some(phantom) = &self.phantom {
-            let (train, test) = (4 * phantom.train_per_class, 4 * phantom.test_per_class);
-            list.push(format!(
-                "images = {train} + {test} drawn phantoms (paper: 5,712 + 1,310 MRI slices)"
-            ));
-        }
         let mut differ = |field: &str, ours: String, theirs: String| {
             if ours != theirs {
                 list.push(format!("{field} = {ours} (paper: {theirs})"));

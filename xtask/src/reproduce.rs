@@ -123,6 +123,7 @@ pub fn reproduce(args: Args) -> Result<ExitCode> {
             profile_name: profile.name.clone(),
             profile: profile.clone(),
             protocol: args.protocol,
+            images: data.images,
             run: runs[0].clone(),
             provenance,
             started: 0,

@@ -58,6 +58,8 @@ pub struct Table {
     pub title: String,
     /// The `--data` name.
     pub data: String,
+    /// Training and test images, as the paper counts them.
+    pub images: [u64; 2],
     /// Key of the headline metric in `metrics.json`.
     pub metric: String,
     pub metric_title: String,

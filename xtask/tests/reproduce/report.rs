@@ -17,6 +17,10 @@ fn results_hold_the_keys_that_scripts_rely_on() {
     assert_eq!(results["phantoms"], true);
     let deviations = results["deviations"].as_array().unwrap();
     assert!(deviations.contains(&"pretraining zero_grad = false (paper: true)".into()));
+    assert_eq!(
+        deviations[0],
+        "images = 240 + 120 drawn phantoms (paper: 5712 + 1310)"
+    );
     let sizes = deviations
         .iter()
         .filter(|text| text.as_str().unwrap().contains("size = 64"));
