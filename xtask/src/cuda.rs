@@ -10,16 +10,16 @@ use anyhow::{Context, Result};
 use crate::check::{cargo_command, succeed};
 use crate::machine::workspace;
 
-/// Together they hold what building Candle's kernels needs.
+/// Together they hold what building Candle's kernels needs: CUDA 13.0, in which cuRAND counts from 10.
 const WHEELS: [&str; 8] = [
-    "nvidia-cuda-nvcc",
-    "nvidia-nvvm",
-    "nvidia-cuda-crt",
-    "nvidia-cuda-runtime",
-    "nvidia-cuda-cccl",
-    "nvidia-curand",
-    "nvidia-cublas",
-    "nvidia-cuda-nvrtc",
+    "nvidia-cuda-nvcc==13.0.*",
+    "nvidia-nvvm==13.0.*",
+    "nvidia-cuda-crt==13.0.*",
+    "nvidia-cuda-runtime==13.0.*",
+    "nvidia-cuda-cccl==13.0.*",
+    "nvidia-curand==10.4.0.*",
+    "nvidia-cublas==13.0.*",
+    "nvidia-cuda-nvrtc==13.0.*",
 ];
 
 /// `cargo check` with the CUDA features; about six minutes on two cores the first time.
@@ -49,11 +49,7 @@ fn toolkit() -> Result<PathBuf> {
         let mut pip = Command::new("python3");
         pip.args(["-m", "pip", "install", "--quiet", "--target"])
             .arg(&folder);
-        // The toolkit's parts share a minor version, not their own numbers (cuRAND counts from 10).
-        pip.args(WHEELS.map(|wheel| match wheel {
-            "nvidia-curand" | "nvidia-cublas" => wheel.to_owned(),
-            _ => format!("{wheel}==13.0.*"),
-        }));
+        pip.args(WHEELS);
         succeed(&mut pip)?;
     }
     // Build scripts look in lib64; the wheels have lib.
