@@ -180,36 +180,58 @@ fn dino_runs_and_averages_nothing() {
     assert!(metrics["epochs"][1]["loss"].as_f64().unwrap().is_finite());
 }
 
-#[test]
-fn a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint() {
-    let folder = Folder::with_phantoms();
+/// A rate of 1e30 lets the first step pass and ruins the second.
+fn ruined(folder: &Folder, batch: usize) -> (Error, PathBuf) {
     let mut recipe = recipe(Method::Cass, &folder.data());
-    recipe.epochs = 1;
-    let (_, metrics) = folder.run("good", &recipe).unwrap();
-    let steps = metrics["steps"].as_u64().unwrap();
-
-    // The rate falls from 1e30: the first update ruins the weights, the second step notices.
+    recipe.batch = batch;
     for arm in recipe.arms.values_mut() {
         arm.optimizer.set_lr(1e30);
     }
-    let error = folder.run("bad", &recipe).unwrap_err();
+    let error = folder.run("ruined", &recipe).unwrap_err();
+    (error, folder.folder.path().join("ruined"))
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run() {
+    let (error, run) = ruined(&Folder::with_phantoms(), 6);
     assert!(
-        matches!(error, Error::NonFinite { step, last_good: None, .. } if step < steps),
+        matches!(
+            error,
+            Error::NonFinite {
+                step: 1,
+                last_good: None,
+                ..
+            }
+        ),
         "{error}"
     );
-    let run = folder.folder.path().join("bad");
-    assert!(!run.join("metrics.json").exists() && !run.join("checkpoint-cnn.safetensors").exists());
+    assert!(!run.join("metrics.json").exists());
+    assert!(!run.join("checkpoint-cnn.safetensors").exists());
+}
 
-    let text = Error::NonFinite {
-        step: 40,
-        loss: f64::NAN,
-        last_good: Some(1),
-    }
-    .to_string();
-    assert_eq!(
-        text,
-        "train on: the loss is NaN at step 40; the checkpoints of epoch 1 are kept"
+#[test]
+fn a_loss_that_is_no_number_keeps_the_checkpoint_before() {
+    let folder = Folder::with_phantoms();
+    let (error, run) = ruined(&folder, 20); // one step an epoch
+    assert!(
+        matches!(
+            error,
+            Error::NonFinite {
+                step: 1,
+                last_good: Some(0),
+                ..
+            }
+        ),
+        "{error}"
     );
+    assert!(
+        error
+            .to_string()
+            .ends_with("at step 1; the checkpoints of epoch 0 are kept")
+    );
+    assert!(!run.join("metrics.json").exists());
+    let values = load_values(&run.join("checkpoint-vit.safetensors"));
+    assert!(!values.is_empty());
 }
 
 #[cfg(target_os = "linux")]
