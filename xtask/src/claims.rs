@@ -102,26 +102,29 @@ fn judge_comparisons(comparisons: &[Comparison], values: &Values) -> (Verdict, S
             _ => {}
         }
     }
-    let n = comparisons.len();
+    let (n, n_seeds) = (comparisons.len(), seeds.len());
     let towards = format!("{towards} of {n} comparisons point its way");
     let (verdict, reason) = if failed > 0 {
         (
             Verdict::DidNotHold,
-            format!("reversed beyond the noise of {fewest} seeds: {failed}"),
+            format!("reversed beyond the noise of {n_seeds} seeds: {failed}"),
         )
     } else if missing > 0 {
         (Verdict::Undecided, format!("without cells: {missing}"))
     } else if held == n {
         (
             Verdict::Held,
-            format!("beyond the noise of {fewest} seeds: all"),
+            format!("beyond the noise of {n_seeds} seeds: all"),
         )
     } else if fewest < 2 {
-        (Verdict::Undecided, "one seed has no interval".to_owned())
+        (
+            Verdict::Undecided,
+            "a single seed has no interval".to_owned(),
+        )
     } else {
         (
             Verdict::Undecided,
-            format!("beyond the noise of {fewest} seeds: {held}"),
+            format!("beyond the noise of {n_seeds} seeds: {held}"),
         )
     };
     (verdict, format!("{towards}; {reason}"))
