@@ -5,11 +5,12 @@ use crate::{
     layers::Mode,
     params::{Builder, Params},
     registry::{ModelConfig, find},
+    resample::Resampled,
     resnet::ResNet,
     vit::VisionTransformer,
 };
 use candle_core::{DType, Device, Tensor, Var};
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, fmt, sync::Arc};
 
 /// What a network is built for.
 #[derive(Debug, Clone)]
@@ -48,21 +49,47 @@ pub struct Output {
     pub features: Tensor,
 }
 
-#[derive(Debug)]
-enum Network {
-    ResNet(ResNet),
-    Vit(VisionTransformer),
+/// What each family provides.
+pub(crate) trait Network: fmt::Debug + Send + Sync {
+    /// Names of the classifier's parameters, all of them `weight` before `bias`.
+    fn classifier(&self) -> &'static [&'static str];
+
+    /// Width of the features.
+    fn feature_dim(&self) -> usize;
+
+    /// `(B, 3, S, S)` → `(B, D)`
+    fn features(&self, x: &Tensor, mode: Mode) -> candle_core::Result<Tensor>;
+
+    /// `(B, D)` → `(B, K)`
+    fn classify(&self, features: &Tensor) -> candle_core::Result<Tensor>;
+
+    /// `(B, 3, S, S)` → both
+    fn forward(&self, x: &Tensor, mode: Mode) -> candle_core::Result<Output> {
+        let features = self.features(x, mode)?;
+        let logits = self.classify(&features)?;
+        Ok(Output { logits, features })
+    }
+
+    /// Where `name` holds positions: the value of a network for another input size, resampled.
+    fn resample(&self, name: &str, value: &Tensor) -> candle_core::Result<Option<Resampled>> {
+        let _ = (name, value);
+        Ok(None)
+    }
 }
 
-impl Network {
-    fn new(config: &ModelConfig, o: &ModelOptions, vb: &Builder) -> candle_core::Result<Self> {
-        Ok(match config {
-            ModelConfig::ResNet(c) => Self::ResNet(ResNet::new(c, o.num_classes, vb)?),
-            ModelConfig::Vit(c) => {
-                Self::Vit(VisionTransformer::new(c, o.input_size, o.num_classes, vb)?)
-            }
-        })
-    }
+fn build(
+    config: &ModelConfig,
+    o: &ModelOptions,
+    vb: &Builder,
+) -> candle_core::Result<Box<dyn Network>> {
+    let (size, classes) = (o.input_size, o.num_classes);
+    Ok(match config {
+        ModelConfig::ResNet(c) => Box::new(ResNet::new(c, classes, vb)?),
+        ModelConfig::Vit(c) => Box::new(VisionTransformer::new(c, false, size, classes, vb)?),
+        ModelConfig::DistilledVit(c) => {
+            Box::new(VisionTransformer::new(c, true, size, classes, vb)?)
+        }
+    })
 }
 
 /// A network and its variables.
@@ -76,7 +103,7 @@ pub struct Model {
     config: ModelConfig,
     options: ModelOptions,
     params: Arc<Params>,
-    network: Network,
+    network: Box<dyn Network>,
 }
 
 impl Model {
@@ -97,7 +124,7 @@ impl Model {
     pub fn from_config(name: &str, config: ModelConfig, options: &ModelOptions) -> Result<Self> {
         let params = RefCell::new(Params::default());
         let vb = Builder::create(&params, options.seed, options.dtype, &options.device);
-        let network = Network::new(&config, options, &vb).map_err(|e| Error::Options {
+        let network = build(&config, options, &vb).map_err(|e| Error::Options {
             name: name.to_string(),
             // Under RUST_BACKTRACE Candle's messages go on with one.
             reason: e.to_string().lines().next().unwrap_or_default().to_string(),
@@ -134,10 +161,7 @@ impl Model {
 
     /// Width of the features.
     pub fn feature_dim(&self) -> usize {
-        match &self.config {
-            ModelConfig::ResNet(c) => c.feature_dim(),
-            ModelConfig::Vit(c) => c.embed_dim,
-        }
+        self.network.feature_dim()
     }
 
     /// Outputs of the classifier.
@@ -151,20 +175,18 @@ impl Model {
     /// # Errors
     /// If the images have another size or channel count than the network takes.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Output> {
-        let features = self.features(images, mode)?;
-        let logits = self.classify(&features)?;
-        Ok(Output { logits, features })
+        Ok(self.network.forward(images, mode)?)
     }
 
     /// Features `(B, D)` to logits `(B, K)`: the classifier alone.
     ///
+    /// The two heads of a distilled DeiT both see the features here, the mean of its two tokens; in
+    /// [`forward`](Model::forward) each sees its own token.
+    ///
     /// # Errors
     /// If the features have another width than the network's.
     pub fn classify(&self, features: &Tensor) -> Result<Tensor> {
-        Ok(match &self.network {
-            Network::ResNet(n) => n.classify(features)?,
-            Network::Vit(n) => n.classify(features)?,
-        })
+        Ok(self.network.classify(features)?)
     }
 
     /// The features alone, `(B, D)`.
@@ -172,10 +194,7 @@ impl Model {
     /// # Errors
     /// As [`forward`](Model::forward).
     pub fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
-        Ok(match &self.network {
-            Network::ResNet(n) => n.features(images, mode)?,
-            Network::Vit(n) => n.features(images)?,
-        })
+        Ok(self.network.features(images, mode)?)
     }
 
     /// The same network over the same variables, without a graph.
@@ -197,11 +216,9 @@ impl Model {
     }
 
     fn over(&self, params: Arc<Params>, frozen: bool) -> Result<Self> {
-        let network = Network::new(
-            &self.config,
-            &self.options,
-            &Builder::attach(&params, frozen),
-        )?;
+        let vb = Builder::attach(&params, frozen);
+        let network = build(&self.config, &self.options, &vb)?;
+        drop(vb);
         Ok(Self {
             name: self.name.clone(),
             config: self.config,
@@ -222,17 +239,13 @@ impl Model {
     }
 
     fn split_params(&self, of_classifier: bool) -> Vec<(String, Var)> {
-        let names = self.classifier();
+        let names = self.network.classifier();
         let all = self.params.trainable().into_iter();
         all.filter(|(name, _)| names.contains(&name.as_str()) == of_classifier)
             .collect()
     }
 
-    /// Names of the classifier's parameters.
-    pub(crate) fn classifier(&self) -> [&'static str; 2] {
-        match self.config {
-            ModelConfig::ResNet(_) => ["fc.weight", "fc.bias"],
-            ModelConfig::Vit(_) => ["head.weight", "head.bias"],
-        }
+    pub(crate) fn network(&self) -> &dyn Network {
+        &*self.network
     }
 }

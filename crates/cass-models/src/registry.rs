@@ -13,6 +13,8 @@ pub enum ModelConfig {
     ResNet(ResNetConfig),
     /// Transformer.
     Vit(VitConfig),
+    /// Transformer with a distillation token and a second head: `deit_*_distilled_*`.
+    DistilledVit(VitConfig),
 }
 
 /// One network of the registry.
@@ -28,22 +30,36 @@ pub struct ModelInfo {
     pub config: ModelConfig,
 }
 
-const fn resnet(name: &'static str, config: ResNetConfig) -> ModelInfo {
+const fn entry(
+    name: &'static str,
+    tag: &'static str,
+    input_size: usize,
+    config: ModelConfig,
+) -> ModelInfo {
     ModelInfo {
         name,
-        tag: "a1_in1k",
-        input_size: 224,
-        config: ModelConfig::ResNet(config),
+        tag,
+        input_size,
+        config,
     }
 }
 
+const fn resnet(name: &'static str, config: ResNetConfig) -> ModelInfo {
+    entry(name, "a1_in1k", 224, ModelConfig::ResNet(config))
+}
+
 const fn vit(name: &'static str, input_size: usize, config: VitConfig) -> ModelInfo {
-    ModelInfo {
-        name,
-        tag: "augreg_in21k_ft_in1k",
-        input_size,
-        config: ModelConfig::Vit(config),
-    }
+    let config = ModelConfig::Vit(config);
+    entry(name, "augreg_in21k_ft_in1k", input_size, config)
+}
+
+const fn deit(name: &'static str, input_size: usize, config: VitConfig) -> ModelInfo {
+    entry(name, "fb_in1k", input_size, ModelConfig::Vit(config))
+}
+
+const fn distilled(name: &'static str, input_size: usize, config: VitConfig) -> ModelInfo {
+    let config = ModelConfig::DistilledVit(config);
+    entry(name, "fb_in1k", input_size, config)
 }
 
 /// Every network, CNNs first.
@@ -60,6 +76,24 @@ pub const MODELS: &[ModelInfo] = &[
     vit("vit_base_patch16_384", 384, VitConfig::vit_base_patch16()),
     vit("vit_large_patch16_224", 224, VitConfig::vit_large_patch16()),
     vit("vit_large_patch16_384", 384, VitConfig::vit_large_patch16()),
+    deit("deit_tiny_patch16_224", 224, VitConfig::vit_tiny_patch16()),
+    deit(
+        "deit_small_patch16_224",
+        224,
+        VitConfig::vit_small_patch16(),
+    ),
+    deit("deit_base_patch16_224", 224, VitConfig::vit_base_patch16()),
+    deit("deit_base_patch16_384", 384, VitConfig::vit_base_patch16()),
+    distilled(
+        "deit_base_distilled_patch16_224",
+        224,
+        VitConfig::vit_base_patch16(),
+    ),
+    distilled(
+        "deit_base_distilled_patch16_384",
+        384,
+        VitConfig::vit_base_patch16(),
+    ),
 ];
 
 /// The network of this name, with or without timm's tag (`resnet50`, `resnet50.a1_in1k`).

@@ -3,6 +3,7 @@
 use crate::{
     init::Init,
     layers::{BatchNorm2d, Conv2d, Linear, Mode},
+    model::Network,
     params::Builder,
 };
 use candle_core::{D, Result, Tensor};
@@ -68,10 +69,6 @@ impl ResNetConfig {
     pub const fn resnet101() -> Self {
         Self::standard(Block::Bottleneck, [3, 4, 23, 3])
     }
-
-    pub(crate) fn feature_dim(&self) -> usize {
-        self.channels[3] * self.block.expansion()
-    }
 }
 
 /// A residual network with its classifier.
@@ -80,6 +77,7 @@ pub(crate) struct ResNet {
     conv1: Conv2d,
     bn1: BatchNorm2d,
     blocks: Vec<Residual>,
+    width: usize,
     fc: Linear,
 }
 
@@ -111,12 +109,22 @@ impl ResNet {
             conv1,
             bn1,
             blocks,
+            width,
             fc,
         })
     }
+}
 
-    /// `(B, 3, H, W)` → pooled features `(B, D)`
-    pub(crate) fn features(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+impl Network for ResNet {
+    fn classifier(&self) -> &'static [&'static str] {
+        &["fc.weight", "fc.bias"]
+    }
+
+    fn feature_dim(&self) -> usize {
+        self.width
+    }
+
+    fn features(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let x = self.bn1.forward(&self.conv1.forward(x)?, mode)?; // (B, 64, H/2, W/2)
         let mut x = max_pool2d(&x, &STEM_POOL)?; // (B, 64, H/4, W/4)
         for block in &self.blocks {
@@ -125,8 +133,7 @@ impl ResNet {
         x.flatten_from(2)?.mean(D::Minus1) // (B, D, H/32, W/32) → (B, D)
     }
 
-    /// `(B, D)` → `(B, K)`
-    pub(crate) fn classify(&self, features: &Tensor) -> Result<Tensor> {
+    fn classify(&self, features: &Tensor) -> Result<Tensor> {
         self.fc.forward(features)
     }
 }

@@ -1,9 +1,11 @@
-//! Vision Transformer, as `timm.models.vision_transformer`.
+//! Vision Transformer and DeiT, as `timm.models.vision_transformer` and `timm.models.deit`.
 
 use crate::{
     init::Init,
-    layers::{LayerNorm, Linear},
+    layers::{LayerNorm, Linear, Mode},
+    model::{Network, Output},
     params::Builder,
+    resample::{Resampled, resample_abs_pos_embed},
 };
 use candle_core::{Result, Tensor, bail};
 use cass_ops::{attention, gelu};
@@ -57,24 +59,28 @@ const MLP_RATIO: usize = 4;
 /// timm's `init_weights_vit_timm`: `trunc_normal_(std=.02)` and zero.
 const LINEAR: [Init; 2] = [Init::Normal { std: 0.02 }, Init::Zeros];
 
-/// A Vision Transformer with its classifier.
+/// A Vision Transformer with its classifier, or a distilled DeiT with its two.
 #[derive(Debug)]
 pub(crate) struct VisionTransformer {
     input_size: usize,
     patch_size: usize,
-    cls_token: Tensor,
+    /// `(1, 1, D)` each: the class token, and the distillation token.
+    prefix: Vec<Tensor>,
     pos_embed: Tensor,
     patch_weight: Tensor,
     patch_bias: Tensor,
     blocks: Vec<Block>,
     norm: LayerNorm,
-    head: Linear,
+    /// One for each prefix token.
+    heads: Vec<Linear>,
 }
 
 impl VisionTransformer {
-    /// `input_size` is the side of a square image, a multiple of the patch.
+    /// `input_size` is the side of a square image, a multiple of the patch; `distilled` gives
+    /// `VisionTransformerDistilled`.
     pub(crate) fn new(
         cfg: &VitConfig,
+        distilled: bool,
         input_size: usize,
         num_classes: usize,
         vb: &Builder,
@@ -83,9 +89,13 @@ impl VisionTransformer {
         if input_size == 0 || input_size % p != 0 {
             bail!("an input of {input_size} px does not divide into patches of {p} px");
         }
-        let tokens = (input_size / p).pow(2) + 1;
-        let cls_token = vb.parameter("cls_token", &[1, 1, d], Init::Normal { std: 1e-6 })?;
-        let pos_embed = vb.parameter("pos_embed", &[1, tokens, d], Init::Normal { std: 0.02 })?;
+        let tokens = (input_size / p).pow(2) + 1 + usize::from(distilled);
+        let normal = |std| Init::Normal { std };
+        let mut prefix = vec![vb.parameter("cls_token", &[1, 1, d], normal(1e-6))?];
+        let pos_embed = vb.parameter("pos_embed", &[1, tokens, d], normal(0.02))?;
+        if distilled {
+            prefix.push(vb.parameter("dist_token", &[1, 1, d], normal(0.02))?);
+        }
         let patch_vb = vb.pp("patch_embed").pp("proj");
         let patch_init = Init::torch_default(3 * p * p);
         let patch_weight = patch_vb.parameter("weight", &[d, 3, p, p], patch_init)?;
@@ -95,36 +105,35 @@ impl VisionTransformer {
             .map(|i| Block::new(cfg, &blocks_vb.pp(i)))
             .collect::<Result<_>>()?;
         let norm = LayerNorm::new(d, EPS, &vb.pp("norm"))?;
-        let head = Linear::new(d, num_classes, LINEAR, &vb.pp("head"))?;
+        let heads = ["head", "head_dist"][..prefix.len()]
+            .iter()
+            .map(|name| Linear::new(d, num_classes, LINEAR, &vb.pp(name)))
+            .collect::<Result<_>>()?;
         Ok(Self {
             input_size,
             patch_size: p,
-            cls_token,
+            prefix,
             pos_embed,
             patch_weight,
             patch_bias,
             blocks,
             norm,
-            head,
+            heads,
         })
     }
 
-    /// `(B, 3, S, S)` → the normalised class token `(B, D)`
-    pub(crate) fn features(&self, x: &Tensor) -> Result<Tensor> {
+    /// `(B, 3, S, S)` → the normalised prefix tokens, `(B, D)` each
+    fn prefix_tokens(&self, x: &Tensor) -> Result<Vec<Tensor>> {
         let mut x = self.embed(x)?;
         for block in &self.blocks {
             x = block.forward(&x)?;
         }
-        // Rows are normalised one by one, so the class token alone is enough.
-        self.norm.forward(&x.narrow(1, 0, 1)?.squeeze(1)?)
+        // Rows are normalised one by one, so these tokens alone are enough.
+        let of = |i| self.norm.forward(&x.narrow(1, i, 1)?.squeeze(1)?);
+        (0..self.prefix.len()).map(of).collect()
     }
 
-    /// `(B, D)` → `(B, K)`
-    pub(crate) fn classify(&self, features: &Tensor) -> Result<Tensor> {
-        self.head.forward(features)
-    }
-
-    /// `(B, 3, S, S)` → tokens `(B, 1 + (S/p)², D)`: a convolution whose windows do not overlap is
+    /// `(B, 3, S, S)` → tokens `(B, prefix + (S/p)², D)`: a convolution whose windows do not overlap is
     /// one matrix product over the patches.
     fn embed(&self, x: &Tensor) -> Result<Tensor> {
         let (b, c, h, w) = x.dims4()?;
@@ -139,8 +148,63 @@ impl VisionTransformer {
             .reshape((b, (h / p) * (w / p), c * p * p))?;
         let weight = self.patch_weight.reshape((d, c * p * p))?;
         let x = cass_ops::linear(&patches, &weight, Some(&self.patch_bias))?;
-        let cls = self.cls_token.broadcast_as((b, 1, d))?;
-        Tensor::cat(&[&cls, &x], 1)?.broadcast_add(&self.pos_embed)
+        let prefix = self
+            .prefix
+            .iter()
+            .map(|token| token.broadcast_as((b, 1, d)));
+        let tokens: Vec<_> = prefix.chain([Ok(x)]).collect::<Result<_>>()?;
+        Tensor::cat(&tokens, 1)?.broadcast_add(&self.pos_embed)
+    }
+}
+
+impl Network for VisionTransformer {
+    fn classifier(&self) -> &'static [&'static str] {
+        const NAMES: &[&str] = &[
+            "head.weight",
+            "head.bias",
+            "head_dist.weight",
+            "head_dist.bias",
+        ];
+        &NAMES[..2 * self.heads.len()]
+    }
+
+    fn feature_dim(&self) -> usize {
+        self.pos_embed.dims()[2]
+    }
+
+    fn features(&self, x: &Tensor, _mode: Mode) -> Result<Tensor> {
+        mean(self.prefix_tokens(x)?)
+    }
+
+    fn classify(&self, features: &Tensor) -> Result<Tensor> {
+        let logits = self.heads.iter().map(|head| head.forward(features));
+        mean(logits.collect::<Result<_>>()?)
+    }
+
+    /// Every head sees its own token.
+    fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Output> {
+        let tokens = self.prefix_tokens(x)?;
+        let pairs = self.heads.iter().zip(&tokens);
+        let logits = pairs.map(|(head, token)| head.forward(token));
+        Ok(Output {
+            logits: mean(logits.collect::<Result<_>>()?)?,
+            features: mean(tokens)?,
+        })
+    }
+
+    fn resample(&self, name: &str, value: &Tensor) -> Result<Option<Resampled>> {
+        if name != "pos_embed" || value.rank() != 3 {
+            return Ok(None);
+        }
+        resample_abs_pos_embed(value, self.input_size / self.patch_size, self.prefix.len())
+    }
+}
+
+/// Of one tensor or two.
+fn mean(tensors: Vec<Tensor>) -> Result<Tensor> {
+    match &tensors[..] {
+        [a, b] => (a + b)? * 0.5,
+        _ => Ok(tensors[0].clone()),
     }
 }
 

@@ -3,8 +3,7 @@
 use crate::{
     error::{Error, Result},
     model::Model,
-    registry::ModelConfig,
-    resample::resample_abs_pos_embed,
+    resample::Resampled,
 };
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
@@ -29,7 +28,7 @@ pub struct LoadReport {
     pub source: String,
     /// Class counts of the file and of the network where they differ: the head stays as it was.
     pub new_head: Option<(usize, usize)>,
-    /// Grid sides of the file and of the network where position embeddings were resampled.
+    /// Sides of the grid in the file and in the network where position embeddings were resampled.
     pub resampled: Option<(usize, usize)>,
 }
 
@@ -52,6 +51,14 @@ impl fmt::Display for LoadReport {
     }
 }
 
+/// What a file has for a network.
+struct Plan {
+    /// In the network's order and shapes.
+    tensors: Vec<(String, Tensor)>,
+    new_head: Option<(usize, usize)>,
+    resampled: Option<(usize, usize)>,
+}
+
 impl Model {
     /// Takes the weights of a safetensors file with timm's key names.
     ///
@@ -69,24 +76,16 @@ impl Model {
         let (bytes, found) = read_file(file)?;
         let plan = self.match_tensors(&found).map_err(wrong)?;
         let mut report = LoadReport {
-            tensors: plan.len(),
+            tensors: plan.tensors.len(),
             parameters: 0,
             sha256: hex(&Sha256::digest(&bytes)),
             source: file.display().to_string(),
-            new_head: None,
-            resampled: None,
+            new_head: plan.new_head,
+            resampled: plan.resampled,
         };
-        let head = self.classifier()[1];
-        if let (Some(theirs), false) = (found.get(head), plan.contains_key(head)) {
-            report.new_head = Some((theirs.elem_count(), self.num_classes()));
-        }
         let is_trainable: HashMap<_, _> = self.params().trainable().into_iter().collect();
-        for (name, value) in &plan {
+        for (name, value) in &plan.tensors {
             if let Some(var) = self.params().get(name) {
-                if let (true, Some(old)) = (name == "pos_embed", found.get(name)) {
-                    let side = |t: &Tensor| (t.dim(1).unwrap_or(1) - 1).isqrt();
-                    report.resampled = (side(old) != side(value)).then(|| (side(old), side(value)));
-                }
                 if is_trainable.contains_key(name) {
                     report.parameters += value.elem_count();
                 }
@@ -97,18 +96,18 @@ impl Model {
     }
 
     /// The tensors to take, in this network's shapes.
-    fn match_tensors(
-        &self,
-        found: &HashMap<String, Tensor>,
-    ) -> std::result::Result<HashMap<String, Tensor>, String> {
-        let classifier = self.classifier();
-        let new_head = found
-            .get(classifier[1])
-            .is_some_and(|bias| bias.elem_count() != self.num_classes());
-        let mut plan = HashMap::new();
+    fn match_tensors(&self, found: &HashMap<String, Tensor>) -> std::result::Result<Plan, String> {
+        let classifier = self.network().classifier();
+        let classes = found.get(classifier[1]).map(Tensor::elem_count);
+        let classes = classes.filter(|&count| count != self.num_classes());
+        let mut plan = Plan {
+            tensors: Vec::new(),
+            new_head: classes.map(|count| (count, self.num_classes())),
+            resampled: None,
+        };
         let mut faults = Vec::new();
         for (name, var) in self.params().all() {
-            if new_head && classifier.contains(&name.as_str()) {
+            if plan.new_head.is_some() && classifier.contains(&name.as_str()) {
                 continue;
             }
             match found.get(&name) {
@@ -116,7 +115,10 @@ impl Model {
                 None if name.ends_with("num_batches_tracked") => {}
                 None => faults.push(format!("{name} is missing")),
                 Some(value) => match self.fit(&name, value, var.dims()) {
-                    Ok(value) => drop(plan.insert(name, value)),
+                    Ok((value, sides)) => {
+                        plan.tensors.push((name, value));
+                        plan.resampled = plan.resampled.or(sides);
+                    }
                     Err(fault) => faults.push(fault),
                 },
             }
@@ -141,12 +143,14 @@ impl Model {
         Err(text)
     }
 
+    /// The value in the shape that is wanted, and the sides of its grid before and after where it
+    /// had to be resampled.
     fn fit(
         &self,
         name: &str,
         value: &Tensor,
         shape: &[usize],
-    ) -> std::result::Result<Tensor, String> {
+    ) -> std::result::Result<(Tensor, Option<(usize, usize)>), String> {
         let say = |e: candle_core::Error| format!("{name}: {e}");
         let finite = || {
             let sum = value.to_dtype(DType::F64)?.abs()?.sum_all()?;
@@ -155,14 +159,14 @@ impl Model {
         if value.dtype().is_float() && !finite().map_err(say)? {
             return Err(format!("{name} has values that are not finite"));
         }
-        let resizable = name == "pos_embed" && matches!(self.config(), ModelConfig::Vit(_));
-        if resizable && value.rank() == 3 && value.dim(2).ok() == shape.get(2).copied() {
-            return resample_abs_pos_embed(value, (shape[1] - 1).isqrt(), 1).map_err(say);
-        }
+        let (value, sides) = match self.network().resample(name, value).map_err(say)? {
+            Some(Resampled { value, sides }) => (value, Some(sides)),
+            None => (value.clone(), None),
+        };
         if value.dims() != shape {
             return Err(format!("{name} is {:?}, expected {shape:?}", value.dims()));
         }
-        Ok(value.clone())
+        Ok((value, sides))
     }
 
     /// Writes all variables as safetensors under timm's key names, with `metadata` and the

@@ -92,6 +92,13 @@ const VIT_SMALL: ModelConfig = ModelConfig::Vit(VitConfig {
     num_heads: 3,
 });
 
+const DEIT_SMALL: ModelConfig = ModelConfig::DistilledVit(VitConfig {
+    patch_size: 8,
+    embed_dim: 24,
+    depth: 2,
+    num_heads: 3,
+});
+
 #[test]
 fn a_resnet_of_basic_blocks_equals_timm() -> Result<()> {
     equals_timm("resnet_small", RESNET_SMALL)
@@ -105,6 +112,11 @@ fn a_resnet_of_bottlenecks_equals_timm() -> Result<()> {
 #[test]
 fn a_vision_transformer_equals_timm() -> Result<()> {
     equals_timm("vit_small_golden", VIT_SMALL)
+}
+
+#[test]
+fn a_distilled_deit_equals_timm() -> Result<()> {
+    equals_timm("deit_distilled_small", DEIT_SMALL)
 }
 
 /// In f64 the slope of the loss along each parameter's gradient equals the gradient's square norm.
@@ -154,4 +166,9 @@ fn bottleneck_gradients_equal_finite_differences() -> Result<()> {
 #[test]
 fn vit_gradients_equal_finite_differences() -> Result<()> {
     finite_differences("vit_small_golden", VIT_SMALL)
+}
+
+#[test]
+fn deit_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("deit_distilled_small", DEIT_SMALL)
 }
