@@ -73,7 +73,7 @@ impl MaxPool2d {
         for y in rows {
             for x in columns.clone() {
                 let at = y * w + x;
-                if plane[at] > plane[best] || plane[at] != plane[at] {
+                if plane[at] > plane[best] || plane[at].to_f64().is_nan() {
                     best = at;
                 }
             }

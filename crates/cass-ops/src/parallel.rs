@@ -47,7 +47,11 @@ pub(crate) fn zip_map<T: Element>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Sync
     out
 }
 
-/// Sum with eight independent accumulators, which the compiler turns into vector lanes.
+/// Sums with sixteen independent accumulators, which the compiler turns into vector lanes.
+#[expect(
+    clippy::needless_range_loop,
+    reason = "one index over several arrays is what vectorises"
+)]
 #[inline(always)]
 pub(crate) fn lane_sum<T: Element, const N: usize>(
     len: usize,
