@@ -28,6 +28,13 @@ impl Init {
         }
     }
 
+    /// `kaiming_normal_` with its defaults, of the same.
+    pub(crate) fn kaiming_fan_in([_, i, kh, kw]: [usize; 4]) -> Self {
+        Self::Normal {
+            std: (2.0 / (i * kh * kw) as f64).sqrt(),
+        }
+    }
+
     /// What `torch.nn.Linear` and `torch.nn.Conv2d` draw weight and bias from.
     pub(crate) fn torch_default(fan_in: usize) -> Self {
         Self::Uniform {

@@ -2,7 +2,7 @@
 
 use crate::{init::Init, params::Builder};
 use candle_core::{DType, Result, Tensor, Var};
-use cass_ops::{Activation, BatchStats, Conv2dConfig};
+use cass_ops::{Activation, BatchStats, Conv2dConfig, MaxPool2dConfig};
 
 /// How batch normalisation behaves in a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,15 +47,14 @@ pub(crate) struct Conv2d {
 impl Conv2d {
     /// Square kernel, padded so that stride 1 keeps the size.
     pub(crate) fn same(
-        i: usize,
-        o: usize,
+        [i, o]: [usize; 2],
         kernel: usize,
         stride: usize,
+        init: Init,
         vb: &Builder,
     ) -> Result<Self> {
-        let shape = [o, i, kernel, kernel];
         Ok(Self {
-            weight: vb.parameter("weight", &shape, Init::kaiming_fan_out(shape))?,
+            weight: vb.parameter("weight", &[o, i, kernel, kernel], init)?,
             config: Conv2dConfig {
                 stride,
                 padding: kernel / 2,
@@ -69,6 +68,13 @@ impl Conv2d {
         cass_ops::conv2d(x, &self.weight, &self.config)
     }
 }
+
+/// What follows the first convolution of a CNN.
+pub(crate) const STEM_POOL: MaxPool2dConfig = MaxPool2dConfig {
+    kernel_size: 3,
+    stride: 2,
+    padding: 1,
+};
 
 /// `torch.nn.BatchNorm2d`.
 #[derive(Debug)]

@@ -22,6 +22,7 @@
 //!
 //! This crate knows no loss and no data set.
 
+mod densenet;
 mod error;
 mod init;
 mod layers;
@@ -34,6 +35,7 @@ mod verify;
 mod vit;
 mod weights;
 
+pub use densenet::DenseNetConfig;
 pub use error::{Error, Result};
 pub use layers::Mode;
 pub use model::{Model, ModelOptions, Output};

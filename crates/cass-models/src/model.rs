@@ -1,12 +1,13 @@
 //! A network with its variables.
 
 use crate::{
+    densenet::DenseNet,
     error::{Error, Result},
     layers::Mode,
     params::{Builder, Params},
     registry::{ModelConfig, find},
     resample::Resampled,
-    resnet::ResNet,
+    resnet::{ResNet, Variant},
     vit::VisionTransformer,
 };
 use candle_core::{DType, Device, Tensor, Var};
@@ -84,7 +85,9 @@ fn build(
 ) -> candle_core::Result<Box<dyn Network>> {
     let (size, classes) = (o.input_size, o.num_classes);
     Ok(match config {
-        ModelConfig::ResNet(c) => Box::new(ResNet::new(c, classes, vb)?),
+        ModelConfig::ResNet(c) => Box::new(ResNet::new(c, Variant::Standard, classes, vb)?),
+        ModelConfig::ResNetD(c) => Box::new(ResNet::new(c, Variant::D, classes, vb)?),
+        ModelConfig::DenseNet(c) => Box::new(DenseNet::new(c, classes, vb)?),
         ModelConfig::Vit(c) => Box::new(VisionTransformer::new(c, false, size, classes, vb)?),
         ModelConfig::DistilledVit(c) => {
             Box::new(VisionTransformer::new(c, true, size, classes, vb)?)

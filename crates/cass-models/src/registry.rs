@@ -1,6 +1,7 @@
 //! The networks by timm's names.
 
 use crate::{
+    densenet::DenseNetConfig,
     error::{Error, Result},
     resnet::ResNetConfig,
     vit::VitConfig,
@@ -9,8 +10,12 @@ use crate::{
 /// Shape of a network, by family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelConfig {
-    /// Convolutional.
+    /// Convolutional, residual.
     ResNet(ResNetConfig),
+    /// The same with a stem of three convolutions and shortcuts that average: `resnet*d`.
+    ResNetD(ResNetConfig),
+    /// Convolutional, densely connected.
+    DenseNet(DenseNetConfig),
     /// Transformer.
     Vit(VitConfig),
     /// Transformer with a distillation token and a second head: `deit_*_distilled_*`.
@@ -48,6 +53,10 @@ const fn resnet(name: &'static str, config: ResNetConfig) -> ModelInfo {
     entry(name, "a1_in1k", 224, ModelConfig::ResNet(config))
 }
 
+const fn densenet(name: &'static str, config: DenseNetConfig) -> ModelInfo {
+    entry(name, "tv_in1k", 224, ModelConfig::DenseNet(config))
+}
+
 const fn vit(name: &'static str, input_size: usize, config: VitConfig) -> ModelInfo {
     let config = ModelConfig::Vit(config);
     entry(name, "augreg_in21k_ft_in1k", input_size, config)
@@ -68,6 +77,14 @@ pub const MODELS: &[ModelInfo] = &[
     resnet("resnet34", ResNetConfig::resnet34()),
     resnet("resnet50", ResNetConfig::resnet50()),
     resnet("resnet101", ResNetConfig::resnet101()),
+    entry(
+        "resnet200d",
+        "ra2_in1k",
+        256,
+        ModelConfig::ResNetD(ResNetConfig::resnet200d()),
+    ),
+    densenet("densenet121", DenseNetConfig::densenet121()),
+    densenet("densenet161", DenseNetConfig::densenet161()),
     vit("vit_tiny_patch16_224", 224, VitConfig::vit_tiny_patch16()),
     vit("vit_tiny_patch16_384", 384, VitConfig::vit_tiny_patch16()),
     vit("vit_small_patch16_224", 224, VitConfig::vit_small_patch16()),

@@ -2,12 +2,12 @@
 
 use crate::{
     init::Init,
-    layers::{BatchNorm2d, Conv2d, Linear, Mode},
+    layers::{BatchNorm2d, Conv2d, Linear, Mode, STEM_POOL},
     model::Network,
     params::Builder,
 };
 use candle_core::{D, Result, Tensor};
-use cass_ops::{Activation, MaxPool2dConfig, add_relu, max_pool2d};
+use cass_ops::{Activation, AvgPool2dConfig, add_relu, avg_pool2d, max_pool2d};
 
 /// Kind of residual block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct ResNetConfig {
     pub layers: [usize; 4],
     /// Width a stage, before expansion.
     pub channels: [usize; 4],
-    /// Width of the stem.
+    /// Width of the stem's result.
     pub stem_width: usize,
 }
 
@@ -69,36 +69,48 @@ impl ResNetConfig {
     pub const fn resnet101() -> Self {
         Self::standard(Block::Bottleneck, [3, 4, 23, 3])
     }
+
+    /// `timm.models.resnet200d`, of the -D variant.
+    pub const fn resnet200d() -> Self {
+        Self::standard(Block::Bottleneck, [3, 24, 36, 3])
+    }
+}
+
+/// What the paper "Bag of Tricks" calls A and D: the stem and the shortcuts that change size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// One 7x7 convolution; a 1x1 convolution of stride 2.
+    Standard,
+    /// Three 3x3 convolutions, the first two half as wide; a mean over 2x2 before a 1x1
+    /// convolution: timm's `stem_type="deep"`, `avg_down=True`.
+    D,
 }
 
 /// A residual network with its classifier.
 #[derive(Debug)]
 pub(crate) struct ResNet {
-    conv1: Conv2d,
-    bn1: BatchNorm2d,
+    stem: Vec<(Conv2d, BatchNorm2d)>,
     blocks: Vec<Residual>,
     width: usize,
     fc: Linear,
 }
 
-const STEM_POOL: MaxPool2dConfig = MaxPool2dConfig {
-    kernel_size: 3,
-    stride: 2,
-    padding: 1,
-};
-
 impl ResNet {
-    pub(crate) fn new(cfg: &ResNetConfig, num_classes: usize, vb: &Builder) -> Result<Self> {
-        let stem = cfg.stem_width;
-        let conv1 = Conv2d::same(3, stem, 7, 2, &vb.pp("conv1"))?;
-        let bn1 = BatchNorm2d::new(stem, Init::Ones, Activation::Relu, &vb.pp("bn1"))?;
+    pub(crate) fn new(
+        cfg: &ResNetConfig,
+        variant: Variant,
+        num_classes: usize,
+        vb: &Builder,
+    ) -> Result<Self> {
+        let stem = stem(cfg.stem_width, variant, vb)?;
         let mut blocks = Vec::new();
-        let mut width = stem;
+        let mut width = cfg.stem_width;
         for (stage, (&count, &channels)) in cfg.layers.iter().zip(&cfg.channels).enumerate() {
             let stage_vb = vb.pp(format_args!("layer{}", stage + 1));
             for i in 0..count {
                 let stride = if stage > 0 && i == 0 { 2 } else { 1 };
-                let block = Residual::new(cfg.block, width, channels, stride, &stage_vb.pp(i))?;
+                let shape = (width, channels, stride);
+                let block = Residual::new(cfg.block, variant, shape, &stage_vb.pp(i))?;
                 blocks.push(block);
                 width = channels * cfg.block.expansion();
             }
@@ -106,8 +118,7 @@ impl ResNet {
         let init = Init::torch_default(width);
         let fc = Linear::new(width, num_classes, [init; 2], &vb.pp("fc"))?;
         Ok(Self {
-            conv1,
-            bn1,
+            stem,
             blocks,
             width,
             fc,
@@ -125,7 +136,7 @@ impl Network for ResNet {
     }
 
     fn features(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let x = self.bn1.forward(&self.conv1.forward(x)?, mode)?; // (B, 64, H/2, W/2)
+        let x = in_turn(&self.stem, x, mode)?; // (B, 64, H/2, W/2)
         let mut x = max_pool2d(&x, &STEM_POOL)?; // (B, 64, H/4, W/4)
         for block in &self.blocks {
             x = block.forward(&x, mode)?;
@@ -138,15 +149,54 @@ impl Network for ResNet {
     }
 }
 
+fn conv(i: usize, o: usize, kernel: usize, stride: usize, vb: &Builder) -> Result<Conv2d> {
+    let init = Init::kaiming_fan_out([o, i, kernel, kernel]);
+    Conv2d::same([i, o], kernel, stride, init, vb)
+}
+
+fn stem(width: usize, variant: Variant, vb: &Builder) -> Result<Vec<(Conv2d, BatchNorm2d)>> {
+    let norm = |c, vb: &Builder| BatchNorm2d::new(c, Init::Ones, Activation::Relu, vb);
+    let conv1 = vb.pp("conv1");
+    match variant {
+        Variant::Standard => {
+            let first = conv(3, width, 7, 2, &conv1)?;
+            Ok(vec![(first, norm(width, &vb.pp("bn1"))?)])
+        }
+        Variant::D => {
+            let half = width / 2;
+            let first = conv(3, half, 3, 2, &conv1.pp(0))?;
+            let first = (first, norm(half, &conv1.pp(1))?);
+            let second = conv(half, half, 3, 1, &conv1.pp(3))?;
+            let second = (second, norm(half, &conv1.pp(4))?);
+            let third = conv(half, width, 3, 1, &conv1.pp(6))?;
+            Ok(vec![first, second, (third, norm(width, &vb.pp("bn1"))?)])
+        }
+    }
+}
+
+fn in_turn(layers: &[(Conv2d, BatchNorm2d)], x: &Tensor, mode: Mode) -> Result<Tensor> {
+    let mut x = x.clone();
+    for (conv, norm) in layers {
+        x = norm.forward(&conv.forward(&x)?, mode)?;
+    }
+    Ok(x)
+}
+
 /// `relu(branch(x) + shortcut(x))`.
 #[derive(Debug)]
 struct Residual {
     branch: Vec<(Conv2d, BatchNorm2d)>,
-    shortcut: Option<(Conv2d, BatchNorm2d)>,
+    shortcut: Option<Shortcut>,
 }
 
 impl Residual {
-    fn new(block: Block, i: usize, channels: usize, stride: usize, vb: &Builder) -> Result<Self> {
+    /// `shape`: channels of the input, of the branch before it widens, and the stride.
+    fn new(
+        block: Block,
+        variant: Variant,
+        (i, channels, stride): (usize, usize, usize),
+        vb: &Builder,
+    ) -> Result<Self> {
         let o = channels * block.expansion();
         // (in, out, kernel, stride) of each convolution
         let shapes = match block {
@@ -160,7 +210,7 @@ impl Residual {
         let last = shapes.len() - 1;
         let mut branch = Vec::with_capacity(shapes.len());
         for (n, (i, o, kernel, stride)) in shapes.into_iter().enumerate() {
-            let conv = Conv2d::same(i, o, kernel, stride, &vb.pp(format_args!("conv{}", n + 1)))?;
+            let conv = conv(i, o, kernel, stride, &vb.pp(format_args!("conv{}", n + 1)))?;
             // timm's `zero_init_last`: a fresh block is the identity.
             let (init, activation) = if n == last {
                 (Init::Zeros, Activation::Identity)
@@ -171,10 +221,7 @@ impl Residual {
             branch.push((conv, norm));
         }
         let shortcut = if stride != 1 || i != o {
-            let vb = vb.pp("downsample");
-            let conv = Conv2d::same(i, o, 1, stride, &vb.pp(0))?;
-            let norm = BatchNorm2d::new(o, Init::Ones, Activation::Identity, &vb.pp(1))?;
-            Some((conv, norm))
+            Some(Shortcut::new(variant, [i, o], stride, vb)?)
         } else {
             None
         };
@@ -182,13 +229,50 @@ impl Residual {
     }
 
     fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let mut y = x.clone();
-        for (conv, norm) in &self.branch {
-            y = norm.forward(&conv.forward(&y)?, mode)?;
-        }
+        let y = in_turn(&self.branch, x, mode)?;
         match &self.shortcut {
-            Some((conv, norm)) => add_relu(&y, &norm.forward(&conv.forward(x)?, mode)?),
+            Some(shortcut) => add_relu(&y, &shortcut.forward(x, mode)?),
             None => add_relu(&y, x),
         }
+    }
+}
+
+/// Brings a block's input to the size and width of its result.
+#[derive(Debug)]
+struct Shortcut {
+    pool: Option<AvgPool2dConfig>,
+    conv: Conv2d,
+    norm: BatchNorm2d,
+}
+
+impl Shortcut {
+    fn new(variant: Variant, [i, o]: [usize; 2], stride: usize, vb: &Builder) -> Result<Self> {
+        let vb = vb.pp("downsample");
+        // The pool has a place of its own in timm's names.
+        let (at, pool, stride) = match variant {
+            Variant::Standard => (0, None, stride),
+            Variant::D if stride == 1 => (1, None, 1),
+            Variant::D => {
+                let pool = AvgPool2dConfig {
+                    kernel_size: 2,
+                    stride,
+                    ceil_mode: true,
+                };
+                (1, Some(pool), 1)
+            }
+        };
+        Ok(Self {
+            pool,
+            conv: conv(i, o, 1, stride, &vb.pp(at))?,
+            norm: BatchNorm2d::new(o, Init::Ones, Activation::Identity, &vb.pp(at + 1))?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let x = match &self.pool {
+            Some(pool) => &avg_pool2d(x, pool)?,
+            None => x,
+        };
+        self.norm.forward(&self.conv.forward(x)?, mode)
     }
 }

@@ -86,7 +86,7 @@ impl VisionTransformer {
         vb: &Builder,
     ) -> Result<Self> {
         let (d, p) = (cfg.embed_dim, cfg.patch_size);
-        if input_size == 0 || input_size % p != 0 {
+        if input_size == 0 || !input_size.is_multiple_of(p) {
             bail!("an input of {input_size} px does not divide into patches of {p} px");
         }
         let tokens = (input_size / p).pow(2) + 1 + usize::from(distilled);

@@ -2,7 +2,9 @@
 //! running statistics and every parameter's gradient within 1e-4 relative.
 
 use candle_core::{DType, Device, Result, Tensor, safetensors};
-use cass_models::{Block, Mode, Model, ModelConfig, ModelOptions, ResNetConfig, VitConfig};
+use cass_models::{
+    Block, DenseNetConfig, Mode, Model, ModelConfig, ModelOptions, ResNetConfig, VitConfig,
+};
 use std::collections::HashMap;
 
 type Tensors = HashMap<String, Tensor>;
@@ -85,6 +87,16 @@ const BOTTLENECK_SMALL: ModelConfig = ModelConfig::ResNet(ResNetConfig {
     channels: [4, 5, 6, 7],
     stem_width: 64,
 });
+const RESNET_D_SMALL: ModelConfig = ModelConfig::ResNetD(ResNetConfig {
+    block: Block::Bottleneck,
+    layers: [2, 1, 1, 1],
+    channels: [4, 5, 6, 7],
+    stem_width: 8,
+});
+const DENSENET_SMALL: ModelConfig = ModelConfig::DenseNet(DenseNetConfig {
+    growth_rate: 4,
+    block_config: &[2, 3, 2],
+});
 const VIT_SMALL: ModelConfig = ModelConfig::Vit(VitConfig {
     patch_size: 8,
     embed_dim: 24,
@@ -107,6 +119,16 @@ fn a_resnet_of_basic_blocks_equals_timm() -> Result<()> {
 #[test]
 fn a_resnet_of_bottlenecks_equals_timm() -> Result<()> {
     equals_timm("resnet_bottleneck_small", BOTTLENECK_SMALL)
+}
+
+#[test]
+fn a_resnet_d_equals_timm() -> Result<()> {
+    equals_timm("resnet_d_small", RESNET_D_SMALL)
+}
+
+#[test]
+fn a_densenet_equals_timm() -> Result<()> {
+    equals_timm("densenet_small", DENSENET_SMALL)
 }
 
 #[test]
@@ -164,6 +186,16 @@ fn bottleneck_gradients_equal_finite_differences() -> Result<()> {
 }
 
 #[test]
+fn resnet_d_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("resnet_d_small", RESNET_D_SMALL)
+}
+
+#[test]
+fn densenet_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("densenet_small", DENSENET_SMALL)
+}
+
+#[test]
 fn vit_gradients_equal_finite_differences() -> Result<()> {
     finite_differences("vit_small_golden", VIT_SMALL)
 }
@@ -171,4 +203,40 @@ fn vit_gradients_equal_finite_differences() -> Result<()> {
 #[test]
 fn deit_gradients_equal_finite_differences() -> Result<()> {
     finite_differences("deit_distilled_small", DEIT_SMALL)
+}
+
+#[test]
+fn the_classifier_is_known_and_nothing_else_belongs_to_it() -> Result<()> {
+    for (name, config, want) in [
+        ("resnet_small", RESNET_SMALL, &["fc.weight", "fc.bias"][..]),
+        (
+            "densenet_small",
+            DENSENET_SMALL,
+            &["classifier.weight", "classifier.bias"],
+        ),
+        ("vit_small_golden", VIT_SMALL, &["head.weight", "head.bias"]),
+        (
+            "deit_distilled_small",
+            DEIT_SMALL,
+            &[
+                "head.weight",
+                "head.bias",
+                "head_dist.weight",
+                "head_dist.bias",
+            ],
+        ),
+    ] {
+        let model = model(name, config, &golden(name)?, DType::F32)?;
+        let classifier = model.classifier_params();
+        let names: Vec<_> = classifier.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, want, "{name}");
+        let all = model.params().trainable().len();
+        assert_eq!(model.backbone_params().len() + names.len(), all, "{name}");
+        assert_eq!(
+            classifier[0].1.dims(),
+            [model.num_classes(), model.feature_dim()],
+            "{name}"
+        );
+    }
+    Ok(())
 }

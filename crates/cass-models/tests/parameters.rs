@@ -69,6 +69,27 @@ fn every_parameter_of_vit_tiny_trains() -> Result<(), Box<dyn Error>> {
     every_parameter_trains("vit_tiny_patch16_224")
 }
 
+/// With 1000 classes at the size of the published weights, as timm counts them.
+#[test]
+fn networks_have_as_many_parameters_as_timms() -> Result<(), Box<dyn Error>> {
+    for (name, want) in [
+        ("resnet18", 11_689_512),
+        ("resnet200d", 64_693_064),
+        ("densenet121", 7_978_856),
+        ("densenet161", 28_681_000),
+        ("vit_tiny_patch16_224", 5_717_416),
+        ("deit_base_distilled_patch16_384", 87_630_032),
+    ] {
+        let options = ModelOptions {
+            input_size: cass_models::find(name)?.input_size,
+            ..Default::default()
+        };
+        let count = Model::new(name, &options)?.params().parameter_count();
+        assert_eq!(count, want, "{name}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_frozen_network_follows_but_records_nothing() -> Result<(), Box<dyn Error>> {
     let model = model("resnet18", 32)?;

@@ -31,6 +31,7 @@
 
 mod activation;
 mod attention;
+mod avg_pool2d;
 mod batch_norm;
 #[cfg(test)]
 mod check;
@@ -45,6 +46,7 @@ mod rng;
 
 pub use activation::{add_relu, gelu, relu};
 pub use attention::attention;
+pub use avg_pool2d::{AvgPool2dConfig, avg_pool2d};
 pub use batch_norm::{Activation, BatchStats, batch_norm_eval, batch_norm_train};
 pub use conv2d::{Conv2dConfig, conv2d};
 pub use layer_norm::layer_norm;

@@ -1,0 +1,214 @@
+//! Average pooling.
+
+use crate::{
+    element::{Element, Read, slice, tensor, with_float},
+    parallel::vectorized,
+};
+use candle_core::{
+    CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, backend::BackendStorage, bail,
+};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Kernel, stride and rounding, as in `torch.nn.AvgPool2d` without padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AvgPool2dConfig {
+    /// Window size.
+    pub kernel_size: usize,
+    /// Pixels between two windows.
+    pub stride: usize,
+    /// Whether pixels left over at the end get a smaller window of their own or are dropped.
+    pub ceil_mode: bool,
+}
+
+/// Mean over windows; one that reaches over the border is the mean of what lies inside.
+///
+/// # Shapes
+/// `(B, C, H, W)` → `(B, C, H', W')` with `H' = (H - kernel_size) / stride + 1`, rounded as
+/// `ceil_mode` says
+///
+/// # Errors
+/// If the image is smaller than a window (without `ceil_mode`) or empty, or `x` is neither f32 nor
+/// f64.
+pub fn avg_pool2d(x: &Tensor, config: &AvgPool2dConfig) -> Result<Tensor> {
+    let (_, _, h, w) = x.dims4()?;
+    config.out_size(h)?;
+    config.out_size(w)?;
+    if !x.device().is_cpu() {
+        return reference::avg_pool2d(x, config);
+    }
+    x.contiguous()?.apply_op1(AvgPool2d(*config))
+}
+
+impl AvgPool2dConfig {
+    fn out_size(&self, size: usize) -> Result<usize> {
+        let whole = size >= self.kernel_size;
+        if self.kernel_size == 0 || self.stride == 0 || size == 0 || !(whole || self.ceil_mode) {
+            bail!("avg_pool2d: {size} pixels do not fit {self:?}");
+        }
+        let rest = size.saturating_sub(self.kernel_size);
+        Ok(if self.ceil_mode {
+            // As in PyTorch, no window begins outside the image.
+            let count = rest.div_ceil(self.stride) + 1;
+            count - usize::from((count - 1) * self.stride >= size)
+        } else {
+            rest / self.stride + 1
+        })
+    }
+
+    /// Input rows (or columns) that output row `o` looks at.
+    #[inline(always)]
+    fn window(&self, o: usize, size: usize) -> Range<usize> {
+        let start = o * self.stride;
+        start..(start + self.kernel_size).min(size)
+    }
+
+    /// Rows and columns of the window of output `i` in a plane.
+    #[inline(always)]
+    fn area(&self, i: usize, ow: usize, [h, w]: [usize; 2]) -> (Range<usize>, Range<usize>) {
+        (self.window(i / ow, h), self.window(i % ow, w))
+    }
+}
+
+struct AvgPool2d(AvgPool2dConfig);
+
+impl CustomOp1 for AvgPool2d {
+    fn name(&self) -> &'static str {
+        "avg_pool2d"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (b, c, h, w) = xl.shape().dims4()?;
+        let (oh, ow) = (self.0.out_size(h)?, self.0.out_size(w)?);
+        with_float!(x.dtype(), "avg_pool2d", T => {
+            let x = slice::<T>(x, xl)?;
+            let mut y = vec![<T as Element>::ZERO; b * c * oh * ow];
+            y.par_chunks_mut(oh * ow).zip(x.par_chunks(h * w)).for_each(|(y, x)| {
+                vectorized(#[inline(always)] || {
+                    for (i, y) in y.iter_mut().enumerate() {
+                        let (rows, columns) = self.0.area(i, ow, [h, w]);
+                        let count = rows.len() * columns.len();
+                        for row in rows {
+                            x[row * w..][columns.clone()].iter().for_each(|&v| *y += v);
+                        }
+                        *y /= <T as WithDType>::from_f64(count as f64);
+                    }
+                })
+            });
+            Ok((T::to_cpu_storage_owned(y), (b, c, oh, ow).into()))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let (_, _, h, w) = x.dims4()?;
+        let (_, _, oh, ow) = dy.dims4()?;
+        let dy = dy.contiguous()?;
+        let dyr = Read::new(&dy)?;
+        with_float!(x.dtype(), "avg_pool2d", T => {
+            let dys = dyr.slice::<T>()?;
+            let mut dx = vec![<T as Element>::ZERO; x.elem_count()];
+            dx.par_chunks_mut(h * w).zip(dys.par_chunks(oh * ow)).for_each(|(dx, dy)| {
+                vectorized(#[inline(always)] || {
+                    for (i, &dy) in dy.iter().enumerate() {
+                        let (rows, columns) = self.0.area(i, ow, [h, w]);
+                        let count = rows.len() * columns.len();
+                        let share = dy / <T as WithDType>::from_f64(count as f64);
+                        for row in rows {
+                            dx[row * w..][columns.clone()].iter_mut().for_each(|v| *v += share);
+                        }
+                    }
+                })
+            });
+            Ok(Some(tensor(dx, x.dims())?))
+        })
+    }
+}
+
+/// The plain twin, and the path on other devices.
+mod reference {
+    use super::AvgPool2dConfig;
+    use candle_core::{Result, Tensor};
+
+    /// Two products with the matrices that average along one direction.
+    pub(super) fn avg_pool2d(x: &Tensor, config: &AvgPool2dConfig) -> Result<Tensor> {
+        let (_, _, h, w) = x.dims4()?;
+        let averages = |size: usize| {
+            let count = config.out_size(size)?;
+            let mut matrix = vec![0f64; count * size];
+            for (o, row) in matrix.chunks_exact_mut(size).enumerate() {
+                let window = config.window(o, size);
+                let share = 1.0 / window.len() as f64;
+                row[window].fill(share);
+            }
+            Tensor::from_vec(matrix, (count, size), x.device())?.to_dtype(x.dtype())
+        };
+        let columns = x.broadcast_matmul(&averages(w)?.t()?)?; // (B, C, H, W')
+        averages(h)?.broadcast_matmul(&columns) // (B, C, H', W')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{self, Case};
+
+    fn config(kernel_size: usize, stride: usize, ceil_mode: bool) -> AvgPool2dConfig {
+        AvgPool2dConfig {
+            kernel_size,
+            stride,
+            ceil_mode,
+        }
+    }
+
+    #[test]
+    fn equals_its_twin_and_finite_differences() -> Result<()> {
+        for (shape, c) in [
+            ([2, 3, 8, 6], config(2, 2, false)),
+            ([2, 3, 9, 7], config(2, 2, false)), // the last row and column are dropped
+            ([2, 3, 9, 7], config(2, 2, true)),  // they are averaged alone
+            ([1, 2, 1, 5], config(2, 2, true)),
+            ([1, 2, 6, 7], config(3, 1, false)), // windows overlap
+            ([1, 2, 7, 8], config(2, 3, true)),  // the last window would begin outside
+        ] {
+            Case::new(&format!("{c:?}"), &[&shape]).run(
+                |t| avg_pool2d(&t[0], &c),
+                |t| reference::avg_pool2d(&t[0], &c),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// What `torch.nn.AvgPool2d(2, 2, ceil_mode=True)` gives for the numbers 1 to 9.
+    #[test]
+    fn pixels_left_over_are_averaged_among_themselves() -> Result<()> {
+        let x = Tensor::arange(1f64, 10., &candle_core::Device::Cpu)?.reshape((1, 1, 3, 3))?;
+        let y = avg_pool2d(&x, &config(2, 2, true))?.flatten_all()?;
+        assert_eq!(y.to_vec1::<f64>()?, [3., 4.5, 7.5, 9.]);
+        let y = avg_pool2d(&x, &config(2, 2, false))?.flatten_all()?;
+        assert_eq!(y.to_vec1::<f64>()?, [3.]);
+        Ok(())
+    }
+
+    #[test]
+    fn sizes_are_torchs() -> Result<()> {
+        for (size, c, want) in [
+            (5, config(2, 2, true), 3),
+            (5, config(2, 2, false), 2),
+            (7, config(2, 3, true), 3),
+            (6, config(2, 3, true), 2),
+            (1, config(2, 2, true), 1),
+        ] {
+            assert_eq!(c.out_size(size)?, want, "{size} pixels, {c:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn wrong_sizes_are_errors() -> Result<()> {
+        let x = check::input(0, &[1, 1, 2, 2])?;
+        assert!(avg_pool2d(&x, &config(3, 1, false)).is_err());
+        assert!(avg_pool2d(&x, &config(0, 1, true)).is_err());
+        assert!(avg_pool2d(&x, &config(2, 0, true)).is_err());
+        Ok(())
+    }
+}
