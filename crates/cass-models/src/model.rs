@@ -8,6 +8,7 @@ use crate::{
     registry::{ModelConfig, find},
     resample::Resampled,
     resnet::{ResNet, Variant},
+    swin::SwinTransformer,
     vit::VisionTransformer,
 };
 use candle_core::{DType, Device, Tensor, Var};
@@ -71,10 +72,22 @@ pub(crate) trait Network: fmt::Debug + Send + Sync {
         Ok(Output { logits, features })
     }
 
-    /// Where `name` holds positions: the value of a network for another input size, resampled.
-    fn resample(&self, name: &str, value: &Tensor) -> candle_core::Result<Option<Resampled>> {
-        let _ = (name, value);
+    /// Where the parameter `name` holds positions: `value`, of a network for another input size,
+    /// resampled to what its `shape` asks for.
+    fn resample(
+        &self,
+        name: &str,
+        value: &Tensor,
+        shape: &[usize],
+    ) -> candle_core::Result<Option<Resampled>> {
+        let _ = (name, value, shape);
         Ok(None)
+    }
+
+    /// Whether older files of timm hold `name`, which follows from the network's shape.
+    fn derives(&self, name: &str) -> bool {
+        let _ = name;
+        false
     }
 }
 
@@ -88,6 +101,7 @@ fn build(
         ModelConfig::ResNet(c) => Box::new(ResNet::new(c, Variant::Standard, classes, vb)?),
         ModelConfig::ResNetD(c) => Box::new(ResNet::new(c, Variant::D, classes, vb)?),
         ModelConfig::DenseNet(c) => Box::new(DenseNet::new(c, classes, vb)?),
+        ModelConfig::Swin(c) => Box::new(SwinTransformer::new(c, size, classes, vb)?),
         ModelConfig::Vit(c) => Box::new(VisionTransformer::new(c, false, size, classes, vb)?),
         ModelConfig::DistilledVit(c) => {
             Box::new(VisionTransformer::new(c, true, size, classes, vb)?)

@@ -4,6 +4,7 @@ use crate::{
     densenet::DenseNetConfig,
     error::{Error, Result},
     resnet::ResNetConfig,
+    swin::SwinConfig,
     vit::VitConfig,
 };
 
@@ -20,6 +21,8 @@ pub enum ModelConfig {
     Vit(VitConfig),
     /// Transformer with a distillation token and a second head: `deit_*_distilled_*`.
     DistilledVit(VitConfig),
+    /// Transformer on shifted windows.
+    Swin(SwinConfig),
 }
 
 /// One network of the registry.
@@ -71,6 +74,15 @@ const fn distilled(name: &'static str, input_size: usize, config: VitConfig) -> 
     entry(name, "fb_in1k", input_size, config)
 }
 
+const fn swin(
+    name: &'static str,
+    tag: &'static str,
+    input_size: usize,
+    config: SwinConfig,
+) -> ModelInfo {
+    entry(name, tag, input_size, ModelConfig::Swin(config))
+}
+
 /// Every network, CNNs first.
 pub const MODELS: &[ModelInfo] = &[
     resnet("resnet18", ResNetConfig::resnet18()),
@@ -110,6 +122,36 @@ pub const MODELS: &[ModelInfo] = &[
         "deit_base_distilled_patch16_384",
         384,
         VitConfig::vit_base_patch16(),
+    ),
+    swin(
+        "swin_tiny_patch4_window7_224",
+        "ms_in1k",
+        224,
+        SwinConfig::swin_tiny_patch4_window7(),
+    ),
+    swin(
+        "swin_small_patch4_window7_224",
+        "ms_in22k_ft_in1k",
+        224,
+        SwinConfig::swin_small_patch4_window7(),
+    ),
+    swin(
+        "swin_base_patch4_window7_224",
+        "ms_in22k_ft_in1k",
+        224,
+        SwinConfig::swin_base_patch4_window7(),
+    ),
+    swin(
+        "swin_base_patch4_window12_384",
+        "ms_in22k_ft_in1k",
+        384,
+        SwinConfig::swin_base_patch4_window12(),
+    ),
+    swin(
+        "swin_large_patch4_window12_384",
+        "ms_in22k_ft_in1k",
+        384,
+        SwinConfig::swin_large_patch4_window12(),
     ),
 ];
 

@@ -6,9 +6,10 @@ use crate::{
     model::{Network, Output},
     params::Builder,
     resample::{Resampled, resample_abs_pos_embed},
+    transformer::{LINEAR, Mlp, PatchEmbed},
 };
-use candle_core::{Result, Tensor, bail};
-use cass_ops::{attention, gelu};
+use candle_core::{Result, Tensor};
+use cass_ops::attention;
 
 /// Shape of a Vision Transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,20 +56,14 @@ impl VitConfig {
 }
 
 const EPS: f64 = 1e-6;
-const MLP_RATIO: usize = 4;
-/// timm's `init_weights_vit_timm`: `trunc_normal_(std=.02)` and zero.
-const LINEAR: [Init; 2] = [Init::Normal { std: 0.02 }, Init::Zeros];
 
 /// A Vision Transformer with its classifier, or a distilled DeiT with its two.
 #[derive(Debug)]
 pub(crate) struct VisionTransformer {
-    input_size: usize,
-    patch_size: usize,
     /// `(1, 1, D)` each: the class token, and the distillation token.
     prefix: Vec<Tensor>,
     pos_embed: Tensor,
-    patch_weight: Tensor,
-    patch_bias: Tensor,
+    patch_embed: PatchEmbed,
     blocks: Vec<Block>,
     norm: LayerNorm,
     /// One for each prefix token.
@@ -85,21 +80,16 @@ impl VisionTransformer {
         num_classes: usize,
         vb: &Builder,
     ) -> Result<Self> {
-        let (d, p) = (cfg.embed_dim, cfg.patch_size);
-        if input_size == 0 || !input_size.is_multiple_of(p) {
-            bail!("an input of {input_size} px does not divide into patches of {p} px");
-        }
-        let tokens = (input_size / p).pow(2) + 1 + usize::from(distilled);
+        let d = cfg.embed_dim;
+        let patches = PatchEmbed::side_of(input_size, cfg.patch_size)?.pow(2);
+        let tokens = patches + 1 + usize::from(distilled);
         let normal = |std| Init::Normal { std };
         let mut prefix = vec![vb.parameter("cls_token", &[1, 1, d], normal(1e-6))?];
         let pos_embed = vb.parameter("pos_embed", &[1, tokens, d], normal(0.02))?;
         if distilled {
             prefix.push(vb.parameter("dist_token", &[1, 1, d], normal(0.02))?);
         }
-        let patch_vb = vb.pp("patch_embed").pp("proj");
-        let patch_init = Init::torch_default(3 * p * p);
-        let patch_weight = patch_vb.parameter("weight", &[d, 3, p, p], patch_init)?;
-        let patch_bias = patch_vb.parameter("bias", &[d], patch_init)?;
+        let patch_embed = PatchEmbed::new(input_size, cfg.patch_size, d, &vb.pp("patch_embed"))?;
         let blocks_vb = vb.pp("blocks");
         let blocks = (0..cfg.depth)
             .map(|i| Block::new(cfg, &blocks_vb.pp(i)))
@@ -110,12 +100,9 @@ impl VisionTransformer {
             .map(|name| Linear::new(d, num_classes, LINEAR, &vb.pp(name)))
             .collect::<Result<_>>()?;
         Ok(Self {
-            input_size,
-            patch_size: p,
             prefix,
             pos_embed,
-            patch_weight,
-            patch_bias,
+            patch_embed,
             blocks,
             norm,
             heads,
@@ -133,21 +120,10 @@ impl VisionTransformer {
         (0..self.prefix.len()).map(of).collect()
     }
 
-    /// `(B, 3, S, S)` → tokens `(B, prefix + (S/p)², D)`: a convolution whose windows do not overlap is
-    /// one matrix product over the patches.
+    /// `(B, 3, S, S)` → tokens `(B, prefix + (S/p)², D)`
     fn embed(&self, x: &Tensor) -> Result<Tensor> {
-        let (b, c, h, w) = x.dims4()?;
-        let (s, p) = (self.input_size, self.patch_size);
-        if (c, h, w) != (3, s, s) {
-            bail!("image is ({c}, {h}, {w}), the network was built for (3, {s}, {s})");
-        }
-        let d = self.patch_bias.dim(0)?;
-        let patches = x
-            .reshape((b, c, h / p, p, w / p, p))?
-            .permute((0, 2, 4, 1, 3, 5))? // (B, S/p, S/p, 3, p, p)
-            .reshape((b, (h / p) * (w / p), c * p * p))?;
-        let weight = self.patch_weight.reshape((d, c * p * p))?;
-        let x = cass_ops::linear(&patches, &weight, Some(&self.patch_bias))?;
+        let x = self.patch_embed.forward(x)?;
+        let (b, _, d) = x.dims3()?;
         let prefix = self
             .prefix
             .iter()
@@ -192,11 +168,11 @@ impl Network for VisionTransformer {
         })
     }
 
-    fn resample(&self, name: &str, value: &Tensor) -> Result<Option<Resampled>> {
+    fn resample(&self, name: &str, value: &Tensor, _: &[usize]) -> Result<Option<Resampled>> {
         if name != "pos_embed" || value.rank() != 3 {
             return Ok(None);
         }
-        resample_abs_pos_embed(value, self.input_size / self.patch_size, self.prefix.len())
+        resample_abs_pos_embed(value, self.patch_embed.side(), self.prefix.len())
     }
 }
 
@@ -215,22 +191,20 @@ struct Block {
     qkv: Linear,
     proj: Linear,
     norm2: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
+    mlp: Mlp,
     num_heads: usize,
 }
 
 impl Block {
     fn new(cfg: &VitConfig, vb: &Builder) -> Result<Self> {
         let d = cfg.embed_dim;
-        let (attn, mlp) = (vb.pp("attn"), vb.pp("mlp"));
+        let attn = vb.pp("attn");
         Ok(Self {
             norm1: LayerNorm::new(d, EPS, &vb.pp("norm1"))?,
             qkv: Linear::new(d, 3 * d, LINEAR, &attn.pp("qkv"))?,
             proj: Linear::new(d, d, LINEAR, &attn.pp("proj"))?,
             norm2: LayerNorm::new(d, EPS, &vb.pp("norm2"))?,
-            fc1: Linear::new(d, MLP_RATIO * d, LINEAR, &mlp.pp("fc1"))?,
-            fc2: Linear::new(MLP_RATIO * d, d, LINEAR, &mlp.pp("fc2"))?,
+            mlp: Mlp::new(d, &vb.pp("mlp"))?,
             num_heads: cfg.num_heads,
         })
     }
@@ -239,7 +213,6 @@ impl Block {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let qkv = self.qkv.forward(&self.norm1.forward(x)?)?; // (B, N, 3D)
         let x = (x + self.proj.forward(&attention(&qkv, self.num_heads)?)?)?;
-        let hidden = gelu(&self.fc1.forward(&self.norm2.forward(&x)?)?)?; // (B, N, 4D)
-        &x + self.fc2.forward(&hidden)?
+        &x + self.mlp.forward(&self.norm2.forward(&x)?)?
     }
 }

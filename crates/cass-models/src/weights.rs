@@ -28,7 +28,8 @@ pub struct LoadReport {
     pub source: String,
     /// Class counts of the file and of the network where they differ: the head stays as it was.
     pub new_head: Option<(usize, usize)>,
-    /// Sides of the grid in the file and in the network where position embeddings were resampled.
+    /// Sides of the grid in the file and in the network where position embeddings, or the first
+    /// table of relative position biases, were resampled.
     pub resampled: Option<(usize, usize)>,
 }
 
@@ -45,7 +46,7 @@ impl fmt::Display for LoadReport {
             write!(f, "; new head ({from} → {to})")?;
         }
         if let Some((from, to)) = self.resampled {
-            write!(f, "; position embeddings {from}x{from} → {to}x{to}")?;
+            write!(f, "; positions {from}x{from} → {to}x{to}")?;
         }
         Ok(())
     }
@@ -62,8 +63,8 @@ struct Plan {
 impl Model {
     /// Takes the weights of a safetensors file with timm's key names.
     ///
-    /// A classifier of another class count is left as it is; position embeddings of another input
-    /// size are resampled as timm does; f16, bf16 and f64 are cast. Nothing is changed on error.
+    /// A classifier of another class count is left as it is; position embeddings and relative
+    /// position biases of another input size are resampled as timm does; f16, bf16 and f64 are cast. Nothing is changed on error.
     ///
     /// # Errors
     /// If the file is missing, malformed, or has missing, extra, wrongly shaped or non-finite
@@ -125,7 +126,7 @@ impl Model {
         }
         let mut extra: Vec<_> = found
             .keys()
-            .filter(|k| self.params().get(k).is_none())
+            .filter(|k| self.params().get(k).is_none() && !self.network().derives(k))
             .collect();
         extra.sort();
         faults.extend(
@@ -159,7 +160,7 @@ impl Model {
         if value.dtype().is_float() && !finite().map_err(say)? {
             return Err(format!("{name} has values that are not finite"));
         }
-        let (value, sides) = match self.network().resample(name, value).map_err(say)? {
+        let (value, sides) = match self.network().resample(name, value, shape).map_err(say)? {
             Some(Resampled { value, sides }) => (value, Some(sides)),
             None => (value.clone(), None),
         };

@@ -3,7 +3,8 @@
 
 use candle_core::{DType, Device, Result, Tensor, safetensors};
 use cass_models::{
-    Block, DenseNetConfig, Mode, Model, ModelConfig, ModelOptions, ResNetConfig, VitConfig,
+    Block, DenseNetConfig, Mode, Model, ModelConfig, ModelOptions, ResNetConfig, SwinConfig,
+    VitConfig,
 };
 use std::collections::HashMap;
 
@@ -111,6 +112,14 @@ const DEIT_SMALL: ModelConfig = ModelConfig::DistilledVit(VitConfig {
     num_heads: 3,
 });
 
+const SWIN_SMALL: ModelConfig = ModelConfig::Swin(SwinConfig {
+    patch_size: 4,
+    embed_dim: 4,
+    depths: [2, 2, 1, 1],
+    num_heads: [1, 2, 2, 4],
+    window_size: 4,
+});
+
 #[test]
 fn a_resnet_of_basic_blocks_equals_timm() -> Result<()> {
     equals_timm("resnet_small", RESNET_SMALL)
@@ -139,6 +148,11 @@ fn a_vision_transformer_equals_timm() -> Result<()> {
 #[test]
 fn a_distilled_deit_equals_timm() -> Result<()> {
     equals_timm("deit_distilled_small", DEIT_SMALL)
+}
+
+#[test]
+fn a_swin_transformer_equals_timm() -> Result<()> {
+    equals_timm("swin_small", SWIN_SMALL)
 }
 
 /// In f64 the slope of the loss along each parameter's gradient equals the gradient's square norm.
@@ -206,6 +220,11 @@ fn deit_gradients_equal_finite_differences() -> Result<()> {
 }
 
 #[test]
+fn swin_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("swin_small", SWIN_SMALL)
+}
+
+#[test]
 fn the_classifier_is_known_and_nothing_else_belongs_to_it() -> Result<()> {
     for (name, config, want) in [
         ("resnet_small", RESNET_SMALL, &["fc.weight", "fc.bias"][..]),
@@ -213,6 +232,11 @@ fn the_classifier_is_known_and_nothing_else_belongs_to_it() -> Result<()> {
             "densenet_small",
             DENSENET_SMALL,
             &["classifier.weight", "classifier.bias"],
+        ),
+        (
+            "swin_small",
+            SWIN_SMALL,
+            &["head.fc.weight", "head.fc.bias"],
         ),
         ("vit_small_golden", VIT_SMALL, &["head.weight", "head.bias"]),
         (

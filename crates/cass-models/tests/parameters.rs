@@ -78,6 +78,8 @@ fn networks_have_as_many_parameters_as_timms() -> Result<(), Box<dyn Error>> {
         ("densenet121", 7_978_856),
         ("densenet161", 28_681_000),
         ("vit_tiny_patch16_224", 5_717_416),
+        ("swin_tiny_patch4_window7_224", 28_288_354),
+        ("swin_base_patch4_window12_384", 87_903_584),
         ("deit_base_distilled_patch16_384", 87_630_032),
     ] {
         let options = ModelOptions {

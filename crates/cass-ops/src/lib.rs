@@ -45,7 +45,7 @@ mod parallel;
 mod rng;
 
 pub use activation::{add_relu, gelu, relu};
-pub use attention::attention;
+pub use attention::{attention, window_attention};
 pub use avg_pool2d::{AvgPool2dConfig, avg_pool2d};
 pub use batch_norm::{Activation, BatchStats, batch_norm_eval, batch_norm_train};
 pub use conv2d::{Conv2dConfig, conv2d};

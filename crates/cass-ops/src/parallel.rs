@@ -47,6 +47,14 @@ pub(crate) fn zip_map<T: Element>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Sync
     out
 }
 
+/// Adds a row to running sums.
+pub(crate) fn add<T: Element>(sums: &mut [T], row: &[T]) {
+    vectorized(
+        #[inline(always)]
+        || sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += v),
+    );
+}
+
 /// Sums with sixteen independent accumulators, which the compiler turns into vector lanes.
 #[expect(
     clippy::needless_range_loop,

@@ -2,7 +2,7 @@ use super::Sizes;
 use crate::{
     element::Element,
     matmul::{Into, Mat, MatMut, matmul},
-    parallel::{lane_sum, vectorized},
+    parallel::{add, lane_sum, vectorized},
 };
 use gemm::Parallelism;
 use rayon::prelude::*;
@@ -27,9 +27,52 @@ fn product<T: Element>(dst: MatMut<T>, lhs: Mat<T>, rhs: Mat<T>, scale: T) {
     matmul(dst, Into::Overwrite, lhs, rhs, scale, Parallelism::None);
 }
 
-/// `softmax(q kᵀ · scale)`, `(N, N)`.
-fn weights<T: Element>(s: &Sizes, q: Mat<T>, k: Mat<T>, p: &mut [T]) {
-    product(MatMut::new(p, s.n, s.n), q, k.t(), T::from_f64(s.scale()));
+/// What is added to the scores before the softmax.
+#[derive(Clone, Copy)]
+pub(super) struct Added<'a, T> {
+    /// `(heads, N, N)`
+    pub(super) bias: &'a [T],
+    /// `(windows, N, N)`; image `i` is window `i % windows`.
+    pub(super) mask: Option<&'a [T]>,
+}
+
+impl<T: Element> Added<'_, T> {
+    /// The sum of both for one head of one image, `(N, N)`.
+    fn write(&self, image: usize, head: usize, scores: &mut [T]) {
+        let size = scores.len();
+        scores.copy_from_slice(&self.bias[head * size..][..size]);
+        if let Some(mask) = self.mask {
+            let window = image % (mask.len() / size);
+            add(scores, &mask[window * size..][..size]);
+        }
+    }
+}
+
+/// One head of one image.
+#[derive(Clone, Copy)]
+struct Place {
+    image: usize,
+    head: usize,
+}
+
+/// `softmax(q kᵀ · scale + added)`, `(N, N)`.
+fn weights<T: Element>(
+    s: &Sizes,
+    at: Place,
+    q: Mat<T>,
+    k: Mat<T>,
+    added: Option<Added<T>>,
+    p: &mut [T],
+) {
+    let into = match added {
+        Some(added) => {
+            added.write(at.image, at.head, p);
+            Into::Accumulate
+        }
+        None => Into::Overwrite,
+    };
+    let (to, scale) = (MatMut::new(p, s.n, s.n), T::from_f64(s.scale()));
+    matmul(to, into, q, k.t(), scale, Parallelism::None);
     vectorized(
         #[inline(always)]
         || p.chunks_exact_mut(s.n).for_each(softmax),
@@ -53,17 +96,18 @@ fn softmax<T: Element>(row: &mut [T]) {
 }
 
 /// `(B, N, heads · D)`.
-pub(super) fn forward<T: Element>(s: &Sizes, qkv: &[T]) -> Vec<T> {
+pub(super) fn forward<T: Element>(s: &Sizes, qkv: &[T], added: Option<Added<T>>) -> Vec<T> {
     let width = s.width();
     let mut out = vec![T::ZERO; s.b * s.n * width];
     out.par_chunks_mut(s.n * width)
         .zip(qkv.par_chunks(s.n * 3 * width))
+        .enumerate()
         .for_each_init(
             || vec![T::ZERO; s.n * s.n],
-            |p, (out, qkv)| {
+            |p, (image, (out, qkv))| {
                 for head in 0..s.heads {
                     let [q, k, v] = heads_of(s, qkv, head);
-                    weights(s, q, k, p);
+                    weights(s, Place { image, head }, q, k, added, p);
                     let out = MatMut::strided(&mut out[head * s.d..], s.n, s.d, width);
                     product(out, Mat::new(p, s.n, s.n), v, T::ONE);
                 }
@@ -72,41 +116,72 @@ pub(super) fn forward<T: Element>(s: &Sizes, qkv: &[T]) -> Vec<T> {
     out
 }
 
-/// `(B, N, 3 · heads · D)`.
-pub(super) fn backward<T: Element>(s: &Sizes, qkv: &[T], out: &[T], dout: &[T]) -> Vec<T> {
-    let width = s.width();
-    let mut dqkv = vec![T::ZERO; qkv.len()];
-    dqkv.par_chunks_mut(s.n * 3 * width)
-        .zip(qkv.par_chunks(s.n * 3 * width))
-        .zip(
-            out.par_chunks(s.n * width)
-                .zip(dout.par_chunks(s.n * width)),
-        )
-        .for_each_init(
-            || [vec![T::ZERO; s.n * s.n], vec![T::ZERO; s.n * s.n]],
-            |buffers, ((dqkv, qkv), (out, dout))| {
-                for head in 0..s.heads {
-                    backward_head(s, head, qkv, out, dout, dqkv, buffers);
-                }
-            },
-        );
-    dqkv
-}
+/// Groups of images whose bias gradients are summed apart: enough for the threads of a machine, and
+/// fixed, so that the result is the same for any number of them.
+const GROUPS: usize = 32;
 
-fn backward_head<T: Element>(
+/// Gradients of `qkv`, `(B, N, 3 · heads · D)`, and of the bias, `(heads, N, N)` or empty.
+pub(super) fn backward<T: Element>(
     s: &Sizes,
-    head: usize,
     qkv: &[T],
     out: &[T],
     dout: &[T],
+    added: Option<Added<T>>,
+) -> (Vec<T>, Vec<T>) {
+    let (narrow, wide, square) = (s.n * s.width(), 3 * s.n * s.width(), s.n * s.n);
+    let no_bias = || vec![T::ZERO; added.map_or(0, |added| added.bias.len())];
+    let group = s.b.div_ceil(GROUPS);
+    let mut dqkv = vec![T::ZERO; qkv.len()];
+    let partials: Vec<Vec<T>> = dqkv
+        .par_chunks_mut(group * wide)
+        .enumerate()
+        .map(|(number, dqkv)| {
+            let mut dbias = no_bias();
+            let mut buffers = [vec![T::ZERO; square], vec![T::ZERO; square]];
+            for (i, dqkv) in dqkv.chunks_exact_mut(wide).enumerate() {
+                let image = number * group + i;
+                let of = Saved {
+                    qkv: &qkv[image * wide..][..wide],
+                    out: &out[image * narrow..][..narrow],
+                    dout: &dout[image * narrow..][..narrow],
+                };
+                for head in 0..s.heads {
+                    let at = Place { image, head };
+                    backward_head(s, at, &of, added, dqkv, &mut buffers);
+                    if added.is_some() {
+                        add(&mut dbias[head * square..][..square], &buffers[1]);
+                    }
+                }
+            }
+            dbias
+        })
+        .collect();
+    let mut dbias = no_bias();
+    partials.iter().for_each(|partial| add(&mut dbias, partial));
+    (dqkv, dbias)
+}
+
+/// One image's part of the forward pass, and the gradient of its result.
+struct Saved<'a, T> {
+    qkv: &'a [T],
+    out: &'a [T],
+    dout: &'a [T],
+}
+
+/// Writes the gradients of q, k and v, and leaves that of the scores in the second buffer.
+fn backward_head<T: Element>(
+    s: &Sizes,
+    place: Place,
+    Saved { qkv, out, dout }: &Saved<T>,
+    added: Option<Added<T>>,
     dqkv: &mut [T],
     [p, dp]: &mut [Vec<T>; 2],
 ) {
-    let (n, width) = (s.n, s.width());
+    let (n, width, head) = (s.n, s.width(), place.head);
     let [q, k, v] = heads_of(s, qkv, head);
     let at = head * s.d;
     let dout_head = Mat::strided(&dout[at..], n, s.d, width);
-    weights(s, q, k, p);
+    weights(s, place, q, k, added, p);
     product(
         part_of(s, dqkv, 2, head),
         Mat::new(p, n, n).t(),

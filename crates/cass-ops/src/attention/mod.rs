@@ -5,8 +5,10 @@ pub(crate) mod reference;
 
 use crate::element::{Read, slice, tensor, with_float};
 use candle_core::{
-    CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, backend::BackendStorage, bail,
+    CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType,
+    backend::BackendStorage, bail,
 };
+use kernels::Added;
 
 /// `softmax(q kᵀ / √D) v` for every head, as timm's `Attention` between its `qkv` and `proj`.
 ///
@@ -22,9 +24,45 @@ use candle_core::{
 pub fn attention(qkv: &Tensor, heads: usize) -> Result<Tensor> {
     let sizes = Sizes::new(qkv.dims3()?, heads)?;
     if !qkv.device().is_cpu() {
-        return reference::attention(qkv, &sizes);
+        return reference::attention(qkv, &sizes, None);
     }
     qkv.contiguous()?.apply_op1(Attention { heads })
+}
+
+/// `softmax(q kᵀ / √D + bias + mask) v` for every head of every window, as timm's `WindowAttention`
+/// between its `qkv` and `proj`; memory as of [`attention`].
+///
+/// The mask is a constant to the gradient; element `i` of the batch is window `i % windows`.
+///
+/// # Shapes
+/// `qkv (B, N, 3 · heads · D)`, `bias (heads, N, N)`, `mask (windows, N, N)` → `(B, N, heads · D)`
+///
+/// # Errors
+/// As [`attention`], and if `bias` or `mask` have another shape, or `B` does not divide by
+/// `windows`.
+pub fn window_attention(
+    qkv: &Tensor,
+    heads: usize,
+    bias: &Tensor,
+    mask: Option<&Tensor>,
+) -> Result<Tensor> {
+    let s = Sizes::new(qkv.dims3()?, heads)?;
+    let fits = |mask: &Tensor| matches!(mask.dims(), [w, n, m] if [*n, *m] == [s.n; 2] && *w > 0 && s.b % w == 0);
+    if bias.dims() != [heads, s.n, s.n] || mask.is_some_and(|mask| !fits(mask)) {
+        bail!(
+            "attention: bias {:?} and mask {:?} do not fit {} windows of {} tokens, {heads} heads",
+            bias.dims(),
+            mask.map(Tensor::dims),
+            s.b,
+            s.n
+        );
+    }
+    let mask = mask.map(|mask| mask.detach().contiguous()).transpose()?;
+    if !qkv.device().is_cpu() {
+        return reference::attention(qkv, &s, Some((bias, mask.as_ref())));
+    }
+    qkv.contiguous()?
+        .apply_op2(&bias.contiguous()?, WindowAttention { heads, mask })
 }
 
 /// Batch, tokens, heads and width of a head.
@@ -67,7 +105,7 @@ impl CustomOp1 for Attention {
     fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let s = Sizes::new(layout.shape().dims3()?, self.heads)?;
         with_float!(qkv.dtype(), "attention", T => {
-            let out = kernels::forward(&s, slice::<T>(qkv, layout)?);
+            let out = kernels::forward(&s, slice::<T>(qkv, layout)?, None);
             Ok((T::to_cpu_storage_owned(out), (s.b, s.n, s.width()).into()))
         })
     }
@@ -77,8 +115,67 @@ impl CustomOp1 for Attention {
         let dout = dout.contiguous()?;
         let (qkvr, outr, doutr) = (Read::new(qkv)?, Read::new(out)?, Read::new(&dout)?);
         with_float!(qkv.dtype(), "attention", T => {
-            let dqkv = kernels::backward(&s, qkvr.slice::<T>()?, outr.slice()?, doutr.slice()?);
+            let (qkvs, outs, douts) = (qkvr.slice::<T>()?, outr.slice()?, doutr.slice()?);
+            let (dqkv, _) = kernels::backward(&s, qkvs, outs, douts, None);
             Ok(Some(tensor(dqkv, qkv.dims())?))
+        })
+    }
+}
+
+struct WindowAttention {
+    heads: usize,
+    mask: Option<Tensor>,
+}
+
+impl WindowAttention {
+    fn mask(&self) -> Result<Option<Read<'_>>> {
+        self.mask.as_ref().map(Read::new).transpose()
+    }
+}
+
+impl CustomOp2 for WindowAttention {
+    fn name(&self) -> &'static str {
+        "window_attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        qkv: &CpuStorage,
+        layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let s = Sizes::new(layout.shape().dims3()?, self.heads)?;
+        let mask = self.mask()?;
+        with_float!(qkv.dtype(), "window_attention", T => {
+            let added = Added {
+                bias: slice::<T>(bias, bias_layout)?,
+                mask: mask.as_ref().map(Read::slice).transpose()?,
+            };
+            let out = kernels::forward(&s, slice::<T>(qkv, layout)?, Some(added));
+            Ok((T::to_cpu_storage_owned(out), (s.b, s.n, s.width()).into()))
+        })
+    }
+
+    fn bwd(
+        &self,
+        qkv: &Tensor,
+        bias: &Tensor,
+        out: &Tensor,
+        dout: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let s = Sizes::new(qkv.dims3()?, self.heads)?;
+        let dout = dout.contiguous()?;
+        let (qkvr, outr, doutr) = (Read::new(qkv)?, Read::new(out)?, Read::new(&dout)?);
+        let (biasr, mask) = (Read::new(bias)?, self.mask()?);
+        with_float!(qkv.dtype(), "window_attention", T => {
+            let added = Added {
+                bias: biasr.slice::<T>()?,
+                mask: mask.as_ref().map(Read::slice).transpose()?,
+            };
+            let (qkvs, outs, douts) = (qkvr.slice::<T>()?, outr.slice()?, doutr.slice()?);
+            let (dqkv, dbias) = kernels::backward(&s, qkvs, outs, douts, Some(added));
+            Ok((Some(tensor(dqkv, qkv.dims())?), Some(tensor(dbias, bias.dims())?)))
         })
     }
 }
@@ -87,21 +184,71 @@ impl CustomOp1 for Attention {
 mod tests {
     use super::*;
     use crate::check::{self, Case};
+    use candle_core::DType;
 
     #[test]
     fn equals_its_twin_and_finite_differences() -> Result<()> {
         for (b, n, heads, d) in [(1, 1, 1, 1), (2, 5, 3, 4), (1, 37, 2, 16), (3, 17, 1, 7)] {
             Case::new("attention", &[&[b, n, 3 * heads * d]]).run(
                 |t| attention(&t[0], heads),
-                |t| reference::attention(&t[0], &Sizes::new(t[0].dims3()?, heads)?),
+                |t| reference::attention(&t[0], &Sizes::new(t[0].dims3()?, heads)?, None),
             )?;
         }
         Ok(())
     }
 
     #[test]
+    fn windows_equal_their_twin_and_finite_differences() -> Result<()> {
+        for (b, n, heads, d, windows) in [
+            (1, 1, 1, 1, 0),
+            (3, 4, 2, 3, 0),
+            (6, 9, 2, 4, 3),
+            (70, 4, 1, 2, 5), // several images a group
+        ] {
+            let mask = if windows > 0 {
+                // As Swin's: pairs of tokens that must not see each other.
+                let mask = check::input(9, &[windows, n, n])?.gt(0.5)?;
+                Some((mask.to_dtype(DType::F64)? * -100.)?)
+            } else {
+                None
+            };
+            let mask = |t: &Tensor| mask.as_ref().map(|m| m.to_dtype(t.dtype())).transpose();
+            Case::new("attention", &[&[b, n, 3 * heads * d], &[heads, n, n]]).run(
+                |t| window_attention(&t[0], heads, &t[1], mask(&t[0])?.as_ref()),
+                |t| {
+                    let (sizes, mask) = (Sizes::new(t[0].dims3()?, heads)?, mask(&t[0])?);
+                    reference::attention(&t[0], &sizes, Some((&t[1], mask.as_ref())))
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn without_bias_and_mask_windows_are_plain_attention() -> Result<()> {
+        let qkv = check::input(0, &[4, 6, 24])?;
+        let zeros = |n| Tensor::zeros((n, 6, 6), DType::F64, qkv.device());
+        let windows = window_attention(&qkv, 2, &zeros(2)?, Some(&zeros(4)?))?;
+        let off = check::relative_error(&windows, &attention(&qkv, 2)?)?;
+        assert!(off < 1e-15, "{off}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_bias_or_mask_of_another_shape_is_an_error() -> Result<()> {
+        let qkv = check::input(0, &[4, 6, 24])?;
+        let of = |shape: &[usize]| check::input(1, shape);
+        let (bias, mask) = (of(&[2, 6, 6])?, of(&[2, 6, 6])?);
+        assert!(window_attention(&qkv, 2, &bias, Some(&mask)).is_ok());
+        assert!(window_attention(&qkv, 2, &of(&[3, 6, 6])?, None).is_err());
+        assert!(window_attention(&qkv, 2, &bias, Some(&of(&[3, 6, 6])?)).is_err());
+        assert!(window_attention(&qkv, 2, &bias, Some(&of(&[2, 5, 6])?)).is_err());
+        Ok(())
+    }
+
+    #[test]
     fn large_scores_do_not_overflow() -> Result<()> {
-        let qkv = (check::input(0, &[1, 4, 12])? * 1e4)?.to_dtype(candle_core::DType::F32)?;
+        let qkv = (check::input(0, &[1, 4, 12])? * 1e4)?.to_dtype(DType::F32)?;
         let out = attention(&qkv, 2)?.flatten_all()?.to_vec1::<f32>()?;
         assert!(out.iter().all(|v| v.is_finite()), "{out:?}");
         Ok(())

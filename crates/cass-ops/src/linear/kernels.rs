@@ -1,7 +1,7 @@
 use crate::{
     element::Element,
     matmul::{Into, Mat, MatMut, all_threads, matmul},
-    parallel::vectorized,
+    parallel::add,
 };
 use rayon::prelude::*;
 
@@ -56,11 +56,4 @@ pub(super) fn column_sums<T: Element>(dy: &[T], n: usize) -> Vec<T> {
     let mut total = vec![T::ZERO; n];
     partials.iter().for_each(|partial| add(&mut total, partial));
     total
-}
-
-fn add<T: Element>(sums: &mut [T], row: &[T]) {
-    vectorized(
-        #[inline(always)]
-        || sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += v),
-    );
 }

@@ -1,0 +1,364 @@
+//! Swin Transformer, as `timm.models.swin_transformer`.
+
+use crate::{
+    init::Init,
+    layers::{LayerNorm, Linear, Mode},
+    model::Network,
+    params::Builder,
+    resample::{Resampled, resize_rel_pos_bias_table},
+    transformer::{LINEAR, Mlp, PatchEmbed},
+};
+use candle_core::{Result, Tensor};
+use cass_ops::window_attention;
+
+/// Shape of a Swin Transformer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SwinConfig {
+    /// Side of a square patch, px.
+    pub patch_size: usize,
+    /// Width of a token in the first stage; every stage doubles it.
+    pub embed_dim: usize,
+    /// Blocks a stage.
+    pub depths: [usize; 4],
+    /// Attention heads of a stage's blocks.
+    pub num_heads: [usize; 4],
+    /// Patches a side of a window, where the map is not smaller.
+    pub window_size: usize,
+}
+
+impl SwinConfig {
+    const fn patch4(embed_dim: usize, deep: usize, window_size: usize) -> Self {
+        let heads = embed_dim / 32;
+        Self {
+            patch_size: 4,
+            embed_dim,
+            depths: [2, 2, deep, 2],
+            num_heads: [heads, 2 * heads, 4 * heads, 8 * heads],
+            window_size,
+        }
+    }
+
+    /// `timm.models.swin_tiny_patch4_window7_224`.
+    pub const fn swin_tiny_patch4_window7() -> Self {
+        Self::patch4(96, 6, 7)
+    }
+
+    /// `timm.models.swin_small_patch4_window7_224`.
+    pub const fn swin_small_patch4_window7() -> Self {
+        Self::patch4(96, 18, 7)
+    }
+
+    /// `timm.models.swin_base_patch4_window7_224`.
+    pub const fn swin_base_patch4_window7() -> Self {
+        Self::patch4(128, 18, 7)
+    }
+
+    /// `timm.models.swin_base_patch4_window12_384`.
+    pub const fn swin_base_patch4_window12() -> Self {
+        Self::patch4(128, 18, 12)
+    }
+
+    /// `timm.models.swin_large_patch4_window12_384`.
+    pub const fn swin_large_patch4_window12() -> Self {
+        Self::patch4(192, 18, 12)
+    }
+}
+
+const EPS: f64 = 1e-5;
+
+/// A Swin Transformer with its classifier.
+#[derive(Debug)]
+pub(crate) struct SwinTransformer {
+    patch_embed: PatchEmbed,
+    patch_norm: LayerNorm,
+    stages: Vec<Stage>,
+    norm: LayerNorm,
+    head: Linear,
+    width: usize,
+}
+
+impl SwinTransformer {
+    /// `input_size` is the side of a square image, a multiple of the patch.
+    pub(crate) fn new(
+        cfg: &SwinConfig,
+        input_size: usize,
+        num_classes: usize,
+        vb: &Builder,
+    ) -> Result<Self> {
+        let embed_vb = vb.pp("patch_embed");
+        let patch_embed = PatchEmbed::new(input_size, cfg.patch_size, cfg.embed_dim, &embed_vb)?;
+        let patch_norm = LayerNorm::new(cfg.embed_dim, EPS, &embed_vb.pp("norm"))?;
+        let mut side = patch_embed.side();
+        let mut stages = Vec::with_capacity(cfg.depths.len());
+        for i in 0..cfg.depths.len() {
+            if i > 0 {
+                side = side.div_ceil(2);
+            }
+            stages.push(Stage::new(cfg, i, side, &vb.pp("layers").pp(i))?);
+        }
+        let width = cfg.embed_dim << (stages.len() - 1);
+        let norm = LayerNorm::new(width, EPS, &vb.pp("norm"))?;
+        let head = Linear::new(width, num_classes, LINEAR, &vb.pp("head").pp("fc"))?;
+        Ok(Self {
+            patch_embed,
+            patch_norm,
+            stages,
+            norm,
+            head,
+            width,
+        })
+    }
+}
+
+impl Network for SwinTransformer {
+    fn classifier(&self) -> &'static [&'static str] {
+        &["head.fc.weight", "head.fc.bias"]
+    }
+
+    fn feature_dim(&self) -> usize {
+        self.width
+    }
+
+    fn features(&self, x: &Tensor, _mode: Mode) -> Result<Tensor> {
+        let mut x = self.patch_norm.forward(&self.patch_embed.forward(x)?)?;
+        for stage in &self.stages {
+            x = stage.forward(&x)?;
+        }
+        self.norm.forward(&x)?.mean(1) // (B, N, D) → (B, D)
+    }
+
+    fn classify(&self, features: &Tensor) -> Result<Tensor> {
+        self.head.forward(features)
+    }
+
+    fn resample(&self, name: &str, value: &Tensor, shape: &[usize]) -> Result<Option<Resampled>> {
+        if !name.ends_with("relative_position_bias_table") || value.rank() != 2 {
+            return Ok(None);
+        }
+        resize_rel_pos_bias_table(value, shape[0].isqrt())
+    }
+
+    fn derives(&self, name: &str) -> bool {
+        name.ends_with("relative_position_index") || name.ends_with("attn_mask")
+    }
+}
+
+/// Blocks on maps of one size, behind the merging that made it but for the first.
+#[derive(Debug)]
+struct Stage {
+    downsample: Option<PatchMerging>,
+    blocks: Vec<Block>,
+}
+
+impl Stage {
+    fn new(cfg: &SwinConfig, number: usize, side: usize, vb: &Builder) -> Result<Self> {
+        let (width, heads) = (cfg.embed_dim << number, cfg.num_heads[number]);
+        let downsample = match number {
+            0 => None,
+            _ => Some(PatchMerging::new(width / 2, &vb.pp("downsample"))?),
+        };
+        let block = |i: usize| {
+            let windows = Windows::new(side, cfg.window_size, i % 2 == 1);
+            Block::new(width, heads, windows, &vb.pp("blocks").pp(i))
+        };
+        Ok(Self {
+            downsample,
+            blocks: (0..cfg.depths[number]).map(block).collect::<Result<_>>()?,
+        })
+    }
+
+    /// `(B, H², C)` → `(B, H'², C')`
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let mut x = match &self.downsample {
+            Some(merging) => merging.forward(x)?,
+            None => x.clone(),
+        };
+        for block in &self.blocks {
+            x = block.forward(&x)?;
+        }
+        Ok(x)
+    }
+}
+
+/// Every 2x2 tokens to one that is twice as wide.
+#[derive(Debug)]
+struct PatchMerging {
+    norm: LayerNorm,
+    reduction: Tensor,
+}
+
+impl PatchMerging {
+    fn new(width: usize, vb: &Builder) -> Result<Self> {
+        let shape = [2 * width, 4 * width];
+        Ok(Self {
+            norm: LayerNorm::new(4 * width, EPS, &vb.pp("norm"))?,
+            reduction: vb.pp("reduction").parameter("weight", &shape, LINEAR[0])?,
+        })
+    }
+
+    /// `(B, H², C)` → `(B, ⌈H/2⌉², 2C)`
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (b, tokens, c) = x.dims3()?;
+        let side = tokens.isqrt();
+        let half = side.div_ceil(2);
+        let x = pad(&x.reshape((b, side, side, c))?, 2 * half)?
+            .reshape((b, half, 2, half, 2, c))?
+            .permute((0, 1, 3, 4, 2, 5))? // (B, H/2, W/2, 2 of W, 2 of H, C)
+            .reshape((b, half * half, 4 * c))?;
+        cass_ops::linear(&self.norm.forward(&x)?, &self.reduction, None)
+    }
+}
+
+/// `x + attn(norm1(x))` within windows, then `x + mlp(norm2(x))`.
+#[derive(Debug)]
+struct Block {
+    windows: Windows,
+    norm1: LayerNorm,
+    bias_table: Tensor,
+    bias_index: Tensor,
+    mask: Option<Tensor>,
+    qkv: Linear,
+    proj: Linear,
+    norm2: LayerNorm,
+    mlp: Mlp,
+    num_heads: usize,
+}
+
+impl Block {
+    fn new(width: usize, num_heads: usize, windows: Windows, vb: &Builder) -> Result<Self> {
+        let norm1 = LayerNorm::new(width, EPS, &vb.pp("norm1"))?;
+        let attn = vb.pp("attn");
+        let shape = [(2 * windows.size - 1).pow(2), num_heads];
+        let normal = Init::Normal { std: 0.02 };
+        let bias_table = attn.parameter("relative_position_bias_table", &shape, normal)?;
+        Ok(Self {
+            norm1,
+            bias_index: Tensor::new(windows.relative_positions(), bias_table.device())?,
+            mask: windows.mask(&bias_table)?,
+            bias_table,
+            qkv: Linear::new(width, 3 * width, LINEAR, &attn.pp("qkv"))?,
+            proj: Linear::new(width, width, LINEAR, &attn.pp("proj"))?,
+            norm2: LayerNorm::new(width, EPS, &vb.pp("norm2"))?,
+            mlp: Mlp::new(width, &vb.pp("mlp"))?,
+            windows,
+            num_heads,
+        })
+    }
+
+    /// `(B, H², C)` → the same
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let y = self.windows.partition(&self.norm1.forward(x)?)?; // (B windows, N, C)
+        let (qkv, bias) = (self.qkv.forward(&y)?, self.bias()?);
+        let y = window_attention(&qkv, self.num_heads, &bias, self.mask.as_ref())?;
+        let x = (x + self.windows.reverse(&self.proj.forward(&y)?)?)?;
+        &x + self.mlp.forward(&self.norm2.forward(&x)?)?
+    }
+
+    /// `(heads, N, N)`
+    fn bias(&self) -> Result<Tensor> {
+        let tokens = self.windows.size.pow(2);
+        self.bias_table
+            .index_select(&self.bias_index, 0)? // (N², heads)
+            .t()?
+            .reshape((self.num_heads, tokens, tokens))
+    }
+}
+
+/// How a square map is cut into square windows.
+#[derive(Debug, Clone, Copy)]
+struct Windows {
+    /// Of the map, tokens.
+    side: usize,
+    /// Of a window, tokens.
+    size: usize,
+    /// By how much the map is rolled before it is cut.
+    shift: usize,
+}
+
+impl Windows {
+    /// A map that fits one window is one, without a shift.
+    fn new(side: usize, size: usize, shifted: bool) -> Self {
+        Self {
+            side,
+            size: size.min(side),
+            shift: if shifted && side > size { size / 2 } else { 0 },
+        }
+    }
+
+    /// Windows along a side; the last may reach over the border.
+    fn count(&self) -> usize {
+        self.side.div_ceil(self.size)
+    }
+
+    /// `(B, H², C)` → `(B windows, size², C)`, zeros over the border
+    fn partition(&self, x: &Tensor) -> Result<Tensor> {
+        let (b, _, c) = x.dims3()?;
+        let (n, w) = (self.count(), self.size);
+        let x = x.reshape((b, self.side, self.side, c))?;
+        pad(&roll(&x, -(self.shift as i32))?, n * w)?
+            .reshape((b, n, w, n, w, c))?
+            .permute((0, 1, 3, 2, 4, 5))?
+            .reshape((b * n * n, w * w, c))
+    }
+
+    /// `(B windows, size², C)` → `(B, H², C)`
+    fn reverse(&self, x: &Tensor) -> Result<Tensor> {
+        let (windows, _, c) = x.dims3()?;
+        let (n, w) = (self.count(), self.size);
+        let b = windows / (n * n);
+        let x = x
+            .reshape((b, n, n, w, w, c))?
+            .permute((0, 1, 3, 2, 4, 5))?
+            .reshape((b, n * w, n * w, c))?
+            .narrow(1, 0, self.side)?
+            .narrow(2, 0, self.side)?;
+        roll(&x, self.shift as i32)?.reshape((b, self.side * self.side, c))
+    }
+
+    /// For every pair of tokens of a window, in rows, its row of the bias table.
+    fn relative_positions(&self) -> Vec<u32> {
+        let w = self.size;
+        let along = |a: usize, b: usize| w - 1 + a - b;
+        let tokens = || (0..w * w).map(|i| (i / w, i % w));
+        tokens()
+            .flat_map(|a| tokens().map(move |b| along(a.0, b.0) * (2 * w - 1) + along(a.1, b.1)))
+            .map(|row| row as u32)
+            .collect()
+    }
+
+    /// -100 between tokens that only the roll made neighbours, else 0: `(windows, size², size²)`
+    /// like the tensor `like`. Nothing without a shift.
+    fn mask(&self, like: &Tensor) -> Result<Option<Tensor>> {
+        if self.shift == 0 {
+            return Ok(None);
+        }
+        let (n, w) = (self.count(), self.size);
+        let region = |i: usize| usize::from(i >= n * w - w) + usize::from(i >= n * w - self.shift);
+        let mut mask = Vec::with_capacity(n * n * w.pow(4));
+        for window in 0..n * n {
+            let (top, left) = (window / n * w, window % n * w);
+            let regions: Vec<_> = (0..w * w)
+                .map(|i| (region(top + i / w), region(left + i % w)))
+                .collect();
+            for a in &regions {
+                mask.extend(regions.iter().map(|b| if a == b { 0f32 } else { -100. }));
+            }
+        }
+        let mask = Tensor::from_vec(mask, (n * n, w * w, w * w), like.device())?;
+        mask.to_dtype(like.dtype()).map(Some)
+    }
+}
+
+/// Zeros below and on the right of maps `(B, H, H, C)`, to `side` tokens.
+fn pad(x: &Tensor, side: usize) -> Result<Tensor> {
+    let more = side - x.dim(1)?;
+    x.pad_with_zeros(1, 0, more)?.pad_with_zeros(2, 0, more)
+}
+
+/// Moves maps `(B, H, W, C)` in a circle along both directions.
+fn roll(x: &Tensor, by: i32) -> Result<Tensor> {
+    if by == 0 {
+        return Ok(x.clone());
+    }
+    x.roll(by, 1)?.roll(by, 2)
+}
