@@ -1,11 +1,11 @@
 //! Small networks of every family against what timm computed (`fixtures/golden`): logits, features,
 //! running statistics and every parameter's gradient within 1e-4 relative.
 
+mod small;
+
 use candle_core::{DType, Device, Result, Tensor, safetensors};
-use cass_models::{
-    Block, DenseNetConfig, Mode, Model, ModelConfig, ModelOptions, ResNetConfig, SwinConfig,
-    VitConfig,
-};
+use cass_models::{Mode, Model, ModelOptions};
+use small::small;
 use std::collections::HashMap;
 
 type Tensors = HashMap<String, Tensor>;
@@ -22,14 +22,15 @@ fn error(a: &Tensor, b: &Tensor) -> Result<f64> {
     Ok(norm((&a - &b)?)? / norm(b)?)
 }
 
-fn model(name: &str, config: ModelConfig, golden: &Tensors, dtype: DType) -> Result<Model> {
+fn model(name: &str, golden: &Tensors, dtype: DType) -> Result<Model> {
     let options = ModelOptions {
         num_classes: golden["logits"].dim(1)?,
         input_size: golden["input"].dim(2)?,
         dtype,
         ..Default::default()
     };
-    let model = Model::from_config(name, config, &options).map_err(candle_core::Error::wrap)?;
+    let model =
+        Model::from_config(name, small(name), &options).map_err(candle_core::Error::wrap)?;
     for (key, var) in model.params().all() {
         var.set(&golden[&format!("weights.{key}")].to_dtype(var.dtype())?)?;
     }
@@ -42,9 +43,9 @@ fn close(what: &str, a: &Tensor, b: &Tensor) -> Result<()> {
     Ok(())
 }
 
-fn equals_timm(name: &str, config: ModelConfig) -> Result<()> {
+fn equals_timm(name: &str) -> Result<()> {
     let golden = golden(name)?;
-    let model = model(name, config, &golden, DType::F32)?;
+    let model = model(name, &golden, DType::F32)?;
     let forward = |mode| {
         model
             .forward(&golden["input"], mode)
@@ -76,89 +77,45 @@ fn equals_timm(name: &str, config: ModelConfig) -> Result<()> {
     Ok(())
 }
 
-const RESNET_SMALL: ModelConfig = ModelConfig::ResNet(ResNetConfig {
-    block: Block::Basic,
-    layers: [2, 1, 1, 1],
-    channels: [8, 10, 12, 14],
-    stem_width: 64,
-});
-const BOTTLENECK_SMALL: ModelConfig = ModelConfig::ResNet(ResNetConfig {
-    block: Block::Bottleneck,
-    layers: [2, 1, 1, 1],
-    channels: [4, 5, 6, 7],
-    stem_width: 64,
-});
-const RESNET_D_SMALL: ModelConfig = ModelConfig::ResNetD(ResNetConfig {
-    block: Block::Bottleneck,
-    layers: [2, 1, 1, 1],
-    channels: [4, 5, 6, 7],
-    stem_width: 8,
-});
-const DENSENET_SMALL: ModelConfig = ModelConfig::DenseNet(DenseNetConfig {
-    growth_rate: 4,
-    block_config: &[2, 3, 2],
-});
-const VIT_SMALL: ModelConfig = ModelConfig::Vit(VitConfig {
-    patch_size: 8,
-    embed_dim: 24,
-    depth: 2,
-    num_heads: 3,
-});
-
-const DEIT_SMALL: ModelConfig = ModelConfig::DistilledVit(VitConfig {
-    patch_size: 8,
-    embed_dim: 24,
-    depth: 2,
-    num_heads: 3,
-});
-
-const SWIN_SMALL: ModelConfig = ModelConfig::Swin(SwinConfig {
-    patch_size: 4,
-    embed_dim: 4,
-    depths: [2, 2, 1, 1],
-    num_heads: [1, 2, 2, 4],
-    window_size: 4,
-});
-
 #[test]
 fn a_resnet_of_basic_blocks_equals_timm() -> Result<()> {
-    equals_timm("resnet_small", RESNET_SMALL)
+    equals_timm("resnet_small")
 }
 
 #[test]
 fn a_resnet_of_bottlenecks_equals_timm() -> Result<()> {
-    equals_timm("resnet_bottleneck_small", BOTTLENECK_SMALL)
+    equals_timm("resnet_bottleneck_small")
 }
 
 #[test]
 fn a_resnet_d_equals_timm() -> Result<()> {
-    equals_timm("resnet_d_small", RESNET_D_SMALL)
+    equals_timm("resnet_d_small")
 }
 
 #[test]
 fn a_densenet_equals_timm() -> Result<()> {
-    equals_timm("densenet_small", DENSENET_SMALL)
+    equals_timm("densenet_small")
 }
 
 #[test]
 fn a_vision_transformer_equals_timm() -> Result<()> {
-    equals_timm("vit_small_golden", VIT_SMALL)
+    equals_timm("vit_small_golden")
 }
 
 #[test]
 fn a_distilled_deit_equals_timm() -> Result<()> {
-    equals_timm("deit_distilled_small", DEIT_SMALL)
+    equals_timm("deit_distilled_small")
 }
 
 #[test]
 fn a_swin_transformer_equals_timm() -> Result<()> {
-    equals_timm("swin_small", SWIN_SMALL)
+    equals_timm("swin_small")
 }
 
 /// In f64 the slope of the loss along each parameter's gradient equals the gradient's square norm.
-fn finite_differences(name: &str, config: ModelConfig) -> Result<()> {
+fn finite_differences(name: &str) -> Result<()> {
     let golden = golden(name)?;
-    let model = model(name, config, &golden, DType::F64)?;
+    let model = model(name, &golden, DType::F64)?;
     let (input, probe) = (
         golden["input"].to_dtype(DType::F64)?,
         golden["probe"].to_dtype(DType::F64)?,
@@ -191,57 +148,48 @@ fn finite_differences(name: &str, config: ModelConfig) -> Result<()> {
 
 #[test]
 fn resnet_gradients_equal_finite_differences() -> Result<()> {
-    finite_differences("resnet_small", RESNET_SMALL)
+    finite_differences("resnet_small")
 }
 
 #[test]
 fn bottleneck_gradients_equal_finite_differences() -> Result<()> {
-    finite_differences("resnet_bottleneck_small", BOTTLENECK_SMALL)
+    finite_differences("resnet_bottleneck_small")
 }
 
 #[test]
 fn resnet_d_gradients_equal_finite_differences() -> Result<()> {
-    finite_differences("resnet_d_small", RESNET_D_SMALL)
+    finite_differences("resnet_d_small")
 }
 
 #[test]
 fn densenet_gradients_equal_finite_differences() -> Result<()> {
-    finite_differences("densenet_small", DENSENET_SMALL)
+    finite_differences("densenet_small")
 }
 
 #[test]
 fn vit_gradients_equal_finite_differences() -> Result<()> {
-    finite_differences("vit_small_golden", VIT_SMALL)
+    finite_differences("vit_small_golden")
 }
 
 #[test]
 fn deit_gradients_equal_finite_differences() -> Result<()> {
-    finite_differences("deit_distilled_small", DEIT_SMALL)
+    finite_differences("deit_distilled_small")
 }
 
 #[test]
 fn swin_gradients_equal_finite_differences() -> Result<()> {
-    finite_differences("swin_small", SWIN_SMALL)
+    finite_differences("swin_small")
 }
 
 #[test]
 fn the_classifier_is_known_and_nothing_else_belongs_to_it() -> Result<()> {
-    for (name, config, want) in [
-        ("resnet_small", RESNET_SMALL, &["fc.weight", "fc.bias"][..]),
-        (
-            "densenet_small",
-            DENSENET_SMALL,
-            &["classifier.weight", "classifier.bias"],
-        ),
-        (
-            "swin_small",
-            SWIN_SMALL,
-            &["head.fc.weight", "head.fc.bias"],
-        ),
-        ("vit_small_golden", VIT_SMALL, &["head.weight", "head.bias"]),
+    for (name, want) in [
+        ("resnet_small", &["fc.weight", "fc.bias"][..]),
+        ("densenet_small", &["classifier.weight", "classifier.bias"]),
+        ("swin_small", &["head.fc.weight", "head.fc.bias"]),
+        ("vit_small_golden", &["head.weight", "head.bias"]),
         (
             "deit_distilled_small",
-            DEIT_SMALL,
             &[
                 "head.weight",
                 "head.bias",
@@ -250,7 +198,7 @@ fn the_classifier_is_known_and_nothing_else_belongs_to_it() -> Result<()> {
             ],
         ),
     ] {
-        let model = model(name, config, &golden(name)?, DType::F32)?;
+        let model = model(name, &golden(name)?, DType::F32)?;
         let classifier = model.classifier_params();
         let names: Vec<_> = classifier.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, want, "{name}");

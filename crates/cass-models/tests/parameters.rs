@@ -1,8 +1,11 @@
 //! Every parameter of the full-size networks: it trains, and it begins as timm's does.
 
+mod small;
+
 use candle_core::{DType, Device, Tensor};
 use cass_models::{Mode, Model, ModelOptions};
 use cass_ops::Rng;
+use small::small;
 use std::error::Error;
 
 fn images(batch: usize, size: usize) -> candle_core::Result<Tensor> {
@@ -162,12 +165,24 @@ fn initial_values_are_distributed_as_timms() -> Result<(), Box<dyn Error>> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
     let text = std::fs::read_to_string(format!("{root}/init/golden.json"))?;
     let golden: serde_json::Value = serde_json::from_str(&text)?;
-    for name in ["resnet18", "vit_tiny_patch16_224"] {
+    let small = |folder, input_size| (folder, Some(small(folder)), 5, input_size);
+    for (name, config, num_classes, input_size) in [
+        ("resnet18", None, 1000, 224),
+        ("vit_tiny_patch16_224", None, 1000, 224),
+        small("resnet_d_small", 33),
+        small("densenet_small", 33),
+        small("deit_distilled_small", 32),
+        small("swin_small", 36),
+    ] {
         let options = ModelOptions {
-            input_size: 224,
+            num_classes,
+            input_size,
             ..Default::default()
         };
-        let model = Model::new(name, &options)?;
+        let model = match config {
+            Some(config) => Model::from_config(name, config, &options)?,
+            None => Model::new(name, &options)?,
+        };
         let wanted = golden[name].as_object().ok_or("no such network")?;
         assert_eq!(wanted.len(), model.params().trainable().len(), "{name}");
         for (key, var) in model.params().trainable() {

@@ -1,7 +1,7 @@
 //! Files of weights: round trip, other heads and sizes, and everything that can be wrong with one.
 
 use candle_core::{DType, Device, Tensor};
-use cass_models::{Mode, Model, ModelOptions};
+use cass_models::{Mode, Model, ModelConfig, ModelOptions, SwinConfig};
 use std::{collections::HashMap, error::Error, path::Path};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -64,6 +64,50 @@ fn another_class_count_keeps_the_head_and_another_size_resamples_positions() -> 
         other.params().tensors()?["head.weight"].to_vec2::<f32>()?,
         head
     );
+    Ok(())
+}
+
+/// Maps of 8, 4, 2 and 1 tokens become 4, 2, 1 and 1: windows of 4, 4, 2 and 1 become 4, 2, 1 and 1.
+#[test]
+fn another_size_resamples_relative_positions_of_windows_that_shrink() -> Outcome {
+    let swin = |input_size, seed| {
+        let options = ModelOptions {
+            num_classes: 3,
+            input_size,
+            seed,
+            ..Default::default()
+        };
+        let config = ModelConfig::Swin(SwinConfig {
+            patch_size: 4,
+            embed_dim: 4,
+            depths: [2, 1, 1, 1],
+            num_heads: [1, 1, 2, 2],
+            window_size: 4,
+        });
+        Model::from_config("swin", config, &options)
+    };
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("weights.safetensors");
+    let mut tensors = swin(32, 0)?.params().tensors()?;
+    // Older files of timm hold what follows from the shape.
+    for derived in ["attn_mask", "attn.relative_position_index"] {
+        let value = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
+        tensors.insert(format!("layers.0.blocks.1.{derived}"), value);
+    }
+    candle_core::safetensors::save(&tensors, &file)?;
+    let (same, smaller) = (swin(32, 1)?, swin(16, 1)?);
+    assert_eq!(same.load(&file)?.resampled, None);
+    assert_eq!(smaller.load(&file)?.resampled, Some((7, 3)));
+    let table = |m: &Model, layer| -> Result<_, Box<dyn Error>> {
+        let name = format!("layers.{layer}.blocks.0.attn.relative_position_bias_table");
+        Ok(m.params().tensors()?[&name].clone())
+    };
+    let kept = table(&smaller, 0)?;
+    assert_eq!(kept.to_vec2::<f32>()?, table(&same, 0)?.to_vec2::<f32>()?);
+    // The middle, a token to itself, stays what it was.
+    let middle = |t: Tensor| -> candle_core::Result<Vec<f32>> { t.get(t.dim(0)? / 2)?.to_vec1() };
+    assert_eq!(middle(table(&smaller, 1)?)?, middle(table(&same, 1)?)?);
+    logits(&smaller, 16)?;
     Ok(())
 }
 
