@@ -42,7 +42,7 @@ pub fn report(results: &Results) -> String {
     );
     let _ = writeln!(
         text,
-        "Profile **{}**, protocol **{}**, {} seeds. {}\n",
+        "Profile **{}**, protocol **{}**, seeds: {}. {}\n",
         escape(&results.profile),
         results.protocol.name(),
         results.seeds.len(),
