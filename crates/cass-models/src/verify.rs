@@ -50,6 +50,10 @@ impl Verification {
 /// (B, 3, S, S), `logits` and `train_logits` (B, K), `features` (B, D), `probe` (B, K),
 /// `grad.<key>` of mean(train_logits · probe) and `buffer.<key>`.
 ///
+/// The network computes in the precision of `input`. In f32 the gradients of a deep network of
+/// ReLUs on a small batch differ by percents between any two programs, as a ReLU on either side of
+/// 0 passes all or nothing; a reference in f64 tells that from a mistake.
+///
 /// # Errors
 /// If the name is unknown, a file is malformed or does not fit the network, or the reference lacks
 /// a tensor (gradients may be missing, but only all of them).
@@ -65,6 +69,7 @@ pub fn verify(name: &str, weights: &Path, reference: &Path) -> Result<Verificati
     let options = ModelOptions {
         num_classes: *classes,
         input_size: *size,
+        dtype: input.dtype(),
         ..Default::default()
     };
     let model = Model::new(name, &options)?;
