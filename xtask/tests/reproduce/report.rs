@@ -19,7 +19,7 @@ fn results_hold_the_keys_that_scripts_rely_on() {
     assert!(deviations.contains(&"pretraining zero_grad = false (paper: true)".into()));
     assert_eq!(
         deviations[0],
-        "images = 240 + 120 drawn phantoms (paper: 5712 + 1310)"
+        "images = 192 + 120 drawn phantoms (paper: 5712 + 1310)"
     );
     let sizes = deviations
         .iter()
