@@ -6,8 +6,8 @@ use crate::{
     model::Network,
     params::Builder,
 };
-use candle_core::{D, Result, Tensor};
-use cass_ops::{Activation, AvgPool2dConfig, avg_pool2d, max_pool2d};
+use candle_core::{Result, Tensor};
+use cass_ops::{Activation, AvgPool2dConfig, Tracked, avg_pool2d, max_pool2d};
 
 /// Shape of a DenseNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,17 +95,18 @@ impl Network for DenseNet {
         self.width
     }
 
-    fn features(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let x = self.norm0.forward(&self.conv0.forward(x)?, mode)?; // (B, 2 growth, H/2, W/2)
+    fn features(&self, x: &Tensor, mode: Mode) -> Result<Tracked> {
+        let x = self.conv0.forward(&Tracked::constant(x))?;
+        let x = self.norm0.forward(&x, mode)?; // (B, 2 growth, H/2, W/2)
         let mut x = max_pool2d(&x, &STEM_POOL)?; // (B, 2 growth, H/4, W/4)
         for block in &self.blocks {
             x = block.forward(x, mode)?;
         }
         let x = self.norm5.forward(&x, mode)?; // (B, D, H/32, W/32)
-        x.flatten_from(2)?.mean(D::Minus1)
+        x.mean_pixels()
     }
 
-    fn classify(&self, features: &Tensor) -> Result<Tensor> {
+    fn classify(&self, features: &Tracked) -> Result<Tracked> {
         self.classifier.forward(features)
     }
 }
@@ -164,13 +165,13 @@ impl DenseBlock {
     }
 
     /// `(B, C, H, W)` → `(B, C + layers growth, H, W)`, or half of each behind a transition
-    fn forward(&self, mut x: Tensor, mode: Mode) -> Result<Tensor> {
+    fn forward(&self, mut x: Tracked, mode: Mode) -> Result<Tracked> {
         for layer in &self.layers {
             let mut y = x.clone();
             for (norm, conv) in layer {
                 y = conv.forward(&norm.forward(&y, mode)?)?;
             }
-            x = Tensor::cat(&[x, y], 1)?;
+            x = Tracked::cat(&[&x, &y], 1)?;
         }
         match &self.transition {
             Some((norm, conv)) => {

@@ -2,7 +2,7 @@
 
 use crate::{init::Init, params::Builder};
 use candle_core::{DType, Result, Tensor, Var};
-use cass_ops::{Activation, BatchStats, Conv2dConfig, MaxPool2dConfig};
+use cass_ops::{Activation, BatchStats, Conv2dConfig, MaxPool2dConfig, Tracked};
 
 /// How batch normalisation behaves in a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub enum Mode {
 /// `torch.nn.Linear` with bias.
 #[derive(Debug)]
 pub(crate) struct Linear {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Tracked,
+    bias: Tracked,
 }
 
 impl Linear {
@@ -32,15 +32,20 @@ impl Linear {
     }
 
     /// `(..., I)` → `(..., O)`
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Tracked) -> Result<Tracked> {
         cass_ops::linear(x, &self.weight, Some(&self.bias))
+    }
+
+    /// `(..., I)` → `(..., O)`, with `residual (..., O)` added
+    pub(crate) fn forward_add(&self, x: &Tracked, residual: &Tracked) -> Result<Tracked> {
+        cass_ops::linear_add(x, &self.weight, Some(&self.bias), Some(residual))
     }
 }
 
 /// `torch.nn.Conv2d` without bias.
 #[derive(Debug)]
 pub(crate) struct Conv2d {
-    weight: Tensor,
+    weight: Tracked,
     config: Conv2dConfig,
 }
 
@@ -64,7 +69,7 @@ impl Conv2d {
     }
 
     /// `(B, I, H, W)` → `(B, O, H', W')`
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Tracked) -> Result<Tracked> {
         cass_ops::conv2d(x, &self.weight, &self.config)
     }
 }
@@ -79,8 +84,8 @@ pub(crate) const STEM_POOL: MaxPool2dConfig = MaxPool2dConfig {
 /// `torch.nn.BatchNorm2d`.
 #[derive(Debug)]
 pub(crate) struct BatchNorm2d {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Tracked,
+    bias: Tracked,
     running_mean: Var,
     running_var: Var,
     num_batches_tracked: Var,
@@ -109,14 +114,32 @@ impl BatchNorm2d {
     }
 
     /// `(B, C, H, W)` → the same
-    pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let (weight, bias) = (&self.weight, &self.bias);
+    pub(crate) fn forward(&self, x: &Tracked, mode: Mode) -> Result<Tracked> {
+        self.forward_add(x, None, mode)
+    }
+
+    /// `(B, C, H, W)` → the same, with `residual (B, C, H, W)` added before the activation
+    pub(crate) fn forward_add(
+        &self,
+        x: &Tracked,
+        residual: Option<&Tracked>,
+        mode: Mode,
+    ) -> Result<Tracked> {
+        let (weight, bias, activation) = (&self.weight, &self.bias, self.activation);
         if mode == Mode::Eval {
             let stats = (self.running_mean.as_tensor(), self.running_var.as_tensor());
-            let activation = self.activation;
-            return cass_ops::batch_norm_eval(x, weight, bias, stats, Self::EPS, activation);
+            return cass_ops::batch_norm_eval(
+                x,
+                weight,
+                bias,
+                residual,
+                stats,
+                Self::EPS,
+                activation,
+            );
         }
-        let (y, stats) = cass_ops::batch_norm_train(x, weight, bias, Self::EPS, self.activation)?;
+        let (y, stats) =
+            cass_ops::batch_norm_train(x, weight, bias, residual, Self::EPS, activation)?;
         self.follow(&stats, mode)?;
         Ok(y)
     }
@@ -142,8 +165,8 @@ impl BatchNorm2d {
 /// `torch.nn.LayerNorm` over the last dimension.
 #[derive(Debug)]
 pub(crate) struct LayerNorm {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Tracked,
+    bias: Tracked,
     eps: f64,
 }
 
@@ -157,7 +180,7 @@ impl LayerNorm {
     }
 
     /// `(..., D)` → the same
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Tracked) -> Result<Tracked> {
         cass_ops::layer_norm(x, &self.weight, &self.bias, self.eps)
     }
 }

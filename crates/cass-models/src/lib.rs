@@ -15,7 +15,8 @@
 //! let output = model.forward(&images, Mode::Train)?;
 //! assert_eq!(output.logits.dims(), [2, 4]);
 //! assert_eq!(output.features.dims(), [2, model.feature_dim()]);
-//! let grads = output.logits.sqr()?.sum_all()?.backward()?;
+//! let twice = (output.logits.value() * 2.0)?; // the gradient of the sum of squares
+//! let grads = output.logits.backward_from(&twice)?;
 //! assert!(model.params().trainable().iter().all(|(_, p)| grads.get(p).is_some()));
 //! # Ok(()) }
 //! ```

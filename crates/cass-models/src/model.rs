@@ -12,6 +12,7 @@ use crate::{
     vit::VisionTransformer,
 };
 use candle_core::{DType, Device, Tensor, Var};
+use cass_ops::Tracked;
 use std::{cell::RefCell, fmt, sync::Arc};
 
 /// What a network is built for.
@@ -46,9 +47,9 @@ impl Default for ModelOptions {
 #[derive(Debug, Clone)]
 pub struct Output {
     /// `(B, K)`, the classifier's outputs.
-    pub logits: Tensor,
+    pub logits: Tracked,
     /// `(B, D)`, what the classifier sees: timm's `forward_head(pre_logits=True)`.
-    pub features: Tensor,
+    pub features: Tracked,
 }
 
 /// What each family provides.
@@ -60,10 +61,10 @@ pub(crate) trait Network: fmt::Debug + Send + Sync {
     fn feature_dim(&self) -> usize;
 
     /// `(B, 3, S, S)` → `(B, D)`
-    fn features(&self, x: &Tensor, mode: Mode) -> candle_core::Result<Tensor>;
+    fn features(&self, x: &Tensor, mode: Mode) -> candle_core::Result<Tracked>;
 
     /// `(B, D)` → `(B, K)`
-    fn classify(&self, features: &Tensor) -> candle_core::Result<Tensor>;
+    fn classify(&self, features: &Tracked) -> candle_core::Result<Tracked>;
 
     /// `(B, 3, S, S)` → both
     fn forward(&self, x: &Tensor, mode: Mode) -> candle_core::Result<Output> {
@@ -111,7 +112,7 @@ fn build(
 
 /// A network and its variables.
 ///
-/// [`forward`](Model::forward) records a graph for `backward`. [`frozen`](Model::frozen) gives the
+/// [`forward`](Model::forward) records what [`Tracked::backward`] needs. [`frozen`](Model::frozen) gives the
 /// same network over the same variables that records none: it follows the training of the
 /// original and keeps no activations.
 #[derive(Debug)]
@@ -202,7 +203,7 @@ impl Model {
     ///
     /// # Errors
     /// If the features have another width than the network's.
-    pub fn classify(&self, features: &Tensor) -> Result<Tensor> {
+    pub fn classify(&self, features: &Tracked) -> Result<Tracked> {
         Ok(self.network.classify(features)?)
     }
 
@@ -210,7 +211,7 @@ impl Model {
     ///
     /// # Errors
     /// As [`forward`](Model::forward).
-    pub fn features(&self, images: &Tensor, mode: Mode) -> Result<Tensor> {
+    pub fn features(&self, images: &Tensor, mode: Mode) -> Result<Tracked> {
         Ok(self.network.features(images, mode)?)
     }
 

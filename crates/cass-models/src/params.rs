@@ -2,6 +2,7 @@
 
 use crate::init::Init;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
+use cass_ops::Tracked;
 use std::{cell::RefCell, collections::HashMap};
 
 /// What an optimiser may touch and what it may not.
@@ -162,11 +163,11 @@ impl<'a> Builder<'a> {
     }
 
     /// A trainable parameter.
-    pub(crate) fn parameter(&self, name: &str, shape: &[usize], init: Init) -> Result<Tensor> {
+    pub(crate) fn parameter(&self, name: &str, shape: &[usize], init: Init) -> Result<Tracked> {
         let var = self.variable(name, shape, init, Kind::Parameter, None)?;
         Ok(match *self.source {
-            Source::Attach { frozen: true, .. } => var.as_detached_tensor(),
-            _ => var.as_tensor().clone(),
+            Source::Attach { frozen: true, .. } => Tracked::constant(&var),
+            _ => Tracked::from(&var),
         })
     }
 

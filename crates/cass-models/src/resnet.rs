@@ -6,8 +6,8 @@ use crate::{
     model::Network,
     params::Builder,
 };
-use candle_core::{D, Result, Tensor};
-use cass_ops::{Activation, AvgPool2dConfig, add_relu, avg_pool2d, max_pool2d};
+use candle_core::{Result, Tensor, bail};
+use cass_ops::{Activation, AvgPool2dConfig, Tracked, avg_pool2d, max_pool2d};
 
 /// Kind of residual block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,16 +135,16 @@ impl Network for ResNet {
         self.width
     }
 
-    fn features(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let x = in_turn(&self.stem, x, mode)?; // (B, 64, H/2, W/2)
+    fn features(&self, x: &Tensor, mode: Mode) -> Result<Tracked> {
+        let x = in_turn(&self.stem, &Tracked::constant(x), mode)?; // (B, 64, H/2, W/2)
         let mut x = max_pool2d(&x, &STEM_POOL)?; // (B, 64, H/4, W/4)
         for block in &self.blocks {
             x = block.forward(&x, mode)?;
         }
-        x.flatten_from(2)?.mean(D::Minus1) // (B, D, H/32, W/32) → (B, D)
+        x.mean_pixels() // (B, D, H/32, W/32) → (B, D)
     }
 
-    fn classify(&self, features: &Tensor) -> Result<Tensor> {
+    fn classify(&self, features: &Tracked) -> Result<Tracked> {
         self.fc.forward(features)
     }
 }
@@ -174,7 +174,7 @@ fn stem(width: usize, variant: Variant, vb: &Builder) -> Result<Vec<(Conv2d, Bat
     }
 }
 
-fn in_turn(layers: &[(Conv2d, BatchNorm2d)], x: &Tensor, mode: Mode) -> Result<Tensor> {
+fn in_turn(layers: &[(Conv2d, BatchNorm2d)], x: &Tracked, mode: Mode) -> Result<Tracked> {
     let mut x = x.clone();
     for (conv, norm) in layers {
         x = norm.forward(&conv.forward(&x)?, mode)?;
@@ -186,6 +186,8 @@ fn in_turn(layers: &[(Conv2d, BatchNorm2d)], x: &Tensor, mode: Mode) -> Result<T
 #[derive(Debug)]
 struct Residual {
     branch: Vec<(Conv2d, BatchNorm2d)>,
+    /// The branch's end, whose normalisation the shortcut is added to.
+    last: (Conv2d, BatchNorm2d),
     shortcut: Option<Shortcut>,
 }
 
@@ -207,32 +209,42 @@ impl Residual {
                 (channels, o, 1, 1),
             ],
         };
-        let last = shapes.len() - 1;
-        let mut branch = Vec::with_capacity(shapes.len());
-        for (n, (i, o, kernel, stride)) in shapes.into_iter().enumerate() {
+        let count = shapes.len();
+        let layer = |(n, (i, o, kernel, stride))| {
             let conv = conv(i, o, kernel, stride, &vb.pp(format_args!("conv{}", n + 1)))?;
             // timm's `zero_init_last`: a fresh block is the identity.
-            let (init, activation) = if n == last {
-                (Init::Zeros, Activation::Identity)
+            let init = if n + 1 == count {
+                Init::Zeros
             } else {
-                (Init::Ones, Activation::Relu)
+                Init::Ones
             };
-            let norm = BatchNorm2d::new(o, init, activation, &vb.pp(format_args!("bn{}", n + 1)))?;
-            branch.push((conv, norm));
-        }
+            let vb = vb.pp(format_args!("bn{}", n + 1));
+            Ok((conv, BatchNorm2d::new(o, init, Activation::Relu, &vb)?))
+        };
+        let layers = shapes.into_iter().enumerate().map(layer);
+        let mut branch = layers.collect::<Result<Vec<_>>>()?;
+        let Some(last) = branch.pop() else {
+            bail!("a residual block without layers");
+        };
         let shortcut = if stride != 1 || i != o {
             Some(Shortcut::new(variant, [i, o], stride, vb)?)
         } else {
             None
         };
-        Ok(Self { branch, shortcut })
+        Ok(Self {
+            branch,
+            last,
+            shortcut,
+        })
     }
 
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+    fn forward(&self, x: &Tracked, mode: Mode) -> Result<Tracked> {
         let y = in_turn(&self.branch, x, mode)?;
+        let (conv, norm) = &self.last;
+        let y = conv.forward(&y)?;
         match &self.shortcut {
-            Some(shortcut) => add_relu(&y, &shortcut.forward(x, mode)?),
-            None => add_relu(&y, x),
+            Some(shortcut) => norm.forward_add(&y, Some(&shortcut.forward(x, mode)?), mode),
+            None => norm.forward_add(&y, Some(x), mode),
         }
     }
 }
@@ -268,7 +280,7 @@ impl Shortcut {
         })
     }
 
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+    fn forward(&self, x: &Tracked, mode: Mode) -> Result<Tracked> {
         let x = match &self.pool {
             Some(pool) => &avg_pool2d(x, pool)?,
             None => x,

@@ -9,7 +9,7 @@ use crate::{
     transformer::{LINEAR, Mlp, PatchEmbed},
 };
 use candle_core::{Result, Tensor};
-use cass_ops::window_attention;
+use cass_ops::{Tracked, window_attention};
 
 /// Shape of a Swin Transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Network for SwinTransformer {
         self.width
     }
 
-    fn features(&self, x: &Tensor, _mode: Mode) -> Result<Tensor> {
+    fn features(&self, x: &Tensor, _mode: Mode) -> Result<Tracked> {
         let mut x = self.patch_norm.forward(&self.patch_embed.forward(x)?)?;
         for stage in &self.stages {
             x = stage.forward(&x)?;
@@ -127,7 +127,7 @@ impl Network for SwinTransformer {
         self.norm.forward(&x)?.mean(1) // (B, N, D) → (B, D)
     }
 
-    fn classify(&self, features: &Tensor) -> Result<Tensor> {
+    fn classify(&self, features: &Tracked) -> Result<Tracked> {
         self.head.forward(features)
     }
 
@@ -168,7 +168,7 @@ impl Stage {
     }
 
     /// `(B, H², C)` → `(B, H'², C')`
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Tracked) -> Result<Tracked> {
         let mut x = match &self.downsample {
             Some(merging) => merging.forward(x)?,
             None => x.clone(),
@@ -184,7 +184,7 @@ impl Stage {
 #[derive(Debug)]
 struct PatchMerging {
     norm: LayerNorm,
-    reduction: Tensor,
+    reduction: Tracked,
 }
 
 impl PatchMerging {
@@ -197,13 +197,13 @@ impl PatchMerging {
     }
 
     /// `(B, H², C)` → `(B, ⌈H/2⌉², 2C)`
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (b, tokens, c) = x.dims3()?;
+    fn forward(&self, x: &Tracked) -> Result<Tracked> {
+        let (b, tokens, c) = x.value().dims3()?;
         let side = tokens.isqrt();
         let half = side.div_ceil(2);
         let x = pad(&x.reshape((b, side, side, c))?, 2 * half)?
             .reshape((b, half, 2, half, 2, c))?
-            .permute((0, 1, 3, 4, 2, 5))? // (B, H/2, W/2, 2 of W, 2 of H, C)
+            .permute(&[0, 1, 3, 4, 2, 5])? // (B, H/2, W/2, 2 of W, 2 of H, C)
             .reshape((b, half * half, 4 * c))?;
         cass_ops::linear(&self.norm.forward(&x)?, &self.reduction, None)
     }
@@ -214,7 +214,7 @@ impl PatchMerging {
 struct Block {
     windows: Windows,
     norm1: LayerNorm,
-    bias_table: Tensor,
+    bias_table: Tracked,
     bias_index: Tensor,
     mask: Option<Tensor>,
     qkv: Linear,
@@ -233,8 +233,8 @@ impl Block {
         let bias_table = attn.parameter("relative_position_bias_table", &shape, normal)?;
         Ok(Self {
             norm1,
-            bias_index: Tensor::new(windows.relative_positions(), bias_table.device())?,
-            mask: windows.mask(&bias_table)?,
+            bias_index: Tensor::new(windows.relative_positions(), bias_table.value().device())?,
+            mask: windows.mask(bias_table.value())?,
             bias_table,
             qkv: Linear::new(width, 3 * width, LINEAR, &attn.pp("qkv"))?,
             proj: Linear::new(width, width, LINEAR, &attn.pp("proj"))?,
@@ -246,20 +246,20 @@ impl Block {
     }
 
     /// `(B, H², C)` → the same
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Tracked) -> Result<Tracked> {
         let y = self.windows.partition(&self.norm1.forward(x)?)?; // (B windows, N, C)
         let (qkv, bias) = (self.qkv.forward(&y)?, self.bias()?);
         let y = window_attention(&qkv, self.num_heads, &bias, self.mask.as_ref())?;
-        let x = (x + self.windows.reverse(&self.proj.forward(&y)?)?)?;
-        &x + self.mlp.forward(&self.norm2.forward(&x)?)?
+        let x = x.broadcast_add(&self.windows.reverse(&self.proj.forward(&y)?)?)?;
+        self.mlp.forward_add(&self.norm2.forward(&x)?, &x)
     }
 
     /// `(heads, N, N)`
-    fn bias(&self) -> Result<Tensor> {
+    fn bias(&self) -> Result<Tracked> {
         let tokens = self.windows.size.pow(2);
         self.bias_table
-            .index_select(&self.bias_index, 0)? // (N², heads)
-            .t()?
+            .rows(&self.bias_index)? // (N², heads)
+            .permute(&[1, 0])?
             .reshape((self.num_heads, tokens, tokens))
     }
 }
@@ -291,24 +291,24 @@ impl Windows {
     }
 
     /// `(B, H², C)` → `(B windows, size², C)`, zeros over the border
-    fn partition(&self, x: &Tensor) -> Result<Tensor> {
-        let (b, _, c) = x.dims3()?;
+    fn partition(&self, x: &Tracked) -> Result<Tracked> {
+        let (b, _, c) = x.value().dims3()?;
         let (n, w) = (self.count(), self.size);
         let x = x.reshape((b, self.side, self.side, c))?;
         pad(&roll(&x, -(self.shift as i32))?, n * w)?
             .reshape((b, n, w, n, w, c))?
-            .permute((0, 1, 3, 2, 4, 5))?
+            .permute(&[0, 1, 3, 2, 4, 5])?
             .reshape((b * n * n, w * w, c))
     }
 
     /// `(B windows, size², C)` → `(B, H², C)`
-    fn reverse(&self, x: &Tensor) -> Result<Tensor> {
-        let (windows, _, c) = x.dims3()?;
+    fn reverse(&self, x: &Tracked) -> Result<Tracked> {
+        let (windows, _, c) = x.value().dims3()?;
         let (n, w) = (self.count(), self.size);
         let b = windows / (n * n);
         let x = x
             .reshape((b, n, n, w, w, c))?
-            .permute((0, 1, 3, 2, 4, 5))?
+            .permute(&[0, 1, 3, 2, 4, 5])?
             .reshape((b, n * w, n * w, c))?
             .narrow(1, 0, self.side)?
             .narrow(2, 0, self.side)?;
@@ -350,13 +350,13 @@ impl Windows {
 }
 
 /// Zeros below and on the right of maps `(B, H, H, C)`, to `side` tokens.
-fn pad(x: &Tensor, side: usize) -> Result<Tensor> {
-    let more = side - x.dim(1)?;
+fn pad(x: &Tracked, side: usize) -> Result<Tracked> {
+    let more = side - x.dims()[1];
     x.pad_with_zeros(1, 0, more)?.pad_with_zeros(2, 0, more)
 }
 
 /// Moves maps `(B, H, W, C)` in a circle along both directions.
-fn roll(x: &Tensor, by: i32) -> Result<Tensor> {
+fn roll(x: &Tracked, by: i32) -> Result<Tracked> {
     if by == 0 {
         return Ok(x.clone());
     }

@@ -2,6 +2,7 @@
 
 use crate::{init::Init, layers::Linear, params::Builder};
 use candle_core::{Result, Tensor, bail};
+use cass_ops::Tracked;
 
 /// timm's `init_weights_vit_timm`: `trunc_normal_(std=.02)` and zero.
 pub(crate) const LINEAR: [Init; 2] = [Init::Normal { std: 0.02 }, Init::Zeros];
@@ -11,8 +12,8 @@ const MLP_RATIO: usize = 4;
 /// `timm.layers.PatchEmbed` of square images of one size.
 #[derive(Debug)]
 pub(crate) struct PatchEmbed {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Tracked,
+    bias: Tracked,
     side: usize,
     patch_size: usize,
 }
@@ -51,7 +52,7 @@ impl PatchEmbed {
 
     /// `(B, 3, S, S)` → `(B, (S/p)², D)`: a convolution whose windows do not overlap is one matrix
     /// product over the patches.
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tracked> {
         let (b, c, h, w) = x.dims4()?;
         let (n, p) = (self.side, self.patch_size);
         let s = n * p;
@@ -62,7 +63,9 @@ impl PatchEmbed {
             .reshape((b, c, n, p, n, p))?
             .permute((0, 2, 4, 1, 3, 5))? // (B, S/p, S/p, 3, p, p)
             .reshape((b, n * n, c * p * p))?;
-        cass_ops::linear(&patches, &self.weight.flatten_from(1)?, Some(&self.bias))
+        let width = self.bias.dims()[0];
+        let weight = self.weight.reshape((width, c * p * p))?;
+        cass_ops::linear(&Tracked::constant(&patches), &weight, Some(&self.bias))
     }
 }
 
@@ -81,8 +84,9 @@ impl Mlp {
         })
     }
 
-    /// `(B, N, D)` → the same
-    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.fc2.forward(&cass_ops::gelu(&self.fc1.forward(x)?)?)
+    /// `(B, N, D)` → the same, with `residual (B, N, D)` added
+    pub(crate) fn forward_add(&self, x: &Tracked, residual: &Tracked) -> Result<Tracked> {
+        let x = cass_ops::gelu(&self.fc1.forward(x)?)?;
+        self.fc2.forward_add(&x, residual)
     }
 }

@@ -79,11 +79,11 @@ pub fn verify(name: &str, weights: &Path, reference: &Path) -> Result<Verificati
     }
     let output = model.frozen()?.forward(input, Mode::Eval)?;
     let (logits, features) = (
-        theirs.error("logits", &output.logits)?,
-        theirs.error("features", &output.features)?,
+        theirs.error("logits", output.logits.value())?,
+        theirs.error("features", output.features.value())?,
     );
     let output = model.forward(input, Mode::Train)?;
-    let train_logits = theirs.error("train_logits", &output.logits)?;
+    let train_logits = theirs.error("train_logits", output.logits.value())?;
     let buffers = model.params().buffers().into_iter();
     let buffers = buffers.filter(|(key, _)| !key.ends_with("num_batches_tracked"));
     let worst_buffer = theirs.worst(
@@ -91,7 +91,8 @@ pub fn verify(name: &str, weights: &Path, reference: &Path) -> Result<Verificati
         buffers.map(|(key, var)| (key, var.as_tensor().clone())),
     )?;
     let worst_gradient = if theirs.tensors.keys().any(|key| key.starts_with("grad.")) {
-        let grads = (output.logits * probe)?.mean_all()?.backward()?;
+        let share = 1.0 / probe.elem_count() as f64;
+        let grads = output.logits.backward_from(&(probe * share)?)?;
         let params = model.params().trainable().into_iter();
         let of = |(key, var): (String, candle_core::Var)| match grads.get(&var) {
             Some(grad) => Ok((key, grad.clone())),

@@ -9,7 +9,7 @@ use crate::{
     transformer::{LINEAR, Mlp, PatchEmbed},
 };
 use candle_core::{Result, Tensor};
-use cass_ops::attention;
+use cass_ops::{Tracked, attention};
 
 /// Shape of a Vision Transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +61,8 @@ const EPS: f64 = 1e-6;
 #[derive(Debug)]
 pub(crate) struct VisionTransformer {
     /// `(1, 1, D)` each: the class token, and the distillation token.
-    prefix: Vec<Tensor>,
-    pos_embed: Tensor,
+    prefix: Vec<Tracked>,
+    pos_embed: Tracked,
     patch_embed: PatchEmbed,
     blocks: Vec<Block>,
     norm: LayerNorm,
@@ -110,26 +110,28 @@ impl VisionTransformer {
     }
 
     /// `(B, 3, S, S)` → the normalised prefix tokens, `(B, D)` each
-    fn prefix_tokens(&self, x: &Tensor) -> Result<Vec<Tensor>> {
+    fn prefix_tokens(&self, x: &Tensor) -> Result<Vec<Tracked>> {
         let mut x = self.embed(x)?;
         for block in &self.blocks {
             x = block.forward(&x)?;
         }
         // Rows are normalised one by one, so these tokens alone are enough.
-        let of = |i| self.norm.forward(&x.narrow(1, i, 1)?.squeeze(1)?);
+        let (b, _, d) = x.value().dims3()?;
+        let of = |i| self.norm.forward(&x.narrow(1, i, 1)?.reshape((b, d))?);
         (0..self.prefix.len()).map(of).collect()
     }
 
     /// `(B, 3, S, S)` → tokens `(B, prefix + (S/p)², D)`
-    fn embed(&self, x: &Tensor) -> Result<Tensor> {
+    fn embed(&self, x: &Tensor) -> Result<Tracked> {
         let x = self.patch_embed.forward(x)?;
-        let (b, _, d) = x.dims3()?;
-        let prefix = self
-            .prefix
-            .iter()
-            .map(|token| token.broadcast_as((b, 1, d)));
+        let (b, _, d) = x.value().dims3()?;
+        // Room for the prefix tokens, which the sum below fills: (B, 1, D) of zeros and the token.
+        let room = Tensor::zeros((b, 1, d), x.value().dtype(), x.value().device())?;
+        let room = Tracked::constant(&room);
+        let prefix = self.prefix.iter().map(|token| room.broadcast_add(token));
         let tokens: Vec<_> = prefix.chain([Ok(x)]).collect::<Result<_>>()?;
-        Tensor::cat(&tokens, 1)?.broadcast_add(&self.pos_embed)
+        let tokens: Vec<_> = tokens.iter().collect();
+        Tracked::cat(&tokens, 1)?.broadcast_add(&self.pos_embed)
     }
 }
 
@@ -148,11 +150,11 @@ impl Network for VisionTransformer {
         self.pos_embed.dims()[2]
     }
 
-    fn features(&self, x: &Tensor, _mode: Mode) -> Result<Tensor> {
+    fn features(&self, x: &Tensor, _mode: Mode) -> Result<Tracked> {
         mean(self.prefix_tokens(x)?)
     }
 
-    fn classify(&self, features: &Tensor) -> Result<Tensor> {
+    fn classify(&self, features: &Tracked) -> Result<Tracked> {
         let logits = self.heads.iter().map(|head| head.forward(features));
         mean(logits.collect::<Result<_>>()?)
     }
@@ -177,9 +179,9 @@ impl Network for VisionTransformer {
 }
 
 /// Of one tensor or two.
-fn mean(tensors: Vec<Tensor>) -> Result<Tensor> {
+fn mean(tensors: Vec<Tracked>) -> Result<Tracked> {
     match &tensors[..] {
-        [a, b] => (a + b)? * 0.5,
+        [a, b] => a.broadcast_add(b)?.scale(0.5),
         _ => Ok(tensors[0].clone()),
     }
 }
@@ -210,9 +212,10 @@ impl Block {
     }
 
     /// `(B, N, D)` → the same
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Tracked) -> Result<Tracked> {
         let qkv = self.qkv.forward(&self.norm1.forward(x)?)?; // (B, N, 3D)
-        let x = (x + self.proj.forward(&attention(&qkv, self.num_heads)?)?)?;
-        &x + self.mlp.forward(&self.norm2.forward(&x)?)?
+        let attended = attention(&qkv, self.num_heads)?;
+        let x = self.proj.forward_add(&attended, x)?;
+        self.mlp.forward_add(&self.norm2.forward(&x)?, &x)
     }
 }

@@ -5,6 +5,7 @@ mod small;
 
 use candle_core::{DType, Device, Result, Tensor, safetensors};
 use cass_models::{Mode, Model, ModelOptions};
+use cass_ops::compose;
 use small::small;
 use std::collections::HashMap;
 
@@ -52,13 +53,17 @@ fn equals_timm(name: &str) -> Result<()> {
             .map_err(candle_core::Error::wrap)
     };
     let output = forward(Mode::Eval)?;
-    close("logits", &output.logits, &golden["logits"])?;
-    close("features", &output.features, &golden["features"])?;
+    close("logits", output.logits.value(), &golden["logits"])?;
+    close("features", output.features.value(), &golden["features"])?;
 
     let output = forward(Mode::Train)?;
-    close("train_logits", &output.logits, &golden["train_logits"])?;
-    let loss = (output.logits * &golden["probe"])?.mean_all()?;
-    let grads = loss.backward()?;
+    close(
+        "train_logits",
+        output.logits.value(),
+        &golden["train_logits"],
+    )?;
+    let probe = &golden["probe"];
+    let grads = compose(&[&output.logits], |t| (&t[0] * probe)?.mean_all())?.backward()?;
     for (key, var) in model.params().trainable() {
         let grad = grads
             .get(&var)
@@ -124,7 +129,7 @@ fn finite_differences(name: &str) -> Result<()> {
         let output = model
             .forward(&input, Mode::Train)
             .map_err(candle_core::Error::wrap)?;
-        (output.logits * &probe)?.mean_all()
+        compose(&[&output.logits], |t| (&t[0] * &probe)?.mean_all())
     };
     let grads = loss()?.backward()?;
     for (key, var) in model.params().trainable() {
@@ -136,7 +141,7 @@ fn finite_differences(name: &str) -> Result<()> {
         let start = var.as_tensor().copy()?;
         let at = |by: f64| -> Result<f64> {
             var.set(&(&start + (grad * (by / norm))?)?)?;
-            loss()?.to_scalar::<f64>()
+            loss()?.value().to_scalar::<f64>()
         };
         let slope = (at(step)? - at(-step)?) / (2.0 * step);
         var.set(&start)?;

@@ -21,6 +21,7 @@ fn logits(model: &Model, size: usize) -> Result<Vec<f32>, Box<dyn Error>> {
     Ok(model
         .forward(&x, Mode::Eval)?
         .logits
+        .value()
         .flatten_all()?
         .to_vec1()?)
 }

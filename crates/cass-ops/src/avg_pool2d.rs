@@ -1,12 +1,12 @@
 //! Average pooling.
 
 use crate::{
-    element::{Element, Read, slice, tensor, with_float},
-    parallel::vectorized,
+    element::{Element, Read, tensor, with_float},
+    parallel::{vectorized, write_chunks},
+    profile::{Pass, timed},
+    tracked::{Gradient, Tracked, compose},
 };
-use candle_core::{
-    CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, backend::BackendStorage, bail,
-};
+use candle_core::{Result, bail};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -30,14 +30,28 @@ pub struct AvgPool2dConfig {
 /// # Errors
 /// If the image is smaller than a window (without `ceil_mode`) or empty, or `x` is neither f32 nor
 /// f64.
-pub fn avg_pool2d(x: &Tensor, config: &AvgPool2dConfig) -> Result<Tensor> {
-    let (_, _, h, w) = x.dims4()?;
-    config.out_size(h)?;
-    config.out_size(w)?;
-    if !x.device().is_cpu() {
-        return reference::avg_pool2d(x, config);
+pub fn avg_pool2d(x: &Tracked, config: &AvgPool2dConfig) -> Result<Tracked> {
+    let (b, c, h, w) = x.value().dims4()?;
+    let (oh, ow) = (config.out_size(h)?, config.out_size(w)?);
+    if !x.is_on_cpu() {
+        return compose(&[x], |t| reference::avg_pool2d(&t[0], config));
     }
-    x.contiguous()?.apply_op1(AvgPool2d(*config))
+    let (x, config) = (x.contiguous()?, *config);
+    let y = timed("avg_pool2d", Pass::Forward, || {
+        let xr = Read::new(x.value())?;
+        with_float!(x.value().dtype(), "avg_pool2d", T => {
+            tensor(forward(&config, xr.slice::<T>()?, [h, w], [oh, ow]), &[b, c, oh, ow])
+        })
+    })?;
+    let dims = [b, c, h, w];
+    Ok(Tracked::record("avg_pool2d", y, &[&x], move |dy| {
+        let dy = dy.contiguous()?;
+        let dyr = Read::new(&dy)?;
+        with_float!(dy.dtype(), "avg_pool2d", T => {
+            let dx = backward(&config, dyr.slice::<T>()?, [h, w], [oh, ow]);
+            Ok(vec![Some(Gradient::fresh(tensor(dx, &dims)?))])
+        })
+    }))
 }
 
 impl AvgPool2dConfig {
@@ -70,58 +84,62 @@ impl AvgPool2dConfig {
     }
 }
 
-struct AvgPool2d(AvgPool2dConfig);
-
-impl CustomOp1 for AvgPool2d {
-    fn name(&self) -> &'static str {
-        "avg_pool2d"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (b, c, h, w) = xl.shape().dims4()?;
-        let (oh, ow) = (self.0.out_size(h)?, self.0.out_size(w)?);
-        with_float!(x.dtype(), "avg_pool2d", T => {
-            let x = slice::<T>(x, xl)?;
-            let mut y = vec![<T as Element>::ZERO; b * c * oh * ow];
-            y.par_chunks_mut(oh * ow).zip(x.par_chunks(h * w)).for_each(|(y, x)| {
-                vectorized(#[inline(always)] || {
-                    for (i, y) in y.iter_mut().enumerate() {
-                        let (rows, columns) = self.0.area(i, ow, [h, w]);
-                        let count = rows.len() * columns.len();
-                        for row in rows {
-                            x[row * w..][columns.clone()].iter().for_each(|&v| *y += v);
-                        }
-                        *y /= <T as WithDType>::from_f64(count as f64);
+fn forward<T: Element>(
+    config: &AvgPool2dConfig,
+    x: &[T],
+    [h, w]: [usize; 2],
+    [oh, ow]: [usize; 2],
+) -> Vec<T> {
+    let planes = x.len() / (h * w);
+    let plane = |place: Range<usize>, y: &mut [std::mem::MaybeUninit<T>]| {
+        let x = &x[place.start / (oh * ow) * h * w..][..h * w];
+        vectorized(
+            #[inline(always)]
+            || {
+                for (i, y) in y.iter_mut().enumerate() {
+                    let (rows, columns) = config.area(i, ow, [h, w]);
+                    let count = rows.len() * columns.len();
+                    let mut sum = T::ZERO;
+                    for row in rows {
+                        x[row * w..][columns.clone()].iter().for_each(|&v| sum += v);
                     }
-                })
-            });
-            Ok((T::to_cpu_storage_owned(y), (b, c, oh, ow).into()))
-        })
-    }
+                    y.write(sum / T::from_f64(count as f64));
+                }
+            },
+        );
+    };
+    // SAFETY: every element of a piece is written.
+    unsafe { write_chunks(planes * oh * ow, oh * ow, plane) }
+}
 
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let (_, _, h, w) = x.dims4()?;
-        let (_, _, oh, ow) = dy.dims4()?;
-        let dy = dy.contiguous()?;
-        let dyr = Read::new(&dy)?;
-        with_float!(x.dtype(), "avg_pool2d", T => {
-            let dys = dyr.slice::<T>()?;
-            let mut dx = vec![<T as Element>::ZERO; x.elem_count()];
-            dx.par_chunks_mut(h * w).zip(dys.par_chunks(oh * ow)).for_each(|(dx, dy)| {
-                vectorized(#[inline(always)] || {
+fn backward<T: Element>(
+    config: &AvgPool2dConfig,
+    dy: &[T],
+    [h, w]: [usize; 2],
+    [oh, ow]: [usize; 2],
+) -> Vec<T> {
+    let planes = dy.len() / (oh * ow);
+    let mut dx = vec![T::ZERO; planes * h * w];
+    dx.par_chunks_mut(h * w)
+        .zip(dy.par_chunks(oh * ow))
+        .for_each(|(dx, dy)| {
+            vectorized(
+                #[inline(always)]
+                || {
                     for (i, &dy) in dy.iter().enumerate() {
-                        let (rows, columns) = self.0.area(i, ow, [h, w]);
+                        let (rows, columns) = config.area(i, ow, [h, w]);
                         let count = rows.len() * columns.len();
-                        let share = dy / <T as WithDType>::from_f64(count as f64);
+                        let share = dy / T::from_f64(count as f64);
                         for row in rows {
-                            dx[row * w..][columns.clone()].iter_mut().for_each(|v| *v += share);
+                            dx[row * w..][columns.clone()]
+                                .iter_mut()
+                                .for_each(|v| *v += share);
                         }
                     }
-                })
-            });
-            Ok(Some(tensor(dx, x.dims())?))
-        })
-    }
+                },
+            );
+        });
+    dx
 }
 
 /// The plain twin, and the path on other devices.
@@ -151,6 +169,7 @@ mod reference {
 mod tests {
     use super::*;
     use crate::check::{self, Case};
+    use candle_core::Tensor;
 
     fn config(kernel_size: usize, stride: usize, ceil_mode: bool) -> AvgPool2dConfig {
         AvgPool2dConfig {
@@ -182,9 +201,14 @@ mod tests {
     #[test]
     fn pixels_left_over_are_averaged_among_themselves() -> Result<()> {
         let x = Tensor::arange(1f64, 10., &candle_core::Device::Cpu)?.reshape((1, 1, 3, 3))?;
-        let y = avg_pool2d(&x, &config(2, 2, true))?.flatten_all()?;
+        let x = Tracked::constant(&x);
+        let y = avg_pool2d(&x, &config(2, 2, true))?
+            .into_value()
+            .flatten_all()?;
         assert_eq!(y.to_vec1::<f64>()?, [3., 4.5, 7.5, 9.]);
-        let y = avg_pool2d(&x, &config(2, 2, false))?.flatten_all()?;
+        let y = avg_pool2d(&x, &config(2, 2, false))?
+            .into_value()
+            .flatten_all()?;
         assert_eq!(y.to_vec1::<f64>()?, [3.]);
         Ok(())
     }
@@ -205,7 +229,7 @@ mod tests {
 
     #[test]
     fn wrong_sizes_are_errors() -> Result<()> {
-        let x = check::input(0, &[1, 1, 2, 2])?;
+        let x = check::constant(0, &[1, 1, 2, 2])?;
         assert!(avg_pool2d(&x, &config(3, 1, false)).is_err());
         assert!(avg_pool2d(&x, &config(0, 1, true)).is_err());
         assert!(avg_pool2d(&x, &config(2, 0, true)).is_err());

@@ -1,6 +1,6 @@
 //! Holds an op against its plain twin and against finite differences; for tests only.
 
-use crate::Rng;
+use crate::{Rng, Tracked, compose};
 use candle_core::{DType, Device, Result, Tensor, Var};
 
 /// Standard normal f64 input, the same for the same `index` and shape.
@@ -8,6 +8,11 @@ pub(crate) fn input(index: u64, shape: &[usize]) -> Result<Tensor> {
     let mut rng = Rng::new(1, "check", [index, shape.len() as u64], 0);
     let data: Vec<f64> = (0..shape.iter().product()).map(|_| rng.normal()).collect();
     Tensor::from_vec(data, shape, &Device::Cpu)
+}
+
+/// The same, for an op that is to fail or to be compared.
+pub(crate) fn constant(index: u64, shape: &[usize]) -> Result<Tracked> {
+    input(index, shape).map(|t| Tracked::constant(&t))
 }
 
 /// ‖a - b‖₂ / ‖b‖₂, in f64.
@@ -46,12 +51,14 @@ impl Case {
         self
     }
 
-    /// Forward and gradients: f64 against the twin and finite differences, f32 against f64.
+    /// Forward and gradients: f64 against the twin, as other devices compute it, and against finite
+    /// differences, f32 against f64.
     pub(crate) fn run(
         &self,
-        op: impl Fn(&[Tensor]) -> Result<Tensor>,
+        op: impl Fn(&[Tracked]) -> Result<Tracked>,
         twin: impl Fn(&[Tensor]) -> Result<Tensor>,
     ) -> Result<()> {
+        let twin = |t: &[Tracked]| compose(&t.iter().collect::<Vec<_>>(), &twin);
         let (y, grads) = self.gradients(DType::F64, &op)?;
         let (twin_y, twin_grads) = self.gradients(DType::F64, &twin)?;
         self.close("f64 forward against the twin", &y, &twin_y, 1e-12)?;
@@ -81,16 +88,17 @@ impl Case {
     fn gradients(
         &self,
         dtype: DType,
-        op: impl Fn(&[Tensor]) -> Result<Tensor>,
+        op: impl Fn(&[Tracked]) -> Result<Tracked>,
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let vars: Vec<Var> = self
             .inputs
             .iter()
             .map(|t| Var::from_tensor(&t.to_dtype(dtype)?))
             .collect::<Result<_>>()?;
-        let tensors: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
-        let y = op(&tensors)?;
-        let grads = (&y * Self::probe(&y)?)?.sum_all()?.backward()?;
+        let inputs: Vec<Tracked> = vars.iter().map(Tracked::from).collect();
+        let result = op(&inputs)?;
+        let y = result.value().clone();
+        let grads = result.backward_from(&Self::probe(&y)?)?;
         let grads = vars
             .iter()
             .enumerate()
@@ -105,11 +113,12 @@ impl Case {
     /// Central differences at up to 12 places an input.
     fn finite_differences(
         &self,
-        op: impl Fn(&[Tensor]) -> Result<Tensor>,
+        op: impl Fn(&[Tracked]) -> Result<Tracked>,
         grads: &[Tensor],
     ) -> Result<()> {
         let loss = |inputs: &[Tensor]| -> Result<f64> {
-            let y = op(inputs)?;
+            let inputs: Vec<Tracked> = inputs.iter().map(Tracked::constant).collect();
+            let y = op(&inputs)?.into_value();
             (&y * Self::probe(&y)?)?.sum_all()?.to_scalar::<f64>()
         };
         let mut rng = Rng::new(2, "check", [0, 0], 0);

@@ -1,6 +1,6 @@
 //! The scalars that kernels are written for, and the way from a Candle tensor to their slices.
 
-use candle_core::{CpuStorage, Layout, Result, Storage, StorageRef, Tensor, WithDType, bail};
+use candle_core::{Layout, Result, Storage, StorageRef, Tensor, WithDType, bail};
 use std::ops::Range;
 
 /// f32 for work, f64 for checking gradients against finite differences.
@@ -106,12 +106,6 @@ macro_rules! with_float {
     };
 }
 pub(crate) use with_float;
-
-/// The elements of a contiguous tensor, from what a custom op is given.
-pub(crate) fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
-    let data = T::cpu_storage_as_slice(storage)?;
-    Ok(&data[contiguous_range(layout)?])
-}
 
 fn contiguous_range(layout: &Layout) -> Result<Range<usize>> {
     match layout.contiguous_offsets() {

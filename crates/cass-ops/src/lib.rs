@@ -8,22 +8,28 @@
 //!
 //! ```
 //! use candle_core::{DType, Device, Var};
-//! use cass_ops::{Activation, Conv2dConfig, batch_norm_train, conv2d};
+//! use cass_ops::{Activation, Conv2dConfig, Tracked, batch_norm_train, conv2d};
 //!
 //! # fn main() -> candle_core::Result<()> {
 //! let (f32, cpu) = (DType::F32, &Device::Cpu);
-//! let x = Var::randn(0f32, 1., (2, 3, 9, 9), cpu)?;
+//! let x = Tracked::from(&Var::randn(0f32, 1., (2, 3, 9, 9), cpu)?);
 //! let kernel = Var::randn(0f32, 0.1, (8, 3, 3, 3), cpu)?;
 //! let (weight, bias) = (Var::ones(8, f32, cpu)?, Var::zeros(8, f32, cpu)?);
+//! let (weight, bias) = (Tracked::from(&weight), Tracked::from(&bias));
 //!
 //! let config = Conv2dConfig { stride: 2, padding: 1, groups: 1 };
-//! let y = conv2d(&x, &kernel, &config)?; // (2, 8, 5, 5)
-//! let (y, stats) = batch_norm_train(&y, &weight, &bias, 1e-5, Activation::Relu)?;
-//! let grads = y.sqr()?.sum_all()?.backward()?;
+//! let y = conv2d(&x, &Tracked::from(&kernel), &config)?; // (2, 8, 5, 5)
+//! let (y, stats) = batch_norm_train(&y, &weight, &bias, None, 1e-5, Activation::Relu)?;
+//! let dy = y.value().ones_like()?;
+//! let grads = y.backward_from(&dy)?;
 //! assert_eq!(stats.mean.dims(), [8]);
 //! assert_eq!(grads.get(&kernel).map(|g| g.dims()), Some(kernel.dims()));
 //! # Ok(()) }
 //! ```
+//!
+//! A [`Tracked`] tensor remembers how it was computed: gradients are taken through it by
+//! [`Tracked::backward`], which frees what each operation saved as it goes. [`compose`] brings in
+//! anything written in Candle's own operations, a loss for instance.
 //!
 //! Each op is a plain twin in Candle's own operations, which is also its path on other devices,
 //! and kernels over slices; tests hold the two equal. [`Rng`] is the workspace's one source of
@@ -41,15 +47,20 @@ mod layer_norm;
 mod linear;
 mod matmul;
 mod max_pool2d;
+mod movement;
 mod parallel;
+mod profile;
 mod rng;
+mod tracked;
 
-pub use activation::{add_relu, gelu, relu};
+pub use activation::{gelu, relu};
 pub use attention::{attention, window_attention};
 pub use avg_pool2d::{AvgPool2dConfig, avg_pool2d};
 pub use batch_norm::{Activation, BatchStats, batch_norm_eval, batch_norm_train};
 pub use conv2d::{Conv2dConfig, conv2d};
 pub use layer_norm::layer_norm;
-pub use linear::linear;
+pub use linear::{linear, linear_add};
 pub use max_pool2d::{MaxPool2dConfig, max_pool2d};
+pub use profile::{OpTime, Pass, matmul_roofline, multiply_adds, start_profile, take_profile};
 pub use rng::Rng;
+pub use tracked::{Gradients, Tracked, compose};

@@ -1,7 +1,9 @@
 //! Matrix product over strided slices: the `gemm` crate behind checked borders.
 
-use crate::element::Element;
+use crate::{element::Element, parallel::Output, profile::count_multiply_adds};
 use gemm::Parallelism;
+use rayon::prelude::*;
+use std::ops::Range;
 
 /// A matrix inside a slice.
 #[derive(Clone, Copy)]
@@ -29,6 +31,20 @@ impl<'a, T> Mat<'a, T> {
             row_stride,
             col_stride: 1,
         }
+    }
+
+    /// Some of the rows.
+    fn rows(self, rows: Range<usize>) -> Self {
+        Self {
+            data: &self.data[(rows.start * self.row_stride).min(self.data.len())..],
+            rows: rows.len(),
+            ..self
+        }
+    }
+
+    /// Some of the columns.
+    fn columns(self, columns: Range<usize>) -> Self {
+        self.t().rows(columns).t()
     }
 
     /// The transpose, without moving anything.
@@ -111,6 +127,7 @@ pub(crate) fn matmul<T: Element>(
     let (m, k, n) = (lhs.rows, lhs.cols, rhs.cols);
     assert_eq!(k, rhs.rows, "inner sizes of a matrix product differ");
     assert_eq!((dst.rows, dst.cols), (m, n), "the result has another size");
+    count_multiply_adds(m * k * n);
     // SAFETY: the constructors of `Mat` and `MatMut` keep every index inside memory that may be
     // read or written, and `Element` is f32 or f64, both of which gemm knows.
     unsafe {
@@ -141,4 +158,44 @@ pub(crate) fn matmul<T: Element>(
 /// As many threads as the pool of the caller has.
 pub(crate) fn all_threads() -> Parallelism {
     Parallelism::Rayon(0)
+}
+
+/// Multiply-adds that are worth a task of their own.
+const TASK: usize = 1 << 26;
+/// A product of fewer multiply-adds is left to one thread.
+const SMALL: usize = 1 << 18;
+
+/// `out (m, n), rows after each other = [out +] lhs (m, k) * rhs (k, n)` on all threads, in pieces
+/// of some rows and columns. `before` is called for each piece ahead of its product, on the same
+/// thread: with [`Into::Accumulate`] it has to write what the product is added to.
+///
+/// Pieces depend on the sizes alone: the result is the same to the bit for any number of threads.
+pub(crate) fn matmul_blocked<T: Element>(
+    out: &Output<T>,
+    into: Into,
+    lhs: Mat<'_, T>,
+    rhs: Mat<'_, T>,
+    before: impl Fn(Range<usize>, Range<usize>) + Sync,
+) {
+    let (m, k, n) = (lhs.rows, lhs.cols, rhs.cols);
+    let work = m * k * n;
+    let pieces = if work < SMALL {
+        1
+    } else {
+        (work / TASK).clamp(4, 16)
+    };
+    // Columns, as the left matrix costs less to pack again; rows, where there are far more of them.
+    let by_rows = m >= 4 * n;
+    let len = if by_rows { m } else { n };
+    let piece = len.div_ceil(pieces).next_multiple_of(16);
+    (0..len.div_ceil(piece)).into_par_iter().for_each(|i| {
+        let part = i * piece..(i * piece + piece).min(len);
+        let (rows, columns) = if by_rows { (part, 0..n) } else { (0..m, part) };
+        before(rows.clone(), columns.clone());
+        let first = rows.start * n + columns.start;
+        // SAFETY: pieces do not overlap.
+        let to = unsafe { out.matrix(first, rows.len(), columns.len(), n) };
+        let (lhs, rhs) = (lhs.rows(rows), rhs.columns(columns));
+        matmul(to, into, lhs, rhs, T::ONE, Parallelism::None);
+    });
 }

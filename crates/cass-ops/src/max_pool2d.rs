@@ -1,12 +1,12 @@
 //! Max pooling.
 
 use crate::{
-    element::{Element, Read, slice, tensor, with_float},
-    parallel::vectorized,
+    element::{Element, Read, tensor, with_float},
+    parallel::{vectorized, write_chunks},
+    profile::{Pass, timed},
+    tracked::{Gradient, Tracked, compose},
 };
-use candle_core::{
-    CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, backend::BackendStorage, bail,
-};
+use candle_core::{Result, bail};
 use rayon::prelude::*;
 
 /// Kernel, stride and padding, as in `torch.nn.MaxPool2d`; padding never wins.
@@ -28,14 +28,28 @@ pub struct MaxPool2dConfig {
 /// # Errors
 /// If the window is larger than the padded image, or the padding than half the window, or `x` is
 /// neither f32 nor f64.
-pub fn max_pool2d(x: &Tensor, config: &MaxPool2dConfig) -> Result<Tensor> {
-    let (_, _, h, w) = x.dims4()?;
-    config.out_size(h)?;
-    config.out_size(w)?;
-    if !x.device().is_cpu() {
-        return reference::max_pool2d(x, config);
+pub fn max_pool2d(x: &Tracked, config: &MaxPool2dConfig) -> Result<Tracked> {
+    let (b, c, h, w) = x.value().dims4()?;
+    let (oh, ow) = (config.out_size(h)?, config.out_size(w)?);
+    if !x.is_on_cpu() {
+        return compose(&[x], |t| reference::max_pool2d(&t[0], config));
     }
-    x.contiguous()?.apply_op1(MaxPool2d(*config))
+    let (x, config) = (x.contiguous()?, *config);
+    let y = timed("max_pool2d", Pass::Forward, || {
+        let xr = Read::new(x.value())?;
+        with_float!(x.value().dtype(), "max_pool2d", T => {
+            tensor(forward(&config, xr.slice::<T>()?, [h, w], [oh, ow]), &[b, c, oh, ow])
+        })
+    })?;
+    let saved = x.value().clone();
+    Ok(Tracked::record("max_pool2d", y, &[&x], move |dy| {
+        let dy = dy.contiguous()?;
+        let (xr, dyr) = (Read::new(&saved)?, Read::new(&dy)?);
+        with_float!(saved.dtype(), "max_pool2d", T => {
+            let dx = backward(&config, xr.slice::<T>()?, dyr.slice()?, [h, w], [oh, ow]);
+            Ok(vec![Some(Gradient::fresh(tensor(dx, saved.dims())?))])
+        })
+    }))
 }
 
 impl MaxPool2dConfig {
@@ -55,73 +69,73 @@ impl MaxPool2dConfig {
     }
 }
 
-struct MaxPool2d(MaxPool2dConfig);
-
-impl MaxPool2d {
-    /// Place of the first maximum of a window in its plane; a NaN counts as the maximum.
-    #[inline(always)]
-    fn first_maximum<T: Element>(
-        &self,
-        plane: &[T],
-        [h, w]: [usize; 2],
-        oy: usize,
-        ox: usize,
-    ) -> usize {
-        let columns = self.0.window(ox, w);
-        let rows = self.0.window(oy, h);
-        let mut best = rows.start * w + columns.start;
-        for y in rows {
-            for x in columns.clone() {
-                let at = y * w + x;
-                if plane[at] > plane[best] || plane[at].to_f64().is_nan() {
-                    best = at;
-                }
+/// Place of the first maximum of a window in its plane; a NaN counts as the maximum.
+#[inline(always)]
+fn first_maximum<T: Element>(
+    config: &MaxPool2dConfig,
+    plane: &[T],
+    [h, w]: [usize; 2],
+    oy: usize,
+    ox: usize,
+) -> usize {
+    let columns = config.window(ox, w);
+    let rows = config.window(oy, h);
+    let mut best = rows.start * w + columns.start;
+    for y in rows {
+        for x in columns.clone() {
+            let at = y * w + x;
+            // Not equal to itself: a NaN.
+            #[allow(clippy::eq_op)]
+            if plane[at] > plane[best] || plane[at] != plane[at] {
+                best = at;
             }
         }
-        best
     }
+    best
 }
 
-impl CustomOp1 for MaxPool2d {
-    fn name(&self) -> &'static str {
-        "max_pool2d"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (b, c, h, w) = xl.shape().dims4()?;
-        let (oh, ow) = (self.0.out_size(h)?, self.0.out_size(w)?);
-        with_float!(x.dtype(), "max_pool2d", T => {
-            let x = slice::<T>(x, xl)?;
-            let mut y = vec![<T as Element>::ZERO; b * c * oh * ow];
-            y.par_chunks_mut(oh * ow).zip(x.par_chunks(h * w)).for_each(|(y, x)| {
-                vectorized(#[inline(always)] || {
-                    for (i, y) in y.iter_mut().enumerate() {
-                        *y = x[self.first_maximum(x, [h, w], i / ow, i % ow)];
+fn forward<T: Element>(
+    config: &MaxPool2dConfig,
+    x: &[T],
+    [h, w]: [usize; 2],
+    [oh, ow]: [usize; 2],
+) -> Vec<T> {
+    let planes = x.len() / (h * w);
+    let plane = |place: std::ops::Range<usize>, y: &mut [std::mem::MaybeUninit<T>]| {
+        let x = &x[place.start / (oh * ow) * h * w..][..h * w];
+        vectorized(
+            #[inline(always)]
+            || {
+                for (oy, y) in y.chunks_exact_mut(ow).enumerate() {
+                    for (ox, y) in y.iter_mut().enumerate() {
+                        y.write(x[first_maximum(config, x, [h, w], oy, ox)]);
                     }
-                })
-            });
-            Ok((T::to_cpu_storage_owned(y), (b, c, oh, ow).into()))
-        })
-    }
+                }
+            },
+        );
+    };
+    // SAFETY: a piece is a plane, whose rows are written whole.
+    unsafe { write_chunks(planes * oh * ow, oh * ow, plane) }
+}
 
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let (_, _, h, w) = x.dims4()?;
-        let (_, _, oh, ow) = dy.dims4()?;
-        let dy = dy.contiguous()?;
-        let (xr, dyr) = (Read::new(x)?, Read::new(&dy)?);
-        with_float!(x.dtype(), "max_pool2d", T => {
-            let (xs, dys) = (xr.slice::<T>()?, dyr.slice::<T>()?);
-            let mut dx = vec![<T as Element>::ZERO; xs.len()];
-            dx.par_chunks_mut(h * w)
-                .zip(xs.par_chunks(h * w).zip(dys.par_chunks(oh * ow)))
-                .for_each(|(dx, (x, dy))| {
-                    for (i, &dy) in dy.iter().enumerate() {
-                        dx[self.first_maximum(x, [h, w], i / ow, i % ow)] += dy;
-                    }
-                });
-            Ok(Some(tensor(dx, x.dims())?))
-        })
-    }
+fn backward<T: Element>(
+    config: &MaxPool2dConfig,
+    x: &[T],
+    dy: &[T],
+    [h, w]: [usize; 2],
+    [oh, ow]: [usize; 2],
+) -> Vec<T> {
+    let mut dx = vec![T::ZERO; x.len()];
+    dx.par_chunks_mut(h * w)
+        .zip(x.par_chunks(h * w).zip(dy.par_chunks(oh * ow)))
+        .for_each(|(dx, (x, dy))| {
+            for (oy, dy) in dy.chunks_exact(ow).enumerate() {
+                for (ox, &dy) in dy.iter().enumerate() {
+                    dx[first_maximum(config, x, [h, w], oy, ox)] += dy;
+                }
+            }
+        });
+    dx
 }
 
 /// The plain twin, and the path on other devices.
@@ -197,9 +211,12 @@ mod tests {
     fn the_first_of_equal_maxima_takes_the_gradient() -> Result<()> {
         use candle_core::{Device, Var};
         let c = config(3, 2, 1);
-        for op in [max_pool2d, reference::max_pool2d] {
-            let x = Var::zeros((1, 1, 4, 4), candle_core::DType::F64, &Device::Cpu)?;
-            let grads = op(&x, &c)?.sum_all()?.backward()?;
+        let x = Var::zeros((1, 1, 4, 4), candle_core::DType::F64, &Device::Cpu)?;
+        let by_hand = max_pool2d(&Tracked::from(&x), &c)?;
+        let by_candle = compose(&[&Tracked::from(&x)], |t| reference::max_pool2d(&t[0], &c))?;
+        for y in [by_hand, by_candle] {
+            let ones = y.value().ones_like()?;
+            let grads = y.backward_from(&ones)?;
             let dx = grads
                 .get(&x)
                 .map(|g| g.flatten_all()?.to_vec1::<f64>())
@@ -213,7 +230,7 @@ mod tests {
 
     #[test]
     fn wrong_sizes_are_errors() -> Result<()> {
-        let x = check::input(0, &[1, 1, 2, 2])?;
+        let x = check::constant(0, &[1, 1, 2, 2])?;
         assert!(max_pool2d(&x, &config(5, 1, 0)).is_err());
         assert!(max_pool2d(&x, &config(2, 1, 2)).is_err());
         assert!(max_pool2d(&x, &config(2, 0, 0)).is_err());

@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Result, Tensor, Var, safetensors};
 use cass_ops::{
-    Activation, Conv2dConfig, MaxPool2dConfig, add_relu, attention, batch_norm_eval,
-    batch_norm_train, conv2d, gelu, layer_norm, linear, max_pool2d,
+    Activation, Conv2dConfig, MaxPool2dConfig, Tracked, attention, batch_norm_eval,
+    batch_norm_train, conv2d, gelu, layer_norm, linear, max_pool2d, relu,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -35,16 +35,16 @@ impl Golden {
         &self,
         case: &str,
         inputs: &[&str],
-        op: impl Fn(&[Tensor]) -> Result<Tensor>,
+        op: impl Fn(&[Tracked]) -> Result<Tracked>,
     ) -> Result<()> {
         let vars = inputs
             .iter()
             .map(|name| Var::from_tensor(self.get(case, name)));
         let vars: Vec<Var> = vars.collect::<Result<_>>()?;
-        let tensors: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
-        let y = op(&tensors)?;
-        close(&format!("{case}.y"), &y, self.get(case, "y"))?;
-        let grads = (y * self.get(case, "dy"))?.sum_all()?.backward()?;
+        let tracked: Vec<Tracked> = vars.iter().map(Tracked::from).collect();
+        let y = op(&tracked)?;
+        close(&format!("{case}.y"), y.value(), self.get(case, "y"))?;
+        let grads = y.backward_from(self.get(case, "dy"))?;
         for (name, var) in inputs.iter().zip(&vars) {
             let what = format!("{case}.d{name}");
             let grad = grads
@@ -93,7 +93,8 @@ fn conv2d_equals_torch() -> Result<()> {
         let config = conv_config(case);
         if golden.tensors.contains_key(&format!("{case}.bias")) {
             golden.check(case, &["x", "weight", "bias"], |t| {
-                conv2d(&t[0], &t[1], &config)?.broadcast_add(&t[2].reshape((1, (), 1, 1))?)
+                let bias = t[2].reshape((1, t[2].dims()[0], 1, 1))?;
+                conv2d(&t[0], &t[1], &config)?.broadcast_add(&bias)
             })?;
         } else {
             golden.check(case, &["x", "weight"], |t| conv2d(&t[0], &t[1], &config))?;
@@ -115,9 +116,9 @@ fn batch_norm_equals_torch() -> Result<()> {
         golden.check(case, &["x", "weight", "bias"], |t| {
             if case.starts_with("eval") {
                 let (mean, var) = (running("running_mean"), running("running_var"));
-                return batch_norm_eval(&t[0], &t[1], &t[2], (&mean, &var), 1e-5, activation);
+                return batch_norm_eval(&t[0], &t[1], &t[2], None, (&mean, &var), 1e-5, activation);
             }
-            let (y, batch) = batch_norm_train(&t[0], &t[1], &t[2], 1e-5, activation)?;
+            let (y, batch) = batch_norm_train(&t[0], &t[1], &t[2], None, 1e-5, activation)?;
             for (what, new) in [("running_mean", &batch.mean), ("running_var", &batch.var)] {
                 let after = ((running(what) * 0.9)? + (new * 0.1)?)?;
                 close(what, &after, &running(&format!("{what}_after")))?;
@@ -163,7 +164,7 @@ fn attention_equals_torch() -> Result<()> {
 #[test]
 fn activations_and_pooling_equal_torch() -> Result<()> {
     Golden::load("gelu")?.check("erf", &["x"], |t| gelu(&t[0]))?;
-    Golden::load("add_relu")?.check("zeros", &["a", "b"], |t| add_relu(&t[0], &t[1]))?;
+    Golden::load("add_relu")?.check("zeros", &["a", "b"], |t| relu(&t[0].broadcast_add(&t[1])?))?;
     let golden = Golden::load("max_pool")?;
     let config = MaxPool2dConfig {
         kernel_size: 3,

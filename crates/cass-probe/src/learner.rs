@@ -9,7 +9,7 @@ use crate::{
 use candle_core::{DType, Tensor};
 use cass_data::Loader;
 use cass_models::{Mode, Model};
-use cass_ops::Rng;
+use cass_ops::{Rng, Tracked};
 use cass_train::{FocalLoss, SupervisedStep, Trains};
 
 /// What one pass over the labelled images gave.
@@ -123,7 +123,9 @@ impl<'a> Linear<'a> {
         let frozen = step.model().frozen()?;
         let of = |part| {
             let loader = parts.loader(part, false, recipe)?;
-            collect(&loader, |images| Ok(frozen.features(images, Mode::Eval)?))
+            collect(&loader, |images| {
+                Ok(frozen.features(images, Mode::Eval)?.into_value())
+            })
         };
         Ok(Self {
             recipe,
@@ -149,7 +151,8 @@ impl<'a> Linear<'a> {
 
     fn logits(&self, part: Part) -> Result<Tensor> {
         let model = self.step.model().frozen()?;
-        Ok(model.classify(&self.features[part as usize])?)
+        let features = Tracked::constant(&self.features[part as usize]);
+        Ok(model.classify(&features)?.into_value())
     }
 }
 
@@ -189,7 +192,7 @@ impl Finetune {
             Part::Test => &self.test,
         };
         collect(loader, |images| {
-            Ok(frozen.forward(images, Mode::Eval)?.logits)
+            Ok(frozen.forward(images, Mode::Eval)?.logits.into_value())
         })
     }
 }

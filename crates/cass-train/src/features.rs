@@ -17,7 +17,7 @@ pub(crate) fn collapse(arms: &[(&str, &Model)], loader: &Loader) -> Result<Vec<O
     for batch in loader.epoch(0) {
         let batch = batch?;
         for (model, rows) in models.iter().zip(&mut rows) {
-            rows.extend(values(&model.features(batch.images(), Mode::Eval)?)?);
+            rows.extend(values(model.features(batch.images(), Mode::Eval)?.value())?);
         }
     }
     let readings = models

@@ -37,6 +37,7 @@ mod error;
 mod event;
 mod features;
 mod loss;
+mod memory;
 mod optim;
 mod projector;
 mod recipe;
@@ -52,6 +53,7 @@ pub use device::{device_name, open_device};
 pub use error::{Error, Result};
 pub use event::{Event, When};
 pub use loss::{FocalForm, FocalLoss, cass_loss, class_weights, dino_loss};
+pub use memory::peak_rss_mib;
 pub use optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
 pub use projector::Projector;
 pub use recipe::{

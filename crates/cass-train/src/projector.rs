@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::optim::blend;
 use crate::recipe::DinoConfig;
 use candle_core::{D, DType, Device, Tensor, Var};
-use cass_ops::{Rng, gelu, linear};
+use cass_ops::{Rng, Tracked, compose, gelu, linear};
 use std::collections::HashMap;
 
 /// ε of vit-pytorch's `L2Norm`.
@@ -77,19 +77,19 @@ impl Projector {
     ///
     /// # Errors
     /// If the width does not fit.
-    pub fn forward(&self, features: &Tensor, frozen: bool) -> Result<Tensor> {
+    pub fn forward(&self, features: &Tracked, frozen: bool) -> Result<Tracked> {
         let mut x = features.clone();
         let last = self.layers.len() - 1;
         for (i, layer) in self.layers.iter().enumerate() {
             let [weight, bias] = [&layer.weight, &layer.bias].map(|var| {
                 if frozen {
-                    var.as_detached_tensor()
+                    Tracked::constant(var)
                 } else {
-                    var.as_tensor().clone()
+                    Tracked::from(var)
                 }
             });
             if i == last {
-                x = l2_norm(&x)?;
+                x = compose(&[&x], |x| l2_norm(&x[0]))?;
             }
             x = linear(&x, &weight, Some(&bias))?;
             if i < last {
@@ -149,7 +149,7 @@ impl Projector {
 }
 
 /// `x / max(‖x‖₂, ε)` per row; the maximum is taken of squares, see `loss.rs`.
-fn l2_norm(x: &Tensor) -> Result<Tensor> {
+fn l2_norm(x: &Tensor) -> candle_core::Result<Tensor> {
     let squares = x.sqr()?.sum_keepdim(D::Minus1)?; // (B, 1)
-    Ok(x.broadcast_div(&squares.maximum(EPS * EPS)?.sqrt()?)?)
+    x.broadcast_div(&squares.maximum(EPS * EPS)?.sqrt()?)
 }

@@ -8,6 +8,7 @@ use crate::device::device_name;
 use crate::error::{Error, Result};
 use crate::event::{Event, When};
 use crate::features;
+use crate::memory::peak_rss_mib;
 use crate::recipe::ValidRecipe;
 use crate::run_dir::{Log, RunDir};
 use crate::step::Step;
@@ -287,14 +288,4 @@ fn keeping(error: Error, epoch: usize) -> Error {
         },
         other => other,
     }
-}
-
-/// The most memory this process has held, where the system tells.
-fn peak_rss_mib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib / 1024)
 }

@@ -1,5 +1,6 @@
 //! The `cass` command: arguments to recipes, recipes to runs, errors to one line and an exit code.
 
+mod bench;
 mod data;
 mod failure;
 mod options;
@@ -43,6 +44,7 @@ enum Command {
     Probe(probe::Args),
     Data(data::Args),
     Verify(verify::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Probe(args) => probe::run(args),
         Command::Data(args) => data::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Bench(args) => bench::run(args),
     };
     match done {
         Ok(report) => {

@@ -3,11 +3,12 @@
 mod kernels;
 pub(crate) mod reference;
 
-use crate::element::{Read, slice, tensor, with_float};
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType,
-    backend::BackendStorage, bail,
+use crate::{
+    element::{Read, tensor, with_float},
+    profile::{Pass, timed},
+    tracked::{Gradient, Tracked, compose},
 };
+use candle_core::{Result, Tensor, bail};
 use kernels::Added;
 
 /// `softmax(q kᵀ / √D) v` for every head, as timm's `Attention` between its `qkv` and `proj`.
@@ -21,12 +22,12 @@ use kernels::Added;
 ///
 /// # Errors
 /// If the last dimension does not divide by `3 · heads`, or `qkv` is neither f32 nor f64.
-pub fn attention(qkv: &Tensor, heads: usize) -> Result<Tensor> {
-    let sizes = Sizes::new(qkv.dims3()?, heads)?;
-    if !qkv.device().is_cpu() {
-        return reference::attention(qkv, &sizes, None);
+pub fn attention(qkv: &Tracked, heads: usize) -> Result<Tracked> {
+    let sizes = Sizes::new(qkv.value().dims3()?, heads)?;
+    if !qkv.is_on_cpu() {
+        return compose(&[qkv], |t| reference::attention(&t[0], &sizes, None));
     }
-    qkv.contiguous()?.apply_op1(Attention { heads })
+    on_cpu(sizes, qkv, None, None)
 }
 
 /// `softmax(q kᵀ / √D + bias + mask) v` for every head of every window, as timm's `WindowAttention`
@@ -41,12 +42,12 @@ pub fn attention(qkv: &Tensor, heads: usize) -> Result<Tensor> {
 /// As [`attention`], and if `bias` or `mask` have another shape, or `B` does not divide by
 /// `windows`.
 pub fn window_attention(
-    qkv: &Tensor,
+    qkv: &Tracked,
     heads: usize,
-    bias: &Tensor,
+    bias: &Tracked,
     mask: Option<&Tensor>,
-) -> Result<Tensor> {
-    let s = Sizes::new(qkv.dims3()?, heads)?;
+) -> Result<Tracked> {
+    let s = Sizes::new(qkv.value().dims3()?, heads)?;
     let fits = |mask: &Tensor| matches!(mask.dims(), [w, n, m] if [*n, *m] == [s.n; 2] && *w > 0 && s.b % w == 0);
     if bias.dims() != [heads, s.n, s.n] || mask.is_some_and(|mask| !fits(mask)) {
         bail!(
@@ -58,11 +59,80 @@ pub fn window_attention(
         );
     }
     let mask = mask.map(|mask| mask.detach().contiguous()).transpose()?;
-    if !qkv.device().is_cpu() {
-        return reference::attention(qkv, &s, Some((bias, mask.as_ref())));
+    if !qkv.is_on_cpu() {
+        return compose(&[qkv, bias], |t| {
+            reference::attention(&t[0], &s, Some((&t[1], mask.as_ref())))
+        });
     }
-    qkv.contiguous()?
-        .apply_op2(&bias.contiguous()?, WindowAttention { heads, mask })
+    on_cpu(s, qkv, Some(bias), mask)
+}
+
+fn on_cpu(
+    s: Sizes,
+    qkv: &Tracked,
+    bias: Option<&Tracked>,
+    mask: Option<Tensor>,
+) -> Result<Tracked> {
+    let qkv = qkv.contiguous()?;
+    let bias = bias.map(Tracked::contiguous).transpose()?;
+    let added = bias.as_ref().map(|bias| (bias.value().clone(), mask));
+    let out = timed("attention", Pass::Forward, || {
+        let (qkvr, added) = (Read::new(qkv.value())?, ReadAdded::new(added.as_ref())?);
+        with_float!(qkv.value().dtype(), "attention", T => {
+            let out = kernels::forward(&s, qkvr.slice::<T>()?, added.get()?);
+            tensor(out, &[s.b, s.n, s.width()])
+        })
+    })?;
+    let (saved, saved_out) = (qkv.value().clone(), out.clone());
+    let inputs: Vec<&Tracked> = [&qkv].into_iter().chain(&bias).collect();
+    Ok(Tracked::record("attention", out, &inputs, move |dout| {
+        backward(&s, &saved, added.as_ref(), &saved_out, dout)
+    }))
+}
+
+/// The bias and the mask of windows.
+type AddedTensors = (Tensor, Option<Tensor>);
+
+struct ReadAdded<'a>(Option<(Read<'a>, Option<Read<'a>>)>);
+
+impl<'a> ReadAdded<'a> {
+    fn new(added: Option<&'a AddedTensors>) -> Result<Self> {
+        let read = |(bias, mask): &'a AddedTensors| {
+            Ok((Read::new(bias)?, mask.as_ref().map(Read::new).transpose()?))
+        };
+        added.map(read).transpose().map(Self)
+    }
+
+    fn get<T: crate::element::Element>(&self) -> Result<Option<Added<'_, T>>> {
+        let Some((bias, mask)) = &self.0 else {
+            return Ok(None);
+        };
+        Ok(Some(Added {
+            bias: bias.slice()?,
+            mask: mask.as_ref().map(Read::slice).transpose()?,
+        }))
+    }
+}
+
+fn backward(
+    s: &Sizes,
+    qkv: &Tensor,
+    added: Option<&AddedTensors>,
+    out: &Tensor,
+    dout: &Tensor,
+) -> Result<Vec<Option<Gradient>>> {
+    let dout = dout.contiguous()?;
+    let (qkvr, outr, doutr) = (Read::new(qkv)?, Read::new(out)?, Read::new(&dout)?);
+    let read = ReadAdded::new(added)?;
+    with_float!(qkv.dtype(), "attention", T => {
+        let (qkvs, outs, douts) = (qkvr.slice::<T>()?, outr.slice()?, doutr.slice()?);
+        let (dqkv, dbias) = kernels::backward(s, qkvs, outs, douts, read.get()?);
+        let mut found = vec![Some(Gradient::fresh(tensor(dqkv, qkv.dims())?))];
+        if let Some((bias, _)) = added {
+            found.push(Some(Gradient::fresh(tensor(dbias, bias.dims())?)));
+        }
+        Ok(found)
+    })
 }
 
 /// Batch, tokens, heads and width of a head.
@@ -90,93 +160,6 @@ impl Sizes {
 
     fn scale(&self) -> f64 {
         (self.d as f64).sqrt().recip()
-    }
-}
-
-struct Attention {
-    heads: usize,
-}
-
-impl CustomOp1 for Attention {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
-
-    fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let s = Sizes::new(layout.shape().dims3()?, self.heads)?;
-        with_float!(qkv.dtype(), "attention", T => {
-            let out = kernels::forward(&s, slice::<T>(qkv, layout)?, None);
-            Ok((T::to_cpu_storage_owned(out), (s.b, s.n, s.width()).into()))
-        })
-    }
-
-    fn bwd(&self, qkv: &Tensor, out: &Tensor, dout: &Tensor) -> Result<Option<Tensor>> {
-        let s = Sizes::new(qkv.dims3()?, self.heads)?;
-        let dout = dout.contiguous()?;
-        let (qkvr, outr, doutr) = (Read::new(qkv)?, Read::new(out)?, Read::new(&dout)?);
-        with_float!(qkv.dtype(), "attention", T => {
-            let (qkvs, outs, douts) = (qkvr.slice::<T>()?, outr.slice()?, doutr.slice()?);
-            let (dqkv, _) = kernels::backward(&s, qkvs, outs, douts, None);
-            Ok(Some(tensor(dqkv, qkv.dims())?))
-        })
-    }
-}
-
-struct WindowAttention {
-    heads: usize,
-    mask: Option<Tensor>,
-}
-
-impl WindowAttention {
-    fn mask(&self) -> Result<Option<Read<'_>>> {
-        self.mask.as_ref().map(Read::new).transpose()
-    }
-}
-
-impl CustomOp2 for WindowAttention {
-    fn name(&self) -> &'static str {
-        "window_attention"
-    }
-
-    fn cpu_fwd(
-        &self,
-        qkv: &CpuStorage,
-        layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let s = Sizes::new(layout.shape().dims3()?, self.heads)?;
-        let mask = self.mask()?;
-        with_float!(qkv.dtype(), "window_attention", T => {
-            let added = Added {
-                bias: slice::<T>(bias, bias_layout)?,
-                mask: mask.as_ref().map(Read::slice).transpose()?,
-            };
-            let out = kernels::forward(&s, slice::<T>(qkv, layout)?, Some(added));
-            Ok((T::to_cpu_storage_owned(out), (s.b, s.n, s.width()).into()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        qkv: &Tensor,
-        bias: &Tensor,
-        out: &Tensor,
-        dout: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let s = Sizes::new(qkv.dims3()?, self.heads)?;
-        let dout = dout.contiguous()?;
-        let (qkvr, outr, doutr) = (Read::new(qkv)?, Read::new(out)?, Read::new(&dout)?);
-        let (biasr, mask) = (Read::new(bias)?, self.mask()?);
-        with_float!(qkv.dtype(), "window_attention", T => {
-            let added = Added {
-                bias: biasr.slice::<T>()?,
-                mask: mask.as_ref().map(Read::slice).transpose()?,
-            };
-            let (qkvs, outs, douts) = (qkvr.slice::<T>()?, outr.slice()?, doutr.slice()?);
-            let (dqkv, dbias) = kernels::backward(&s, qkvs, outs, douts, Some(added));
-            Ok((Some(tensor(dqkv, qkv.dims())?), Some(tensor(dbias, bias.dims())?)))
-        })
     }
 }
 
@@ -214,7 +197,7 @@ mod tests {
             };
             let mask = |t: &Tensor| mask.as_ref().map(|m| m.to_dtype(t.dtype())).transpose();
             Case::new("attention", &[&[b, n, 3 * heads * d], &[heads, n, n]]).run(
-                |t| window_attention(&t[0], heads, &t[1], mask(&t[0])?.as_ref()),
+                |t| window_attention(&t[0], heads, &t[1], mask(t[0].value())?.as_ref()),
                 |t| {
                     let (sizes, mask) = (Sizes::new(t[0].dims3()?, heads)?, mask(&t[0])?);
                     reference::attention(&t[0], &sizes, Some((&t[1], mask.as_ref())))
@@ -226,21 +209,22 @@ mod tests {
 
     #[test]
     fn without_bias_and_mask_windows_are_plain_attention() -> Result<()> {
-        let qkv = check::input(0, &[4, 6, 24])?;
-        let zeros = |n| Tensor::zeros((n, 6, 6), DType::F64, qkv.device());
-        let windows = window_attention(&qkv, 2, &zeros(2)?, Some(&zeros(4)?))?;
-        let off = check::relative_error(&windows, &attention(&qkv, 2)?)?;
+        let qkv = check::constant(0, &[4, 6, 24])?;
+        let zeros = |n| Tensor::zeros((n, 6, 6), DType::F64, qkv.value().device());
+        let bias = Tracked::constant(&zeros(2)?);
+        let windows = window_attention(&qkv, 2, &bias, Some(&zeros(4)?))?;
+        let off = check::relative_error(windows.value(), attention(&qkv, 2)?.value())?;
         assert!(off < 1e-15, "{off}");
         Ok(())
     }
 
     #[test]
     fn a_bias_or_mask_of_another_shape_is_an_error() -> Result<()> {
-        let qkv = check::input(0, &[4, 6, 24])?;
+        let qkv = check::constant(0, &[4, 6, 24])?;
         let of = |shape: &[usize]| check::input(1, shape);
-        let (bias, mask) = (of(&[2, 6, 6])?, of(&[2, 6, 6])?);
+        let (bias, mask) = (check::constant(1, &[2, 6, 6])?, of(&[2, 6, 6])?);
         assert!(window_attention(&qkv, 2, &bias, Some(&mask)).is_ok());
-        assert!(window_attention(&qkv, 2, &of(&[3, 6, 6])?, None).is_err());
+        assert!(window_attention(&qkv, 2, &check::constant(1, &[3, 6, 6])?, None).is_err());
         assert!(window_attention(&qkv, 2, &bias, Some(&of(&[3, 6, 6])?)).is_err());
         assert!(window_attention(&qkv, 2, &bias, Some(&of(&[2, 5, 6])?)).is_err());
         Ok(())
@@ -249,15 +233,16 @@ mod tests {
     #[test]
     fn large_scores_do_not_overflow() -> Result<()> {
         let qkv = (check::input(0, &[1, 4, 12])? * 1e4)?.to_dtype(DType::F32)?;
-        let out = attention(&qkv, 2)?.flatten_all()?.to_vec1::<f32>()?;
+        let out = attention(&Tracked::constant(&qkv), 2)?.into_value();
+        let out = out.flatten_all()?.to_vec1::<f32>()?;
         assert!(out.iter().all(|v| v.is_finite()), "{out:?}");
         Ok(())
     }
 
     #[test]
     fn widths_that_do_not_divide_are_errors() -> Result<()> {
-        assert!(attention(&check::input(0, &[1, 4, 10])?, 2).is_err());
-        assert!(attention(&check::input(0, &[1, 4, 12])?, 0).is_err());
+        assert!(attention(&check::constant(0, &[1, 4, 10])?, 2).is_err());
+        assert!(attention(&check::constant(0, &[1, 4, 12])?, 0).is_err());
         Ok(())
     }
 }

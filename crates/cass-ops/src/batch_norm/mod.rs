@@ -1,13 +1,16 @@
-//! Batch normalisation over (B, H, W), with the ReLU that usually follows fused into it.
+//! Batch normalisation over (B, H, W), with the residual sum and the ReLU that may follow fused in.
 
 mod kernels;
 pub(crate) mod reference;
 
-use crate::element::{Element, Read, slice, tensor, with_float};
-use candle_core::{
-    CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType,
-    backend::BackendStorage, bail,
+use crate::{
+    element::{Element, Read, tensor, with_float},
+    profile::{Pass, timed},
+    tracked::{Gradient, Tracked, compose},
 };
+use candle_core::{DType, Result, Tensor, bail};
+use kernels::{Input, Planes, Saved, Statistics};
+use std::sync::Mutex;
 
 /// What follows the normalisation in the same pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,22 +32,24 @@ pub struct BatchStats {
 }
 
 /// `(x - mean) / sqrt(var + eps) * weight + bias` a channel with the batch's own mean and biased
-/// variance, as `torch.nn.functional.batch_norm(training=True)`.
+/// variance, as `torch.nn.functional.batch_norm(training=True)`; then `+ residual`, then the
+/// activation.
 ///
 /// # Shapes
-/// `x (B, C, H, W)`, `weight (C)`, `bias (C)` → `(B, C, H, W)`
+/// `x (B, C, H, W)`, `weight (C)`, `bias (C)`, `residual` as `x` → `(B, C, H, W)`
 ///
 /// # Errors
 /// If the shapes do not fit, a channel has a single value (as in PyTorch), or the dtypes differ or
 /// are neither f32 nor f64.
 pub fn batch_norm_train(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
+    x: &Tracked,
+    weight: &Tracked,
+    bias: &Tracked,
+    residual: Option<&Tracked>,
     eps: f64,
     activation: Activation,
-) -> Result<(Tensor, BatchStats)> {
-    let (b, _, h, w) = check_shapes(x, &[weight, bias])?;
+) -> Result<(Tracked, BatchStats)> {
+    let (b, c, h, w) = check_shapes(x, residual, &[weight.value(), bias.value()])?;
     let count = b * h * w;
     if count < 2 {
         bail!(
@@ -53,123 +58,211 @@ pub fn batch_norm_train(
         );
     }
     let unbias = count as f64 / (count - 1) as f64;
-    if !x.device().is_cpu() {
-        return reference::batch_norm_train(x, weight, bias, eps, activation, unbias);
-    }
-    let x = x.contiguous()?;
-    let (op, stats) = with_float!(x.dtype(), "batch_norm", T => {
-        let read = Read::new(&x)?;
-        let (mean, var) = kernels::moments(read.slice::<T>()?, x.dim(1)?, h * w);
-        let stats = BatchStats {
-            mean: per_channel::<T>(&mean, |m| m)?,
-            var: per_channel::<T>(&var, |v| v * unbias)?,
+    if !x.is_on_cpu() {
+        let stats = Mutex::new(None);
+        let y = compose(&operands(x, weight, bias, residual), |t| {
+            let (y, found) = reference::batch_norm_train(
+                &t[0],
+                &t[1],
+                &t[2],
+                t.get(3),
+                eps,
+                activation,
+                unbias,
+            )?;
+            *stats.lock().unwrap_or_else(|e| e.into_inner()) = Some(found);
+            Ok(y)
+        })?;
+        return match stats.into_inner().unwrap_or_else(|e| e.into_inner()) {
+            Some(stats) => Ok((y, stats)),
+            None => bail!("batch_norm: no statistics"),
         };
-        (BatchNorm::new(mean, &var, eps, activation, true), stats)
+    }
+    let op = BatchNorm::new(x, weight, bias, residual, activation)?;
+    let (y, moments) = with_float!(x.value().dtype(), "batch_norm", T => {
+        let (y, moments) = op.with_input::<T, _>(|input| {
+            timed("batch_norm", Pass::Forward, || kernels::forward_train(input, eps))
+        })?;
+        (tensor(y, x.dims())?, moments)
     });
-    let y = x.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)?;
-    Ok((y, stats))
+    let per_channel = |f: &dyn Fn(&(f64, f64)) -> f64| {
+        let values: Vec<f64> = moments.iter().map(f).collect();
+        Tensor::from_vec(values, c, x.value().device())?.to_dtype(x.value().dtype())
+    };
+    let stats = BatchStats {
+        mean: per_channel(&|m| m.0)?,
+        var: per_channel(&|m| m.1 * unbias)?,
+    };
+    let statistics = moments.iter().map(|&(mean, var)| Statistics {
+        mean,
+        inv_std: 1.0 / (var + eps).sqrt(),
+    });
+    let statistics = statistics.collect();
+    Ok((op.record(y, statistics, true), stats))
 }
 
 /// The same with given statistics, which are constants to the gradient:
 /// `batch_norm(training=False)`.
 ///
 /// # Shapes
-/// `x (B, C, H, W)`, the others `(C)` → `(B, C, H, W)`
+/// `x (B, C, H, W)`, `residual` as `x`, the others `(C)` → `(B, C, H, W)`
 ///
 /// # Errors
 /// If the shapes do not fit or the dtypes differ or are neither f32 nor f64.
 pub fn batch_norm_eval(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
+    x: &Tracked,
+    weight: &Tracked,
+    bias: &Tracked,
+    residual: Option<&Tracked>,
     stats: (&Tensor, &Tensor),
     eps: f64,
     activation: Activation,
-) -> Result<Tensor> {
+) -> Result<Tracked> {
     let (mean, var) = stats;
-    check_shapes(x, &[weight, bias, mean, var])?;
-    if !x.device().is_cpu() {
-        return reference::batch_norm_eval(x, weight, bias, stats, eps, activation);
+    check_shapes(x, residual, &[weight.value(), bias.value(), mean, var])?;
+    if !x.is_on_cpu() {
+        return compose(&operands(x, weight, bias, residual), |t| {
+            reference::batch_norm_eval(&t[0], &t[1], &t[2], t.get(3), stats, eps, activation)
+        });
     }
     let numbers = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
-    let op = BatchNorm::new(numbers(mean)?, &numbers(var)?, eps, activation, false);
-    x.contiguous()?
-        .apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)
+    let statistics = numbers(mean)?.into_iter().zip(numbers(var)?);
+    let statistics = statistics.map(|(mean, var)| Statistics {
+        mean,
+        inv_std: 1.0 / (var + eps).sqrt(),
+    });
+    let statistics: Vec<_> = statistics.collect();
+    let op = BatchNorm::new(x, weight, bias, residual, activation)?;
+    let y = with_float!(x.value().dtype(), "batch_norm", T => {
+        let y = op.with_input::<T, _>(|input| kernels::forward_eval(input, &statistics))?;
+        tensor(y, x.dims())?
+    });
+    Ok(op.record(y, statistics, false))
 }
 
-fn check_shapes(x: &Tensor, channels: &[&Tensor]) -> Result<(usize, usize, usize, usize)> {
-    let (b, c, h, w) = x.dims4()?;
+fn operands<'a>(
+    x: &'a Tracked,
+    weight: &'a Tracked,
+    bias: &'a Tracked,
+    residual: Option<&'a Tracked>,
+) -> Vec<&'a Tracked> {
+    [x, weight, bias].into_iter().chain(residual).collect()
+}
+
+fn check_shapes(
+    x: &Tracked,
+    residual: Option<&Tracked>,
+    channels: &[&Tensor],
+) -> Result<(usize, usize, usize, usize)> {
+    let (b, c, h, w) = x.value().dims4()?;
+    if let Some(residual) = residual.filter(|r| r.dims() != x.dims()) {
+        bail!(
+            "batch_norm: {:?} does not add to {:?}",
+            residual.dims(),
+            x.dims()
+        );
+    }
     match channels.iter().find(|t| t.dims() != [c]) {
         Some(t) => bail!("batch_norm: {:?} does not fit {c} channels", t.dims()),
         None => Ok((b, c, h, w)),
     }
 }
 
-fn per_channel<T: Element>(values: &[f64], f: impl Fn(f64) -> f64) -> Result<Tensor> {
-    let data: Vec<T> = values.iter().map(|&v| T::from_f64(f(v))).collect();
-    tensor(data, &[values.len()])
-}
-
+/// The operands, in rows.
 struct BatchNorm {
-    mean: Vec<f64>,
-    inv_std: Vec<f64>,
+    x: Tracked,
+    weight: Tracked,
+    bias: Tracked,
+    residual: Option<Tracked>,
     activation: Activation,
-    /// Whether the statistics are the batch's own and pass gradients on.
-    training: bool,
+    planes: Planes,
 }
 
 impl BatchNorm {
-    fn new(mean: Vec<f64>, var: &[f64], eps: f64, activation: Activation, training: bool) -> Self {
-        Self {
-            mean,
-            inv_std: var.iter().map(|v| 1.0 / (v + eps).sqrt()).collect(),
+    fn new(
+        x: &Tracked,
+        weight: &Tracked,
+        bias: &Tracked,
+        residual: Option<&Tracked>,
+        activation: Activation,
+    ) -> Result<Self> {
+        let (batch, channels, h, w) = x.value().dims4()?;
+        Ok(Self {
+            x: x.contiguous()?,
+            weight: weight.contiguous()?,
+            bias: bias.contiguous()?,
+            residual: residual.map(Tracked::contiguous).transpose()?,
             activation,
-            training,
-        }
-    }
-}
-
-impl CustomOp3 for BatchNorm {
-    fn name(&self) -> &'static str {
-        "batch_norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        xl: &Layout,
-        w: &CpuStorage,
-        wl: &Layout,
-        b: &CpuStorage,
-        bl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (_, _, h, width) = xl.shape().dims4()?;
-        with_float!(x.dtype(), "batch_norm", T => {
-            let (x, w, b) = (slice::<T>(x, xl)?, slice::<T>(w, wl)?, slice::<T>(b, bl)?);
-            let y = kernels::forward(self, x, w, b, h * width);
-            Ok((T::to_cpu_storage_owned(y), xl.shape().clone()))
+            planes: Planes {
+                batch,
+                channels,
+                size: h * w,
+            },
         })
     }
 
-    fn bwd(
+    fn with_input<T: Element, R>(&self, f: impl FnOnce(Input<T>) -> R) -> Result<R> {
+        let (x, weight) = (Read::new(self.x.value())?, Read::new(self.weight.value())?);
+        let bias = Read::new(self.bias.value())?;
+        let residual = self.residual.as_ref().map(|r| Read::new(r.value()));
+        let residual = residual.transpose()?;
+        Ok(f(Input {
+            x: x.slice()?,
+            weight: weight.slice()?,
+            bias: bias.slice()?,
+            residual: residual.as_ref().map(Read::slice).transpose()?,
+            activation: self.activation,
+            planes: self.planes,
+        }))
+    }
+
+    fn record(mut self, y: Tensor, statistics: Vec<Statistics>, training: bool) -> Tracked {
+        let inputs = [
+            self.x.clone(),
+            self.weight.clone(),
+            self.bias.clone(),
+            self.residual
+                .clone()
+                .unwrap_or_else(|| Tracked::constant(&y)),
+        ];
+        // The way back needs the sum, not what was added.
+        let needs_y = self.residual.take().is_some() && self.activation == Activation::Relu;
+        let saved_y = needs_y.then(|| y.clone());
+        for operand in [&mut self.x, &mut self.weight, &mut self.bias] {
+            *operand = Tracked::constant(operand.value());
+        }
+        let inputs: Vec<&Tracked> = inputs.iter().collect();
+        Tracked::record("batch_norm", y, &inputs, move |dy| {
+            self.backward(saved_y.as_ref(), &statistics, training, dy)
+        })
+    }
+
+    fn backward(
         &self,
-        x: &Tensor,
-        w: &Tensor,
-        _b: &Tensor,
-        y: &Tensor,
+        y: Option<&Tensor>,
+        statistics: &[Statistics],
+        training: bool,
         dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (_, c, h, width) = x.dims4()?;
+    ) -> Result<Vec<Option<Gradient>>> {
         let dy = dy.contiguous()?;
-        let (xr, wr, yr, dyr) = (Read::new(x)?, Read::new(w)?, Read::new(y)?, Read::new(&dy)?);
-        with_float!(x.dtype(), "batch_norm", T => {
-            let (xs, ws, ys, dys) = (xr.slice::<T>()?, wr.slice()?, yr.slice()?, dyr.slice()?);
-            let (dx, dw, db) = kernels::backward(self, xs, ws, ys, dys, h * width);
-            Ok((
-                Some(tensor(dx, x.dims())?),
-                Some(tensor(dw, &[c])?),
-                Some(tensor(db, &[c])?),
-            ))
+        let (yr, dyr) = (y.map(Read::new).transpose()?, Read::new(&dy)?);
+        with_float!(dy.dtype(), "batch_norm", T => {
+            let (y, dys) = (yr.as_ref().map(Read::slice).transpose()?, dyr.slice::<T>()?);
+            let d = self.with_input::<T, _>(|input| {
+                let saved = Saved { input, y, statistics, training };
+                kernels::backward(saved, dys)
+            })?;
+            let c = [self.planes.channels];
+            let residual = match d.residual {
+                Some(residual) => Gradient::fresh(tensor(residual, dy.dims())?),
+                None => Gradient::shared(dy.clone()),
+            };
+            Ok(vec![
+                Some(Gradient::fresh(tensor(d.x, dy.dims())?)),
+                Some(Gradient::fresh(tensor(d.weight, &c)?)),
+                Some(Gradient::fresh(tensor(d.bias, &c)?)),
+                Some(residual),
+            ])
         })
     }
 }
@@ -182,19 +275,31 @@ mod tests {
     #[test]
     fn training_equals_its_twin_and_finite_differences() -> Result<()> {
         for activation in [Activation::Identity, Activation::Relu] {
-            for shape in [[2, 3, 4, 5], [1, 2, 2, 3], [3, 1, 9, 9], [2, 7, 33, 31]] {
+            for shape in [[2, 3, 4, 5], [1, 2, 2, 3], [4, 1, 9, 9], [2, 7, 33, 31]] {
                 let c = [shape[1]];
-                Case::new(&format!("batch_norm {activation:?}"), &[&shape, &c, &c])
-                    .with(0, |x| x.affine(2.0, 3.0))
-                    .run(
-                        |t| Ok(batch_norm_train(&t[0], &t[1], &t[2], 1e-5, activation)?.0),
-                        |t| {
-                            let (y, _) = reference::batch_norm_train(
-                                &t[0], &t[1], &t[2], 1e-5, activation, 1.0,
-                            )?;
-                            Ok(y)
-                        },
-                    )?;
+                for inputs in [&[&shape[..], &c, &c][..], &[&shape, &c, &c, &shape]] {
+                    Case::new(&format!("batch_norm {activation:?}"), inputs)
+                        .with(0, |x| x.affine(2.0, 3.0))
+                        .run(
+                            |t| {
+                                let (x, w, b) = (&t[0], &t[1], &t[2]);
+                                Ok(batch_norm_train(x, w, b, t.get(3), 1e-5, activation)?.0)
+                            },
+                            |t| {
+                                let (x, w, b) = (&t[0], &t[1], &t[2]);
+                                let (y, _) = reference::batch_norm_train(
+                                    x,
+                                    w,
+                                    b,
+                                    t.get(3),
+                                    1e-5,
+                                    activation,
+                                    1.0,
+                                )?;
+                                Ok(y)
+                            },
+                        )?;
+                }
             }
         }
         Ok(())
@@ -207,20 +312,22 @@ mod tests {
             let like = |t: &Tensor| {
                 Ok::<_, candle_core::Error>((mean.to_dtype(t.dtype())?, var.to_dtype(t.dtype())?))
             };
-            Case::new(
-                &format!("batch_norm eval {activation:?}"),
-                &[&[2, 3, 4, 5], &[3], &[3]],
-            )
-            .run(
-                |t| {
-                    let (m, v) = like(&t[0])?;
-                    batch_norm_eval(&t[0], &t[1], &t[2], (&m, &v), 1e-5, activation)
-                },
-                |t| {
-                    let (m, v) = like(&t[0])?;
-                    reference::batch_norm_eval(&t[0], &t[1], &t[2], (&m, &v), 1e-5, activation)
-                },
-            )?;
+            let shape: &[usize] = &[2, 3, 4, 5];
+            for inputs in [&[shape, &[3], &[3]][..], &[shape, &[3], &[3], shape]] {
+                Case::new(&format!("batch_norm eval {activation:?}"), inputs).run(
+                    |t| {
+                        let (x, w, b) = (&t[0], &t[1], &t[2]);
+                        let (m, v) = like(x.value())?;
+                        batch_norm_eval(x, w, b, t.get(3), (&m, &v), 1e-5, activation)
+                    },
+                    |t| {
+                        let (x, w, b) = (&t[0], &t[1], &t[2]);
+                        let (m, v) = like(x)?;
+                        let stats = (&m, &v);
+                        reference::batch_norm_eval(x, w, b, t.get(3), stats, 1e-5, activation)
+                    },
+                )?;
+            }
         }
         Ok(())
     }
@@ -230,7 +337,8 @@ mod tests {
         let x = Tensor::new(&[1f64, 2.0, 3.0, 6.0], &candle_core::Device::Cpu)?
             .reshape((2, 1, 1, 2))?;
         let one = Tensor::ones(1, DType::F64, x.device())?;
-        let (_, stats) = batch_norm_train(&x, &one, &one, 0.0, Activation::Identity)?;
+        let (x, one) = (Tracked::constant(&x), Tracked::constant(&one));
+        let (_, stats) = batch_norm_train(&x, &one, &one, None, 0.0, Activation::Identity)?;
         assert_eq!(stats.mean.to_vec1::<f64>()?, [3.0]);
         assert!((stats.var.to_vec1::<f64>()?[0] - 14.0 / 3.0).abs() < 1e-12);
         Ok(())
@@ -239,7 +347,8 @@ mod tests {
     #[test]
     fn a_single_value_a_channel_is_an_error() -> Result<()> {
         let (x, w) = (check::input(0, &[1, 3, 1, 1])?, check::input(1, &[3])?);
-        assert!(batch_norm_train(&x, &w, &w, 1e-5, Activation::Identity).is_err());
+        let (x, w) = (Tracked::constant(&x), Tracked::constant(&w));
+        assert!(batch_norm_train(&x, &w, &w, None, 1e-5, Activation::Identity).is_err());
         Ok(())
     }
 }

@@ -6,13 +6,18 @@ pub(crate) fn batch_norm_train(
     x: &Tensor,
     weight: &Tensor,
     bias: &Tensor,
+    residual: Option<&Tensor>,
     eps: f64,
     activation: Activation,
     unbias: f64,
 ) -> Result<(Tensor, BatchStats)> {
     let mean = x.mean_keepdim((0, 2, 3))?;
     let var = x.broadcast_sub(&mean)?.sqr()?.mean_keepdim((0, 2, 3))?;
-    let y = normalise(x, weight, bias, &mean, &var, eps, activation)?;
+    let y = activate(
+        normalise(x, weight, bias, &mean, &var, eps)?,
+        residual,
+        activation,
+    )?;
     let stats = BatchStats {
         mean: mean.detach().flatten_all()?,
         var: (var.detach().flatten_all()? * unbias)?,
@@ -25,13 +30,18 @@ pub(crate) fn batch_norm_eval(
     x: &Tensor,
     weight: &Tensor,
     bias: &Tensor,
+    residual: Option<&Tensor>,
     (mean, var): (&Tensor, &Tensor),
     eps: f64,
     activation: Activation,
 ) -> Result<Tensor> {
     let channels = |t: &Tensor| t.reshape((1, (), 1, 1));
     let (mean, var) = (channels(mean)?, channels(var)?);
-    normalise(x, weight, bias, &mean, &var, eps, activation)
+    activate(
+        normalise(x, weight, bias, &mean, &var, eps)?,
+        residual,
+        activation,
+    )
 }
 
 fn normalise(
@@ -41,13 +51,18 @@ fn normalise(
     mean: &Tensor,
     var: &Tensor,
     eps: f64,
-    activation: Activation,
 ) -> Result<Tensor> {
-    let y = x
-        .broadcast_sub(mean)?
+    x.broadcast_sub(mean)?
         .broadcast_div(&(var + eps)?.sqrt()?)?
         .broadcast_mul(&weight.reshape((1, (), 1, 1))?)?
-        .broadcast_add(&bias.reshape((1, (), 1, 1))?)?;
+        .broadcast_add(&bias.reshape((1, (), 1, 1))?)
+}
+
+fn activate(y: Tensor, residual: Option<&Tensor>, activation: Activation) -> Result<Tensor> {
+    let y = match residual {
+        Some(residual) => (y + residual)?,
+        None => y,
+    };
     match activation {
         Activation::Identity => Ok(y),
         Activation::Relu => y.gt(0.0)?.where_cond(&y, &y.zeros_like()?),

@@ -4,7 +4,7 @@ use super::{Conv2dConfig, columns};
 use crate::{
     element::Element,
     matmul::{Into, Mat, MatMut, all_threads, matmul},
-    parallel::vectorized,
+    parallel::{Output, vectorized},
 };
 use candle_core::{Result, bail};
 use gemm::Parallelism;
@@ -222,40 +222,9 @@ fn weight_matrix<'a, T: Element>(g: &Geometry, group: usize, weight: &'a [T]) ->
     Mat::new(&weight[group * m * k..][..m * k], m, k)
 }
 
-/// A raw output that tasks write to at places of their own.
-struct Shared<T>(*mut T, usize);
-// SAFETY: every task writes the strips of its own block only, and blocks do not overlap.
-unsafe impl<T: Send> Sync for Shared<T> {}
-
-impl<T: Element> Shared<T> {
-    /// # Safety
-    /// No other live reference may overlap `range`.
-    #[allow(clippy::mut_from_ref)]
-    unsafe fn range(&self, range: Range<usize>) -> &mut [T] {
-        assert!(range.start <= range.end && range.end <= self.1);
-        // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }
-    }
-
-    /// # Safety
-    /// No other live reference may reach an element of the matrix.
-    unsafe fn matrix(
-        &self,
-        start: usize,
-        rows: usize,
-        cols: usize,
-        stride: usize,
-    ) -> MatMut<'_, T> {
-        assert!(rows > 0 && start + (rows - 1) * stride + cols <= self.1);
-        // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
-        unsafe { MatMut::from_raw(self.0.add(start), rows, cols, stride) }
-    }
-}
-
 /// `(B, O, H', W')`.
 pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T> {
-    let mut y = vec![T::ZERO; g.b * g.o * g.windows()];
-    let out = Shared(y.as_mut_ptr(), y.len());
+    let out = Output::new(g.b * g.o * g.windows());
     let one_block = |scratch: &mut Scratch<T>, block: &Block, parallelism: Parallelism| {
         let (m, width) = (g.group_o(), block.columns(g));
         for group in 0..g.groups {
@@ -272,7 +241,10 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T>
             matmul(to, Into::Overwrite, weight, columns, T::ONE, parallelism);
             block.for_each_strip(g, group, |at, from| {
                 // SAFETY: strips of different blocks, groups and channels are disjoint.
-                unsafe { out.range(at) }.copy_from_slice(&compact[from]);
+                let at = unsafe { out.range(at) };
+                at.iter_mut().zip(&compact[from]).for_each(|(y, &v)| {
+                    y.write(v);
+                });
             });
         }
     };
@@ -289,7 +261,8 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T>
             .iter()
             .for_each(|block| one_block(&mut scratch, block, all_threads()));
     }
-    y
+    // SAFETY: the blocks cover the output.
+    unsafe { out.written() }
 }
 
 /// Gathers the block's part of `dy` as a matrix (output channels of the group, columns).
@@ -344,12 +317,20 @@ pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T>
 
 /// `dx (B, C, H, W)`: per block `weightᵀ · dy`, its columns added back to the windows they are of.
 pub(super) fn grad_x<T: Element>(g: &Geometry, weight: &[T], dy: &[T]) -> Vec<T> {
-    let mut dx = vec![T::ZERO; g.b * g.c * g.h * g.w];
     let blocks = g.blocks();
     // Rows of one image overlap in `dx`: a task takes all blocks of its images.
     let tasks: Vec<&[Block]> = blocks.chunk_by(|a, b| a.images == b.images).collect();
-    let out = Shared(dx.as_mut_ptr(), dx.len());
+    let planes = g.c * g.h * g.w;
+    let out = Output::new(g.b * planes);
     let one_task = |scratch: &mut Scratch<T>, task: &[Block], parallelism: Parallelism| {
+        if !(g.is_pointwise() && task.iter().all(|block| block.images.len() == 1)) {
+            let images = &task[0].images;
+            // SAFETY: the images of one task.
+            let dx = unsafe { out.range(images.start * planes..images.end * planes) };
+            dx.iter_mut().for_each(|v| {
+                v.write(T::ZERO);
+            });
+        }
         for block in task {
             for group in 0..g.groups {
                 grad_x_block(g, block, group, weight, dy, scratch, &out, parallelism);
@@ -368,7 +349,8 @@ pub(super) fn grad_x<T: Element>(g: &Geometry, weight: &[T], dy: &[T]) -> Vec<T>
             .iter()
             .for_each(|task| one_task(&mut scratch, task, all_threads()));
     }
-    dx
+    // SAFETY: the tasks cover all images, and each has written its own.
+    unsafe { out.written() }
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -379,7 +361,7 @@ fn grad_x_block<T: Element>(
     weight: &[T],
     dy: &[T],
     scratch: &mut Scratch<T>,
-    out: &Shared<T>,
+    out: &Output<T>,
     parallelism: Parallelism,
 ) {
     let (depth, width, channels) = (g.depth(), block.columns(g), g.c / g.groups);
@@ -398,8 +380,12 @@ fn grad_x_block<T: Element>(
     matmul(to, Into::Overwrite, weight, dy, T::ONE, parallelism);
     for (i, image) in block.images.clone().enumerate() {
         let start = first_plane(image);
-        // SAFETY: the planes of one image and group, which no other task touches.
-        let dx = unsafe { out.range(start..start + channels * g.h * g.w) };
+        // SAFETY: the planes of one image and group, which no other task touches and this one has
+        // filled with zeros.
+        let dx = unsafe {
+            out.range(start..start + channels * g.h * g.w)
+                .assume_init_mut()
+        };
         vectorized(
             #[inline(always)]
             || columns::scatter_add(g, block, i, columns, dx),

@@ -4,10 +4,12 @@ mod columns;
 mod kernels;
 pub(crate) mod reference;
 
-use crate::element::{Read, slice, tensor, with_float};
-use candle_core::{
-    CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, backend::BackendStorage, bail,
+use crate::{
+    element::{Read, tensor, with_float},
+    profile::{Pass, timed},
+    tracked::{Gradient, Tracked, compose},
 };
+use candle_core::{Result, Tensor, bail};
 use kernels::Geometry;
 
 /// Stride, zero padding and groups, the same in both directions, as in `torch.nn.Conv2d`.
@@ -52,57 +54,44 @@ impl Conv2dConfig {
 ///
 /// # Errors
 /// If the shapes do not fit or the dtypes differ or are neither f32 nor f64.
-pub fn conv2d(x: &Tensor, weight: &Tensor, config: &Conv2dConfig) -> Result<Tensor> {
-    Geometry::new(x.dims4()?, weight.dims4()?, config)?;
-    if !x.device().is_cpu() {
-        return reference::conv2d(x, weight, config);
+pub fn conv2d(x: &Tracked, weight: &Tracked, config: &Conv2dConfig) -> Result<Tracked> {
+    let g = Geometry::new(x.value().dims4()?, weight.value().dims4()?, config)?;
+    if !x.is_on_cpu() {
+        return compose(&[x, weight], |t| reference::conv2d(&t[0], &t[1], config));
     }
-    x.contiguous()?
-        .apply_op2(&weight.contiguous()?, Conv2d(*config))
+    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    let y = timed("conv2d", Pass::Forward, || {
+        let (xr, wr) = (Read::new(x.value())?, Read::new(weight.value())?);
+        with_float!(x.value().dtype(), "conv2d", T => {
+            let y = kernels::forward(&g, xr.slice::<T>()?, wr.slice::<T>()?);
+            tensor(y, &g.out_shape())
+        })
+    })?;
+    let needs = [x.is_tracked(), weight.is_tracked()];
+    let (saved_x, saved_weight) = (x.value().clone(), weight.value().clone());
+    Ok(Tracked::record("conv2d", y, &[&x, &weight], move |dy| {
+        backward(&g, &saved_x, &saved_weight, needs, dy)
+    }))
 }
 
-struct Conv2d(Conv2dConfig);
-
-impl CustomOp2 for Conv2d {
-    fn name(&self) -> &'static str {
-        "conv2d"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        xl: &Layout,
-        w: &CpuStorage,
-        wl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let g = Geometry::new(xl.shape().dims4()?, wl.shape().dims4()?, &self.0)?;
-        with_float!(x.dtype(), "conv2d", T => {
-            let y = kernels::forward(&g, slice::<T>(x, xl)?, slice::<T>(w, wl)?);
-            Ok((T::to_cpu_storage_owned(y), g.out_shape().as_slice().into()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let g = Geometry::new(x.dims4()?, w.dims4()?, &self.0)?;
-        let dy = dy.contiguous()?;
-        let (xr, wr, dyr) = (Read::new(x)?, Read::new(w)?, Read::new(&dy)?);
-        with_float!(x.dtype(), "conv2d", T => {
-            let (xs, ws, dys) = (xr.slice::<T>()?, wr.slice::<T>()?, dyr.slice::<T>()?);
-            let dx = if x.track_op() {
-                Some(tensor(kernels::grad_x(&g, ws, dys), x.dims())?)
-            } else {
-                None
-            };
-            let dw = tensor(kernels::grad_weight(&g, xs, dys), w.dims())?;
-            Ok((dx, Some(dw)))
-        })
-    }
+fn backward(
+    g: &Geometry,
+    x: &Tensor,
+    weight: &Tensor,
+    [needs_x, needs_weight]: [bool; 2],
+    dy: &Tensor,
+) -> Result<Vec<Option<Gradient>>> {
+    let dy = dy.contiguous()?;
+    let (xr, wr, dyr) = (Read::new(x)?, Read::new(weight)?, Read::new(&dy)?);
+    with_float!(x.dtype(), "conv2d", T => {
+        let (xs, ws, dys) = (xr.slice::<T>()?, wr.slice::<T>()?, dyr.slice::<T>()?);
+        let dx = needs_x.then(|| tensor(kernels::grad_x(g, ws, dys), x.dims()));
+        let dw = needs_weight.then(|| tensor(kernels::grad_weight(g, xs, dys), weight.dims()));
+        Ok(vec![
+            dx.transpose()?.map(Gradient::fresh),
+            dw.transpose()?.map(Gradient::fresh),
+        ])
+    })
 }
 
 #[cfg(test)]
@@ -144,18 +133,15 @@ mod tests {
 
     #[test]
     fn non_contiguous_input_is_taken() -> Result<()> {
-        let (x, w) = (
-            check::input(0, &[2, 9, 3, 8])?,
-            check::input(1, &[4, 3, 3, 3])?,
-        );
-        let x = x.transpose(1, 2)?;
+        let w = check::constant(1, &[4, 3, 3, 3])?;
+        let x = check::input(0, &[2, 9, 3, 8])?.transpose(1, 2)?;
         let config = Conv2dConfig {
             padding: 1,
             ..Default::default()
         };
         let error = check::relative_error(
-            &conv2d(&x, &w, &config)?,
-            &reference::conv2d(&x.contiguous()?, &w, &config)?,
+            conv2d(&Tracked::constant(&x), &w, &config)?.value(),
+            &reference::conv2d(&x.contiguous()?, w.value(), &config)?,
         )?;
         assert!(error < 1e-12, "{error}");
         Ok(())
@@ -163,20 +149,20 @@ mod tests {
 
     #[test]
     fn wrong_shapes_are_errors() -> Result<()> {
-        let x = check::input(0, &[1, 3, 4, 4])?;
+        let x = check::constant(0, &[1, 3, 4, 4])?;
         let default = Conv2dConfig::default();
-        assert!(conv2d(&x, &check::input(1, &[2, 4, 3, 3])?, &default).is_err());
-        assert!(conv2d(&x, &check::input(1, &[2, 3, 5, 5])?, &default).is_err());
+        assert!(conv2d(&x, &check::constant(1, &[2, 4, 3, 3])?, &default).is_err());
+        assert!(conv2d(&x, &check::constant(1, &[2, 3, 5, 5])?, &default).is_err());
         let grouped = Conv2dConfig {
             groups: 2,
             ..default
         };
-        assert!(conv2d(&x, &check::input(1, &[2, 3, 3, 3])?, &grouped).is_err());
+        assert!(conv2d(&x, &check::constant(1, &[2, 3, 3, 3])?, &grouped).is_err());
         let still = Conv2dConfig {
             stride: 0,
             ..default
         };
-        assert!(conv2d(&x, &check::input(1, &[2, 3, 3, 3])?, &still).is_err());
+        assert!(conv2d(&x, &check::constant(1, &[2, 3, 3, 3])?, &still).is_err());
         Ok(())
     }
 }

@@ -1,8 +1,9 @@
 use crate::{
     element::Element,
-    parallel::{lane_sum, vectorized},
+    parallel::{lane_sum, vectorized, write_chunks},
 };
 use rayon::prelude::*;
+use std::{mem::MaybeUninit, ops::Range};
 
 /// Rows a task takes at once; also the unit of the partial sums of the affine gradients.
 const ROWS: usize = 64;
@@ -19,23 +20,21 @@ fn moments<T: Element>(row: &[T], eps: T) -> (T, T) {
 
 pub(super) fn forward<T: Element>(x: &[T], weight: &[T], bias: &[T], eps: T) -> Vec<T> {
     let d = weight.len();
-    let mut y = vec![T::ZERO; x.len()];
-    y.par_chunks_mut(ROWS * d)
-        .zip(x.par_chunks(ROWS * d))
-        .for_each(|(y, x)| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (y, x) in y.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
-                        let (mean, inv_std) = moments(x, eps);
-                        for (((y, &x), &w), &b) in y.iter_mut().zip(x).zip(weight).zip(bias) {
-                            *y = (x - mean) * inv_std * w + b;
-                        }
+    let rows = |place: Range<usize>, y: &mut [MaybeUninit<T>]| {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (y, x) in y.chunks_exact_mut(d).zip(x[place].chunks_exact(d)) {
+                    let (mean, inv_std) = moments(x, eps);
+                    for (((y, &x), &w), &b) in y.iter_mut().zip(x).zip(weight).zip(bias) {
+                        y.write((x - mean) * inv_std * w + b);
                     }
-                },
-            )
-        });
-    y
+                }
+            },
+        )
+    };
+    // SAFETY: pieces are whole rows, and every element of a row is written.
+    unsafe { write_chunks(x.len(), ROWS * d, rows) }
 }
 
 /// `(dx, dweight, dbias)`; the moments are computed again rather than kept.

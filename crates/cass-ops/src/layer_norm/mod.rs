@@ -3,10 +3,12 @@
 mod kernels;
 pub(crate) mod reference;
 
-use crate::element::{Read, slice, tensor, with_float};
-use candle_core::{
-    CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, WithDType, backend::BackendStorage,
+use crate::{
+    element::{Read, tensor, with_float},
+    profile::{Pass, timed},
+    tracked::{Gradient, Tracked, compose},
 };
+use candle_core::{Result, Tensor, WithDType};
 
 /// `(x - mean) / sqrt(var + eps) * weight + bias` over the last dimension (biased variance), as
 /// `torch.nn.functional.layer_norm`.
@@ -16,8 +18,8 @@ use candle_core::{
 ///
 /// # Errors
 /// If the shapes do not fit or the dtypes differ or are neither f32 nor f64.
-pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
-    let d = weight.dims1()?;
+pub fn layer_norm(x: &Tracked, weight: &Tracked, bias: &Tracked, eps: f64) -> Result<Tracked> {
+    let d = weight.value().dims1()?;
     if x.dims().last() != Some(&d) || bias.dims() != [d] || d == 0 {
         candle_core::bail!(
             "layer_norm: x {:?}, weight {:?} and bias {:?} do not fit",
@@ -26,61 +28,41 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resul
             bias.dims()
         );
     }
-    if !x.device().is_cpu() {
-        return reference::layer_norm(x, weight, bias, eps);
+    if !x.is_on_cpu() {
+        return compose(&[x, weight, bias], |t| {
+            reference::layer_norm(&t[0], &t[1], &t[2], eps)
+        });
     }
-    x.contiguous()?.apply_op3(
-        &weight.contiguous()?,
-        &bias.contiguous()?,
-        LayerNorm { eps },
-    )
+    let (x, weight, bias) = (x.contiguous()?, weight.contiguous()?, bias.contiguous()?);
+    let y = timed("layer_norm", Pass::Forward, || {
+        let (xr, wr) = (Read::new(x.value())?, Read::new(weight.value())?);
+        let br = Read::new(bias.value())?;
+        with_float!(x.value().dtype(), "layer_norm", T => {
+            let (xs, ws, bs) = (xr.slice::<T>()?, wr.slice()?, br.slice()?);
+            tensor(kernels::forward(xs, ws, bs, T::from_f64(eps)), x.dims())
+        })
+    })?;
+    let (saved_x, saved_weight) = (x.value().clone(), weight.value().clone());
+    Ok(Tracked::record(
+        "layer_norm",
+        y,
+        &[&x, &weight, &bias],
+        move |dy| backward(&saved_x, &saved_weight, eps, dy),
+    ))
 }
 
-struct LayerNorm {
-    eps: f64,
-}
-
-impl CustomOp3 for LayerNorm {
-    fn name(&self) -> &'static str {
-        "layer_norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        xl: &Layout,
-        w: &CpuStorage,
-        wl: &Layout,
-        b: &CpuStorage,
-        bl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        with_float!(x.dtype(), "layer_norm", T => {
-            let (x, w, b) = (slice::<T>(x, xl)?, slice::<T>(w, wl)?, slice::<T>(b, bl)?);
-            let y = kernels::forward(x, w, b, T::from_f64(self.eps));
-            Ok((T::to_cpu_storage_owned(y), xl.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        _b: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let dy = dy.contiguous()?;
-        let (xr, wr, dyr) = (Read::new(x)?, Read::new(w)?, Read::new(&dy)?);
-        with_float!(x.dtype(), "layer_norm", T => {
-            let (xs, ws, dys) = (xr.slice::<T>()?, wr.slice::<T>()?, dyr.slice::<T>()?);
-            let (dx, dw, db) = kernels::backward(xs, ws, dys, T::from_f64(self.eps));
-            Ok((
-                Some(tensor(dx, x.dims())?),
-                Some(tensor(dw, w.dims())?),
-                Some(tensor(db, w.dims())?),
-            ))
-        })
-    }
+fn backward(x: &Tensor, weight: &Tensor, eps: f64, dy: &Tensor) -> Result<Vec<Option<Gradient>>> {
+    let dy = dy.contiguous()?;
+    let (xr, wr, dyr) = (Read::new(x)?, Read::new(weight)?, Read::new(&dy)?);
+    with_float!(x.dtype(), "layer_norm", T => {
+        let (xs, ws, dys) = (xr.slice::<T>()?, wr.slice::<T>()?, dyr.slice::<T>()?);
+        let (dx, dw, db) = kernels::backward(xs, ws, dys, T::from_f64(eps));
+        Ok(vec![
+            Some(Gradient::fresh(tensor(dx, x.dims())?)),
+            Some(Gradient::fresh(tensor(dw, weight.dims())?)),
+            Some(Gradient::fresh(tensor(db, weight.dims())?)),
+        ])
+    })
 }
 
 #[cfg(test)]
@@ -104,7 +86,7 @@ mod tests {
 
     #[test]
     fn wrong_shapes_are_errors() -> Result<()> {
-        let (x, w) = (check::input(0, &[2, 3])?, check::input(1, &[4])?);
+        let (x, w) = (check::constant(0, &[2, 3])?, check::constant(1, &[4])?);
         assert!(layer_norm(&x, &w, &w, 1e-6).is_err());
         Ok(())
     }

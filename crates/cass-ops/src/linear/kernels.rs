@@ -1,43 +1,66 @@
 use crate::{
     element::Element,
-    matmul::{Into, Mat, MatMut, all_threads, matmul},
-    parallel::add,
+    matmul::{Into, Mat, matmul_blocked},
+    parallel::{Output, add},
 };
 use rayon::prelude::*;
 
-/// `x (rows, k) · weight (n, k)ᵀ + bias`.
+/// `x (rows, k) · weight (n, k)ᵀ + bias + residual (rows, n)`.
 pub(super) fn forward<T: Element>(
     x: &[T],
     weight: &[T],
     bias: Option<&[T]>,
+    residual: Option<&[T]>,
     [rows, k, n]: [usize; 3],
 ) -> Vec<T> {
-    let (mut y, into) = match bias {
-        Some(bias) => (bias.repeat(rows), Into::Accumulate),
-        None => (vec![T::ZERO; rows * n], Into::Overwrite),
+    let (x, weight) = (Mat::new(x, rows, k), Mat::new(weight, n, k).t());
+    let y = Output::new(rows * n);
+    let into = if bias.is_some() || residual.is_some() {
+        Into::Accumulate
+    } else {
+        Into::Overwrite
     };
-    let (x, weight) = (Mat::new(x, rows, k), Mat::new(weight, n, k));
-    let to = MatMut::new(&mut y, rows, n);
-    matmul(to, into, x, weight.t(), T::ONE, all_threads());
-    y
+    // What is added is laid out first, block by block, and still in the cache when it is needed.
+    let before = |rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| {
+        for row in rows {
+            let at = row * n + columns.start..row * n + columns.end;
+            // SAFETY: blocks do not overlap.
+            let y = unsafe { y.range(at.clone()) };
+            match (bias.map(|b| &b[columns.clone()]), residual.map(|r| &r[at])) {
+                (None, None) => {}
+                (Some(only), None) | (None, Some(only)) => {
+                    for (y, &v) in y.iter_mut().zip(only) {
+                        y.write(v);
+                    }
+                }
+                (Some(bias), Some(residual)) => {
+                    for (y, (&b, &r)) in y.iter_mut().zip(bias.iter().zip(residual)) {
+                        y.write(b + r);
+                    }
+                }
+            }
+        }
+    };
+    matmul_blocked(&y, into, x, weight, before);
+    // SAFETY: the product writes every element.
+    unsafe { y.written() }
 }
 
 /// `dy (rows, n) · weight (n, k)`.
 pub(super) fn grad_x<T: Element>(weight: &[T], dy: &[T], [rows, k, n]: [usize; 3]) -> Vec<T> {
-    let mut dx = vec![T::ZERO; rows * k];
-    let (dy, weight) = (Mat::new(dy, rows, n), Mat::new(weight, n, k));
-    let to = MatMut::new(&mut dx, rows, k);
-    matmul(to, Into::Overwrite, dy, weight, T::ONE, all_threads());
-    dx
+    product(Mat::new(dy, rows, n), Mat::new(weight, n, k), rows * k)
 }
 
 /// `dy (rows, n)ᵀ · x (rows, k)`.
 pub(super) fn grad_weight<T: Element>(x: &[T], dy: &[T], [rows, k, n]: [usize; 3]) -> Vec<T> {
-    let mut dw = vec![T::ZERO; n * k];
-    let (dy, x) = (Mat::new(dy, rows, n), Mat::new(x, rows, k));
-    let to = MatMut::new(&mut dw, n, k);
-    matmul(to, Into::Overwrite, dy.t(), x, T::ONE, all_threads());
-    dw
+    product(Mat::new(dy, rows, n).t(), Mat::new(x, rows, k), n * k)
+}
+
+fn product<T: Element>(lhs: Mat<T>, rhs: Mat<T>, len: usize) -> Vec<T> {
+    let out = Output::new(len);
+    matmul_blocked(&out, Into::Overwrite, lhs, rhs, |_, _| {});
+    // SAFETY: the product writes every element.
+    unsafe { out.written() }
 }
 
 /// Rows whose sums are formed at once; fixed, so that the result is the same for any thread count.

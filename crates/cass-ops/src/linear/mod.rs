@@ -1,13 +1,14 @@
-//! `y = x Wᵀ + b`.
+//! `y = x Wᵀ + b`, and the residual sum that often follows.
 
 mod kernels;
 pub(crate) mod reference;
 
-use crate::element::{Read, slice, tensor, with_float};
-use candle_core::{
-    CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType,
-    backend::BackendStorage,
+use crate::{
+    element::{Read, tensor, with_float},
+    profile::{Pass, timed},
+    tracked::{Gradient, Tracked, compose},
 };
+use candle_core::{Result, Tensor};
 
 /// Affine map of the last dimension, as `torch.nn.functional.linear`.
 ///
@@ -16,123 +17,122 @@ use candle_core::{
 ///
 /// # Errors
 /// If the shapes do not fit or the dtypes differ or are neither f32 nor f64.
-pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let (n, k) = weight.dims2()?;
+pub fn linear(x: &Tracked, weight: &Tracked, bias: Option<&Tracked>) -> Result<Tracked> {
+    linear_add(x, weight, bias, None)
+}
+
+/// [`linear`]`(x, weight, bias) + residual` in one pass: the end of a Transformer's branch.
+///
+/// # Shapes
+/// `x (..., K)`, `weight (N, K)`, `bias (N)`, `residual (..., N)` → `(..., N)`
+///
+/// # Errors
+/// As [`linear`].
+pub fn linear_add(
+    x: &Tracked,
+    weight: &Tracked,
+    bias: Option<&Tracked>,
+    residual: Option<&Tracked>,
+) -> Result<Tracked> {
+    let (n, k) = weight.value().dims2()?;
     let mut shape = x.dims().to_vec();
     let last = shape.pop();
-    if last != Some(k) || bias.is_some_and(|b| b.dims() != [n]) {
+    let rows: usize = shape.iter().product();
+    shape.push(n);
+    if last != Some(k)
+        || bias.is_some_and(|b| b.dims() != [n])
+        || residual.is_some_and(|r| r.dims() != shape)
+    {
         candle_core::bail!(
-            "linear: x {:?}, weight {:?} and bias {:?} do not fit",
+            "linear: x {:?}, weight {:?}, bias {:?} and residual {:?} do not fit",
             x.dims(),
             weight.dims(),
-            bias.map(Tensor::dims)
+            bias.map(Tracked::dims),
+            residual.map(Tracked::dims)
         );
     }
-    if !x.device().is_cpu() {
-        return reference::linear(x, weight, bias);
+    let (has_bias, has_residual) = (bias.is_some(), residual.is_some());
+    if !x.is_on_cpu() {
+        let inputs: Vec<&Tracked> = [x, weight]
+            .into_iter()
+            .chain(bias)
+            .chain(residual)
+            .collect();
+        return compose(&inputs, |t| {
+            let bias = has_bias.then(|| &t[2]);
+            let y = reference::linear(&t[0], &t[1], bias)?;
+            match has_residual {
+                true => y + &t[t.len() - 1],
+                false => Ok(y),
+            }
+        });
     }
-    let rows: usize = shape.iter().product();
-    let x = x.contiguous()?.reshape((rows, k))?;
-    let weight = weight.contiguous()?;
-    let y = match bias {
-        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, Linear)?,
-        None => x.apply_op2(&weight, Linear)?,
+    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    let bias = bias.map(Tracked::contiguous).transpose()?;
+    let residual = residual.map(Tracked::contiguous).transpose()?;
+    let sizes = [rows, k, n];
+    let y = timed("linear", Pass::Forward, || {
+        let (xr, wr) = (Read::new(x.value())?, Read::new(weight.value())?);
+        let br = bias.as_ref().map(|b| Read::new(b.value())).transpose()?;
+        let rr = residual
+            .as_ref()
+            .map(|r| Read::new(r.value()))
+            .transpose()?;
+        with_float!(x.value().dtype(), "linear", T => {
+            let bias = br.as_ref().map(Read::slice::<T>).transpose()?;
+            let residual = rr.as_ref().map(Read::slice::<T>).transpose()?;
+            let (xs, ws) = (xr.slice::<T>()?, wr.slice::<T>()?);
+            tensor(kernels::forward(xs, ws, bias, residual, sizes), &shape)
+        })
+    })?;
+    let saved = Saved {
+        x: x.value().clone(),
+        weight: weight.value().clone(),
+        sizes,
+        needs: [x.is_tracked(), weight.is_tracked(), has_bias],
     };
-    shape.push(n);
-    y.reshape(shape)
+    let mut inputs = vec![&x, &weight];
+    inputs.extend(&bias);
+    inputs.extend(&residual);
+    Ok(Tracked::record("linear", y, &inputs, move |dy| {
+        let mut found = saved.backward(dy)?;
+        if has_residual {
+            found.push(Some(Gradient::shared(dy.clone())));
+        }
+        Ok(found)
+    }))
 }
 
-struct Linear;
+struct Saved {
+    x: Tensor,
+    weight: Tensor,
+    /// Rows of x, values of one, values of one of the result.
+    sizes: [usize; 3],
+    /// Whether x, weight and bias want a gradient.
+    needs: [bool; 3],
+}
 
-impl Linear {
-    fn forward(
-        &self,
-        (x, xl): (&CpuStorage, &Layout),
-        (w, wl): (&CpuStorage, &Layout),
-        bias: Option<(&CpuStorage, &Layout)>,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (rows, k) = xl.shape().dims2()?;
-        let n = wl.shape().dims2()?.0;
-        with_float!(x.dtype(), "linear", T => {
-            let bias = bias.map(|(b, bl)| slice::<T>(b, bl)).transpose()?;
-            let y = kernels::forward(slice::<T>(x, xl)?, slice::<T>(w, wl)?, bias, [rows, k, n]);
-            Ok((T::to_cpu_storage_owned(y), (rows, n).into()))
-        })
-    }
-
-    fn backward(x: &Tensor, w: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Tensor, Tensor)> {
-        let (rows, k) = x.dims2()?;
-        let n = w.dims2()?.0;
+impl Saved {
+    /// The gradients of x, of the weight and, where there is one, of the bias.
+    fn backward(&self, dy: &Tensor) -> Result<Vec<Option<Gradient>>> {
+        let (x, weight, sizes) = (&self.x, &self.weight, self.sizes);
         let dy = dy.contiguous()?;
-        let (xr, wr, dyr) = (Read::new(x)?, Read::new(w)?, Read::new(&dy)?);
+        let (xr, wr, dyr) = (Read::new(x)?, Read::new(weight)?, Read::new(&dy)?);
+        let [needs_x, needs_weight, has_bias] = self.needs;
         with_float!(x.dtype(), "linear", T => {
             let (xs, ws, dys) = (xr.slice::<T>()?, wr.slice::<T>()?, dyr.slice::<T>()?);
-            let dx = if x.track_op() {
-                Some(tensor(kernels::grad_x(ws, dys, [rows, k, n]), &[rows, k])?)
-            } else {
-                None
-            };
-            let dw = tensor(kernels::grad_weight(xs, dys, [rows, k, n]), &[n, k])?;
-            let db = tensor(kernels::column_sums(dys, n), &[n])?;
-            Ok((dx, dw, db))
+            let dx = needs_x.then(|| tensor(kernels::grad_x(ws, dys, sizes), x.dims()));
+            let dw = needs_weight.then(|| tensor(kernels::grad_weight(xs, dys, sizes), weight.dims()));
+            let mut found = vec![
+                dx.transpose()?.map(Gradient::fresh),
+                dw.transpose()?.map(Gradient::fresh),
+            ];
+            if has_bias {
+                let db = tensor(kernels::column_sums(dys, sizes[2]), &[sizes[2]])?;
+                found.push(Some(Gradient::fresh(db)));
+            }
+            Ok(found)
         })
-    }
-}
-
-impl CustomOp2 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        xl: &Layout,
-        w: &CpuStorage,
-        wl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        self.forward((x, xl), (w, wl), None)
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (dx, dw, _) = Self::backward(x, w, dy)?;
-        Ok((dx, Some(dw)))
-    }
-}
-
-impl CustomOp3 for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        xl: &Layout,
-        w: &CpuStorage,
-        wl: &Layout,
-        b: &CpuStorage,
-        bl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        self.forward((x, xl), (w, wl), Some((b, bl)))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        _b: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (dx, dw, db) = Self::backward(x, w, dy)?;
-        Ok((dx, Some(dw), Some(db)))
     }
 }
 
@@ -143,12 +143,26 @@ mod tests {
 
     #[test]
     fn equals_its_twin_and_finite_differences() -> Result<()> {
-        for (rows, k, n) in [(1, 1, 1), (5, 7, 3), (37, 65, 33)] {
+        for (rows, k, n) in [
+            (1, 1, 1),
+            (5, 7, 3),
+            (37, 65, 33),
+            (300, 20, 140),
+            (3, 9, 700),
+        ] {
             Case::new("linear", &[&[rows, k], &[n, k], &[n]]).run(
                 |t| linear(&t[0], &t[1], Some(&t[2])),
                 |t| reference::linear(&t[0], &t[1], Some(&t[2])),
             )?;
+            Case::new("linear_add", &[&[rows, k], &[n, k], &[n], &[rows, n]]).run(
+                |t| linear_add(&t[0], &t[1], Some(&t[2]), Some(&t[3])),
+                |t| reference::linear(&t[0], &t[1], Some(&t[2]))? + &t[3],
+            )?;
         }
+        Case::new("linear_add without bias", &[&[2, 3], &[4, 3], &[2, 4]]).run(
+            |t| linear_add(&t[0], &t[1], None, Some(&t[2])),
+            |t| reference::linear(&t[0], &t[1], None)? + &t[2],
+        )?;
         Case::new("linear without bias", &[&[2, 3, 4], &[5, 4]]).run(
             |t| linear(&t[0], &t[1], None),
             |t| reference::linear(&t[0], &t[1], None),
@@ -157,11 +171,13 @@ mod tests {
 
     #[test]
     fn wrong_shapes_are_errors() -> Result<()> {
-        let x = check::input(0, &[2, 3])?;
-        let w = check::input(1, &[4, 5])?;
+        let x = check::constant(0, &[2, 3])?;
+        let w = check::constant(1, &[4, 5])?;
         assert!(linear(&x, &w, None).is_err());
-        let w = check::input(1, &[4, 3])?;
-        assert!(linear(&x, &w, Some(&check::input(2, &[3])?)).is_err());
+        let w = check::constant(1, &[4, 3])?;
+        assert!(linear(&x, &w, Some(&check::constant(2, &[3])?)).is_err());
+        let residual = check::constant(2, &[2, 3])?;
+        assert!(linear_add(&x, &w, None, Some(&residual)).is_err());
         Ok(())
     }
 }

@@ -9,7 +9,8 @@ pub use config::{AdamConfig, OptimizerConfig, SgdConfig};
 
 use crate::error::{Error, Result};
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, Tensor, Var, backprop::GradStore};
+use candle_core::{CpuStorage, Tensor, Var};
+use cass_ops::Gradients;
 use kernels::{AdamKernel, AddKernel, BlendKernel, MomentumKernel, SgdKernel};
 use std::collections::HashMap;
 
@@ -20,6 +21,7 @@ use std::collections::HashMap;
 ///
 /// ```
 /// use candle_core::{Device, Tensor, Var};
+/// use cass_ops::{Tracked, compose};
 /// use cass_train::{AdamConfig, Optimizer, OptimizerConfig};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,7 +29,7 @@ use std::collections::HashMap;
 /// let adam = OptimizerConfig::Adam(AdamConfig::default());
 /// let mut optimizer = Optimizer::new(&adam, vec![("x".into(), x.clone())])?;
 /// for _ in 0..500 {
-///     let loss = x.sqr()?.sum_all()?;
+///     let loss = compose(&[&Tracked::from(&x)], |x| x[0].sqr()?.sum_all())?;
 ///     optimizer.step(&loss.backward()?, 0.05)?;
 /// }
 /// assert!(x.abs()?.max(0)?.to_scalar::<f32>()? < 1e-2);
@@ -96,7 +98,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// If a parameter has no gradient: nothing is updated then.
-    pub fn step(&mut self, grads: &GradStore, lr: f64) -> Result<()> {
+    pub fn step(&mut self, grads: &Gradients, lr: f64) -> Result<()> {
         if let Some(slot) = self.slots.iter().find(|s| grads.get(&s.var).is_none()) {
             return Err(Error::NoGradient(slot.name.clone()));
         }
@@ -105,8 +107,7 @@ impl Optimizer {
             let Some(grad) = grads.get(&slot.var) else {
                 continue;
             };
-            // A gradient that is a graph of its own would keep this step's graph alive.
-            let mut grad = grad.detach();
+            let mut grad = grad.clone();
             if !self.zero_grad {
                 grad = accumulate(&mut slot.accumulated, &grad)?;
             }

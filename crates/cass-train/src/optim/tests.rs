@@ -1,6 +1,6 @@
 use super::*;
 use candle_core::{DType, Device};
-use cass_ops::Rng;
+use cass_ops::{Rng, Tracked};
 
 const SHAPE: (usize, usize) = (301, 170); // more than one task, and a rest
 
@@ -14,14 +14,9 @@ fn tensor(purpose: &str, step: u64, dtype: DType) -> Tensor {
     data.to_dtype(dtype).unwrap()
 }
 
-/// Loss whose gradient is `grad`.
-fn gradient(var: &Var, grad: &Tensor) -> GradStore {
-    (var.as_tensor() * grad)
-        .unwrap()
-        .sum_all()
-        .unwrap()
-        .backward()
-        .unwrap()
+/// Of a loss whose gradient is `grad`.
+fn gradient(var: &Var, grad: &Tensor) -> Gradients {
+    Tracked::from(var).backward_from(grad).unwrap()
 }
 
 fn every_config() -> Vec<OptimizerConfig> {
@@ -117,7 +112,8 @@ fn updates_are_the_textbooks() {
     for step in 0..6 {
         let grad = tensor("grad", step, DType::F64);
         optimizer.step(&gradient(&ours, &grad), 1e-3).unwrap();
-        candle_nn::Optimizer::step(&mut candle, &gradient(&theirs, &grad)).unwrap();
+        let loss = (theirs.as_tensor() * &grad).unwrap().sum_all().unwrap();
+        candle_nn::Optimizer::backward_step(&mut candle, &loss).unwrap();
     }
     assert!(largest_difference(&ours, &theirs) < 1e-12);
 

@@ -4,6 +4,7 @@ use crate::loss::cass_loss;
 use crate::recipe::Arm;
 use candle_core::Tensor;
 use cass_models::{Mode, Model};
+use cass_ops::compose;
 
 /// CASS: two networks see one view and are pulled towards the same direction of logits (paper,
 /// algorithm 1). Each has its own optimiser and schedule.
@@ -47,10 +48,10 @@ impl Step for CassStep {
         let [images] = views(images)?;
         let [a, b] = &self.arms;
         let (r, t) = (
-            a.model.forward(images, Mode::Train)?,
-            b.model.forward(images, Mode::Train)?,
+            a.model.forward(images, Mode::Train)?.logits,
+            b.model.forward(images, Mode::Train)?.logits,
         );
-        let loss = cass_loss(&r.logits, &t.logits)?;
+        let loss = compose(&[&r, &t], |t| cass_loss(&t[0], &t[1]))?;
         let value = finite(&loss, a.updater.steps())?;
         let grads = loss.backward()?;
         let mut lr = std::collections::BTreeMap::new();

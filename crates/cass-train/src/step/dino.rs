@@ -6,6 +6,7 @@ use crate::projector::Projector;
 use crate::recipe::{Arm, DinoConfig};
 use candle_core::{DType, Tensor};
 use cass_models::{Mode, Model};
+use cass_ops::{Tracked, compose};
 
 /// DINO as vit-pytorch's `Dino`: a student predicts, from local crops, what its moving average says
 /// of global crops. The teacher runs in training mode: its BatchNorm normalises by its own batches
@@ -68,14 +69,15 @@ impl DinoStep {
         &self.centers
     }
 
-    fn project(&self, view: &Tensor) -> Result<Tensor> {
+    fn project(&self, view: &Tensor) -> Result<Tracked> {
         let features = self.student.features(view, Mode::Train)?; // (B, D)
         self.projector.forward(&features, false)
     }
 
     fn project_teacher(&self, view: &Tensor) -> Result<Tensor> {
         let features = self.teacher.frozen()?.features(view, Mode::Train)?;
-        self.teacher_projector.forward(&features, true)
+        let projected = self.teacher_projector.forward(&features, true)?;
+        Ok(projected.into_value())
     }
 
     /// The teacher's parameters and the centres follow, after the student's update
@@ -108,7 +110,9 @@ impl Step for DinoStep {
             } = self.config;
             dino_loss(teacher, student, &self.centers, teacher_temp, student_temp)
         };
-        let loss = ((loss(&t1, &s2)? + loss(&t2, &s1)?)? / 2.0)?;
+        let loss = compose(&[&s1, &s2], |s| {
+            (loss(&t1, &s[1])? + loss(&t2, &s[0])?)? / 2.0
+        })?;
         let value = finite(&loss, self.updater.steps())?;
         let lr = self.updater.update(&loss.backward()?)?;
         self.follow(&batch_centers)?;

@@ -12,8 +12,9 @@ use crate::error::{Error, Result};
 use crate::optim::Optimizer;
 use crate::recipe::Arm;
 use crate::schedule::Schedule;
-use candle_core::{Tensor, Var, backprop::GradStore};
+use candle_core::{Tensor, Var};
 use cass_models::Model;
+use cass_ops::{Gradients, Tracked};
 use std::collections::BTreeMap;
 
 /// What one step did.
@@ -53,7 +54,7 @@ impl Updater {
     }
 
     /// Updates and moves the schedule on; the rate that was used.
-    pub(crate) fn update(&mut self, grads: &GradStore) -> Result<f64> {
+    pub(crate) fn update(&mut self, grads: &Gradients) -> Result<f64> {
         let lr = self.schedule.lr();
         self.optimizer.step(grads, lr)?;
         self.schedule.step();
@@ -67,7 +68,8 @@ impl Updater {
 }
 
 /// The value of a loss at `step`, if it is one to go on with.
-fn finite(loss: &Tensor, step: u64) -> Result<f64> {
+fn finite(loss: &Tracked, step: u64) -> Result<f64> {
+    let loss = loss.value();
     let loss = f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
     if loss.is_finite() {
         Ok(loss)

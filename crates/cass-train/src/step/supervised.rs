@@ -4,6 +4,7 @@ use crate::loss::FocalLoss;
 use crate::recipe::Arm;
 use candle_core::Tensor;
 use cass_models::{Mode, Model};
+use cass_ops::{Tracked, compose};
 
 /// What a [`SupervisedStep`] trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,15 +62,15 @@ impl SupervisedStep {
     pub fn step(&mut self, inputs: &Tensor, labels: &[usize]) -> Result<(StepReport, Tensor)> {
         let logits = match self.trains {
             Trains::Everything => self.model.forward(inputs, Mode::Train)?.logits,
-            Trains::Classifier => self.model.classify(inputs)?,
+            Trains::Classifier => self.model.classify(&Tracked::constant(inputs))?,
         };
-        let loss = self.loss.forward(&logits, labels)?;
+        let loss = compose(&[&logits], |t| self.loss.forward(&t[0], labels))?;
         let value = finite(&loss, self.updater.steps())?;
         let lr = self.updater.update(&loss.backward()?)?;
         let report = StepReport {
             loss: value,
             lr: [("net".to_string(), lr)].into(),
         };
-        Ok((report, logits.detach()))
+        Ok((report, logits.into_value()))
     }
 }

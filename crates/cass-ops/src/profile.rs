@@ -1,0 +1,105 @@
+//! Where the time of a computation goes, by operation; measured only while somebody asks.
+
+use crate::{
+    matmul::{Into, Mat, matmul_blocked},
+    parallel::Output,
+};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Direction of a computation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pass {
+    /// Values.
+    Forward,
+    /// Gradients.
+    Backward,
+}
+
+/// What one operation took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpTime {
+    /// The operation's name.
+    pub op: &'static str,
+    /// Values or gradients.
+    pub pass: Pass,
+    /// How often it ran.
+    pub calls: u64,
+    /// Altogether, as the calling thread waited for it.
+    pub time: Duration,
+}
+
+static MEASURES: AtomicBool = AtomicBool::new(false);
+static TIMES: Mutex<BTreeMap<(&'static str, Pass), (u64, Duration)>> = Mutex::new(BTreeMap::new());
+static MULTIPLY_ADDS: AtomicU64 = AtomicU64::new(0);
+
+/// Measures every operation of this process from now on, until [`take_profile`].
+pub fn start_profile() {
+    take_profile();
+    MEASURES.store(true, Ordering::Relaxed);
+}
+
+/// What was measured since [`start_profile`], the longest first.
+pub fn take_profile() -> Vec<OpTime> {
+    MEASURES.store(false, Ordering::Relaxed);
+    let times = std::mem::take(&mut *TIMES.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut times: Vec<OpTime> = times
+        .into_iter()
+        .map(|((op, pass), (calls, time))| OpTime {
+            op,
+            pass,
+            calls,
+            time,
+        })
+        .collect();
+    times.sort_by_key(|t| std::cmp::Reverse(t.time));
+    times
+}
+
+/// Multiply-adds of all matrix products that this process has made so far.
+pub fn multiply_adds() -> u64 {
+    MULTIPLY_ADDS.load(Ordering::Relaxed)
+}
+
+pub(crate) fn count_multiply_adds(count: usize) {
+    MULTIPLY_ADDS.fetch_add(count as u64, Ordering::Relaxed);
+}
+
+/// Runs `f`, and counts its time where somebody measures.
+pub(crate) fn timed<R>(op: &'static str, pass: Pass, f: impl FnOnce() -> R) -> R {
+    if !MEASURES.load(Ordering::Relaxed) {
+        return f();
+    }
+    let started = Instant::now();
+    let result = f();
+    let took = started.elapsed();
+    let mut times = TIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let (calls, time) = times.entry((op, pass)).or_default();
+    *calls += 1;
+    *time += took;
+    result
+}
+
+/// GFLOP/s of an f32 product of two 1024 x 1024 matrices on all threads of the current pool, the
+/// best of some: what a computation of nothing else would reach on this machine.
+pub fn matmul_roofline() -> f64 {
+    const N: usize = 1024;
+    let (a, b) = (vec![1f32; N * N], vec![1f32; N * N]);
+    let best = (0..10)
+        .map(|_| {
+            let out = Output::new(N * N);
+            let started = Instant::now();
+            let (lhs, rhs) = (Mat::new(&a, N, N), Mat::new(&b, N, N));
+            matmul_blocked(&out, Into::Overwrite, lhs, rhs, |_, _| {});
+            started.elapsed()
+        })
+        .min()
+        .unwrap_or_default();
+    2.0 * (N * N * N) as f64 / best.as_secs_f64() / 1e9
+}
