@@ -2,12 +2,11 @@
 
 use crate::{
     element::{Element, Read, tensor, with_float},
-    parallel::{vectorized, write_chunks},
+    parallel::{for_each_chunk, vectorized, write_chunks},
     profile::{Pass, timed},
     tracked::{Gradient, Tracked, compose},
 };
 use candle_core::{Result, bail};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Kernel, stride and rounding, as in `torch.nn.AvgPool2d` without padding.
@@ -120,25 +119,24 @@ fn backward<T: Element>(
 ) -> Vec<T> {
     let planes = dy.len() / (oh * ow);
     let mut dx = vec![T::ZERO; planes * h * w];
-    dx.par_chunks_mut(h * w)
-        .zip(dy.par_chunks(oh * ow))
-        .for_each(|(dx, dy)| {
-            vectorized(
-                #[inline(always)]
-                || {
-                    for (i, &dy) in dy.iter().enumerate() {
-                        let (rows, columns) = config.area(i, ow, [h, w]);
-                        let count = rows.len() * columns.len();
-                        let share = dy / T::from_f64(count as f64);
-                        for row in rows {
-                            dx[row * w..][columns.clone()]
-                                .iter_mut()
-                                .for_each(|v| *v += share);
-                        }
+    for_each_chunk(&mut dx, h * w, |i, dx| {
+        let dy = &dy[i * oh * ow..][..oh * ow];
+        vectorized(
+            #[inline(always)]
+            || {
+                for (i, &dy) in dy.iter().enumerate() {
+                    let (rows, columns) = config.area(i, ow, [h, w]);
+                    let count = rows.len() * columns.len();
+                    let share = dy / T::from_f64(count as f64);
+                    for row in rows {
+                        dx[row * w..][columns.clone()]
+                            .iter_mut()
+                            .for_each(|v| *v += share);
                     }
-                },
-            );
-        });
+                }
+            },
+        );
+    });
     dx
 }
 

@@ -1,8 +1,10 @@
 //! Matrix product over strided slices: the `gemm` crate behind checked borders.
 
-use crate::{element::Element, parallel::Output, profile::count_multiply_adds};
-use gemm::Parallelism;
-use rayon::prelude::*;
+use crate::{
+    element::Element,
+    parallel::{Output, for_each},
+    profile::count_multiply_adds,
+};
 use std::ops::Range;
 
 /// A matrix inside a slice.
@@ -115,14 +117,13 @@ impl<'a, T> MatMut<'a, T> {
     }
 }
 
-/// `dst (m, n) = [dst +] scale * lhs (m, k) * rhs (k, n)`.
+/// On this thread: `dst (m, n) = [dst +] scale * lhs (m, k) * rhs (k, n)`.
 pub(crate) fn matmul<T: Element>(
     dst: MatMut<'_, T>,
     into: Into,
     lhs: Mat<'_, T>,
     rhs: Mat<'_, T>,
     scale: T,
-    parallelism: Parallelism,
 ) {
     let (m, k, n) = (lhs.rows, lhs.cols, rhs.cols);
     assert_eq!(k, rhs.rows, "inner sizes of a matrix product differ");
@@ -150,14 +151,9 @@ pub(crate) fn matmul<T: Element>(
             false,
             false,
             false,
-            parallelism,
+            gemm::Parallelism::None,
         );
     }
-}
-
-/// As many threads as the pool of the caller has.
-pub(crate) fn all_threads() -> Parallelism {
-    Parallelism::Rayon(0)
 }
 
 /// Multiply-adds that are worth a task of their own.
@@ -177,6 +173,59 @@ pub(crate) fn matmul_blocked<T: Element>(
     rhs: Mat<'_, T>,
     before: impl Fn(Range<usize>, Range<usize>) + Sync,
 ) {
+    let n = rhs.cols;
+    in_pieces(lhs, rhs, |rows, columns, lhs, rhs| {
+        before(rows.clone(), columns.clone());
+        let first = rows.start * n + columns.start;
+        // SAFETY: pieces do not overlap.
+        let to = unsafe { out.matrix(first, rows.len(), columns.len(), n) };
+        matmul(to, into, lhs, rhs, T::ONE);
+    });
+}
+
+/// The same into a matrix that exists.
+pub(crate) fn matmul_parallel<T: Element>(
+    dst: MatMut<'_, T>,
+    into: Into,
+    lhs: Mat<'_, T>,
+    rhs: Mat<'_, T>,
+) {
+    assert_eq!(
+        (dst.rows, dst.cols),
+        (lhs.rows, rhs.cols),
+        "the result has another size"
+    );
+    let (start, stride) = (Address(dst.data), dst.row_stride);
+    in_pieces(lhs, rhs, |rows, columns, lhs, rhs| {
+        // SAFETY: inside `dst`, and pieces do not overlap.
+        let to = unsafe {
+            let first = start.at(rows.start * stride + columns.start);
+            MatMut::from_raw(first, rows.len(), columns.len(), stride)
+        };
+        matmul(to, into, lhs, rhs, T::ONE);
+    });
+}
+
+struct Address<T>(*mut T);
+
+// SAFETY: only an address; who writes where is decided by who uses it.
+unsafe impl<T: Send> Sync for Address<T> {}
+
+impl<T> Address<T> {
+    /// # Safety
+    /// As of `pointer::add`.
+    unsafe fn at(&self, place: usize) -> *mut T {
+        // SAFETY: by the caller's promise.
+        unsafe { self.0.add(place) }
+    }
+}
+
+/// Cuts a product into pieces of some rows and columns, on all threads.
+fn in_pieces<T: Element>(
+    lhs: Mat<'_, T>,
+    rhs: Mat<'_, T>,
+    f: impl Fn(Range<usize>, Range<usize>, Mat<'_, T>, Mat<'_, T>) + Sync,
+) {
     let (m, k, n) = (lhs.rows, lhs.cols, rhs.cols);
     let work = m * k * n;
     let pieces = if work < SMALL {
@@ -188,14 +237,10 @@ pub(crate) fn matmul_blocked<T: Element>(
     let by_rows = m >= 4 * n;
     let len = if by_rows { m } else { n };
     let piece = len.div_ceil(pieces).next_multiple_of(16);
-    (0..len.div_ceil(piece)).into_par_iter().for_each(|i| {
+    for_each(len.div_ceil(piece), |i| {
         let part = i * piece..(i * piece + piece).min(len);
         let (rows, columns) = if by_rows { (part, 0..n) } else { (0..m, part) };
-        before(rows.clone(), columns.clone());
-        let first = rows.start * n + columns.start;
-        // SAFETY: pieces do not overlap.
-        let to = unsafe { out.matrix(first, rows.len(), columns.len(), n) };
-        let (lhs, rhs) = (lhs.rows(rows), rhs.columns(columns));
-        matmul(to, into, lhs, rhs, T::ONE, Parallelism::None);
+        let (left, right) = (lhs.rows(rows.clone()), rhs.columns(columns.clone()));
+        f(rows, columns, left, right);
     });
 }

@@ -2,12 +2,11 @@
 
 use crate::{
     element::{Element, Read, tensor, with_float},
-    parallel::{vectorized, write_chunks},
+    parallel::{for_each_chunk, vectorized, write_chunks},
     profile::{Pass, timed},
     tracked::{Gradient, Tracked, compose},
 };
 use candle_core::{Result, bail};
-use rayon::prelude::*;
 
 /// Kernel, stride and padding, as in `torch.nn.MaxPool2d`; padding never wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +93,14 @@ fn first_maximum<T: Element>(
     best
 }
 
+/// The larger of two, a NaN of either.
+#[inline(always)]
+fn larger_or_nan<T: Element>(a: T, b: T) -> T {
+    // Not equal to itself: a NaN.
+    #[allow(clippy::eq_op)]
+    if b > a || b != b { b } else { a }
+}
+
 fn forward<T: Element>(
     config: &MaxPool2dConfig,
     x: &[T],
@@ -106,9 +113,24 @@ fn forward<T: Element>(
         vectorized(
             #[inline(always)]
             || {
+                // The largest of each column first: rows lie next to each other in memory.
+                let mut columns = vec![T::ZERO; w];
                 for (oy, y) in y.chunks_exact_mut(ow).enumerate() {
+                    let mut rows = config.window(oy, h);
+                    let first = rows.next().unwrap_or_default();
+                    columns.copy_from_slice(&x[first * w..][..w]);
+                    for row in rows {
+                        for (best, &v) in columns.iter_mut().zip(&x[row * w..][..w]) {
+                            *best = larger_or_nan(*best, v);
+                        }
+                    }
                     for (ox, y) in y.iter_mut().enumerate() {
-                        y.write(x[first_maximum(config, x, [h, w], oy, ox)]);
+                        let window = &columns[config.window(ox, w)];
+                        y.write(
+                            window[1..]
+                                .iter()
+                                .fold(window[0], |a, &b| larger_or_nan(a, b)),
+                        );
                     }
                 }
             },
@@ -126,15 +148,14 @@ fn backward<T: Element>(
     [oh, ow]: [usize; 2],
 ) -> Vec<T> {
     let mut dx = vec![T::ZERO; x.len()];
-    dx.par_chunks_mut(h * w)
-        .zip(x.par_chunks(h * w).zip(dy.par_chunks(oh * ow)))
-        .for_each(|(dx, (x, dy))| {
-            for (oy, dy) in dy.chunks_exact(ow).enumerate() {
-                for (ox, &dy) in dy.iter().enumerate() {
-                    dx[first_maximum(config, x, [h, w], oy, ox)] += dy;
-                }
+    for_each_chunk(&mut dx, h * w, |i, dx| {
+        let (x, dy) = (&x[i * h * w..][..h * w], &dy[i * oh * ow..][..oh * ow]);
+        for (oy, dy) in dy.chunks_exact(ow).enumerate() {
+            for (ox, &dy) in dy.iter().enumerate() {
+                dx[first_maximum(config, x, [h, w], oy, ox)] += dy;
             }
-        });
+        }
+    });
     dx
 }
 

@@ -3,12 +3,16 @@
 //! Chunk borders depend on the length alone, never on the number of threads, so that a result is
 //! the same to the bit whatever runs it.
 
-use crate::{element::Element, matmul::MatMut};
+use crate::{element::Element, matmul::MatMut, pool};
 use candle_core::{
     CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, backend::BackendStorage, bail,
 };
-use rayon::prelude::*;
-use std::{mem::MaybeUninit, ops::Range};
+use std::{
+    marker::PhantomData,
+    mem::MaybeUninit,
+    ops::Range,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 /// Elements a task takes at once: large against rayon's overhead, small against the L2 cache.
 pub(crate) const CHUNK: usize = 16 * 1024;
@@ -17,6 +21,107 @@ pub(crate) const CHUNK: usize = 16 * 1024;
 #[inline(always)]
 pub(crate) fn vectorized<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
+}
+
+/// `f` of every number below `count`, on all threads; `init` makes what a thread keeps for itself.
+pub(crate) fn for_each_with<S>(
+    count: usize,
+    init: impl Fn() -> S + Sync,
+    f: impl Fn(&mut S, usize) + Sync,
+) {
+    if count <= 1 {
+        if count == 1 {
+            f(&mut init(), 0);
+        }
+        return;
+    }
+    let next = AtomicUsize::new(0);
+    pool::run(&|| {
+        let mut own = None;
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= count {
+                return;
+            }
+            f(own.get_or_insert_with(&init), i);
+        }
+    });
+}
+
+/// `f` of every number below `count`, on all threads; which thread takes which is not said.
+pub fn for_each(count: usize, f: impl Fn(usize) + Sync) {
+    for_each_with(count, || (), |(), i| f(i));
+}
+
+/// What `f` makes of every number below `count`, in order.
+pub(crate) fn collect_with<S, R: Send>(
+    count: usize,
+    init: impl Fn() -> S + Sync,
+    f: impl Fn(&mut S, usize) -> R + Sync,
+) -> Vec<R> {
+    let mut results: Vec<Option<R>> = (0..count).map(|_| None).collect();
+    let places = Places::new(&mut results, 1);
+    for_each_with(count, init, |own, i| {
+        // SAFETY: each number is given out once.
+        let place = unsafe { places.get(i) };
+        place[0] = Some(f(own, i));
+    });
+    results.into_iter().flatten().collect()
+}
+
+/// The same for what needs nothing of its own.
+pub(crate) fn collect<R: Send>(count: usize, f: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    collect_with(count, || (), |(), i| f(i))
+}
+
+/// `f` of every piece of `chunk` elements, the last may be shorter, on all threads.
+pub(crate) fn for_each_chunk<T: Send>(
+    data: &mut [T],
+    chunk: usize,
+    f: impl Fn(usize, &mut [T]) + Sync,
+) {
+    let places = Places::new(data, chunk);
+    for_each(places.count(), |i| {
+        // SAFETY: each number is given out once.
+        f(i, unsafe { places.get(i) });
+    });
+}
+
+/// Pieces of a slice for tasks to take, each once.
+pub(crate) struct Places<'a, T> {
+    start: *mut T,
+    len: usize,
+    chunk: usize,
+    of: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: that no two tasks take one piece is left to `get`, whose callers promise it.
+unsafe impl<T: Send> Sync for Places<'_, T> {}
+
+impl<'a, T> Places<'a, T> {
+    pub(crate) fn new(data: &'a mut [T], chunk: usize) -> Self {
+        Self {
+            start: data.as_mut_ptr(),
+            len: data.len(),
+            chunk,
+            of: PhantomData,
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.len.div_ceil(self.chunk)
+    }
+
+    /// # Safety
+    /// No other reference to piece `i` may be live.
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn get(&self, i: usize) -> &'a mut [T] {
+        assert!(i < self.count());
+        let first = i * self.chunk;
+        let len = self.chunk.min(self.len - first);
+        // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(first), len) }
+    }
 }
 
 /// Memory for a result that tasks write at places of their own, without a pass that zeroes it first.
@@ -85,7 +190,7 @@ pub(crate) unsafe fn write_chunks<T: Element>(
     f: impl Fn(Range<usize>, &mut [MaybeUninit<T>]) + Sync,
 ) -> Vec<T> {
     let out = Output::new(len);
-    (0..len.div_ceil(chunk)).into_par_iter().for_each(|i| {
+    for_each(len.div_ceil(chunk), |i| {
         let place = i * chunk..(i * chunk + chunk).min(len);
         // SAFETY: places do not overlap.
         f(place.clone(), unsafe { out.range(place) });
@@ -173,9 +278,10 @@ impl InplaceOp2 for AddInto {
 }
 
 fn add_all<T: Element>(to: &mut [T], from: &[T]) {
-    to.par_chunks_mut(CHUNK)
-        .zip(from.par_chunks(CHUNK))
-        .for_each(|(to, from)| add(to, from));
+    for_each_chunk(to, CHUNK, |i, to| {
+        let first = i * CHUNK;
+        add(to, &from[first..first + to.len()]);
+    });
 }
 
 /// Adds a row to running sums.

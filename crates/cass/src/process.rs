@@ -20,25 +20,30 @@ pub fn log_to_stderr() {
 /// be called once, before the first computation.
 pub fn configure(threads: usize) -> Result<()> {
     keep_memory();
-    // The heavy operations run on rayon's pool. Candle's own spins while it waits: on a busy machine
-    // its additions alone tripled the time of a backward pass.
+    // The heavy operations run on threads of cass-ops, images on rayon's. Candle's own pool, for the
+    // little it computes here, would spin beside them.
     // SAFETY: no other thread runs yet; Candle reads it when it first computes.
     unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
+    cass_ops::set_threads(threads);
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()
         .map_err(|error| Failure::Failed(format!("failed to start {threads} threads: {error}")))
 }
 
-/// Lets glibc keep freed memory. By default it returns every large tensor to the system, and the
-/// next one pays for zeroed pages again, which costs more than most tensor operations.
+/// Lets glibc keep freed memory. By default it maps every large tensor anew, and the first touch of
+/// each of its pages costs more than most tensor operations.
+///
+/// Mappings are turned off rather than left to a higher threshold: glibc refuses one above 32 MiB,
+/// and, asked for it, stays at 128 KiB.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn keep_memory() {
     const MEBI: i32 = 1 << 20;
     // SAFETY: mallopt only sets parameters of the allocator. A refusal is harmless.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 1024 * MEBI);
+        libc::mallopt(libc::M_MMAP_MAX, 0);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 2047 * MEBI);
+        libc::mallopt(libc::M_TOP_PAD, 64 * MEBI);
     }
 }
 

@@ -2,10 +2,8 @@ use super::Sizes;
 use crate::{
     element::Element,
     matmul::{Into, Mat, MatMut, matmul},
-    parallel::{add, lane_sum, vectorized},
+    parallel::{Output, Places, add, collect, for_each_with, lane_sum, vectorized},
 };
-use gemm::Parallelism;
-use rayon::prelude::*;
 
 /// Queries, keys and values of one head, inside the packed projection of one image.
 fn heads_of<'a, T>(s: &Sizes, qkv: &'a [T], head: usize) -> [Mat<'a, T>; 3] {
@@ -24,7 +22,7 @@ fn part_of<'a, T>(s: &Sizes, dqkv: &'a mut [T], part: usize, head: usize) -> Mat
 
 /// `dst = scale · lhs · rhs` on this thread.
 fn product<T: Element>(dst: MatMut<T>, lhs: Mat<T>, rhs: Mat<T>, scale: T) {
-    matmul(dst, Into::Overwrite, lhs, rhs, scale, Parallelism::None);
+    matmul(dst, Into::Overwrite, lhs, rhs, scale);
 }
 
 /// What is added to the scores before the softmax.
@@ -72,7 +70,7 @@ fn weights<T: Element>(
         None => Into::Overwrite,
     };
     let (to, scale) = (MatMut::new(p, s.n, s.n), T::from_f64(s.scale()));
-    matmul(to, into, q, k.t(), scale, Parallelism::None);
+    matmul(to, into, q, k.t(), scale);
     vectorized(
         #[inline(always)]
         || p.chunks_exact_mut(s.n).for_each(softmax),
@@ -98,22 +96,22 @@ fn softmax<T: Element>(row: &mut [T]) {
 /// `(B, N, heads · D)`.
 pub(super) fn forward<T: Element>(s: &Sizes, qkv: &[T], added: Option<Added<T>>) -> Vec<T> {
     let width = s.width();
-    let mut out = vec![T::ZERO; s.b * s.n * width];
-    out.par_chunks_mut(s.n * width)
-        .zip(qkv.par_chunks(s.n * 3 * width))
-        .enumerate()
-        .for_each_init(
-            || vec![T::ZERO; s.n * s.n],
-            |p, (image, (out, qkv))| {
-                for head in 0..s.heads {
-                    let [q, k, v] = heads_of(s, qkv, head);
-                    weights(s, Place { image, head }, q, k, added, p);
-                    let out = MatMut::strided(&mut out[head * s.d..], s.n, s.d, width);
-                    product(out, Mat::new(p, s.n, s.n), v, T::ONE);
-                }
-            },
-        );
-    out
+    let out = Output::new(s.b * s.n * width);
+    for_each_with(
+        s.b * s.heads,
+        || vec![T::ZERO; s.n * s.n],
+        |p, i| {
+            let (image, head) = (i / s.heads, i % s.heads);
+            let qkv = &qkv[image * s.n * 3 * width..][..s.n * 3 * width];
+            let [q, k, v] = heads_of(s, qkv, head);
+            weights(s, Place { image, head }, q, k, added, p);
+            // SAFETY: the columns of one head of one image.
+            let out = unsafe { out.matrix(image * s.n * width + head * s.d, s.n, s.d, width) };
+            product(out, Mat::new(p, s.n, s.n), v, T::ONE);
+        },
+    );
+    // SAFETY: the heads of all images are all there is.
+    unsafe { out.written() }
 }
 
 /// Groups of images whose bias gradients are summed apart: enough for the threads of a machine, and
@@ -132,30 +130,29 @@ pub(super) fn backward<T: Element>(
     let no_bias = || vec![T::ZERO; added.map_or(0, |added| added.bias.len())];
     let group = s.b.div_ceil(GROUPS);
     let mut dqkv = vec![T::ZERO; qkv.len()];
-    let partials: Vec<Vec<T>> = dqkv
-        .par_chunks_mut(group * wide)
-        .enumerate()
-        .map(|(number, dqkv)| {
-            let mut dbias = no_bias();
-            let mut buffers = [vec![T::ZERO; square], vec![T::ZERO; square]];
-            for (i, dqkv) in dqkv.chunks_exact_mut(wide).enumerate() {
-                let image = number * group + i;
-                let of = Saved {
-                    qkv: &qkv[image * wide..][..wide],
-                    out: &out[image * narrow..][..narrow],
-                    dout: &dout[image * narrow..][..narrow],
-                };
-                for head in 0..s.heads {
-                    let at = Place { image, head };
-                    backward_head(s, at, &of, added, dqkv, &mut buffers);
-                    if added.is_some() {
-                        add(&mut dbias[head * square..][..square], &buffers[1]);
-                    }
+    let groups = Places::new(&mut dqkv, group * wide);
+    let partials: Vec<Vec<T>> = collect(groups.count(), |number| {
+        // SAFETY: each number is given out once.
+        let dqkv = unsafe { groups.get(number) };
+        let mut dbias = no_bias();
+        let mut buffers = [vec![T::ZERO; square], vec![T::ZERO; square]];
+        for (i, dqkv) in dqkv.chunks_exact_mut(wide).enumerate() {
+            let image = number * group + i;
+            let of = Saved {
+                qkv: &qkv[image * wide..][..wide],
+                out: &out[image * narrow..][..narrow],
+                dout: &dout[image * narrow..][..narrow],
+            };
+            for head in 0..s.heads {
+                let at = Place { image, head };
+                backward_head(s, at, &of, added, dqkv, &mut buffers);
+                if added.is_some() {
+                    add(&mut dbias[head * square..][..square], &buffers[1]);
                 }
             }
-            dbias
-        })
-        .collect();
+        }
+        dbias
+    });
     let mut dbias = no_bias();
     partials.iter().for_each(|partial| add(&mut dbias, partial));
     (dqkv, dbias)

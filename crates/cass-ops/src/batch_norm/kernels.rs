@@ -4,9 +4,8 @@
 use super::Activation;
 use crate::{
     element::Element,
-    parallel::{Output, lane_sum, vectorized},
+    parallel::{Output, collect, for_each, lane_sum, vectorized},
 };
-use rayon::prelude::*;
 use std::{mem::MaybeUninit, ops::Range};
 
 /// Where the planes of a channel are in `(B, C, H, W)`.
@@ -104,22 +103,21 @@ pub(super) struct Input<'a, T> {
 /// `y`, and the mean and biased variance of every channel.
 pub(super) fn forward_train<T: Element>(input: Input<T>, eps: f64) -> (Vec<T>, Vec<(f64, f64)>) {
     let y = Output::new(input.planes.len());
-    let moments = (0..input.planes.channels).into_par_iter().map(|channel| {
+    let moments = collect(input.planes.channels, |channel| {
         let (mean, var) = moments(input.x, input.planes, channel);
         let inv_std = 1.0 / (var + eps).sqrt();
         normalise(input, channel, &Statistics { mean, inv_std }, &y);
         (mean, var)
     });
-    let moments = moments.collect();
     // SAFETY: the planes of all channels are all there is.
     (unsafe { y.written() }, moments)
 }
 
 pub(super) fn forward_eval<T: Element>(input: Input<T>, statistics: &[Statistics]) -> Vec<T> {
     let y = Output::new(input.planes.len());
-    (0..input.planes.channels)
-        .into_par_iter()
-        .for_each(|channel| normalise(input, channel, &statistics[channel], &y));
+    for_each(input.planes.channels, |channel| {
+        normalise(input, channel, &statistics[channel], &y);
+    });
     // SAFETY: the planes of all channels are all there is.
     unsafe { y.written() }
 }
@@ -184,10 +182,9 @@ pub(super) fn backward<T: Element>(saved: Saved<T>, dy: &[T]) -> Gradients<T> {
     let planes = saved.input.planes;
     let dx = Output::new(planes.len());
     let masked = saved.y.map(|_| Output::new(planes.len()));
-    let sums: Vec<[f64; 2]> = (0..planes.channels)
-        .into_par_iter()
-        .map(|channel| backward_channel(saved, channel, dy, &dx, masked.as_ref()))
-        .collect();
+    let sums: Vec<[f64; 2]> = collect(planes.channels, |channel| {
+        backward_channel(saved, channel, dy, &dx, masked.as_ref())
+    });
     Gradients {
         // SAFETY: the planes of all channels are all there is.
         x: unsafe { dx.written() },

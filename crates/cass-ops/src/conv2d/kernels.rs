@@ -3,12 +3,10 @@
 use super::{Conv2dConfig, columns};
 use crate::{
     element::Element,
-    matmul::{Into, Mat, MatMut, all_threads, matmul},
-    parallel::{Output, vectorized},
+    matmul::{Into, Mat, MatMut, matmul, matmul_parallel},
+    parallel::{Output, collect, for_each_with, vectorized},
 };
 use candle_core::{Result, bail};
-use gemm::Parallelism;
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Elements of a block's column matrix: about 1 MiB of f32, half of a usual L2 cache.
@@ -222,10 +220,28 @@ fn weight_matrix<'a, T: Element>(g: &Geometry, group: usize, weight: &'a [T]) ->
     Mat::new(&weight[group * m * k..][..m * k], m, k)
 }
 
+/// A matrix product, on one thread or on all.
+type Product<T> = fn(MatMut<'_, T>, Into, Mat<'_, T>, Mat<'_, T>);
+
+fn matmul_here<T: Element>(dst: MatMut<T>, into: Into, lhs: Mat<T>, rhs: Mat<T>) {
+    matmul(dst, into, lhs, rhs, T::ONE);
+}
+
+/// On all threads where there is a single task, which runs by itself.
+fn product_of<T: Element>(tasks: usize) -> Product<T> {
+    if tasks == 1 {
+        matmul_parallel
+    } else {
+        matmul_here
+    }
+}
+
 /// `(B, O, H', W')`.
 pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T> {
     let out = Output::new(g.b * g.o * g.windows());
-    let one_block = |scratch: &mut Scratch<T>, block: &Block, parallelism: Parallelism| {
+    let blocks = g.blocks();
+    let multiply = product_of(blocks.len());
+    let one_block = |scratch: &mut Scratch<T>, block: &Block| {
         let (m, width) = (g.group_o(), block.columns(g));
         for group in 0..g.groups {
             let columns = column_matrix(g, block, group, x, &mut scratch.columns);
@@ -233,12 +249,12 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T>
             if block.images.len() == 1 {
                 // SAFETY: rows of one image and group, which no other task writes.
                 let y = unsafe { out.matrix(block.first_output(g, group), m, width, g.windows()) };
-                matmul(y, Into::Overwrite, weight, columns, T::ONE, parallelism);
+                multiply(y, Into::Overwrite, weight, columns);
                 continue;
             }
             let compact = sized(&mut scratch.compact, m * width);
             let to = MatMut::new(compact, m, width);
-            matmul(to, Into::Overwrite, weight, columns, T::ONE, parallelism);
+            multiply(to, Into::Overwrite, weight, columns);
             block.for_each_strip(g, group, |at, from| {
                 // SAFETY: strips of different blocks, groups and channels are disjoint.
                 let at = unsafe { out.range(at) };
@@ -248,19 +264,9 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T>
             });
         }
     };
-    let blocks = g.blocks();
-    if blocks.len() >= rayon::current_num_threads() {
-        blocks
-            .par_iter()
-            .for_each_init(Scratch::new, |scratch, block| {
-                one_block(scratch, block, Parallelism::None)
-            });
-    } else {
-        let mut scratch = Scratch::new();
-        blocks
-            .iter()
-            .for_each(|block| one_block(&mut scratch, block, all_threads()));
-    }
+    for_each_with(blocks.len(), Scratch::new, |scratch, i| {
+        one_block(scratch, &blocks[i]);
+    });
     // SAFETY: the blocks cover the output.
     unsafe { out.written() }
 }
@@ -287,7 +293,7 @@ fn grad_matrix<'a, T: Element>(
 pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
     let (m, depth) = (g.group_o(), g.depth());
     let blocks = g.blocks();
-    let sum = |blocks: &[Block], parallelism: Parallelism| {
+    let sum = |blocks: &[Block], multiply: Product<T>| {
         let mut dw = vec![T::ZERO; g.o * depth];
         let mut scratch = Scratch::new();
         for block in blocks {
@@ -295,18 +301,19 @@ pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T>
                 let columns = column_matrix(g, block, group, x, &mut scratch.columns);
                 let dy = grad_matrix(g, block, group, dy, &mut scratch.compact);
                 let to = MatMut::new(dw, m, depth);
-                matmul(to, Into::Accumulate, dy, columns.t(), T::ONE, parallelism);
+                multiply(to, Into::Accumulate, dy, columns.t());
             }
         }
         dw
     };
     if blocks.len() < 2 * PARTIALS {
-        return sum(&blocks, all_threads());
+        return sum(&blocks, matmul_parallel);
     }
-    let partials: Vec<Vec<T>> = blocks
-        .par_chunks(blocks.len().div_ceil(PARTIALS))
-        .map(|blocks| sum(blocks, Parallelism::None))
-        .collect();
+    let part = blocks.len().div_ceil(PARTIALS);
+    let partials: Vec<Vec<T>> = collect(blocks.len().div_ceil(part), |i| {
+        let part = &blocks[i * part..((i + 1) * part).min(blocks.len())];
+        sum(part, matmul_here)
+    });
     let mut partials = partials.into_iter();
     let mut total = partials.next().unwrap_or_default();
     for partial in partials {
@@ -322,7 +329,8 @@ pub(super) fn grad_x<T: Element>(g: &Geometry, weight: &[T], dy: &[T]) -> Vec<T>
     let tasks: Vec<&[Block]> = blocks.chunk_by(|a, b| a.images == b.images).collect();
     let planes = g.c * g.h * g.w;
     let out = Output::new(g.b * planes);
-    let one_task = |scratch: &mut Scratch<T>, task: &[Block], parallelism: Parallelism| {
+    let multiply = product_of(tasks.len());
+    let one_task = |scratch: &mut Scratch<T>, task: &[Block]| {
         if !(g.is_pointwise() && task.iter().all(|block| block.images.len() == 1)) {
             let images = &task[0].images;
             // SAFETY: the images of one task.
@@ -333,22 +341,13 @@ pub(super) fn grad_x<T: Element>(g: &Geometry, weight: &[T], dy: &[T]) -> Vec<T>
         }
         for block in task {
             for group in 0..g.groups {
-                grad_x_block(g, block, group, weight, dy, scratch, &out, parallelism);
+                grad_x_block(g, block, group, weight, dy, scratch, &out, multiply);
             }
         }
     };
-    if tasks.len() >= rayon::current_num_threads() {
-        tasks
-            .par_iter()
-            .for_each_init(Scratch::new, |scratch, task| {
-                one_task(scratch, task, Parallelism::None)
-            });
-    } else {
-        let mut scratch = Scratch::new();
-        tasks
-            .iter()
-            .for_each(|task| one_task(&mut scratch, task, all_threads()));
-    }
+    for_each_with(tasks.len(), Scratch::new, |scratch, i| {
+        one_task(scratch, tasks[i]);
+    });
     // SAFETY: the tasks cover all images, and each has written its own.
     unsafe { out.written() }
 }
@@ -362,7 +361,7 @@ fn grad_x_block<T: Element>(
     dy: &[T],
     scratch: &mut Scratch<T>,
     out: &Output<T>,
-    parallelism: Parallelism,
+    multiply: Product<T>,
 ) {
     let (depth, width, channels) = (g.depth(), block.columns(g), g.c / g.groups);
     let weight = weight_matrix(g, group, weight).t();
@@ -372,12 +371,12 @@ fn grad_x_block<T: Element>(
         let start = first_plane(block.images.start) + block.rows.start * g.ow;
         // SAFETY: rows of one image and group, which no other task writes.
         let dx = unsafe { out.matrix(start, channels, width, g.windows()) };
-        matmul(dx, Into::Overwrite, weight, dy, T::ONE, parallelism);
+        multiply(dx, Into::Overwrite, weight, dy);
         return;
     }
     let columns = sized(&mut scratch.columns, depth * width);
     let to = MatMut::new(columns, depth, width);
-    matmul(to, Into::Overwrite, weight, dy, T::ONE, parallelism);
+    multiply(to, Into::Overwrite, weight, dy);
     for (i, image) in block.images.clone().enumerate() {
         let start = first_plane(image);
         // SAFETY: the planes of one image and group, which no other task touches and this one has

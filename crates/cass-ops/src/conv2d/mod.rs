@@ -3,6 +3,7 @@
 mod columns;
 mod kernels;
 pub(crate) mod reference;
+mod winograd;
 
 use crate::{
     element::{Read, tensor, with_float},
@@ -63,8 +64,9 @@ pub fn conv2d(x: &Tracked, weight: &Tracked, config: &Conv2dConfig) -> Result<Tr
     let y = timed("conv2d", Pass::Forward, || {
         let (xr, wr) = (Read::new(x.value())?, Read::new(weight.value())?);
         with_float!(x.value().dtype(), "conv2d", T => {
-            let y = kernels::forward(&g, xr.slice::<T>()?, wr.slice::<T>()?);
-            tensor(y, &g.out_shape())
+            let (xs, ws) = (xr.slice::<T>()?, wr.slice::<T>()?);
+            let forward = if winograd::suits(&g) { winograd::forward } else { kernels::forward };
+            tensor(forward(&g, xs, ws), &g.out_shape())
         })
     })?;
     let needs = [x.is_tracked(), weight.is_tracked()];
@@ -73,6 +75,9 @@ pub fn conv2d(x: &Tracked, weight: &Tracked, config: &Conv2dConfig) -> Result<Tr
         backward(&g, &saved_x, &saved_weight, needs, dy)
     }))
 }
+
+/// From two of input, weight and the result's gradient to the third's partner.
+type Kernel<T> = fn(&Geometry, &[T], &[T]) -> Vec<T>;
 
 fn backward(
     g: &Geometry,
@@ -85,8 +90,13 @@ fn backward(
     let (xr, wr, dyr) = (Read::new(x)?, Read::new(weight)?, Read::new(&dy)?);
     with_float!(x.dtype(), "conv2d", T => {
         let (xs, ws, dys) = (xr.slice::<T>()?, wr.slice::<T>()?, dyr.slice::<T>()?);
-        let dx = needs_x.then(|| tensor(kernels::grad_x(g, ws, dys), x.dims()));
-        let dw = needs_weight.then(|| tensor(kernels::grad_weight(g, xs, dys), weight.dims()));
+        let (grad_x, grad_weight): (Kernel<T>, Kernel<T>) = if winograd::suits(g) {
+            (winograd::grad_x, winograd::grad_weight)
+        } else {
+            (kernels::grad_x, kernels::grad_weight)
+        };
+        let dx = needs_x.then(|| tensor(grad_x(g, ws, dys), x.dims()));
+        let dw = needs_weight.then(|| tensor(grad_weight(g, xs, dys), weight.dims()));
         Ok(vec![
             dx.transpose()?.map(Gradient::fresh),
             dw.transpose()?.map(Gradient::fresh),
@@ -129,6 +139,26 @@ mod tests {
         case([2, 3, 7, 7], [2, 3, 2, 4], 3, 2, 1);
         case([2, 2, 70, 66], [3, 2, 3, 3], 1, 1, 1); // several blocks an image
         case([40, 2, 4, 4], [3, 2, 3, 3], 2, 1, 1);
+    }
+
+    #[test]
+    fn winograds_way_equals_its_twin_and_finite_differences() {
+        for (x, w, padding) in [
+            ([1, 16, 16, 16], [16, 16, 3, 3], 1),
+            ([3, 17, 11, 14], [20, 17, 3, 3], 1), // channels and sizes that leave rests
+            ([9, 32, 6, 6], [16, 32, 3, 3], 1),   // several images a block
+            ([1, 16, 26, 40], [33, 16, 3, 3], 0),
+            ([2, 16, 12, 13], [16, 16, 3, 3], 2),
+            ([1, 130, 30, 30], [16, 130, 3, 3], 1), // several blocks an image
+        ] {
+            let config = Conv2dConfig {
+                padding,
+                ..Default::default()
+            };
+            let g = Geometry::new(x.into(), w.into(), &config).expect("sizes");
+            assert!(winograd::suits(&g), "{x:?}");
+            case(x, w, 1, padding, 1);
+        }
     }
 
     #[test]

@@ -1,8 +1,7 @@
 use crate::{
     element::Element,
-    parallel::{lane_sum, vectorized, write_chunks},
+    parallel::{Places, collect, lane_sum, vectorized, write_chunks},
 };
-use rayon::prelude::*;
 use std::{mem::MaybeUninit, ops::Range};
 
 /// Rows a task takes at once; also the unit of the partial sums of the affine gradients.
@@ -46,24 +45,25 @@ pub(super) fn backward<T: Element>(
 ) -> (Vec<T>, Vec<T>, Vec<T>) {
     let d = weight.len();
     let mut dx = vec![T::ZERO; x.len()];
-    let partials: Vec<[Vec<T>; 2]> = dx
-        .par_chunks_mut(ROWS * d)
-        .zip(x.par_chunks(ROWS * d).zip(dy.par_chunks(ROWS * d)))
-        .map(|(dx, (x, dy))| {
-            let mut dw = vec![T::ZERO; d];
-            let mut db = vec![T::ZERO; d];
-            vectorized(
-                #[inline(always)]
-                || {
-                    let rows = dx.chunks_exact_mut(d).zip(x.chunks_exact(d));
-                    for ((dx, x), dy) in rows.zip(dy.chunks_exact(d)) {
-                        backward_row(x, weight, dy, eps, dx, &mut dw, &mut db);
-                    }
-                },
-            );
-            [dw, db]
-        })
-        .collect();
+    let pieces = Places::new(&mut dx, ROWS * d);
+    let partials: Vec<[Vec<T>; 2]> = collect(pieces.count(), |i| {
+        // SAFETY: each number is given out once.
+        let dx = unsafe { pieces.get(i) };
+        let at = i * ROWS * d..i * ROWS * d + dx.len();
+        let (x, dy) = (&x[at.clone()], &dy[at]);
+        let mut dw = vec![T::ZERO; d];
+        let mut db = vec![T::ZERO; d];
+        vectorized(
+            #[inline(always)]
+            || {
+                let rows = dx.chunks_exact_mut(d).zip(x.chunks_exact(d));
+                for ((dx, x), dy) in rows.zip(dy.chunks_exact(d)) {
+                    backward_row(x, weight, dy, eps, dx, &mut dw, &mut db);
+                }
+            },
+        );
+        [dw, db]
+    });
     let mut total = [vec![T::ZERO; d], vec![T::ZERO; d]];
     for partial in &partials {
         for (total, partial) in total.iter_mut().zip(partial) {

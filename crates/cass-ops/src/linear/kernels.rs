@@ -1,9 +1,8 @@
 use crate::{
     element::Element,
     matmul::{Into, Mat, matmul_blocked},
-    parallel::{Output, add},
+    parallel::{Output, add, collect},
 };
-use rayon::prelude::*;
 
 /// `x (rows, k) · weight (n, k)ᵀ + bias + residual (rows, n)`.
 pub(super) fn forward<T: Element>(
@@ -68,14 +67,13 @@ const ROWS: usize = 128;
 
 /// Sum over the rows of a matrix with `n` columns.
 pub(super) fn column_sums<T: Element>(dy: &[T], n: usize) -> Vec<T> {
-    let partials: Vec<Vec<T>> = dy
-        .par_chunks(ROWS * n)
-        .map(|rows| {
-            let mut sums = vec![T::ZERO; n];
-            rows.chunks_exact(n).for_each(|row| add(&mut sums, row));
-            sums
-        })
-        .collect();
+    let rows = ROWS * n;
+    let partials: Vec<Vec<T>> = collect(dy.len().div_ceil(rows), |i| {
+        let mut sums = vec![T::ZERO; n];
+        let rows = &dy[i * rows..((i + 1) * rows).min(dy.len())];
+        rows.chunks_exact(n).for_each(|row| add(&mut sums, row));
+        sums
+    });
     let mut total = vec![T::ZERO; n];
     partials.iter().for_each(|partial| add(&mut total, partial));
     total

@@ -4,6 +4,7 @@
 //! set found at run time. They are element-wise: how a slice is cut into tasks changes no bit.
 
 use candle_core::{CpuStorage, WithDType};
+use std::sync::Mutex;
 
 /// Elements a task takes at once: large against rayon's overhead, small against the L2 cache.
 const CHUNK: usize = 16 * 1024;
@@ -49,37 +50,37 @@ pub(crate) trait Kernel<const N: usize>: Sync {
     fn update<T: Real>(&self, target: &mut [T], source: &[T], state: [&mut [T]; N]);
 }
 
-/// Runs a kernel on all cores of rayon's current pool, each piece with the widest vectors there are.
+/// Runs a kernel on all threads, each piece with the widest vectors there are.
 pub(crate) fn run<T: Real, K: Kernel<N>, const N: usize>(
     kernel: &K,
     target: &mut [T],
     source: &[T],
     state: [&mut [T]; N],
 ) {
-    if target.len() <= CHUNK {
-        return pulp::Arch::new().dispatch(
+    let mut pieces = Vec::with_capacity(target.len().div_ceil(CHUNK));
+    let (mut target, mut source, mut state) = (target, source, state.map(Some));
+    while !target.is_empty() {
+        let len = CHUNK.min(target.len());
+        let (piece, rest) = target.split_at_mut(len);
+        let (from, source_rest) = source.split_at(len);
+        let of_state: [&mut [T]; N] = std::array::from_fn(|n| {
+            let (piece, rest) = state[n].take().unwrap_or_default().split_at_mut(len);
+            state[n] = Some(rest);
+            piece
+        });
+        pieces.push(Mutex::new(Some((piece, from, of_state))));
+        (target, source) = (rest, source_rest);
+    }
+    cass_ops::for_each(pieces.len(), |i| {
+        let piece = pieces[i].lock().ok().and_then(|mut piece| piece.take());
+        let Some((target, source, state)) = piece else {
+            return;
+        };
+        pulp::Arch::new().dispatch(
             #[inline(always)]
             || kernel.update(target, source, state),
         );
-    }
-    let middle = (target.len() / 2)
-        .next_multiple_of(CHUNK)
-        .min(target.len() - 1);
-    let (target, target_rest) = target.split_at_mut(middle);
-    let (source, source_rest) = source.split_at(middle);
-    let mut rest: [&mut [T]; N] = std::array::from_fn(|_| &mut [][..]);
-    let mut slot = rest.iter_mut();
-    let state = state.map(|buffer| {
-        let (buffer, buffer_rest) = buffer.split_at_mut(middle);
-        if let Some(slot) = slot.next() {
-            *slot = buffer_rest;
-        }
-        buffer
     });
-    rayon::join(
-        || run(kernel, target, source, state),
-        || run(kernel, target_rest, source_rest, rest),
-    );
 }
 
 /// `torch.optim.Adam`'s update; state: first moment, second moment.

@@ -214,7 +214,7 @@ fn report(
         "nets": nets,
         "size": args.size,
         "batch": args.batch,
-        "threads": rayon::current_num_threads(),
+        "threads": cass_ops::threads(),
         "median_ms": median,
         "min_ms": fastest,
         "max_ms": slowest,
