@@ -42,7 +42,7 @@ pub use error::{Error, Result};
 pub use layers::Mode;
 pub use model::{Model, ModelOptions, Output};
 pub use params::Params;
-pub use registry::{MODELS, ModelConfig, ModelInfo, find};
+pub use registry::{Cost, Interpolation, MODELS, ModelConfig, ModelInfo, Normalization, find};
 pub use resnet::{Block, ResNetConfig};
 pub use swin::SwinConfig;
 pub use verify::{TensorError, Verification, verify};

@@ -2,6 +2,8 @@
 
 mod data;
 mod failure;
+mod list;
+mod models;
 mod options;
 mod pretrain;
 mod probe;
@@ -42,6 +44,7 @@ enum Command {
     Pretrain(pretrain::Args),
     Probe(probe::Args),
     Data(data::Args),
+    Models(models::Args),
     Verify(verify::Args),
 }
 
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Data(args) => data::run(args),
+        Command::Models(args) => models::run(&args),
         Command::Verify(args) => verify::run(args),
     };
     match done {
