@@ -35,6 +35,14 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A folder that nothing can be exported to, or an export that contradicts itself.
+    #[error("export to {}: {reason}", folder.display())]
+    Export {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
     /// A computation that failed.
     #[error("compute: {0}")]
     Candle(#[from] candle_core::Error),

@@ -24,6 +24,7 @@
 
 mod densenet;
 mod error;
+mod export;
 mod init;
 mod layers;
 mod model;
@@ -39,6 +40,7 @@ mod weights;
 
 pub use densenet::DenseNetConfig;
 pub use error::{Error, Result};
+pub use export::Export;
 pub use layers::Mode;
 pub use model::{Model, ModelOptions, Output};
 pub use params::Params;

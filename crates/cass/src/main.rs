@@ -1,6 +1,7 @@
 //! The `cass` command: arguments to recipes, recipes to runs, errors to one line and an exit code.
 
 mod data;
+mod export;
 mod failure;
 mod list;
 mod models;
@@ -45,6 +46,7 @@ enum Command {
     Probe(probe::Args),
     Data(data::Args),
     Models(models::Args),
+    Export(export::Args),
     Verify(verify::Args),
 }
 
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Probe(args) => probe::run(args),
         Command::Data(args) => data::run(args),
         Command::Models(args) => models::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(args),
     };
     match done {
