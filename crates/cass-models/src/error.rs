@@ -43,6 +43,15 @@ pub enum Error {
         /// What is wrong and what was expected.
         reason: String,
     },
+    /// A file of the Hugging Face Hub that is not to be had.
+    #[cfg(feature = "hub")]
+    #[error("fetch {what}: {fault}")]
+    Hub {
+        /// The file and its repository.
+        what: String,
+        /// Why.
+        fault: crate::hub::HubFault,
+    },
     /// A computation that failed.
     #[error("compute: {0}")]
     Candle(#[from] candle_core::Error),

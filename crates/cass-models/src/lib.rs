@@ -25,6 +25,8 @@
 mod densenet;
 mod error;
 mod export;
+#[cfg(feature = "hub")]
+mod hub;
 mod init;
 mod layers;
 mod model;
@@ -41,6 +43,8 @@ mod weights;
 pub use densenet::DenseNetConfig;
 pub use error::{Error, Result};
 pub use export::Export;
+#[cfg(feature = "hub")]
+pub use hub::{Hub, HubEvent, HubFault, HubFile, HubId, HubSettings, WEIGHTS_FILE};
 pub use layers::Mode;
 pub use model::{Model, ModelOptions, Output};
 pub use params::Params;
