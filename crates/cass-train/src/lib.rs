@@ -64,4 +64,4 @@ pub use run_dir::{Log, RunDir};
 pub use schedule::{CosineConfig, Schedule, ScheduleConfig};
 pub use step::{CassStep, DinoStep, Step, StepReport, SupervisedStep, Trains};
 pub use training::pretrain;
-pub use weights::{Origin, load_weights};
+pub use weights::{Origin, load_weights, resolve_weights};

@@ -3,6 +3,7 @@
 mod data;
 mod export;
 mod failure;
+mod hub;
 mod list;
 mod models;
 mod options;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum HubFault {
     /// A text that names nothing on the Hub.
-    #[error("{0} is none: expected OWNER/NAME or OWNER/NAME@REVISION")]
+    #[error("{0}: expected OWNER/NAME or OWNER/NAME@REVISION")]
     Name(String),
     /// A setting in the environment that cannot be used.
     #[error("{variable} is {value:?}: expected {expected}")]

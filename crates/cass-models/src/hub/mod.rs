@@ -17,15 +17,13 @@ pub use settings::HubSettings;
 
 use crate::{
     error::{Error, Result},
+    read::WEIGHTS_FILE,
     registry::MODELS,
 };
 use cache::Folder;
 use client::{Client, Metadata, Trouble};
 use download::{Attempts, download, sha256_of};
 use std::{fs, path::PathBuf, time::Duration};
-
-/// The file of weights in each of timm's repositories.
-pub const WEIGHTS_FILE: &str = "model.safetensors";
 
 /// A file of the Hub on this computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
