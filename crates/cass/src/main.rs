@@ -3,6 +3,7 @@
 mod data;
 mod export;
 mod failure;
+mod fetch;
 mod hub;
 mod list;
 mod models;

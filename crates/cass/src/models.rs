@@ -1,8 +1,8 @@
-//! `cass models`: the registry.
+//! `cass models`: the registry and the cache of weights.
 
 use crate::failure::Result;
-use crate::list;
 use crate::say::Report;
+use crate::{fetch, list};
 
 /// The networks that can be named, and their ImageNet weights.
 #[derive(clap::Args)]
@@ -14,10 +14,12 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     List(list::Args),
+    Fetch(fetch::Args),
 }
 
 pub fn run(args: &Args) -> Result<Report> {
     match &args.command {
         Command::List(args) => list::run(args),
+        Command::Fetch(args) => fetch::run(args),
     }
 }

@@ -268,6 +268,7 @@ fn help_shows_an_example_of_every_command() {
         "pretrain",
         "probe",
         "data phantom",
+        "models fetch",
         "models list",
         "verify",
     ] {

@@ -137,6 +137,48 @@ fn a_run_from_the_hub_keeps_what_it_started_from() {
 }
 
 #[test]
+fn fetch_fills_the_cache_and_mends_it() {
+    let bench = Bench::new();
+    let other = b"not looked into".to_vec();
+    bench.server.publish("owner/other", COMMIT, &other);
+    let args = "models fetch vit_tiny_patch16_224 owner/other";
+    let first = bench.json(args, &[]);
+    let snapshot = "hf/hub/models--owner--other/snapshots";
+    let file = bench.path(snapshot).join(COMMIT).join("model.safetensors");
+    assert_eq!(fs::read(&file).unwrap(), other);
+    let fetched = &first["fetched"];
+    assert_eq!(fetched[0]["repo"], REPO);
+    assert_eq!(fetched[0]["sha256"], *bench.sha256);
+    assert_eq!(
+        fetched[1],
+        serde_json::json!({
+            "name": "owner/other",
+            "repo": "owner/other",
+            "revision": COMMIT,
+            "sha256": sha256(&other),
+            "file": file,
+        })
+    );
+    let before = bench.server.ranges().len();
+    assert_eq!(bench.json(args, &[("HF_HUB_OFFLINE", "1")]), first);
+    fs::write(&file, b"damaged").unwrap();
+    assert_eq!(bench.json(args, &[]), first);
+    assert_eq!(fs::read(&file).unwrap(), other);
+    assert_eq!(bench.server.ranges().len(), before + 1);
+
+    let text = bench.cass("models fetch vit_tiny_patch16_224 resnet51", &[]);
+    assert_eq!(text.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&text.stderr).into_owned();
+    assert!(text.contains("the nearest is \"resnet50\""), "{text}");
+    bench.fails(
+        "models fetch ../x",
+        &[],
+        2,
+        &["../x", "expected OWNER/NAME"],
+    );
+}
+
+#[test]
 fn weights_that_are_not_to_be_had_are_one_line_and_claim_no_folder() {
     let bench = Bench::new();
     let probe = |weights: &str, network: &str| {
