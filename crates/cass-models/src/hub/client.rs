@@ -87,10 +87,13 @@ impl Client {
         let mut uri = self.address(id, file)?;
         for _ in 0..REDIRECTS {
             let answer = self.send(Method::HEAD, &uri, None)?;
-            // A relative redirect is the Hub's own, of a renamed repository; an absolute one leads
-            // to the content, whose server knows neither commit nor checksum.
+            // A redirect to the content says all there is; one without is to where a repository is
+            // now, or a mirror's to the Hub.
+            let says_all = ["x-repo-commit", "x-linked-etag"]
+                .iter()
+                .all(|&name| answer.headers().contains_key(name));
             match location(&answer) {
-                Some(to) if to.starts_with('/') => uri = self.follow(&uri, to)?,
+                Some(to) if !says_all => uri = self.follow(&uri, to)?,
                 _ => return self.read_metadata(&answer),
             }
         }
