@@ -13,10 +13,10 @@ pub struct Origin {
     pub value: Value,
 }
 
-/// Weights of the Hub as a run keeps them: the repository at a commit, whose file is in the cache
-/// then. Others stay as they are.
+/// Weights of the Hub as a run keeps them: the repository at a commit. Others stay as they are.
 ///
-/// A run that goes on keeps the commit it started with: `earlier` is what its recipe holds.
+/// The Hub is asked, and the file brought into the cache, only where no commit is known yet. A run
+/// that goes on keeps the one it started with: `earlier` is what its recipe holds.
 ///
 /// # Errors
 /// If `network` is unknown or the Hub's file is not to be had.
@@ -30,10 +30,12 @@ pub fn resolve_weights(
     let Some(id) = weights.hub_id(network)? else {
         return Ok(weights.clone());
     };
-    if let Some(Weights::HubRepo(kept)) = earlier
+    if id.commit().is_some() {
+        return Ok(weights.clone());
+    }
+    if let (Weights::Hub, Some(Weights::HubRepo(kept))) = (weights, earlier)
         && kept.repo() == id.repo()
         && kept.commit().is_some()
-        && *weights == Weights::Hub
     {
         return Ok(Weights::HubRepo(kept.clone()));
     }

@@ -5,7 +5,7 @@ use cass_models::{Hub, HubEvent};
 use cass_train::{Weights, resolve_weights};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The weights that a recipe keeps: those of the Hub at a commit, and in the cache by then.
+/// The weights that a recipe keeps: those of the Hub at a commit.
 pub fn resolve(weights: &Weights, network: &str, earlier: Option<&Weights>) -> Result<Weights> {
     if matches!(weights, Weights::Random | Weights::File(_)) {
         return Ok(weights.clone());
@@ -14,6 +14,15 @@ pub fn resolve(weights: &Weights, network: &str, earlier: Option<&Weights>) -> R
     let mut transfer = Transfer::new(network);
     let observe = &mut |event: &HubEvent| transfer.show(event);
     Ok(resolve_weights(weights, network, earlier, &hub, observe)?)
+}
+
+/// Brings the weights of a recipe into the cache, where they are the Hub's: a run shows no bar.
+pub fn bring(weights: &Weights, network: &str) -> Result<()> {
+    if let Weights::HubRepo(id) = weights {
+        let mut transfer = Transfer::new(network);
+        Hub::from_env()?.get(id, &mut |event| transfer.show(event))?;
+    }
+    Ok(())
 }
 
 /// How a file is coming on.

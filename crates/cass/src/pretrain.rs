@@ -80,6 +80,9 @@ pub fn run(args: Args) -> Result<Report> {
         tracing::info!("{} is finished already; nothing to do", out.display());
         return Ok(report(&out, metrics));
     }
+    for arm in recipe.arms.values() {
+        hub::bring(&arm.weights, &arm.network)?;
+    }
     process::configure(recipe.threads)?;
     let mut progress = Progress::new();
     let metrics = cass_train::pretrain(&recipe, &run, &mut |event| show(&mut progress, event))?;

@@ -73,6 +73,7 @@ pub fn run(args: Args) -> Result<Report> {
         tracing::info!("{} is finished already; nothing to do", out.display());
         return Ok(report(&out, metrics));
     }
+    hub::bring(&recipe.weights, &recipe.network)?;
     process::configure(recipe.threads)?;
     let mut progress = Progress::new();
     let metrics = cass_probe::probe(&recipe, &run, &mut |event| show(&mut progress, event))?;

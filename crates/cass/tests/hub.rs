@@ -116,6 +116,8 @@ fn a_run_from_the_hub_keeps_what_it_started_from() {
 
     // It goes on from there, whatever `hub` means by now, and asks nobody.
     let seen = bench.server.seen();
+    let nobody = [("HF_HOME", "elsewhere"), ("HF_HUB_OFFLINE", "1")];
+    assert_eq!(bench.json(&args, &nobody), metrics);
     bench.server.publish(REPO, &"f".repeat(40), b"other");
     assert_eq!(bench.json(&args, &[]), metrics);
     assert_eq!(bench.server.seen(), seen);
@@ -134,6 +136,17 @@ fn a_run_from_the_hub_keeps_what_it_started_from() {
     let log = fs::read_to_string(bench.path("d/log.jsonl")).unwrap();
     assert!(log.contains(&pinned), "{log}");
     assert_eq!(bench.server.seen(), seen);
+    // A copy of the recipe, where the cache lacks the file.
+    let copy = "probe --weights hub --arch vit_tiny_patch16_224";
+    bench.fails(
+        &format!("{copy} {SMALL} --out q"),
+        &nobody,
+        2,
+        &["`cass models fetch vit_tiny_patch16_224`"],
+    );
+    let recipe = format!("pretrain --recipe d/recipe.toml {SMALL} --out e");
+    let fetch = format!("`cass models fetch {REPO}@{COMMIT}`");
+    bench.fails(&recipe, &nobody, 2, &[&fetch]);
 }
 
 #[test]
