@@ -45,7 +45,14 @@ impl Bench {
 
     fn cass(&self, args: &str, variables: &[(&str, &str)]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cass"));
-        for name in ["RUST_LOG", "HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE"] {
+        for name in [
+            "RUST_LOG",
+            "HF_TOKEN",
+            "HF_HUB_CACHE",
+            "HF_HUB_OFFLINE",
+            "SSL_CERT_FILE",
+            "REQUESTS_CA_BUNDLE",
+        ] {
             command.env_remove(name);
         }
         command

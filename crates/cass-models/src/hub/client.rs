@@ -198,7 +198,10 @@ impl Client {
             .body(())
             .map_err(|e| self.answer(&format!("{uri} cannot be asked for: {e}")))?;
         request.with_agent(&self.agent).run().map_err(|error| {
-            let reason = error.to_string();
+            let reason = match &error {
+                ureq::Error::Io(e) => e.to_string(),
+                other => other.to_string(),
+            };
             match &error {
                 ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => {
                     Trouble::Unreachable(reason)
@@ -208,6 +211,13 @@ impl Client {
                 }
                 ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
                     Trouble::Unreachable(reason)
+                }
+                // So TLS reports a certificate that is not to be trusted.
+                ureq::Error::Io(e) if e.kind() == io::ErrorKind::InvalidData => {
+                    Trouble::Final(HubFault::Untrusted {
+                        endpoint: self.endpoint.clone(),
+                        reason: printable(&reason),
+                    })
                 }
                 ureq::Error::Io(_) | ureq::Error::Protocol(_) | ureq::Error::Timeout(_) => {
                     Trouble::Passing(reason, None)
@@ -273,7 +283,7 @@ fn certificates(file: &std::path::Path) -> Result<RootCerts, HubFault> {
         .collect();
     if found.is_empty() {
         return Err(HubFault::Setting {
-            variable: "REQUESTS_CA_BUNDLE or SSL_CERT_FILE",
+            variable: "SSL_CERT_FILE or REQUESTS_CA_BUNDLE",
             value: file.display().to_string(),
             expected: "a file of certificates in PEM",
         });

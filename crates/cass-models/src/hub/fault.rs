@@ -44,6 +44,17 @@ pub enum HubFault {
         /// What to name to `cass models fetch`.
         fetch: String,
     },
+    /// Somebody else answers in its place, or a proxy does.
+    #[error(
+        "{endpoint} is not to be trusted ({reason}): behind a proxy with a certificate of its own, \
+         name that in SSL_CERT_FILE"
+    )]
+    Untrusted {
+        /// The Hub's address.
+        endpoint: String,
+        /// What is wrong with the certificate.
+        reason: String,
+    },
     /// 401 or 403.
     #[error("{endpoint} refuses it ({status}): {expected}")]
     Denied {

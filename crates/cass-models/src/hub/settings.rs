@@ -22,7 +22,7 @@ pub struct HubSettings {
 
 impl HubSettings {
     /// By `HF_HUB_CACHE`, `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_OFFLINE`
-    /// and, behind a proxy with a certificate of its own, `REQUESTS_CA_BUNDLE` or `SSL_CERT_FILE`.
+    /// and, behind a proxy with a certificate of its own, `SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE`.
     ///
     /// # Errors
     /// If there is no place for a cache, or the endpoint is no address.
@@ -88,7 +88,7 @@ impl HubSettings {
             token,
             offline: is_true("HF_HUB_OFFLINE") || is_true("TRANSFORMERS_OFFLINE"),
             backoff: Duration::from_secs(1),
-            certificates: folder("REQUESTS_CA_BUNDLE").or_else(|| folder("SSL_CERT_FILE")),
+            certificates: folder("SSL_CERT_FILE").or_else(|| folder("REQUESTS_CA_BUNDLE")),
         })
     }
 }
