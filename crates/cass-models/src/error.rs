@@ -50,7 +50,7 @@ pub enum Error {
         /// The file and its repository.
         what: String,
         /// Why.
-        fault: crate::hub::HubFault,
+        fault: Box<crate::hub::HubFault>,
     },
     /// A computation that failed.
     #[error("compute: {0}")]

@@ -3,7 +3,7 @@
 use crate::failure::Result;
 use crate::hub::Transfer;
 use crate::say::Report;
-use cass_models::{Error, Hub, HubId, find};
+use cass_models::{Error, Hub, HubFault, HubId, find};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -53,8 +53,8 @@ fn id(name: &str) -> Result<HubId> {
         return Ok(HubId::of(find(name)?));
     }
     let parsed = name.strip_prefix("hub:").unwrap_or(name).parse();
-    Ok(parsed.map_err(|fault| Error::Hub {
+    Ok(parsed.map_err(|fault: HubFault| Error::Hub {
         what: name.into(),
-        fault,
+        fault: fault.into(),
     })?)
 }

@@ -105,8 +105,8 @@ impl Hub {
     pub fn from_env() -> Result<Self> {
         let settings = HubSettings::from_env();
         settings.map(Self::new).map_err(|fault| Error::Hub {
-            what: "the settings of the Hugging Face Hub".into(),
-            fault,
+            what: "from the Hugging Face Hub".into(),
+            fault: fault.into(),
         })
     }
 
@@ -221,6 +221,6 @@ fn to_fetch(id: &HubId) -> String {
 fn hub_error(id: &HubId, fault: HubFault) -> Error {
     Error::Hub {
         what: format!("{WEIGHTS_FILE} of {id}"),
-        fault,
+        fault: fault.into(),
     }
 }
