@@ -59,3 +59,10 @@ pub enum Error {
 
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a stranger's file or server says, as a part of one line.
+pub(crate) fn printable(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let visible = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    visible.take(LONGEST).collect()
+}

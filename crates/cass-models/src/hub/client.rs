@@ -5,6 +5,7 @@ use super::{
     id::{HubId, is_commit, is_sha256},
     settings::HubSettings,
 };
+use crate::error::printable;
 use std::{fs, io, time::Duration};
 use ureq::{
     Agent, Body, RequestExt,
@@ -303,9 +304,4 @@ fn location(answer: &Response<Body>) -> Option<&str> {
 fn first_byte(headers: &HeaderMap) -> Option<u64> {
     let range = text(headers, "content-range")?.strip_prefix("bytes ")?;
     range.split('-').next()?.parse().ok()
-}
-
-/// What a server sent, as part of one line.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
