@@ -60,9 +60,11 @@ pub enum Error {
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What a stranger's file or server says, as a part of one line.
+/// What a stranger's file or server says, or Candle (which goes on with a backtrace), as a part of one
+/// line.
 pub(crate) fn printable(text: &str) -> String {
     const LONGEST: usize = 200;
-    let visible = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let line = text.lines().next().unwrap_or_default();
+    let visible = line.chars().filter(|c| !c.is_control());
     visible.take(LONGEST).collect()
 }

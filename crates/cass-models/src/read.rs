@@ -151,7 +151,7 @@ mod tests {
         let text = named("x", &ones, 4);
         assert!(text.starts_with("x has 100000 sides, [1, 1, "), "{text}");
         let text = named("a\\nb", "1", 4);
-        assert_eq!(text, "\"a b\" is no name of a tensor");
+        assert_eq!(text, "\"a\" is no name of a tensor");
         assert!(named(&"n".repeat(100_000), "1", 4).len() < 300);
         assert!(named("a\\nb", "2", 4).len() < 300);
     }

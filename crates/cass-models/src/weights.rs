@@ -1,7 +1,7 @@
 //! Weights in files: safetensors under timm's key names.
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, printable},
     model::Model,
     read::{WEIGHTS_FILE, read_file},
     resample::Resampled,
@@ -143,6 +143,15 @@ impl Model {
         let mut faults = Vec::new();
         for (name, var) in self.params().all() {
             if plan.new_head.is_some() && classifier.contains(&name.as_str()) {
+                let (count, shape) = (classes.unwrap_or_default(), var.dims());
+                let expected = [&[count], &shape[1..]].concat();
+                match found.get(&name).map(Tensor::dims) {
+                    None => faults.push(format!("{name} is missing")),
+                    Some(dims) if dims != expected => {
+                        faults.push(format!("{name} is {dims:?}, expected {expected:?}"));
+                    }
+                    Some(_) => {}
+                }
                 continue;
             }
             match found.get(&name) {
@@ -186,7 +195,7 @@ impl Model {
         value: &Tensor,
         shape: &[usize],
     ) -> std::result::Result<(Tensor, Option<(usize, usize)>), String> {
-        let say = |e: candle_core::Error| format!("{name}: {e}");
+        let say = |e: candle_core::Error| format!("{name}: {}", printable(&e.to_string()));
         let finite = || {
             let sum = value.to_dtype(DType::F64)?.abs()?.sum_all()?;
             Ok::<_, candle_core::Error>(sum.to_scalar::<f64>()?.is_finite())

@@ -271,6 +271,55 @@ fn halves_and_doubles_are_cast() -> Outcome {
     refused(whole, "norm.bias is i64, expected floating point")
 }
 
+/// A head of another class count is one all the same.
+#[test]
+fn half_a_head_and_crooked_positions_are_named() -> Outcome {
+    let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu);
+    let with = |changes: &[(&str, &[usize])]| -> Result<_, Box<dyn Error>> {
+        let mut tensors = model(5, 32, 0)?.params().tensors()?;
+        for (name, shape) in changes {
+            tensors.insert((*name).into(), zeros(shape)?);
+        }
+        Ok(tensors)
+    };
+    let head: [(&[usize], &[usize], &str); 3] = [
+        (&[7, 9], &[7], "head.weight is [7, 9], expected [7, 192]"),
+        (
+            &[5, 192],
+            &[7],
+            "head.weight is [5, 192], expected [7, 192]",
+        ),
+        (
+            &[7, 192],
+            &[5],
+            "head.weight is [7, 192], expected [5, 192]",
+        ),
+    ];
+    for (weight, bias, expected) in head {
+        refused(
+            with(&[("head.weight", weight), ("head.bias", bias)])?,
+            expected,
+        )?;
+    }
+    let mut without = with(&[("head.bias", &[7])])?;
+    without.remove("head.weight");
+    refused(without, "head.weight is missing")?;
+
+    let positions: [&[usize]; 7] = [
+        &[1, 6, 192],
+        &[1, 1, 192],
+        &[2, 10, 192],
+        &[1, 10, 7],
+        &[5],
+        &[1, 5, 192, 1],
+        &[],
+    ];
+    for shape in positions {
+        refused(with(&[("pos_embed", shape)])?, "pos_embed")?;
+    }
+    Ok(())
+}
+
 #[test]
 fn files_that_are_no_weights_are_refused() -> Outcome {
     let folder = tempfile::tempdir()?;
