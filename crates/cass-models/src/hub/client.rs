@@ -257,9 +257,8 @@ impl Client {
                 status: said,
             }),
             408 | 429 | 500 | 502 | 503 | 504 => {
-                let after = text(answer.headers(), "retry-after").and_then(|s| s.parse().ok());
                 let reason = format!("{endpoint} answers {said}");
-                Trouble::Passing(reason, after.map(Duration::from_secs))
+                Trouble::Passing(reason, wait(answer.headers()))
             }
             416 => Trouble::Passing(format!("{endpoint} answers {said}"), None),
             _ => Trouble::Final(self.answer(&format!("its status is {said}"))),
@@ -298,6 +297,16 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn location(answer: &Response<Body>) -> Option<&str> {
     text(answer.headers(), "location").filter(|_| answer.status().is_redirection())
+}
+
+/// `Retry-After: 5` or the Hub's own `RateLimit: "resolvers";r=0;t=5` → 5 s
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    let left = || {
+        let mut parts = text(headers, "ratelimit")?.split(';');
+        parts.find_map(|part| part.trim().strip_prefix("t="))
+    };
+    let seconds = text(headers, "retry-after").or_else(left)?;
+    seconds.parse().ok().map(Duration::from_secs)
 }
 
 /// `Content-Range: bytes 5-9/10` → 5

@@ -295,6 +295,7 @@ fn waits_are_as_asked_for_and_bounded() -> Outcome {
     scene.server.fail_hub(&[
         Fault::Status(429, "Retry-After: 0\r\n"),
         Fault::Status(503, ""),
+        Fault::Status(429, "RateLimit: \"resolvers\";r=0;t=0\r\n"),
         Fault::Status(503, ""),
     ]);
     scene
@@ -307,7 +308,10 @@ fn waits_are_as_asked_for_and_bounded() -> Outcome {
         }
     })?;
     scene.is_whole(&file)?;
-    assert_eq!(waits, [(0, false), (2, true), (4, true), (1000, true)]);
+    assert_eq!(
+        waits,
+        [(0, false), (2, true), (0, false), (8, true), (1000, true)]
+    );
 
     let scene = Scene::new()?;
     scene
