@@ -46,7 +46,7 @@ impl Transfer {
             HubEvent::Start { bytes } => {
                 let size = bytes.map_or(String::new(), |n| format!(", {:.1} MB", n as f64 / 1e6));
                 self.line(&format!("fetching {}{size}", self.name));
-                let template = "{bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+                let template = "{bar:30} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
                 let style = ProgressStyle::with_template(template);
                 self.bar = ProgressBar::new(bytes.unwrap_or(0));
                 self.bar
