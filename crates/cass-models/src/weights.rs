@@ -80,7 +80,8 @@ impl Model {
     /// Takes the weights of a safetensors file with timm's key names, or of a folder that holds one
     /// as `model.safetensors`.
     ///
-    /// A classifier of another class count is left as it is; position embeddings and relative
+    /// A classifier of another class count is left as it is, and so is one that the file has nothing
+    /// of (0 classes); position embeddings and relative
     /// position biases of another input size are resampled as timm does; f16, bf16 and f64 are cast. Nothing is changed on error.
     ///
     /// # Errors
@@ -129,8 +130,13 @@ impl Model {
     /// The tensors to take, in this network's shapes.
     fn match_tensors(&self, found: &HashMap<String, Tensor>) -> std::result::Result<Plan, String> {
         let classifier = self.network().classifier();
-        let classes = found.get(classifier[1]).map(Tensor::elem_count);
-        let classes = classes.filter(|&count| count != self.num_classes());
+        let classes = match found.get(classifier[1]) {
+            Some(bias) => bias.elem_count(),
+            // Some of timm's weights are published without a classifier.
+            None if classifier.iter().all(|&name| !found.contains_key(name)) => 0,
+            None => self.num_classes(),
+        };
+        let classes = Some(classes).filter(|&count| count != self.num_classes());
         let mut plan = Plan {
             tensors: Vec::new(),
             new_head: classes.map(|from| NewHead {
@@ -146,6 +152,7 @@ impl Model {
                 let (count, shape) = (classes.unwrap_or_default(), var.dims());
                 let expected = [&[count], &shape[1..]].concat();
                 match found.get(&name).map(Tensor::dims) {
+                    None if count == 0 => {}
                     None => faults.push(format!("{name} is missing")),
                     Some(dims) if dims != expected => {
                         faults.push(format!("{name} is {dims:?}, expected {expected:?}"));

@@ -303,7 +303,14 @@ fn half_a_head_and_crooked_positions_are_named() -> Outcome {
     }
     let mut without = with(&[("head.bias", &[7])])?;
     without.remove("head.weight");
-    refused(without, "head.weight is missing")?;
+    refused(without.clone(), "head.weight is missing")?;
+    // None at all is what weights for features alone have.
+    without.remove("head.bias");
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("weights.safetensors");
+    candle_core::safetensors::save(&without, &file)?;
+    let report = model(5, 32, 1)?.load(&file)?;
+    assert_eq!(report.new_head, Some(new_head("head", 0, 5)));
 
     let positions: [&[usize]; 7] = [
         &[1, 6, 192],

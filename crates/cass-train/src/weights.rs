@@ -42,13 +42,13 @@ pub fn resolve_weights(
     Ok(Weights::HubRepo(hub.get(&id, observe)?.id))
 }
 
-/// Gives a fresh network, initialised from `seed`, the weights a recipe names. What the cache
-/// lacks of the Hub is fetched, as the environment says.
+/// Gives a fresh network, initialised from `seed`, the weights that a recipe names for `network`, with
+/// or without a tag. What the cache lacks of the Hub is fetched, as the environment says.
 ///
 /// # Errors
 /// If a file is not to be had or does not fit the network.
-pub fn load_weights(model: &Model, weights: &Weights, seed: u64) -> Result<Origin> {
-    if let Some(id) = weights.hub_id(model.name())? {
+pub fn load_weights(model: &Model, network: &str, weights: &Weights, seed: u64) -> Result<Origin> {
+    if let Some(id) = weights.hub_id(network)? {
         let file = Hub::from_env()?.get(&id, &mut |_| {})?;
         let mut report = model.load(&file.path)?;
         file.check(&report.sha256)?;
