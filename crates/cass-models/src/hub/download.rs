@@ -113,6 +113,10 @@ pub(super) fn download(
         return Err(client.answer(&format!("its {file} has more than {LARGEST} bytes")));
     }
     let mut partial = Partial::open(incomplete)?;
+    if metadata.size.is_none() {
+        // It may be whole already, and no request for the rest would tell.
+        partial.restart()?;
+    }
     let mut is_fresh = partial.length == 0;
     observe(&HubEvent::Start {
         bytes: metadata.size,

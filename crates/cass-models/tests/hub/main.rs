@@ -266,6 +266,23 @@ fn what_an_earlier_process_left_wrong_is_fetched_again() -> Outcome {
 }
 
 #[test]
+fn a_size_that_the_hub_does_not_say_is_found_out() -> Outcome {
+    let scene = Scene::new()?;
+    let blobs = scene.repo().join("blobs");
+    fs::create_dir_all(&blobs)?;
+    let name = format!("{}.incomplete", sha256(&scene.bytes));
+    fs::write(blobs.join(name), &scene.bytes)?;
+    scene.server.fail_hub(&[Fault::Header("X-Linked-Size", "")]);
+    let mut events = Vec::new();
+    let file = scene
+        .hub()
+        .fetch(&id(REPO), &mut |e| events.push(e.clone()))?;
+    assert_eq!(events.first(), Some(&HubEvent::Start { bytes: None }));
+    assert_eq!(scene.server.ranges(), [None]);
+    scene.is_whole(&file)
+}
+
+#[test]
 fn a_server_without_ranges_starts_again() -> Outcome {
     let scene = Scene::new()?;
     scene
