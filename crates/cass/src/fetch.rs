@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// Networks by timm's names, or repositories as OWNER/NAME or OWNER/NAME@REVISION.
+    /// Networks by timm's names, with or without a tag, or repositories as OWNER/NAME or OWNER/NAME@REVISION.
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 }

@@ -1,11 +1,12 @@
-//! `cass models list`: the registry as a table.
+//! `cass models list`: the registry as a table, and what the cache has of it.
 
 use crate::failure::{Failure, Result};
 use crate::say::Report;
-use cass_models::{MODELS, ModelInfo};
+use cass_models::{Hub, HubId, MODELS, ModelInfo};
 use serde_json::{Value, json};
 
-/// List the networks: parameters, work, input size, and their weights on the Hugging Face Hub.
+/// List the networks: parameters, work, input size, their weights on the Hugging Face Hub, and
+/// whether the cache has those. Nobody is asked.
 ///
 /// Parameters are those of 1000 classes. GFLOPs are those of one forward pass on one image of the
 /// input size, two a multiply-add (convolutions, linear layers and attention). A bare name means
@@ -39,8 +40,22 @@ pub fn run(args: &Args) -> Result<Report> {
             "failed to list networks: no name fits {pattern:?}; cass models list prints all names"
         )));
     }
-    let models: Vec<_> = found.iter().map(|m| entry(m)).collect();
-    Ok(Report::done(table(&found), json!({ "models": models })))
+    let hub = Hub::from_env()?;
+    let rows: Vec<_> = found
+        .into_iter()
+        .map(|info| Row {
+            info,
+            cached: hub.cached(&HubId::of(info)).is_some(),
+        })
+        .collect();
+    let models: Vec<_> = rows.iter().map(entry).collect();
+    Ok(Report::done(table(&rows), json!({ "models": models })))
+}
+
+/// What is said of a network's weights.
+struct Row {
+    info: &'static ModelInfo,
+    cached: bool,
 }
 
 fn fits_tag(pattern: &str, info: &ModelInfo) -> bool {
@@ -75,7 +90,7 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
     fits[name.len()]
 }
 
-fn entry(info: &ModelInfo) -> Value {
+fn entry(Row { info, cached }: &Row) -> Value {
     let cost = info.cost();
     json!({
         "name": info.name,
@@ -91,26 +106,29 @@ fn entry(info: &ModelInfo) -> Value {
         "interpolation": info.interpolation.to_string(),
         "crop_pct": info.crop_pct,
         "hub_id": info.hub_id,
+        "cached": cached,
     })
 }
 
-const HEADINGS: [&str; 5] = [
+const HEADINGS: [&str; 6] = [
     "name",
     "parameters",
     "GFLOPs",
     "input",
+    "cached",
     "weights on the Hub",
 ];
 
-fn table(found: &[&ModelInfo]) -> String {
-    let row = |m: &&ModelInfo| {
-        let cost = m.cost();
+fn table(found: &[Row]) -> String {
+    let row = |Row { info, cached }: &Row| {
+        let cost = info.cost();
         [
-            m.name.to_string(),
+            info.name.to_string(),
             format!("{:.2} M", cost.parameters as f64 / 1e6),
             format!("{:.2}", cost.gflops()),
-            format!("{} px", m.input_size),
-            m.hub_id.to_string(),
+            format!("{} px", info.input_size),
+            if *cached { "yes" } else { "no" }.to_string(),
+            info.hub_id.to_string(),
         ]
     };
     let rows: Vec<_> = [HEADINGS.map(String::from)]
@@ -118,10 +136,10 @@ fn table(found: &[&ModelInfo]) -> String {
         .chain(found.iter().map(row))
         .collect();
     let width = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
-    let widths: [usize; 5] = std::array::from_fn(width);
-    let line = |[name, parameters, gflops, input, hub]: &[String; 5]| {
-        let [a, b, c, d, _] = widths;
-        format!("{name:a$}  {parameters:>b$}  {gflops:>c$}  {input:>d$}  {hub}\n")
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let line = |[name, parameters, gflops, input, cached, hub]: &[String; 6]| {
+        let [a, b, c, d, e, _] = widths;
+        format!("{name:a$}  {parameters:>b$}  {gflops:>c$}  {input:>d$}  {cached:e$}  {hub}\n")
     };
     rows.iter().map(line).collect()
 }

@@ -179,6 +179,16 @@ fn fetch_fills_the_cache_and_mends_it() {
             "file": file,
         })
     );
+    let listed = bench.json(
+        "models list vit_tiny*",
+        &[("HF_ENDPOINT", "http://127.0.0.1:9")],
+    );
+    let listed = listed["models"].as_array().unwrap().iter();
+    let listed: Vec<_> = listed
+        .map(|m| (m["name"].as_str().unwrap(), m["cached"].as_bool().unwrap()))
+        .collect();
+    let (here, absent) = ("vit_tiny_patch16_224", "vit_tiny_patch16_384");
+    assert_eq!(listed, [(here, true), (absent, false)]);
     let before = bench.server.ranges().len();
     assert_eq!(bench.json(args, &[("HF_HUB_OFFLINE", "1")]), first);
     fs::write(&file, b"damaged").unwrap();
@@ -212,6 +222,13 @@ fn weights_that_are_not_to_be_had_are_one_line_and_claim_no_folder() {
         &offline,
         2,
         &["model.safetensors of timm/resnet18.a1_in1k", fetch],
+    );
+    // A tag is asked for by its own name.
+    bench.fails(
+        &probe("hub", "resnet18.tv_in1k"),
+        &offline,
+        2,
+        &["`cass models fetch resnet18.tv_in1k`"],
     );
     bench.fails(
         &probe("hub", "resnet18"),

@@ -22,10 +22,10 @@ pub struct HubId {
 }
 
 impl HubId {
-    /// Where timm publishes the ImageNet weights of a network of the registry, as they are now.
+    /// Where timm publishes these weights of a network, as they are now.
     pub fn of(network: &ModelInfo) -> Self {
         Self {
-            repo: format!("timm/{}.{}", network.name, network.tag),
+            repo: network.hub_id.into(),
             revision: MAIN.into(),
         }
     }

@@ -215,7 +215,11 @@ impl Hub {
 /// What `cass models fetch` calls it.
 fn to_fetch(id: &HubId) -> String {
     let network = MODELS.iter().find(|network| HubId::of(network) == *id);
-    network.map_or_else(|| id.to_string(), |network| network.name.into())
+    match network {
+        Some(network) if network.is_default() => network.name.into(),
+        Some(network) => network.full_name().into(),
+        None => id.to_string(),
+    }
 }
 
 fn hub_error(id: &HubId, fault: HubFault) -> Error {
