@@ -128,53 +128,53 @@ fn another_size_resamples_relative_positions_of_windows_that_shrink() -> Outcome
     Ok(())
 }
 
-fn refused(tensors: HashMap<String, Tensor>, expected: &str) -> Outcome {
+fn refused(model: &Model, tensors: HashMap<String, Tensor>, expected: &str) -> Outcome {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("weights.safetensors");
     candle_core::safetensors::save(&tensors, &file)?;
-    says(&file, expected)
+    says(model, &file, expected)
 }
 
 /// Loading fails with one line that names the file and says `expected`, and changes nothing.
-fn says(file: &Path, expected: &str) -> Outcome {
-    let model = model(5, 32, 0)?;
-    let before = logits(&model, 32)?;
+fn says(model: &Model, file: &Path, expected: &str) -> Outcome {
+    let before = logits(model, 32)?;
     let text = model.load(file).err().ok_or("loaded")?.to_string();
     assert!(text.contains(expected), "{text}");
     assert!(
         text.contains("weights.safetensors") && !text.contains('\n'),
         "{text}"
     );
-    assert_eq!(logits(&model, 32)?, before);
+    assert_eq!(logits(model, 32)?, before);
     Ok(())
 }
 
 #[test]
 fn tensors_that_do_not_fit_are_named() -> Outcome {
-    let whole = || -> cass_models::Result<_> { Ok(model(5, 32, 0)?.params().tensors()?) };
+    let fresh = model(5, 32, 0)?;
+    let whole = || -> cass_models::Result<_> { Ok(fresh.params().tensors()?) };
     let mut t = whole()?;
     t.remove("norm.weight");
-    refused(t, "norm.weight is missing")?;
+    refused(&fresh, t, "norm.weight is missing")?;
     let mut t = whole()?;
     t.insert("extra".into(), Tensor::zeros(1, DType::F32, &Device::Cpu)?);
-    refused(t, "extra is not of vit_tiny_patch16_224")?;
+    refused(&fresh, t, "extra is not of vit_tiny_patch16_224")?;
     let mut t = whole()?;
     t.insert(
         "norm.bias".into(),
         Tensor::zeros(7, DType::F32, &Device::Cpu)?,
     );
-    refused(t, "norm.bias is [7], expected [192]")?;
+    refused(&fresh, t, "norm.bias is [7], expected [192]")?;
     let mut t = whole()?;
     t.insert(
         "norm.bias".into(),
         Tensor::full(f32::NAN, 192, &Device::Cpu)?,
     );
-    refused(t, "norm.bias has values that are not finite")?;
+    refused(&fresh, t, "norm.bias has values that are not finite")?;
     let t = whole()?
         .into_iter()
         .filter(|(k, _)| !k.contains("norm1"))
         .collect();
-    refused(t, "and 19 more")
+    refused(&fresh, t, "and 19 more")
 }
 
 /// A small network with running statistics and a classifier of `num_classes`.
@@ -229,6 +229,7 @@ fn a_report_counts_parameters_and_running_statistics_apart() -> Outcome {
 
 #[test]
 fn halves_and_doubles_are_cast() -> Outcome {
+    let fresh = model(5, 32, 0)?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("weights.safetensors");
     let source = model(5, 32, 3)?.params().tensors()?;
@@ -268,15 +269,16 @@ fn halves_and_doubles_are_cast() -> Outcome {
     let mut whole = source;
     let bias = whole["norm.bias"].to_dtype(DType::I64)?;
     whole.insert("norm.bias".into(), bias);
-    refused(whole, "norm.bias is i64, expected floating point")
+    refused(&fresh, whole, "norm.bias is i64, expected floating point")
 }
 
 /// A head of another class count is one all the same.
 #[test]
 fn half_a_head_and_crooked_positions_are_named() -> Outcome {
+    let fresh = model(5, 32, 0)?;
     let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu);
     let with = |changes: &[(&str, &[usize])]| -> Result<_, Box<dyn Error>> {
-        let mut tensors = model(5, 32, 0)?.params().tensors()?;
+        let mut tensors = fresh.params().tensors()?;
         for (name, shape) in changes {
             tensors.insert((*name).into(), zeros(shape)?);
         }
@@ -297,13 +299,14 @@ fn half_a_head_and_crooked_positions_are_named() -> Outcome {
     ];
     for (weight, bias, expected) in head {
         refused(
+            &fresh,
             with(&[("head.weight", weight), ("head.bias", bias)])?,
             expected,
         )?;
     }
     let mut without = with(&[("head.bias", &[7])])?;
     without.remove("head.weight");
-    refused(without.clone(), "head.weight is missing")?;
+    refused(&fresh, without.clone(), "head.weight is missing")?;
     // None at all is what weights for features alone have.
     without.remove("head.bias");
     let folder = tempfile::tempdir()?;
@@ -322,16 +325,17 @@ fn half_a_head_and_crooked_positions_are_named() -> Outcome {
         &[],
     ];
     for shape in positions {
-        refused(with(&[("pos_embed", shape)])?, "pos_embed")?;
+        refused(&fresh, with(&[("pos_embed", shape)])?, "pos_embed")?;
     }
     Ok(())
 }
 
 #[test]
 fn files_that_are_no_weights_are_refused() -> Outcome {
+    let fresh = model(5, 32, 0)?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("weights.safetensors");
-    says(&file, "No such file")?;
+    says(&fresh, &file, "No such file")?;
     let with_header = |header: &str, data: usize| {
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend_from_slice(header.as_bytes());
@@ -365,31 +369,37 @@ fn files_that_are_no_weights_are_refused() -> Outcome {
     ];
     for bytes in hostile {
         std::fs::write(&file, bytes)?;
-        says(&file, "not safetensors")?;
+        says(&fresh, &file, "not safetensors")?;
     }
-    model(5, 32, 0)?.save(&file, &[])?;
+    fresh.save(&file, &[])?;
     let bytes = std::fs::read(&file)?;
     std::fs::write(&file, &bytes[..bytes.len() - 100])?;
-    says(&file, "not safetensors")
+    says(&fresh, &file, "not safetensors")
 }
 
 /// Neither is read, whatever it promises.
 #[cfg(unix)]
 #[test]
 fn what_has_no_end_is_not_read() -> Outcome {
+    let fresh = model(5, 32, 0)?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("weights.safetensors");
     // As large as a disk; its holes take no room.
     std::fs::File::create(&file)?.set_len(1 << 40)?;
-    says(&file, "1099511627776 bytes, expected at most ")?;
+    says(&fresh, &file, "1099511627776 bytes, expected at most ")?;
     for other in ["/dev/zero", "/dev/null"] {
         std::fs::remove_file(&file)?;
         std::os::unix::fs::symlink(other, &file)?;
-        says(&file, "not a regular file")?;
+        says(&fresh, &file, "not a regular file")?;
     }
-    says(&folder.path().join("weights.safetensors.d"), "No such file")?;
+    says(
+        &fresh,
+        &folder.path().join("weights.safetensors.d"),
+        "No such file",
+    )?;
     std::fs::create_dir(folder.path().join("weights.safetensors.d"))?;
     says(
+        &fresh,
         &folder.path().join("weights.safetensors.d"),
         "model.safetensors: No such file",
     )
