@@ -55,6 +55,10 @@ pub fn check(with_cuda: bool) -> Result<ExitCode> {
             cargo(&["check", "--quiet", "--all-targets", "-p", &name], &[])
         });
     }
+    step("cass-models without the hub", &|| {
+        let arguments = ["check", "--quiet", "-p", "cass-models"];
+        cargo(&[&arguments[..], &["--no-default-features"]].concat(), &[])
+    });
     if with_cuda {
         step("cuda", &cuda::check);
     }

@@ -37,7 +37,7 @@ impl DenseNetConfig {
 }
 
 /// Width of a layer's bottleneck over its growth.
-const BN_SIZE: usize = 4;
+pub(crate) const BN_SIZE: usize = 4;
 /// Pixels left over at the border are dropped.
 const TRANSITION_POOL: AvgPool2dConfig = AvgPool2dConfig {
     kernel_size: 2,

@@ -35,6 +35,23 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A folder that nothing can be exported to, or an export that contradicts itself.
+    #[error("export to {}: {reason}", folder.display())]
+    Export {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
+    /// A file of the Hugging Face Hub that is not to be had.
+    #[cfg(feature = "hub")]
+    #[error("fetch {what}: {fault}")]
+    Hub {
+        /// The file and its repository.
+        what: String,
+        /// Why.
+        fault: Box<crate::hub::HubFault>,
+    },
     /// A computation that failed.
     #[error("compute: {0}")]
     Candle(#[from] candle_core::Error),
@@ -42,3 +59,12 @@ pub enum Error {
 
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a stranger's file or server says, or Candle (which goes on with a backtrace), as a part of one
+/// line.
+pub(crate) fn printable(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let line = text.lines().next().unwrap_or_default();
+    let visible = line.chars().filter(|c| !c.is_control());
+    visible.take(LONGEST).collect()
+}

@@ -25,10 +25,14 @@
 
 mod densenet;
 mod error;
+mod export;
+#[cfg(feature = "hub")]
+mod hub;
 mod init;
 mod layers;
 mod model;
 mod params;
+mod read;
 mod registry;
 mod resample;
 mod resnet;
@@ -40,12 +44,15 @@ mod weights;
 
 pub use densenet::DenseNetConfig;
 pub use error::{Error, Result};
+pub use export::Export;
+#[cfg(feature = "hub")]
+pub use hub::{Hub, HubEvent, HubFault, HubFile, HubId, HubSettings};
 pub use layers::Mode;
 pub use model::{Model, ModelOptions, Output};
 pub use params::Params;
-pub use registry::{MODELS, ModelConfig, ModelInfo, find};
+pub use registry::{Cost, Interpolation, MODELS, ModelConfig, ModelInfo, Normalization, find};
 pub use resnet::{Block, ResNetConfig};
 pub use swin::SwinConfig;
 pub use verify::{TensorError, Verification, verify};
 pub use vit::VitConfig;
-pub use weights::LoadReport;
+pub use weights::{LoadReport, NewHead};

@@ -19,7 +19,7 @@ pub enum Block {
 }
 
 impl Block {
-    fn expansion(self) -> usize {
+    pub(crate) fn expansion(self) -> usize {
         match self {
             Self::Basic => 1,
             Self::Bottleneck => 4,

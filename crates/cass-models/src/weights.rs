@@ -1,12 +1,12 @@
 //! Weights in files: safetensors under timm's key names.
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, printable},
     model::Model,
+    read::{WEIGHTS_FILE, read_file},
     resample::Resampled,
 };
-use candle_core::{DType, Device, Tensor};
-use safetensors::SafeTensors;
+use candle_core::{DType, Tensor};
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
@@ -18,19 +18,32 @@ use std::{
 /// What loading a file did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadReport {
-    /// Tensors taken.
+    /// Trainable tensors taken.
     pub tensors: usize,
-    /// Trainable values among them.
+    /// Values in them.
     pub parameters: usize,
+    /// Other tensors taken: running statistics.
+    pub buffers: usize,
     /// Of the file, in hexadecimal.
     pub sha256: String,
     /// The file.
     pub source: String,
-    /// Class counts of the file and of the network where they differ: the head stays as it was.
-    pub new_head: Option<(usize, usize)>,
+    /// The classifier that stayed as it was, where the file's is of another class count.
+    pub new_head: Option<NewHead>,
     /// Sides of the grid in the file and in the network where position embeddings, or the first
     /// table of relative position biases, were resampled.
     pub resampled: Option<(usize, usize)>,
+}
+
+/// A classifier that was not loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHead {
+    /// timm's name, `fc`; of two heads both.
+    pub name: String,
+    /// Classes of the file.
+    pub from: usize,
+    /// Classes of the network.
+    pub to: usize,
 }
 
 impl fmt::Display for LoadReport {
@@ -39,11 +52,14 @@ impl fmt::Display for LoadReport {
         let short = self.sha256.get(..12).unwrap_or(&self.sha256);
         write!(
             f,
-            "loaded {n} tensors ({m:.1} M parameters, sha256 {short}…) from {}",
-            self.source
+            "loaded {n} tensors ({m:.1} M parameters, sha256 {short}…)"
         )?;
-        if let Some((from, to)) = self.new_head {
-            write!(f, "; new head ({from} → {to})")?;
+        if self.buffers > 0 {
+            write!(f, " and {} running statistics", self.buffers)?;
+        }
+        write!(f, " from {}", self.source)?;
+        if let Some(NewHead { name, from, to }) = &self.new_head {
+            write!(f, "; new head {name} ({from} → {to})")?;
         }
         if let Some((from, to)) = self.resampled {
             write!(f, "; positions {from}x{from} → {to}x{to}")?;
@@ -56,29 +72,34 @@ impl fmt::Display for LoadReport {
 struct Plan {
     /// In the network's order and shapes.
     tensors: Vec<(String, Tensor)>,
-    new_head: Option<(usize, usize)>,
+    new_head: Option<NewHead>,
     resampled: Option<(usize, usize)>,
 }
 
 impl Model {
-    /// Takes the weights of a safetensors file with timm's key names.
+    /// Takes the weights of a safetensors file with timm's key names, or of a folder that holds one
+    /// as `model.safetensors`.
     ///
-    /// A classifier of another class count is left as it is; position embeddings and relative
+    /// A classifier of another class count is left as it is, and so is one that the file has nothing
+    /// of (0 classes); position embeddings and relative
     /// position biases of another input size are resampled as timm does; f16, bf16 and f64 are cast. Nothing is changed on error.
     ///
     /// # Errors
     /// If the file is missing, malformed, or has missing, extra, wrongly shaped or non-finite
     /// tensors (the first five are named).
     pub fn load(&self, file: &Path) -> Result<LoadReport> {
+        let inside = file.join(WEIGHTS_FILE);
+        let file = if file.is_dir() { &inside } else { file };
         let wrong = |reason: String| Error::Weights {
             file: file.to_path_buf(),
             reason,
         };
-        let (bytes, found) = read_file(file)?;
+        let (bytes, found) = read_file(file, self.largest_file())?;
         let plan = self.match_tensors(&found).map_err(wrong)?;
         let mut report = LoadReport {
-            tensors: plan.tensors.len(),
+            tensors: 0,
             parameters: 0,
+            buffers: 0,
             sha256: hex(&Sha256::digest(&bytes)),
             source: file.display().to_string(),
             new_head: plan.new_head,
@@ -88,7 +109,10 @@ impl Model {
         for (name, value) in &plan.tensors {
             if let Some(var) = self.params().get(name) {
                 if is_trainable.contains_key(name) {
+                    report.tensors += 1;
                     report.parameters += value.elem_count();
+                } else {
+                    report.buffers += 1;
                 }
                 var.set(&value.to_device(var.device())?.to_dtype(var.dtype())?)?;
             }
@@ -96,19 +120,45 @@ impl Model {
         Ok(report)
     }
 
+    /// Room for f64 with a large classifier, and no more: a file is read whole.
+    fn largest_file(&self) -> u64 {
+        let all = self.params().all();
+        let values: usize = all.iter().map(|(_, var)| var.elem_count()).sum();
+        (256 << 20) + 16 * values as u64
+    }
+
     /// The tensors to take, in this network's shapes.
     fn match_tensors(&self, found: &HashMap<String, Tensor>) -> std::result::Result<Plan, String> {
         let classifier = self.network().classifier();
-        let classes = found.get(classifier[1]).map(Tensor::elem_count);
-        let classes = classes.filter(|&count| count != self.num_classes());
+        let classes = match found.get(classifier[1]) {
+            Some(bias) => bias.elem_count(),
+            // Some of timm's weights are published without a classifier.
+            None if classifier.iter().all(|&name| !found.contains_key(name)) => 0,
+            None => self.num_classes(),
+        };
+        let classes = Some(classes).filter(|&count| count != self.num_classes());
         let mut plan = Plan {
             tensors: Vec::new(),
-            new_head: classes.map(|count| (count, self.num_classes())),
+            new_head: classes.map(|from| NewHead {
+                name: heads(classifier),
+                from,
+                to: self.num_classes(),
+            }),
             resampled: None,
         };
         let mut faults = Vec::new();
         for (name, var) in self.params().all() {
             if plan.new_head.is_some() && classifier.contains(&name.as_str()) {
+                let (count, shape) = (classes.unwrap_or_default(), var.dims());
+                let expected = [&[count], &shape[1..]].concat();
+                match found.get(&name).map(Tensor::dims) {
+                    None if count == 0 => {}
+                    None => faults.push(format!("{name} is missing")),
+                    Some(dims) if dims != expected => {
+                        faults.push(format!("{name} is {dims:?}, expected {expected:?}"));
+                    }
+                    Some(_) => {}
+                }
                 continue;
             }
             match found.get(&name) {
@@ -152,11 +202,17 @@ impl Model {
         value: &Tensor,
         shape: &[usize],
     ) -> std::result::Result<(Tensor, Option<(usize, usize)>), String> {
-        let say = |e: candle_core::Error| format!("{name}: {e}");
+        let say = |e: candle_core::Error| format!("{name}: {}", printable(&e.to_string()));
         let finite = || {
             let sum = value.to_dtype(DType::F64)?.abs()?.sum_all()?;
             Ok::<_, candle_core::Error>(sum.to_scalar::<f64>()?.is_finite())
         };
+        let is_float = |dtype: DType| dtype.is_float();
+        let wanted = self.params().get(name).map(|var| var.dtype());
+        if wanted.is_some_and(is_float) && !value.dtype().is_float() {
+            let found = value.dtype().as_str();
+            return Err(format!("{name} is {found}, expected floating point"));
+        }
         if value.dtype().is_float() && !finite().map_err(say)? {
             return Err(format!("{name} has values that are not finite"));
         }
@@ -195,29 +251,6 @@ impl Model {
     }
 }
 
-/// The bytes of a safetensors file and its tensors, on the CPU.
-pub(crate) fn read_file(file: &Path) -> Result<(Vec<u8>, HashMap<String, Tensor>)> {
-    let wrong = |reason: String| Error::Weights {
-        file: file.to_path_buf(),
-        reason,
-    };
-    let bytes = std::fs::read(file).map_err(|e| wrong(e.to_string()))?;
-    let tensors = read_tensors(&bytes).map_err(wrong)?;
-    Ok((bytes, tensors))
-}
-
-fn read_tensors(bytes: &[u8]) -> std::result::Result<HashMap<String, Tensor>, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| format!("not safetensors: {e}"))?;
-    file.iter()
-        .map(|(name, view)| {
-            let dtype = DType::try_from(view.dtype()).map_err(|e| format!("{name}: {e}"))?;
-            Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu)
-                .map(|tensor| (name.to_string(), tensor))
-                .map_err(|e| format!("{name}: {e}"))
-        })
-        .collect()
-}
-
 /// The same file with its header's keys in order: the crate writes the metadata in a random one,
 /// and the same weights should be the same bytes.
 fn with_sorted_header(file: &[u8]) -> std::result::Result<Vec<u8>, String> {
@@ -237,6 +270,14 @@ fn with_sorted_header(file: &[u8]) -> std::result::Result<Vec<u8>, String> {
     .concat())
 }
 
+/// `fc` of `fc.weight` and `fc.bias`.
+fn heads(classifier: &[&str]) -> String {
+    let heads = classifier
+        .iter()
+        .filter_map(|name| name.strip_suffix(".weight"));
+    heads.collect::<Vec<_>>().join(" and ")
+}
+
 /// Beside it, synced, renamed.
 fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = match file.parent() {
@@ -250,7 +291,7 @@ fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

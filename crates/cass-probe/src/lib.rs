@@ -15,6 +15,7 @@
 mod counts;
 mod error;
 mod event;
+mod export;
 mod fit;
 mod learner;
 mod metrics;
@@ -26,6 +27,7 @@ mod stopping;
 
 pub use error::{Error, Result};
 pub use event::{Epoch, Event};
+pub use export::export;
 pub use metrics::{
     Averages, ClassMetrics, Confusion, Interval, Metrics, MultiLabelMetrics, auroc,
     average_precision, expected_calibration_error,

@@ -38,7 +38,7 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
         device: parts.device.clone(),
     };
     let model = Model::new(&recipe.network, &options)?;
-    let origin = cass_train::load_weights(&model, &recipe.weights, recipe.seed)?;
+    let origin = cass_train::load_weights(&model, &recipe.network, &recipe.weights, recipe.seed)?;
     let mut log = run.log()?;
     let mut tell = |event: Event| -> Result<()> {
         observe(&event);

@@ -202,7 +202,12 @@ impl ProbeRecipe {
             // Weights of a pretraining are what the paper probes.
             paper.weights = self.weights.clone();
         }
-        cass_train::deviations(self, &paper, &OWN)
+        // A commit is a state of what the paper means, not another thing.
+        let recipe = Self {
+            weights: self.weights.without_commit(&self.network),
+            ..self.clone()
+        };
+        cass_train::deviations(&recipe, &paper, &OWN)
     }
 
     /// What the paper's text leaves open and was chosen here, one sentence each.

@@ -1,6 +1,6 @@
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::recipe::Weights;
-use cass_models::Model;
+use cass_models::{Hub, HubEvent, Model};
 use serde_json::{Value, json};
 
 /// Where a network's initial weights came from.
@@ -8,20 +8,63 @@ use serde_json::{Value, json};
 pub struct Origin {
     /// For people.
     pub text: String,
-    /// For `metrics.json`: `{"source"}`, with `"sha256"` where it is a file.
+    /// For `metrics.json`: `{"source"}`, with `"sha256"` where it is a file, and `"repo"` and
+    /// `"revision"` (a commit) where that came from the Hub.
     pub value: Value,
 }
 
-/// Gives a fresh network, initialised from `seed`, the weights a recipe names.
+/// Weights of the Hub as a run keeps them: the repository at a commit. Others stay as they are.
+///
+/// The Hub is asked, and the file brought into the cache, only where no commit is known yet. A run
+/// that goes on keeps the one it started with: `earlier` is what its recipe holds.
 ///
 /// # Errors
-/// If a file does not fit the network, or for [`Weights::Hub`]: nothing is downloaded here.
-pub fn load_weights(model: &Model, weights: &Weights, seed: u64) -> Result<Origin> {
+/// If `network` is unknown or the Hub's file is not to be had.
+pub fn resolve_weights(
+    weights: &Weights,
+    network: &str,
+    earlier: Option<&Weights>,
+    hub: &Hub,
+    observe: &mut dyn FnMut(&HubEvent),
+) -> Result<Weights> {
+    let Some(id) = weights.hub_id(network)? else {
+        return Ok(weights.clone());
+    };
+    if id.commit().is_some() {
+        return Ok(weights.clone());
+    }
+    if let (Weights::Hub, Some(Weights::HubRepo(kept))) = (weights, earlier)
+        && kept.repo() == id.repo()
+        && kept.commit().is_some()
+    {
+        return Ok(Weights::HubRepo(kept.clone()));
+    }
+    Ok(Weights::HubRepo(hub.get(&id, observe)?.id))
+}
+
+/// Gives a fresh network, initialised from `seed`, the weights that a recipe names for `network`, with
+/// or without a tag. What the cache lacks of the Hub is fetched, as the environment says.
+///
+/// # Errors
+/// If a file is not to be had or does not fit the network.
+pub fn load_weights(model: &Model, network: &str, weights: &Weights, seed: u64) -> Result<Origin> {
+    if let Some(id) = weights.hub_id(network)? {
+        let file = Hub::from_env()?.get(&id, &mut |_| {})?;
+        let mut report = model.load(&file.path)?;
+        file.check(&report.sha256)?;
+        let (repo, revision) = (file.id.repo(), file.id.revision());
+        report.source = format!("hub:{}", file.id);
+        return Ok(Origin {
+            text: report.to_string(),
+            value: json!({
+                "source": report.source,
+                "repo": repo,
+                "revision": revision,
+                "sha256": report.sha256,
+            }),
+        });
+    }
     match weights {
-        Weights::Random => Ok(Origin {
-            text: format!("random weights, seed {seed}"),
-            value: json!({"source": "random"}),
-        }),
         Weights::File(file) => {
             let report = model.load(file)?;
             Ok(Origin {
@@ -29,13 +72,9 @@ pub fn load_weights(model: &Model, weights: &Weights, seed: u64) -> Result<Origi
                 value: json!({"source": report.source, "sha256": report.sha256}),
             })
         }
-        Weights::Hub => Err(Error::Field {
-            field: "weights".into(),
-            value: "hub".into(),
-            expected: format!(
-                "random or a safetensors file of timm's {}: this version downloads nothing",
-                model.name()
-            ),
+        _ => Ok(Origin {
+            text: format!("random weights, seed {seed}"),
+            value: json!({"source": "random"}),
         }),
     }
 }

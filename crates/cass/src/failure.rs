@@ -103,8 +103,10 @@ fn of_train(error: &cass_train::Error) -> bool {
 }
 
 fn of_models(error: &cass_models::Error) -> bool {
-    !matches!(
-        error,
-        cass_models::Error::Write { .. } | cass_models::Error::Candle(_)
-    )
+    use cass_models::Error;
+    match error {
+        Error::Hub { fault, .. } => fault.is_of_input(),
+        Error::Write { .. } | Error::Candle(_) => false,
+        _ => true,
+    }
 }

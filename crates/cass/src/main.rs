@@ -2,7 +2,12 @@
 
 mod bench;
 mod data;
+mod export;
 mod failure;
+mod fetch;
+mod hub;
+mod list;
+mod models;
 mod options;
 mod pretrain;
 mod probe;
@@ -43,6 +48,8 @@ enum Command {
     Pretrain(pretrain::Args),
     Probe(probe::Args),
     Data(data::Args),
+    Models(models::Args),
+    Export(export::Args),
     Verify(verify::Args),
     Bench(bench::Args),
 }
@@ -54,6 +61,8 @@ fn main() -> ExitCode {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Data(args) => data::run(args),
+        Command::Models(args) => models::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(args),
         Command::Bench(args) => bench::run(args),
     };

@@ -1,6 +1,7 @@
 //! `cass pretrain`: flags to a recipe, a recipe to a run.
 
 use crate::failure::{Failure, Result};
+use crate::hub;
 use crate::options::{Common, ProtocolName, apply};
 use crate::process;
 use crate::progress::Progress;
@@ -37,7 +38,8 @@ pub struct Args {
     /// DINO's network, by timm's name.
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
-    /// Initial weights of every network: random, hub (ImageNet) or a safetensors file.
+    /// Initial weights of every network: random, hub (ImageNet, by its name), hub:OWNER/NAME@REVISION,
+    /// or a safetensors file or a folder with a model.safetensors.
     #[arg(long, value_name = "WEIGHTS")]
     weights: Option<Weights>,
     #[command(flatten)]
@@ -62,11 +64,24 @@ enum MethodName {
 
 pub fn run(args: Args) -> Result<Report> {
     let out = args.common.out.clone();
-    let recipe = args.recipe()?.validate()?;
+    let mut recipe = args.recipe()?;
+    // Before anything is fetched for it.
+    recipe.clone().validate()?;
+    let earlier = std::fs::read_to_string(out.join("recipe.toml")).ok();
+    let earlier = earlier.and_then(|text| Recipe::from_toml(&text).ok());
+    for (name, arm) in &mut recipe.arms {
+        let earlier = earlier.as_ref().and_then(|recipe| recipe.arms.get(name));
+        let earlier = earlier.map(|arm| &arm.weights);
+        arm.weights = hub::resolve(&arm.weights, &arm.network, earlier)?;
+    }
+    let recipe = recipe.validate()?;
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{} is finished already; nothing to do", out.display());
         return Ok(report(&out, metrics));
+    }
+    for arm in recipe.arms.values() {
+        hub::bring(&arm.weights, &arm.network)?;
     }
     process::configure(recipe.threads)?;
     let mut progress = Progress::new();

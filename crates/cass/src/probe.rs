@@ -1,6 +1,7 @@
 //! `cass probe`: weights to a score.
 
 use crate::failure::{Failure, Result};
+use crate::hub;
 use crate::options::{Common, ProtocolName, apply, set};
 use crate::process;
 use crate::progress::Progress;
@@ -25,7 +26,8 @@ pub struct Args {
     /// Which of the pretraining's networks: cnn, vit or net.
     #[arg(long, value_name = "ARM", requires = "run")]
     arm: Option<String>,
-    /// Instead of a pretraining: random, hub (ImageNet) or a safetensors file.
+    /// Instead of a pretraining: random, hub (ImageNet, by the network's name),
+    /// hub:OWNER/NAME@REVISION, or a safetensors file or a folder with a model.safetensors.
     #[arg(long, value_name = "WEIGHTS", requires = "arch")]
     weights: Option<Weights>,
     /// The network of these weights, by timm's name.
@@ -60,13 +62,18 @@ enum ModeName {
 
 pub fn run(args: Args) -> Result<Report> {
     let out = args.common.out.clone();
-    let recipe = args.recipe()?;
+    let mut recipe = args.recipe()?;
     recipe.validate()?;
+    let earlier = std::fs::read_to_string(out.join("recipe.toml")).ok();
+    let earlier = earlier.and_then(|text| ProbeRecipe::from_toml(&text).ok());
+    let earlier = earlier.map(|recipe| recipe.weights);
+    recipe.weights = hub::resolve(&recipe.weights, &recipe.network, earlier.as_ref())?;
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{} is finished already; nothing to do", out.display());
         return Ok(report(&out, metrics));
     }
+    hub::bring(&recipe.weights, &recipe.network)?;
     process::configure(recipe.threads)?;
     let mut progress = Progress::new();
     let metrics = cass_probe::probe(&recipe, &run, &mut |event| show(&mut progress, event))?;

@@ -263,7 +263,15 @@ fn is_whole(file: &Path) -> bool {
 #[test]
 fn help_shows_an_example_of_every_command() {
     let bench = Bench::new();
-    for command in ["", "pretrain", "probe", "data phantom", "verify"] {
+    for command in [
+        "",
+        "pretrain",
+        "probe",
+        "data phantom",
+        "models fetch",
+        "models list",
+        "verify",
+    ] {
         let output = bench.cass(&format!("{command} --help"));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(

@@ -4,9 +4,11 @@ pub(crate) mod differ;
 mod suggest;
 mod text;
 mod validate;
+mod weights;
 
 pub use text::{deviations, from_toml, to_toml};
 pub use validate::ValidRecipe;
+pub use weights::Weights;
 
 use crate::error::Result;
 use crate::optim::{AdamConfig, OptimizerConfig};
@@ -14,7 +16,6 @@ use crate::schedule::{CosineConfig, ScheduleConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 /// Everything that decides a run. Written to the run folder as `recipe.toml`.
 ///
@@ -115,18 +116,6 @@ pub struct Arm {
     pub optimizer: OptimizerConfig,
     /// How its learning rate changes.
     pub schedule: ScheduleConfig,
-}
-
-/// Initial weights: `random`, `hub` (ImageNet, by the network's tag) or a safetensors file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-pub enum Weights {
-    /// timm's initialisation, from the run's seed.
-    Random,
-    /// What timm publishes for the network.
-    Hub,
-    /// A file with timm's keys.
-    File(PathBuf),
 }
 
 /// Stochastic weight averaging: the equal mean of the weights after each epoch from `start` on,
@@ -283,7 +272,12 @@ impl Recipe {
             // The paper trains DINO once for each of its networks.
             arm.network.clone_from(&own.network);
         }
-        deviations(self, &paper, &own)
+        // A commit is a state of what the paper means, not another thing.
+        let mut recipe = self.clone();
+        for arm in recipe.arms.values_mut() {
+            arm.weights = arm.weights.without_commit(&arm.network);
+        }
+        deviations(&recipe, &paper, &own)
     }
 
     /// What the paper's text leaves open and was chosen here, one sentence each.
@@ -344,34 +338,6 @@ impl Method {
             Self::Cass => &["cnn", "vit"],
             Self::Dino => &["net"],
         }
-    }
-}
-
-impl From<String> for Weights {
-    fn from(text: String) -> Self {
-        match text.as_str() {
-            "random" => Self::Random,
-            "hub" => Self::Hub,
-            _ => Self::File(text.into()),
-        }
-    }
-}
-
-impl From<Weights> for String {
-    fn from(weights: Weights) -> Self {
-        match weights {
-            Weights::Random => "random".into(),
-            Weights::Hub => "hub".into(),
-            Weights::File(path) => path.display().to_string(),
-        }
-    }
-}
-
-impl FromStr for Weights {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(text.to_string().into())
     }
 }
 

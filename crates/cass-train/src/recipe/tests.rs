@@ -111,3 +111,23 @@ fn impossible_values_name_field_value_and_expectation() {
         assert!(message.contains(said), "{message}");
     }
 }
+
+#[test]
+fn a_commit_of_the_registrys_weights_deviates_in_nothing_and_other_weights_do() {
+    let mut recipe = Recipe::paper(Method::Dino);
+    let net = recipe.arms.get_mut("net").unwrap();
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let text = format!("hub:timm/resnet50.a1_in1k@{commit}");
+    net.weights = text.parse().unwrap();
+    assert_eq!(Recipe::from_toml(&recipe.to_toml()).unwrap(), recipe);
+    assert!(recipe.to_toml().contains(&format!("weights = \"{text}\"")));
+    assert_eq!(recipe.deviations(), [""; 0]);
+    recipe.arms.get_mut("net").unwrap().weights = "hub:timm/resnet50.tv_in1k".parse().unwrap();
+    assert_eq!(
+        recipe.deviations(),
+        ["arms.net.weights = hub:timm/resnet50.tv_in1k (paper: hub)"]
+    );
+    let text = recipe.to_toml().replace("hub:timm/", "hub:../");
+    let error = Recipe::from_toml(&text).unwrap_err().to_string();
+    assert!(error.contains("expected OWNER/NAME"), "{error}");
+}

@@ -92,7 +92,7 @@ impl Setup {
             device: self.device.clone(),
         };
         let model = Model::new(&arm.network, &options)?;
-        let origin = load_weights(&model, &arm.weights, seed)?;
+        let origin = load_weights(&model, &arm.network, &arm.weights, seed)?;
         Ok((model, origin))
     }
 }

@@ -1,0 +1,161 @@
+//! A network as a folder that timm loads.
+
+use crate::{
+    error::{Error, Result},
+    model::Model,
+    registry::{Interpolation, ModelConfig, Normalization},
+    weights::hex,
+};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::{fs, io, path::Path};
+
+/// What a folder for timm says of a network beside its weights.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Export {
+    /// Names of the classifier's outputs, in order; empty where they have none.
+    pub label_names: Vec<String>,
+    /// How the images it was trained on were normalised.
+    pub normalization: Normalization,
+    /// How they were resized: to the square input size, whatever their shape (timm's crop mode
+    /// `squash`), nothing cropped.
+    pub interpolation: Interpolation,
+    /// How it was trained: `cass`, `dino`, `linear` or `finetune`.
+    pub method: String,
+    /// Which network of the run it is, if the run had names for them.
+    pub arm: Option<String>,
+    /// The text of the run's recipe; its SHA-256 goes into the folder.
+    pub recipe: String,
+}
+
+impl Model {
+    /// Writes `model.safetensors` and `config.json` into a new folder, which appears whole or not
+    /// at all. In Python, strictly:
+    ///
+    /// ```python
+    /// timm.create_model("local-dir:FOLDER", pretrained=True)
+    /// timm.create_model(NAME, num_classes=K, checkpoint_path="FOLDER/model.safetensors")
+    /// ```
+    ///
+    /// The second takes `img_size=S` too where a Transformer was built for another size than its
+    /// name says.
+    ///
+    /// # Errors
+    /// If the folder exists and holds anything, if there are label names but not one an output, or
+    /// if the folder cannot be written.
+    pub fn export(&self, folder: &Path, export: &Export) -> Result<()> {
+        let wrong = |reason: String| Error::Export {
+            folder: folder.to_path_buf(),
+            reason,
+        };
+        let (labels, outputs) = (export.label_names.len(), self.num_classes());
+        if labels != 0 && labels != outputs {
+            return Err(wrong(format!(
+                "there are {labels} label names for {outputs} outputs"
+            )));
+        }
+        let write = |source| Error::Write {
+            file: folder.to_path_buf(),
+            source,
+        };
+        let exists = is_empty(folder).map_err(write)?;
+        if exists == Some(false) {
+            return Err(wrong(
+                "it is not empty; expected a new or an empty folder".into(),
+            ));
+        }
+        let parent = match folder.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(parent).map_err(write)?;
+        let beside = tempfile::Builder::new()
+            .prefix(".export")
+            .tempdir_in(parent)
+            .map_err(write)?;
+        // As torch marks its own.
+        let metadata = [("format", "pt".to_string())];
+        self.save(&beside.path().join("model.safetensors"), &metadata)?;
+        let config = format!("{:#}\n", self.timm_config(export));
+        let place = || -> io::Result<()> {
+            fs::write(beside.path().join("config.json"), config)?;
+            fs::File::open(beside.path().join("config.json"))?.sync_all()?;
+            share(beside.path())?;
+            if exists.is_some() {
+                fs::remove_dir(folder)?;
+            }
+            fs::rename(beside.path(), folder)
+        };
+        place().map_err(write)?;
+        // It is elsewhere now: nothing is left to remove.
+        let _ = beside.keep();
+        Ok(())
+    }
+
+    /// `config.json` as `timm.models.save_for_hf` writes it.
+    fn timm_config(&self, export: &Export) -> Value {
+        let (config, size) = (self.config(), self.options().input_size);
+        let classifier = match config.classifier() {
+            [one] => json!(one),
+            several => json!(several),
+        };
+        let mut value = json!({
+            "architecture": self.name(),
+            "num_classes": self.num_classes(),
+            "num_features": self.feature_dim(),
+            "global_pool": match config {
+                ModelConfig::Vit(_) | ModelConfig::DistilledVit(_) => "token",
+                _ => "avg",
+            },
+            "pretrained_cfg": {
+                "custom_load": false,
+                "input_size": [3, size, size],
+                "fixed_input_size": config.fixed_input_size(),
+                "interpolation": export.interpolation.to_string(),
+                "crop_pct": 1.0,
+                "crop_mode": "squash",
+                "mean": export.normalization.mean,
+                "std": export.normalization.std,
+                "num_classes": self.num_classes(),
+                "first_conv": config.first_conv(),
+                "classifier": classifier,
+            },
+            "cass": {
+                "version": env!("CARGO_PKG_VERSION"),
+                "method": export.method,
+                "arm": export.arm,
+                "recipe_sha256": hex(&Sha256::digest(export.recipe.as_bytes())),
+            },
+        });
+        if config.fixed_input_size() {
+            value["model_args"] = json!({ "img_size": size });
+        }
+        if !export.label_names.is_empty() {
+            value["label_names"] = json!(export.label_names);
+        }
+        value
+    }
+}
+
+/// `None` where there is no such folder.
+fn is_empty(folder: &Path) -> io::Result<Option<bool>> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => Ok(Some(entries.next().is_none())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A temporary folder is its owner's alone; an export is to be given away.
+fn share(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+        for name in ["model.safetensors", "config.json"] {
+            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o644))?;
+        }
+    }
+    let _ = folder;
+    Ok(())
+}

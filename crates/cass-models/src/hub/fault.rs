@@ -1,0 +1,154 @@
+//! Why a file could not be had.
+
+use std::path::PathBuf;
+
+/// Why a file of the Hub could not be had; each completes "failed to fetch X: …".
+#[derive(Debug, thiserror::Error)]
+pub enum HubFault {
+    /// A text that names nothing on the Hub.
+    #[error("{0}: expected OWNER/NAME or OWNER/NAME@REVISION")]
+    Name(String),
+    /// A setting in the environment that cannot be used.
+    #[error("{variable} is {value:?}: expected {expected}")]
+    Setting {
+        /// The environment variable.
+        variable: &'static str,
+        /// What it is.
+        value: String,
+        /// What would have been used.
+        expected: &'static str,
+    },
+    /// Not in the cache while no connection may be opened.
+    #[error(
+        "it is not in {} and HF_HUB_OFFLINE forbids to ask for it: `cass models fetch {fetch}` on a \
+         computer with a connection gets it", cache.display()
+    )]
+    Offline {
+        /// The folder that was looked in.
+        cache: PathBuf,
+        /// What to name to `cass models fetch`.
+        fetch: String,
+    },
+    /// The Hub cannot be reached.
+    #[error(
+        "{endpoint} cannot be reached ({reason}): `cass models fetch {fetch}` on a computer with a \
+         connection fills the cache, here {}", cache.display()
+    )]
+    Unreachable {
+        /// The Hub's address.
+        endpoint: String,
+        /// What happened at the last attempt.
+        reason: String,
+        /// The folder that was looked in.
+        cache: PathBuf,
+        /// What to name to `cass models fetch`.
+        fetch: String,
+    },
+    /// Somebody else answers in its place, or a proxy does.
+    #[error(
+        "{endpoint} is not to be trusted ({reason}): behind a proxy with a certificate of its own, \
+         name that in SSL_CERT_FILE"
+    )]
+    Untrusted {
+        /// The Hub's address.
+        endpoint: String,
+        /// What is wrong with the certificate.
+        reason: String,
+    },
+    /// 401 or 403.
+    #[error("{endpoint} refuses it ({status}): {expected}")]
+    Denied {
+        /// The Hub's address.
+        endpoint: String,
+        /// With the Hub's own word for it.
+        status: String,
+        /// What would help.
+        expected: &'static str,
+    },
+    /// 404.
+    #[error("{endpoint} has none ({status})")]
+    NotFound {
+        /// The Hub's address.
+        endpoint: String,
+        /// With the Hub's own word for it.
+        status: String,
+    },
+    /// Trouble that passes, but did not in time.
+    #[error("{reason}, and again at each of {attempts} attempts")]
+    Trouble {
+        /// What happened at the last attempt.
+        reason: String,
+        /// How many there were.
+        attempts: u32,
+    },
+    /// Too long a wait is asked for.
+    #[error("{status} and asks to wait {seconds} s: try again then")]
+    Later {
+        /// Who, and which status.
+        status: String,
+        /// How long.
+        seconds: u64,
+    },
+    /// An answer that is not the Hub's.
+    #[error("{endpoint} does not answer as the Hub does: {reason}")]
+    Answer {
+        /// The Hub's address.
+        endpoint: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Other bytes than were promised; nothing of them was kept.
+    #[error("what came has SHA-256 {found}, expected {expected}; nothing of it was kept")]
+    Checksum {
+        /// The Hub's, in hexadecimal.
+        expected: String,
+        /// What the bytes have.
+        found: String,
+    },
+    /// A file of the cache that is no longer what was put there.
+    #[error("{} has SHA-256 {found}: `cass models fetch {fetch}` replaces it", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What it has.
+        found: String,
+        /// What to name to `cass models fetch`.
+        fetch: String,
+    },
+    /// The cache cannot be used.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+impl HubFault {
+    /// Whether what was asked for or set is wrong, rather than the network or the disk failing.
+    pub fn is_of_input(&self) -> bool {
+        matches!(
+            self,
+            Self::Name(_)
+                | Self::Setting { .. }
+                | Self::Offline { .. }
+                | Self::Denied { .. }
+                | Self::NotFound { .. }
+        )
+    }
+
+    pub(super) fn io(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Weights from the Hugging Face Hub, through the cache that Python's huggingface_hub shares.
+//!
+//! The `hf-hub` crate gives the cache its layout. Its downloader checks no checksum, does not wait
+//! when asked to and knows no `HF_HUB_OFFLINE`; the transfer here does, and keeps the
+//! files, the locks and the environment variables of Python's.
+
+mod cache;
+mod client;
+mod download;
+mod fault;
+mod id;
+mod settings;
+
+pub use fault::HubFault;
+pub use id::HubId;
+pub use settings::HubSettings;
+
+use crate::{
+    error::{Error, Result},
+    read::WEIGHTS_FILE,
+    registry::MODELS,
+};
+use cache::Folder;
+use client::{Client, Metadata, Trouble};
+use download::{Attempts, download, sha256_of};
+use std::{fs, path::PathBuf, time::Duration};
+
+/// A file of the Hub on this computer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its repository at the commit that it is from.
+    pub id: HubId,
+    /// What it had when it came, in hexadecimal; none if the cache does not say.
+    pub sha256: Option<String>,
+}
+
+impl HubFile {
+    /// Holds what was read from [`path`](HubFile::path) against what came from the Hub.
+    ///
+    /// # Errors
+    /// If the file has changed since.
+    pub fn check(&self, sha256: &str) -> Result<()> {
+        match &self.sha256 {
+            Some(expected) if expected != sha256 => Err(hub_error(
+                &self.id,
+                HubFault::Damaged {
+                    path: self.path.clone(),
+                    found: sha256.into(),
+                    fetch: to_fetch(&self.id),
+                },
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What happens while a file comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HubEvent {
+    /// A transfer starts, of so many bytes in all if the Hub says.
+    Start {
+        /// Of the whole file.
+        bytes: Option<u64>,
+    },
+    /// So many bytes of the file are here.
+    Bytes(u64),
+    /// A request is repeated after a wait.
+    Wait {
+        /// Why.
+        reason: String,
+        /// How long.
+        wait: Duration,
+    },
+    /// Another process brings the same file; this one waits for it.
+    OtherProcess,
+}
+
+/// The Hub and its cache.
+///
+/// ```no_run
+/// use cass_models::{Hub, HubId, find};
+/// # fn main() -> cass_models::Result<()> {
+/// let hub = Hub::from_env()?;
+/// let file = hub.get(&HubId::of(find("resnet18")?), &mut |_| {})?;
+/// println!("{} is in {}", file.id, file.path.display());
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Hub {
+    settings: HubSettings,
+}
+
+impl Hub {
+    /// With settings of your own.
+    pub fn new(settings: HubSettings) -> Self {
+        Self { settings }
+    }
+
+    /// As the environment says: [`HubSettings::from_env`].
+    ///
+    /// # Errors
+    /// If a variable has a value that cannot be used.
+    pub fn from_env() -> Result<Self> {
+        let settings = HubSettings::from_env();
+        settings.map(Self::new).map_err(|fault| Error::Hub {
+            what: "from the Hugging Face Hub".into(),
+            fault: fault.into(),
+        })
+    }
+
+    /// What it goes by.
+    pub fn settings(&self) -> &HubSettings {
+        &self.settings
+    }
+
+    /// The weights of a repository, if the cache has them. Asks nobody.
+    pub fn cached(&self, id: &HubId) -> Option<HubFile> {
+        let (path, commit, sha256) = Folder::new(&self.settings.cache, id).find(WEIGHTS_FILE)?;
+        let id = id.at(&commit).ok()?;
+        Some(HubFile { path, id, sha256 })
+    }
+
+    /// The weights of a repository: from the cache as they are, else from the Hub.
+    ///
+    /// # Errors
+    /// As [`fetch`](Hub::fetch).
+    pub fn get(&self, id: &HubId, observe: &mut dyn FnMut(&HubEvent)) -> Result<HubFile> {
+        match self.cached(id) {
+            Some(file) => Ok(file),
+            None => self.fetch(id, observe),
+        }
+    }
+
+    /// Asks the Hub what the revision means today, checks what the cache has of it and brings what
+    /// is missing. A transfer that broke off is resumed; what arrives is held against its SHA-256
+    /// before the cache shows it; two processes that want one file fetch it once.
+    ///
+    /// Offline, the cache is taken as it is.
+    ///
+    /// # Errors
+    /// If the file is not to be had: the fault says why, and what would help.
+    pub fn fetch(&self, id: &HubId, observe: &mut dyn FnMut(&HubEvent)) -> Result<HubFile> {
+        self.bring(id, observe)
+            .map_err(|fault| hub_error(id, fault))
+    }
+
+    fn bring(
+        &self,
+        id: &HubId,
+        observe: &mut dyn FnMut(&HubEvent),
+    ) -> std::result::Result<HubFile, HubFault> {
+        let settings = &self.settings;
+        if settings.offline {
+            return self.cached(id).ok_or_else(|| HubFault::Offline {
+                cache: settings.cache.clone(),
+                fetch: to_fetch(id),
+            });
+        }
+        let client = Client::new(settings)?;
+        let metadata = self.metadata(&client, id, observe)?;
+        let folder = Folder::new(&settings.cache, id);
+        let sha256 = &metadata.sha256;
+        let lock = folder.lock(sha256, observe)?;
+        let blob = folder.blob(sha256);
+        if blob.exists() && sha256_of(&blob)? != *sha256 {
+            fs::remove_file(&blob).map_err(HubFault::io("remove", &blob))?;
+        }
+        if !blob.exists() {
+            // What is asked for by its commit cannot change between two requests.
+            let at = id.at(&metadata.commit)?;
+            let paths = [&*folder.incomplete(sha256), &*blob];
+            let what = (&at, WEIGHTS_FILE);
+            download(&client, what, &metadata, paths, settings.backoff, observe)?;
+        }
+        folder.publish(WEIGHTS_FILE, sha256, &metadata.commit)?;
+        drop(lock);
+        let (path, commit, sha256) = folder.find(WEIGHTS_FILE).ok_or_else(|| HubFault::Io {
+            action: "find",
+            path: blob,
+            source: std::io::ErrorKind::NotFound.into(),
+        })?;
+        let id = id.at(&commit)?;
+        Ok(HubFile { path, id, sha256 })
+    }
+
+    fn metadata(
+        &self,
+        client: &Client,
+        id: &HubId,
+        observe: &mut dyn FnMut(&HubEvent),
+    ) -> std::result::Result<Metadata, HubFault> {
+        let mut attempts = Attempts::new(self.settings.backoff);
+        loop {
+            match client.metadata(id, WEIGHTS_FILE) {
+                Ok(metadata) => return Ok(metadata),
+                Err(Trouble::Final(fault)) => return Err(fault),
+                Err(Trouble::Unreachable(reason)) => {
+                    return Err(HubFault::Unreachable {
+                        endpoint: self.settings.endpoint.clone(),
+                        reason,
+                        cache: self.settings.cache.clone(),
+                        fetch: to_fetch(id),
+                    });
+                }
+                Err(Trouble::Passing(reason, after)) => {
+                    attempts.pause(reason, after, observe)?;
+                }
+            }
+        }
+    }
+}
+
+/// What `cass models fetch` calls it.
+fn to_fetch(id: &HubId) -> String {
+    let network = MODELS.iter().find(|network| HubId::of(network) == *id);
+    match network {
+        Some(network) if network.is_default() => network.name.into(),
+        Some(network) => network.full_name().into(),
+        None => id.to_string(),
+    }
+}
+
+fn hub_error(id: &HubId, fault: HubFault) -> Error {
+    Error::Hub {
+        what: format!("{WEIGHTS_FILE} of {id}"),
+        fault: fault.into(),
+    }
+}

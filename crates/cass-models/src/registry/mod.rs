@@ -1,0 +1,246 @@
+//! The networks by timm's names, with the weights that timm publishes for them.
+
+mod cost;
+mod table;
+
+pub use cost::Cost;
+pub use table::MODELS;
+
+use crate::{
+    densenet::DenseNetConfig,
+    error::{Error, Result},
+    resnet::ResNetConfig,
+    swin::SwinConfig,
+    vit::VitConfig,
+};
+use std::fmt;
+
+/// Shape of a network, by family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelConfig {
+    /// Convolutional, residual.
+    ResNet(ResNetConfig),
+    /// The same with a stem of three convolutions and shortcuts that average: `resnet*d`.
+    ResNetD(ResNetConfig),
+    /// Convolutional, densely connected.
+    DenseNet(DenseNetConfig),
+    /// Transformer.
+    Vit(VitConfig),
+    /// Transformer with a distillation token and a second head: `deit_*_distilled_*`.
+    DistilledVit(VitConfig),
+    /// Transformer on shifted windows.
+    Swin(SwinConfig),
+}
+
+impl ModelConfig {
+    /// Names of the classifier's layers: one, or two for a distilled DeiT.
+    pub fn classifier(&self) -> &'static [&'static str] {
+        match self {
+            Self::ResNet(_) | Self::ResNetD(_) => &["fc"],
+            Self::DenseNet(_) => &["classifier"],
+            Self::Vit(_) => &["head"],
+            Self::DistilledVit(_) => &["head", "head_dist"],
+            Self::Swin(_) => &["head.fc"],
+        }
+    }
+
+    /// Name of the convolution that sees the image.
+    pub fn first_conv(&self) -> &'static str {
+        match self {
+            Self::ResNet(_) => "conv1",
+            Self::ResNetD(_) => "conv1.0",
+            Self::DenseNet(_) => "features.conv0",
+            Self::Vit(_) | Self::DistilledVit(_) | Self::Swin(_) => "patch_embed.proj",
+        }
+    }
+
+    /// Whether a built network takes one input size only.
+    pub fn fixed_input_size(&self) -> bool {
+        matches!(self, Self::Vit(_) | Self::DistilledVit(_) | Self::Swin(_))
+    }
+}
+
+/// What is taken from a channel's values in 0..=1, and what they are then divided by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Normalization {
+    /// Red, green, blue.
+    pub mean: [f64; 3],
+    /// Red, green, blue.
+    pub std: [f64; 3],
+}
+
+impl Normalization {
+    /// timm's `IMAGENET_DEFAULT_MEAN` and `_STD`.
+    pub const IMAGENET: Self = Self {
+        mean: [0.485, 0.456, 0.406],
+        std: [0.229, 0.224, 0.225],
+    };
+}
+
+/// How images are brought to the input size, by PIL's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interpolation {
+    /// Over 2x2 pixels.
+    Bilinear,
+    /// Over 4x4 pixels.
+    Bicubic,
+}
+
+impl fmt::Display for Interpolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+        })
+    }
+}
+
+/// A network and one of its published weights: what timm's `pretrained_cfg` says of them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ModelInfo {
+    /// timm's name of the architecture, `resnet50`.
+    pub name: &'static str,
+    /// timm's tag of the weights, `a1_in1k`.
+    pub tag: &'static str,
+    /// The weights' repository on the Hugging Face Hub, `timm/resnet50.a1_in1k`.
+    pub hub_id: &'static str,
+    /// The network's shape.
+    pub config: ModelConfig,
+    /// Side of the images those weights were trained on, px.
+    pub input_size: usize,
+    /// How those images were normalised.
+    pub normalization: Normalization,
+    /// How those images were resized.
+    pub interpolation: Interpolation,
+    /// Side of the centre crop that is judged, over the side of the resized image.
+    pub crop_pct: f64,
+    /// Outputs of the published classifier; 0 where the weights have none.
+    pub num_classes: usize,
+}
+
+impl ModelInfo {
+    const fn new(
+        hub_id: &'static str,
+        [name, tag]: [&'static str; 2],
+        config: ModelConfig,
+        input_size: usize,
+        crop_pct: f64,
+    ) -> Self {
+        Self {
+            name,
+            tag,
+            hub_id,
+            config,
+            input_size,
+            normalization: Normalization::IMAGENET,
+            interpolation: Interpolation::Bicubic,
+            crop_pct,
+            num_classes: 1000,
+        }
+    }
+
+    const fn bilinear(self) -> Self {
+        Self {
+            interpolation: Interpolation::Bilinear,
+            ..self
+        }
+    }
+
+    const fn normalized(self, normalization: Normalization) -> Self {
+        Self {
+            normalization,
+            ..self
+        }
+    }
+
+    const fn classes(self, num_classes: usize) -> Self {
+        Self {
+            num_classes,
+            ..self
+        }
+    }
+
+    /// Name and tag, `resnet50.a1_in1k`.
+    pub fn full_name(&self) -> &'static str {
+        self.hub_id.trim_start_matches("timm/")
+    }
+
+    /// Whether these are the weights that timm takes for the bare name.
+    pub fn is_default(&self) -> bool {
+        let first = MODELS.iter().find(|m| m.name == self.name);
+        first.is_some_and(|m| m.tag == self.tag)
+    }
+
+    /// What the network costs at its input size, with the 1000 classes of ImageNet.
+    pub fn cost(&self) -> Cost {
+        self.config.cost(self.input_size, 1000)
+    }
+}
+
+/// The network of this name. With a tag (`resnet50.tv_in1k`) it comes with that tag's weights, and
+/// without (`resnet50`) with those that timm takes by default.
+///
+/// # Errors
+/// If there is none; the error suggests the nearest name.
+pub fn find(name: &str) -> Result<&'static ModelInfo> {
+    let known = |m: &&ModelInfo| m.name == name || m.full_name() == name;
+    MODELS
+        .iter()
+        .find(known)
+        .ok_or_else(|| Error::UnknownModel {
+            name: name.to_string(),
+            nearest: nearest(name),
+        })
+}
+
+/// With a tag where the name is right and the tag is not. Of equally near names, the one that agrees
+/// longest from the left, where the family stands.
+fn nearest(name: &str) -> &'static str {
+    let bare = name.split('.').next().unwrap_or(name);
+    let right = MODELS.iter().filter(|m| m.name == bare);
+    let tagged: Vec<_> = right.map(ModelInfo::full_name).collect();
+    let (name, candidates) = if tagged.is_empty() {
+        (bare, MODELS.iter().map(|m| m.name).collect())
+    } else {
+        (name, tagged)
+    };
+    let order = |other: &&str| {
+        let same = |(a, b): &(u8, u8)| a == b;
+        let shared = name.bytes().zip(other.bytes()).take_while(same).count();
+        (strsim::levenshtein(other, name), std::cmp::Reverse(shared))
+    };
+    candidates.into_iter().min_by_key(order).unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_resolve_with_and_without_tag() -> Result<()> {
+        assert_eq!(find("resnet50")?, find("resnet50.a1_in1k")?);
+        let other = find("resnet50.tv_in1k")?;
+        assert_eq!((other.name, other.tag), ("resnet50", "tv_in1k"));
+        assert_eq!(other.hub_id, "timm/resnet50.tv_in1k");
+        assert!(!other.is_default() && find("resnet50")?.is_default());
+        Ok(())
+    }
+
+    #[test]
+    fn an_unknown_name_suggests_the_nearest() {
+        for (name, nearest) in [
+            ("resnet51", "resnet50"),
+            ("vit_tinypatch16_224", "vit_tiny_patch16_224"),
+            ("resnet50.a1_in22k", "resnet50.a1_in1k"),
+            // timm has neither: DeiT-Tiny takes 384 px when built for it.
+            ("deit_tiny_patch16_384", "deit_tiny_patch16_224"),
+            ("deit_small_patch16_384", "deit_small_patch16_224"),
+        ] {
+            let text = find(name).map(|m| m.name).unwrap_err().to_string();
+            assert_eq!(
+                text,
+                format!("find network \"{name}\": no such name, the nearest is \"{nearest}\"")
+            );
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Networks of finished runs, as folders that timm loads.
+
+use crate::error::{Error, Result};
+use crate::recipe::Recipe;
+use cass_models::{Export, Interpolation, Model, ModelOptions, Normalization};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// The folder of a run that is finished, to be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// The folder.
+    pub path: PathBuf,
+    /// The text of its recipe.
+    pub recipe: String,
+    /// What it measured.
+    pub metrics: Value,
+}
+
+impl Finished {
+    /// Reads recipe and metrics of a run.
+    ///
+    /// # Errors
+    /// If the folder is not that of a run, or of one that is not finished.
+    pub fn open(path: &Path) -> Result<Self> {
+        let wrong = |why: String| Error::Mismatch(format!("export {}: {why}", path.display()));
+        let read = |name: &str| std::fs::read_to_string(path.join(name));
+        let recipe = read("recipe.toml")
+            .map_err(|error| wrong(format!("no recipe.toml of a run in it ({error})")))?;
+        let metrics = read("metrics.json").map_err(|error| {
+            wrong(format!(
+                "no metrics.json in it, so the run is not finished ({error})"
+            ))
+        })?;
+        let metrics = serde_json::from_str(&metrics)
+            .map_err(|error| wrong(format!("metrics.json is not JSON ({error})")))?;
+        Ok(Self {
+            path: path.into(),
+            recipe,
+            metrics,
+        })
+    }
+
+    /// An error that names the folder.
+    pub fn wrong(&self, why: impl std::fmt::Display) -> Error {
+        Error::Mismatch(format!("export {}: {why}", self.path.display()))
+    }
+
+    /// Writes the network of one of the run's checkpoints as a folder that timm loads. Images were
+    /// normalised as all of this project's are, and resized to a square with PIL's bilinear filter.
+    ///
+    /// # Errors
+    /// If the checkpoint does not fit the network, or the folder cannot be made.
+    pub fn export(&self, network: Network<'_>, out: &Path) -> Result<Model> {
+        let options = ModelOptions {
+            num_classes: network.outputs,
+            input_size: network.size,
+            ..ModelOptions::default()
+        };
+        let model = Model::new(network.name, &options)?;
+        let checkpoint = self.path.join(network.checkpoint);
+        let report = model.load(&checkpoint)?;
+        if report.new_head.is_some() || report.resampled.is_some() {
+            return Err(self.wrong(format_args!("its recipe is of another network: {report}")));
+        }
+        let export = Export {
+            label_names: network.label_names,
+            normalization: Normalization {
+                mean: cass_data::MEAN.map(decimal),
+                std: cass_data::STD.map(decimal),
+            },
+            interpolation: Interpolation::Bilinear,
+            method: network.method.into(),
+            arm: network.arm.map(String::from),
+            recipe: self.recipe.clone(),
+        };
+        model.export(out, &export)?;
+        Ok(model)
+    }
+}
+
+/// One network of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network<'a> {
+    /// timm's name.
+    pub name: &'a str,
+    /// Its weights, a file of the run's folder.
+    pub checkpoint: &'a str,
+    /// Outputs of its classifier.
+    pub outputs: usize,
+    /// Height and width of its input, in pixels.
+    pub size: usize,
+    /// Names of its outputs; empty where they have none.
+    pub label_names: Vec<String>,
+    /// How it was trained.
+    pub method: &'a str,
+    /// What the run calls it.
+    pub arm: Option<&'a str>,
+}
+
+/// Writes a network of a finished pretraining as a folder that timm loads.
+///
+/// # Errors
+/// If the run is not a pretraining, has no such arm (or several and none is named), or as
+/// [`Finished::export`].
+pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
+    let recipe = Recipe::from_toml(&run.recipe).map_err(|error| run.wrong(error))?;
+    let arms: Vec<&str> = recipe.arms.keys().map(String::as_str).collect();
+    let (arm, settings) = match (arm, recipe.arms.len()) {
+        (None, 1) => recipe.arms.iter().next(),
+        (None, _) => None,
+        (Some(arm), _) => recipe.arms.get_key_value(arm),
+    }
+    .ok_or_else(|| match arm {
+        None => run.wrong(format_args!(
+            "it has several networks, choose --arm {}",
+            arms.join(" or --arm ")
+        )),
+        Some(arm) => run.wrong(format_args!(
+            "it has no arm {arm}: expected {}",
+            arms.join(" or ")
+        )),
+    })?;
+    run.export(
+        Network {
+            name: &settings.network,
+            checkpoint: &format!("checkpoint-{arm}.safetensors"),
+            outputs: recipe.outputs,
+            size: recipe.size,
+            label_names: Vec::new(),
+            method: recipe.method.name(),
+            arm: Some(arm),
+        },
+        out,
+    )
+}
+
+/// The decimal that was meant, `0.485` and not `0.48500001430511475`.
+fn decimal(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
+}

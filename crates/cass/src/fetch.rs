@@ -1,0 +1,60 @@
+//! `cass models fetch`: weights from the Hub into the cache.
+
+use crate::failure::Result;
+use crate::hub::Transfer;
+use crate::say::Report;
+use cass_models::{Error, Hub, HubFault, HubId, find};
+use serde_json::json;
+use std::fmt::Write as _;
+
+/// Bring weights from the Hugging Face Hub into the cache, for runs without a connection.
+///
+/// What the cache has is checked, byte for byte; what broke off goes on. The cache is the one of
+/// Python's huggingface_hub: HF_HOME and HF_HUB_CACHE say where, HF_ENDPOINT whom to ask, HF_TOKEN
+/// who asks.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// Networks by timm's names, with or without a tag, or repositories as OWNER/NAME or OWNER/NAME@REVISION.
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+}
+
+const EXAMPLE: &str = "\
+Examples:
+  cass models fetch resnet50 vit_base_patch16_384
+  HF_HOME=/shared/huggingface cass models fetch timm/resnet50.a1_in1k@main";
+
+pub fn run(args: &Args) -> Result<Report> {
+    // All names first: a typing mistake should not show after an hour.
+    let ids: Vec<HubId> = args.names.iter().map(|n| id(n)).collect::<Result<_>>()?;
+    let hub = Hub::from_env()?;
+    let (mut text, mut fetched) = (String::new(), Vec::new());
+    for (name, id) in args.names.iter().zip(&ids) {
+        let mut transfer = Transfer::new(name);
+        let file = hub.fetch(id, &mut |event| transfer.show(event))?;
+        let sha256 = file.sha256.unwrap_or_default();
+        let short = sha256.get(..12).unwrap_or_default();
+        let path = file.path.display().to_string();
+        let _ = writeln!(text, "{name}: {} (sha256 {short}…) in {path}", file.id);
+        fetched.push(json!({
+            "name": name,
+            "repo": file.id.repo(),
+            "revision": file.id.revision(),
+            "sha256": sha256,
+            "file": path,
+        }));
+    }
+    Ok(Report::done(text, json!({ "fetched": fetched })))
+}
+
+fn id(name: &str) -> Result<HubId> {
+    if !name.contains('/') {
+        return Ok(HubId::of(find(name)?));
+    }
+    let parsed = name.strip_prefix("hub:").unwrap_or(name).parse();
+    Ok(parsed.map_err(|fault: HubFault| Error::Hub {
+        what: name.into(),
+        fault: fault.into(),
+    })?)
+}

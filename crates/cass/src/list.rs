@@ -1,0 +1,169 @@
+//! `cass models list`: the registry as a table, and what the cache has of it.
+
+use crate::failure::{Failure, Result};
+use crate::say::Report;
+use cass_models::{Hub, HubId, MODELS, ModelInfo};
+use serde_json::{Value, json};
+
+/// List the networks: parameters, work, input size, their weights on the Hugging Face Hub, and
+/// whether the cache has those. Nobody is asked.
+///
+/// Parameters are those of 1000 classes. GFLOPs are those of one forward pass on one image of the
+/// input size, two a multiply-add (convolutions, linear layers and attention). A bare name means
+/// the weights that timm takes for it; --all lists every published set.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// Part of a name, or a pattern where * stands for any text and ? for any character.
+    #[arg(value_name = "PATTERN")]
+    pattern: Option<String>,
+    /// Every set of weights of a network, not its default alone.
+    #[arg(long)]
+    all: bool,
+}
+
+const EXAMPLE: &str = "\
+Examples:
+  cass models list
+  cass models list 'vit_*_384'
+  cass models list resnet50 --all";
+
+pub fn run(args: &Args) -> Result<Report> {
+    let pattern = args.pattern.as_deref().unwrap_or("*");
+    // A tag in the pattern asks for that tag.
+    let wanted = |m: &&ModelInfo| {
+        (args.all || m.is_default()) && fits(pattern, m.name) || fits_tag(pattern, m)
+    };
+    let found: Vec<_> = MODELS.iter().filter(wanted).collect();
+    if found.is_empty() {
+        return Err(Failure::Wrong(format!(
+            "failed to list networks: no name fits {pattern:?}; cass models list prints all names"
+        )));
+    }
+    let hub = Hub::from_env()?;
+    let rows: Vec<_> = found
+        .into_iter()
+        .map(|info| Row {
+            info,
+            cached: hub.cached(&HubId::of(info)).is_some(),
+        })
+        .collect();
+    let models: Vec<_> = rows.iter().map(entry).collect();
+    Ok(Report::done(table(&rows), json!({ "models": models })))
+}
+
+/// What is said of a network's weights.
+struct Row {
+    info: &'static ModelInfo,
+    cached: bool,
+}
+
+fn fits_tag(pattern: &str, info: &ModelInfo) -> bool {
+    pattern.contains('.') && fits(pattern, info.full_name())
+}
+
+/// Whether a name fits a pattern with `*` or `?` as a whole, or contains one without.
+fn fits(pattern: &str, name: &str) -> bool {
+    if pattern.contains(['*', '?']) {
+        glob(pattern.as_bytes(), name.as_bytes())
+    } else {
+        name.contains(pattern)
+    }
+}
+
+/// In time of the product of both lengths, whatever the pattern.
+fn glob(pattern: &[u8], name: &[u8]) -> bool {
+    // Whether what was read of the pattern fits the first `i` bytes of the name.
+    let mut fits = vec![false; name.len() + 1];
+    fits[0] = true;
+    for &p in pattern {
+        if p == b'*' {
+            let first = fits.iter().position(|&f| f).unwrap_or(fits.len());
+            fits[first..].fill(true);
+        } else {
+            for i in (0..name.len()).rev() {
+                fits[i + 1] = fits[i] && (p == b'?' || p == name[i]);
+            }
+            fits[0] = false;
+        }
+    }
+    fits[name.len()]
+}
+
+fn entry(Row { info, cached }: &Row) -> Value {
+    let cost = info.cost();
+    json!({
+        "name": info.name,
+        "tag": info.tag,
+        "default": info.is_default(),
+        "parameters": cost.parameters,
+        "macs": cost.macs,
+        "gflops": cost.gflops(),
+        "input_size": info.input_size,
+        "num_classes": info.num_classes,
+        "mean": info.normalization.mean,
+        "std": info.normalization.std,
+        "interpolation": info.interpolation.to_string(),
+        "crop_pct": info.crop_pct,
+        "hub_id": info.hub_id,
+        "cached": cached,
+    })
+}
+
+const HEADINGS: [&str; 6] = [
+    "name",
+    "parameters",
+    "GFLOPs",
+    "input",
+    "cached",
+    "weights on the Hub",
+];
+
+fn table(found: &[Row]) -> String {
+    let row = |Row { info, cached }: &Row| {
+        let cost = info.cost();
+        [
+            info.name.to_string(),
+            format!("{:.2} M", cost.parameters as f64 / 1e6),
+            format!("{:.2}", cost.gflops()),
+            format!("{} px", info.input_size),
+            if *cached { "yes" } else { "no" }.to_string(),
+            info.hub_id.to_string(),
+        ]
+    };
+    let rows: Vec<_> = [HEADINGS.map(String::from)]
+        .into_iter()
+        .chain(found.iter().map(row))
+        .collect();
+    let width = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
+    let widths: [usize; 6] = std::array::from_fn(width);
+    let line = |[name, parameters, gflops, input, cached, hub]: &[String; 6]| {
+        let [a, b, c, d, e, _] = widths;
+        format!("{name:a$}  {parameters:>b$}  {gflops:>c$}  {input:>d$}  {cached:e$}  {hub}\n")
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, want) in [
+            ("resnet", "resnet50", true),
+            ("net5", "resnet50", true),
+            ("vit", "resnet50", false),
+            ("*", "resnet50", true),
+            ("resnet?0", "resnet50", true),
+            ("resnet?", "resnet50", false),
+            ("vit_*_384", "vit_tiny_patch16_384", true),
+            ("vit_*_384", "deit_base_patch16_384", false),
+            ("*vit*a*_384", "vit_large_patch16_384", true),
+            ("?*", "", false),
+            ("**", "", true),
+        ] {
+            assert_eq!(fits(pattern, name), want, "{pattern} {name}");
+        }
+    }
+}
