@@ -6,6 +6,7 @@ use crate::{
     registry::{Interpolation, ModelConfig, Normalization},
     weights::hex,
 };
+use candle_core::Tensor;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{fs, io, path::Path};
@@ -89,6 +90,30 @@ impl Model {
         place().map_err(write)?;
         // It is elsewhere now: nothing is left to remove.
         let _ = beside.keep();
+        Ok(())
+    }
+
+    /// Gives the two heads of a distilled DeiT the mean of both, and leaves other networks alone.
+    ///
+    /// [`classify`](Model::classify) does not change by it, and [`forward`](Model::forward) then
+    /// gives what `classify` gives on its features: a head that was fitted on features becomes one
+    /// for images.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn average_heads(&self) -> Result<()> {
+        let layers = self.config().classifier();
+        for value in ["weight", "bias"] {
+            let heads = layers.iter().map(|layer| format!("{layer}.{value}"));
+            let heads: Vec<_> = heads.filter_map(|key| self.params().get(&key)).collect();
+            if heads.len() > 1 {
+                let values: Vec<_> = heads.iter().map(|head| head.as_tensor()).collect();
+                let mean = Tensor::stack(&values, 0)?.mean(0)?.detach();
+                for head in heads {
+                    head.set(&mean)?;
+                }
+            }
+        }
         Ok(())
     }
 

@@ -131,3 +131,22 @@ fn what_would_be_overwritten_or_misnamed_is_refused() -> Outcome {
     assert_eq!(fs::read_dir(out.path())?.count(), 1);
     Ok(())
 }
+
+/// A linear probe fits heads on the mean of both tokens; an image shows each head its own.
+#[test]
+fn heads_fitted_on_features_serve_images() -> Outcome {
+    let model = model("deit", "deit_distilled_small", 32, 0)?;
+    let values: Vec<f32> = (0..2 * 3 * 32 * 32).map(|i| (i as f32).sin()).collect();
+    let x = Tensor::from_vec(values, (2, 3, 32, 32), &Device::Cpu)?;
+    let features = model.features(&x, Mode::Eval)?;
+    let off = |a: &Tensor, b: &Tensor| -> candle_core::Result<f32> {
+        (a - b)?.abs()?.max_all()?.to_scalar()
+    };
+    let wanted = model.classify(&features)?;
+    let before = off(&model.forward(&x, Mode::Eval)?.logits, &wanted)?;
+    model.average_heads()?;
+    let after = off(&model.forward(&x, Mode::Eval)?.logits, &wanted)?;
+    assert!(before > 1e-3 && after < 1e-6, "{before} {after}");
+    assert!(off(&model.classify(&features)?, &wanted)? < 1e-6);
+    Ok(())
+}

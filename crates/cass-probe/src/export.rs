@@ -1,6 +1,6 @@
 //! A probe's network with its classifier, as a folder that timm loads.
 
-use crate::{Error, Predictions, ProbeRecipe, Result};
+use crate::{Error, Mode, Predictions, ProbeRecipe, Result};
 use cass_models::Model;
 use cass_train::{Finished, Network};
 use std::path::Path;
@@ -36,6 +36,7 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
         outputs: classes.len(),
         size: recipe.size,
         label_names: classes,
+        on_features: recipe.mode == Mode::Linear,
         method: method.as_str().unwrap_or_default(),
         arm: recipe.arm.as_deref(),
     };

@@ -63,6 +63,9 @@ impl Finished {
         if report.new_head.is_some() || report.resampled.is_some() {
             return Err(self.wrong(format_args!("its recipe is of another network: {report}")));
         }
+        if network.on_features {
+            model.average_heads()?;
+        }
         let export = Export {
             label_names: network.label_names,
             normalization: Normalization {
@@ -92,6 +95,9 @@ pub struct Network<'a> {
     pub size: usize,
     /// Names of its outputs; empty where they have none.
     pub label_names: Vec<String>,
+    /// Whether the classifier was fitted on features, as [`Model::classify`] sees them, and not on
+    /// images: the two heads of a distilled DeiT differ in that.
+    pub on_features: bool,
     /// How it was trained.
     pub method: &'a str,
     /// What the run calls it.
@@ -128,6 +134,7 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
             outputs: recipe.outputs,
             size: recipe.size,
             label_names: Vec::new(),
+            on_features: false,
             method: recipe.method.name(),
             arm: Some(arm),
         },

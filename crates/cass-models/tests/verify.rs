@@ -1,0 +1,114 @@
+//! `verify` notices one flipped bit in any kind of tensor of the reference.
+
+use candle_core::{DType, Device, Tensor, safetensors};
+use cass_models::{Mode, Model, ModelOptions, Verification, verify};
+use cass_ops::Rng;
+use std::{collections::HashMap, path::Path};
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+const RTOL: f64 = 1e-4;
+/// The highest of an f32's exponent: a value below 2 becomes one above 10³⁸, or infinite.
+const BIT: u32 = 1 << 30;
+
+fn normal(name: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
+    let mut rng = Rng::new(0, name, [0, 0], 0);
+    let count = shape.iter().product();
+    let values: Vec<f32> = (0..count).map(|_| rng.normal() as f32).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu)
+}
+
+/// A reference in the form that timm's values are kept in, but of our own values.
+fn reference(model: &Model) -> Outcome<HashMap<String, Tensor>> {
+    let (size, classes) = (model.options().input_size, model.num_classes());
+    let (input, probe) = (
+        normal("input", &[2, 3, size, size])?,
+        normal("probe", &[2, classes])?,
+    );
+    let eval = model.forward(&input, Mode::Eval)?;
+    let train = model.forward(&input, Mode::Train)?;
+    let grads = (&train.logits * &probe)?.mean_all()?.backward()?;
+    let mut tensors = HashMap::from([
+        ("input".to_string(), input),
+        ("probe".into(), probe),
+        ("logits".into(), eval.logits),
+        ("features".into(), eval.features),
+        ("train_logits".into(), train.logits),
+    ]);
+    for (key, var) in model.params().trainable() {
+        let grad = grads.get(&var).ok_or("no gradient")?;
+        tensors.insert(format!("grad.{key}"), grad.clone());
+    }
+    for (key, var) in model.params().buffers() {
+        if var.dtype() == DType::F32 {
+            tensors.insert(format!("buffer.{key}"), var.as_tensor().copy()?);
+        }
+    }
+    Ok(tensors)
+}
+
+fn flipped(tensor: &Tensor) -> candle_core::Result<Tensor> {
+    let mut values = tensor.flatten_all()?.to_vec1::<f32>()?;
+    let middle = values.len() / 2;
+    values[middle] = f32::from_bits(values[middle].to_bits() ^ BIT);
+    Tensor::from_vec(values, tensor.dims(), &Device::Cpu)
+}
+
+fn judged(name: &str, weights: &Path, tensors: &HashMap<String, Tensor>) -> Outcome<Verification> {
+    let file = weights.with_file_name("reference.safetensors");
+    safetensors::save(tensors, &file)?;
+    Ok(verify(name, weights, &file)?)
+}
+
+#[test]
+fn a_flipped_bit_of_the_reference_fails() -> Outcome {
+    for (name, flip) in [
+        (
+            "resnet18",
+            &[
+                "input",
+                "probe",
+                "logits",
+                "features",
+                "train_logits",
+                "grad.conv1.weight",
+                "grad.layer4.1.bn2.bias",
+                "buffer.bn1.running_mean",
+                "buffer.layer4.1.bn2.running_var",
+            ][..],
+        ),
+        (
+            "vit_tiny_patch16_224",
+            &[
+                "logits",
+                "train_logits",
+                "grad.pos_embed",
+                "grad.head.weight",
+            ],
+        ),
+    ] {
+        let folder = tempfile::tempdir()?;
+        let weights = folder.path().join("weights.safetensors");
+        let options = ModelOptions {
+            num_classes: 3,
+            input_size: 32,
+            ..Default::default()
+        };
+        let model = Model::new(name, &options)?;
+        model.save(&weights, &[])?;
+        let whole = reference(&model)?;
+        assert!(judged(name, &weights, &whole)?.passed(RTOL), "{name}");
+        for &key in flip {
+            let mut damaged = whole.clone();
+            damaged.insert(key.into(), flipped(&whole[key])?);
+            let found = judged(name, &weights, &damaged)?;
+            assert!(!found.passed(RTOL), "{name}: {key}: {found:?}");
+            if let Some(key) = key.strip_prefix("grad.") {
+                assert_eq!(found.worst_gradient.map(|t| t.name).as_deref(), Some(key));
+            } else if let Some(key) = key.strip_prefix("buffer.") {
+                assert_eq!(found.worst_buffer.map(|t| t.name).as_deref(), Some(key));
+            }
+        }
+    }
+    Ok(())
+}
