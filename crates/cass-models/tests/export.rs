@@ -55,7 +55,7 @@ fn an_exported_network_is_the_same_network() -> Outcome {
         assert!(report.new_head.is_none() && report.resampled.is_none());
         let x = Tensor::ones((1, 3, size, size), DType::F32, &Device::Cpu)?;
         let logits = |m: &Model| -> Result<_, Box<dyn std::error::Error>> {
-            Ok(m.forward(&x, Mode::Eval)?.logits.to_vec2::<f32>()?)
+            Ok(m.forward(&x, Mode::Eval)?.logits.value().to_vec2::<f32>()?)
         };
         assert_eq!(logits(&ours)?, logits(&other)?, "{folder}");
         let config = config(&out)?;
@@ -142,11 +142,11 @@ fn heads_fitted_on_features_serve_images() -> Outcome {
     let off = |a: &Tensor, b: &Tensor| -> candle_core::Result<f32> {
         (a - b)?.abs()?.max_all()?.to_scalar()
     };
-    let wanted = model.classify(&features)?;
-    let before = off(&model.forward(&x, Mode::Eval)?.logits, &wanted)?;
+    let wanted = model.classify(&features)?.into_value();
+    let before = off(model.forward(&x, Mode::Eval)?.logits.value(), &wanted)?;
     model.average_heads()?;
-    let after = off(&model.forward(&x, Mode::Eval)?.logits, &wanted)?;
+    let after = off(model.forward(&x, Mode::Eval)?.logits.value(), &wanted)?;
     assert!(before > 1e-3 && after < 1e-6, "{before} {after}");
-    assert!(off(&model.classify(&features)?, &wanted)? < 1e-6);
+    assert!(off(model.classify(&features)?.value(), &wanted)? < 1e-6);
     Ok(())
 }

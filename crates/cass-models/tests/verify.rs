@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor, safetensors};
 use cass_models::{Mode, Model, ModelOptions, Verification, verify};
-use cass_ops::Rng;
+use cass_ops::{Rng, compose};
 use std::{collections::HashMap, path::Path};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -27,13 +27,13 @@ fn reference(model: &Model) -> Outcome<HashMap<String, Tensor>> {
     );
     let eval = model.forward(&input, Mode::Eval)?;
     let train = model.forward(&input, Mode::Train)?;
-    let grads = (&train.logits * &probe)?.mean_all()?.backward()?;
+    let grads = compose(&[&train.logits], |t| (&t[0] * &probe)?.mean_all())?.backward()?;
     let mut tensors = HashMap::from([
         ("input".to_string(), input),
         ("probe".into(), probe),
-        ("logits".into(), eval.logits),
-        ("features".into(), eval.features),
-        ("train_logits".into(), train.logits),
+        ("logits".into(), eval.logits.into_value()),
+        ("features".into(), eval.features.into_value()),
+        ("train_logits".into(), train.logits.into_value()),
     ]);
     for (key, var) in model.params().trainable() {
         let grad = grads.get(&var).ok_or("no gradient")?;
