@@ -35,25 +35,27 @@
 //! # }
 //! ```
 mod augment;
-mod brain_mri;
 mod cache;
 mod dataset;
 mod decode;
 mod error;
 mod loader;
+mod manifest;
 mod phantom;
 mod pixels;
 mod resample;
+mod sources;
 mod split;
 
 pub use augment::{
     Pipeline,
     normalize::{MEAN, STD},
 };
-pub use dataset::{Dataset, Part, Sample, open};
+pub use dataset::{Dataset, Part, Sample, Task, open};
 pub use decode::decode;
 pub use error::{Error, Result};
 pub use loader::{Batch, Epoch, Loader, LoaderConfig};
+pub use manifest::{Manifest, ManifestRow};
 pub use phantom::{PhantomConfig, write_phantom};
 pub use pixels::Pixels;
 pub use split::{Split, fraction};

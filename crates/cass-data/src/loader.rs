@@ -43,7 +43,8 @@ pub struct LoaderConfig {
 pub struct Batch {
     /// [`Pipeline::views`] tensors `(B, 3, size, size)`, f32, normalised with ImageNet's statistics.
     pub views: Vec<Tensor>,
-    /// The B labels.
+    /// The B classes of a multi-class data set; for the labels of a multi-label one see
+    /// [`Dataset::targets`].
     pub labels: Vec<usize>,
     /// The B indices into [`Dataset::samples`].
     pub samples: Vec<usize>,
@@ -289,7 +290,7 @@ impl Work {
             labels: host
                 .samples
                 .iter()
-                .map(|&i| self.dataset.samples[i].label)
+                .map(|&i| self.dataset.samples[i].label())
                 .collect(),
             samples: host.samples,
         })

@@ -44,7 +44,7 @@ fn batches_have_the_promised_shapes() {
             }
             assert_eq!(batch.samples.len(), size);
             for (&label, &sample) in batch.labels.iter().zip(&batch.samples) {
-                assert_eq!(label, dataset.samples[sample].label);
+                assert_eq!(label, dataset.samples[sample].label());
             }
         }
         let values = pixels(&batches);

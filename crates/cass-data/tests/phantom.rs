@@ -11,8 +11,8 @@ fn nearest_mean_accuracy(dataset: &Dataset, features: impl Fn(&Pixels) -> Vec<f6
     let of = |part| {
         let samples = dataset.samples.iter().enumerate();
         samples
-            .filter(move |(_, s)| s.part == part)
-            .map(|(i, s)| (features(&dataset.pixels(i, 32).unwrap()), s.label))
+            .filter(move |(_, s)| s.part == Some(part))
+            .map(|(i, s)| (features(&dataset.pixels(i, 32).unwrap()), s.label()))
             .collect::<Vec<_>>()
     };
     let train = of(Part::Train);

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use crate::{
     Error, Part, Result,
-    brain_mri::{CLASSES, folder},
+    sources::brain_mri::{CLASSES, PARTS},
 };
 
 const JPEG_QUALITY: u8 = 92;
@@ -68,14 +68,11 @@ pub fn write_phantom(out: &Path, config: &PhantomConfig) -> Result<()> {
         let source = std::io::ErrorKind::DirectoryNotEmpty.into();
         return Err(io("draw phantoms in", out, source));
     }
-    let parts = [
-        (Part::Train, config.train_per_class),
-        (Part::Test, config.test_per_class),
-    ];
+    let counts = [config.train_per_class, config.test_per_class];
     let mut jobs = Vec::new();
-    for (part, count) in parts {
+    for ((part, folder), count) in PARTS.into_iter().zip(counts) {
         for (label, class) in CLASSES.iter().enumerate() {
-            let folder = out.join(folder(part)).join(class);
+            let folder = out.join(folder).join(class);
             fs::create_dir_all(&folder).map_err(|e| io("create folder", &folder, e))?;
             jobs.extend((0..count).map(|number| (part, label, number, folder.clone())));
         }
