@@ -36,6 +36,7 @@
 //! ```
 mod augment;
 mod cache;
+mod check;
 mod dataset;
 mod decode;
 mod error;
@@ -51,6 +52,7 @@ pub use augment::{
     Pipeline,
     normalize::{MEAN, STD},
 };
+pub use check::{Checkup, ClassCount, Finding, FindingKind, check};
 pub use dataset::{Dataset, Part, Sample, Task, open};
 pub use decode::decode;
 pub use error::{Error, Result};

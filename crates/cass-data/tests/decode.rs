@@ -53,7 +53,7 @@ fn sixteen_bit_grey_keeps_its_high_byte() {
 fn unusable_images_say_why() {
     for (name, reason) in [
         ("empty.jpg", "is empty (0 bytes)"),
-        ("text.jpg", "is neither JPEG nor PNG"),
+        ("text.jpg", "is none of JPEG, PNG"),
         ("truncated.jpg", "is truncated"),
         ("truncated-header.jpg", "is truncated"),
         ("truncated.png", "cannot be decoded"),

@@ -273,3 +273,39 @@ fn help_shows_an_example_of_every_command() {
     }
     assert_eq!(code(&bench.cass("pretrain --out x")), 2);
 }
+
+#[test]
+fn data_check_reports_and_exits_with_its_verdict() {
+    let bench = Bench::new();
+    let clean = bench.cass("data check --data-root data --json");
+    let report = json(&clean);
+    assert_eq!((code(&clean), &report["images"]), (0, &32.into()));
+    assert_eq!(report["classes"]["glioma"]["train"], 6);
+    assert_eq!(report["findings"].as_array().unwrap().len(), 0);
+
+    let glioma = bench.path("data/Testing/glioma");
+    fs::copy(
+        bench.path("data/Training/glioma/glioma-00000.jpg"),
+        glioma.join("a<b.jpg"),
+    )
+    .unwrap();
+    let ill = bench.cass("data check --data-root data --html page.html");
+    assert_eq!(code(&ill), 1);
+    let text = String::from_utf8_lossy(&ill.stdout).into_owned();
+    assert!(
+        text.contains("duplicate-across-splits: 1\n  Testing/glioma/a<b.jpg is the same"),
+        "{text}"
+    );
+    let page = fs::read_to_string(bench.path("page.html")).unwrap();
+    assert!(page.contains("a&lt;b.jpg") && !page.contains("a<b"));
+    bench.fails(
+        "data check --data-root nowhere",
+        2,
+        &["nowhere, which is no folder"],
+    );
+    bench.fails(
+        "data check --data mnist --data-root data",
+        2,
+        &["\"mnist\"", "isic2019"],
+    );
+}

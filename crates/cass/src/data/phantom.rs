@@ -1,31 +1,18 @@
-//! `cass data`: data sets.
+//! `cass data phantom`: drawn images.
 
 use crate::failure::Result;
 use crate::process;
 use crate::say::Report;
 use cass_data::{PhantomConfig, write_phantom};
-use clap::Subcommand;
 use serde_json::json;
 use std::path::PathBuf;
-
-/// Data sets.
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    Phantom(Phantom),
-}
 
 /// Draw a data set to try things with: heads with and without lesions, in the brain-MRI layout.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  cass data phantom --out phantoms --train-per-class 40 --size 64"
 )]
-struct Phantom {
+pub struct Args {
     /// Folder to write Training/CLASS/ and Testing/CLASS/ into.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -44,15 +31,14 @@ struct Phantom {
 }
 
 pub fn run(args: Args) -> Result<Report> {
-    let Command::Phantom(phantom) = args.command;
     process::configure(0)?;
-    let Phantom {
+    let Args {
         out,
         seed,
         train_per_class,
         test_per_class,
         size,
-    } = phantom;
+    } = args;
     write_phantom(
         &out,
         &PhantomConfig {
