@@ -3,6 +3,7 @@
 mod check;
 mod html;
 mod phantom;
+mod preview;
 
 use crate::failure::Result;
 use crate::say::Report;
@@ -19,6 +20,7 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Args),
+    Preview(preview::Args),
     Phantom(phantom::Args),
 }
 
@@ -36,6 +38,7 @@ pub struct Source {
 pub fn run(args: Args) -> Result<Report> {
     match args.command {
         Command::Check(args) => check::run(args),
+        Command::Preview(args) => preview::run(args),
         Command::Phantom(args) => phantom::run(args),
     }
 }
