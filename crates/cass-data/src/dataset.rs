@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Error, Pixels, Result,
-    cache::PixelCache,
+    cache::{Cache, Key, Store},
     decode,
     sources::{self, Entry, Found, Problem, ProblemKind, brain_mri},
+    stages::{Clock, Stage},
 };
 
 /// The part of the data that a sample is for.
@@ -91,7 +92,7 @@ pub struct Dataset {
     pub samples: Vec<Sample>,
     /// Files and rows of tables left out because they cannot be used, and why.
     pub skipped: Vec<(PathBuf, String)>,
-    cache: PixelCache,
+    cache: Store,
 }
 
 /// Opens a data set and checks every file of it, on all cores.
@@ -149,7 +150,7 @@ impl Dataset {
             root: found.root,
             classes: found.classes,
             task: found.task,
-            cache: PixelCache::new(),
+            cache: Store::open(Cache::installed())?,
             samples,
             skipped,
         };
@@ -206,11 +207,14 @@ impl Dataset {
         })
     }
 
-    /// Sets how many bytes of decoded, resized pixels are kept in memory (2 GiB if not set; 0 keeps
-    /// none). All loaders of the data set share them; they change no pixel.
-    pub fn with_cache_bytes(mut self, bytes: usize) -> Self {
-        self.cache.budget = bytes;
-        self
+    /// Sets where decoded, resized pixels are kept, instead of where [`Cache::install`] said. All
+    /// loaders of the data set share them.
+    ///
+    /// # Errors
+    /// A folder that cannot be made.
+    pub fn with_cache(mut self, cache: Cache) -> Result<Self> {
+        self.cache = Store::open(cache)?;
+        Ok(self)
     }
 
     /// The labels of some samples as 0 and 1, row-major `(samples, classes)`.
@@ -225,14 +229,45 @@ impl Dataset {
         targets
     }
 
-    /// Sample `index`, decoded and resized to `size` x `size`: from memory when it is there.
+    /// Sample `index`, decoded and resized to `size` x `size`: from the cache when it is there.
     ///
     /// # Errors
-    /// A file that changed for the worse since the data set was opened.
+    /// A file that changed since the data set was opened.
     pub fn pixels(&self, index: usize, size: usize) -> Result<Arc<Pixels>> {
-        self.cache.get_or(index, size, || {
-            Ok(decode(&self.samples[index].path)?.resize(size))
-        })
+        self.pixels_timed(index, size, &Clock::default())
+    }
+
+    pub(crate) fn pixels_timed(
+        &self,
+        index: usize,
+        size: usize,
+        clock: &Clock,
+    ) -> Result<Arc<Pixels>> {
+        let sample = &self.samples[index];
+        let key = Key {
+            sample: index,
+            sha256: &sample.sha256,
+            size,
+        };
+        if let Some(pixels) = clock.time(Stage::Cache, || self.cache.get(key)) {
+            return Ok(pixels);
+        }
+        let decoded = clock
+            .time(Stage::Read, || {
+                let bytes = decode::read(&sample.path)?;
+                // A cached image must be the one that the manifest names.
+                let same = <[u8; 32]>::from(Sha256::digest(&bytes)) == sample.sha256;
+                let changed = || "has changed since the data set was opened".to_owned();
+                same.then_some(bytes).ok_or_else(changed)
+            })
+            .and_then(|bytes| clock.time(Stage::Decode, || decode::decode_bytes(&bytes)))
+            .map_err(|reason| Error::Image {
+                path: sample.path.clone(),
+                reason,
+            })?;
+        let pixels = Arc::new(clock.time(Stage::Resize, || decoded.pixels.resize(size)));
+        clock.time(Stage::Cache, || self.cache.put(key, &pixels));
+        Ok(pixels)
     }
 }
 

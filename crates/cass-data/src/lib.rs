@@ -48,11 +48,14 @@ mod preview;
 mod resample;
 mod sources;
 mod split;
+mod stages;
 
 pub use augment::{
     Pipeline,
     normalize::{MEAN, STD},
 };
+pub use cache::Cache;
+pub use candle_core::Device;
 pub use check::{Checkup, ClassCount, Finding, FindingKind, check};
 pub use dataset::{Dataset, Part, Sample, Task, open};
 pub use decode::decode;
@@ -63,3 +66,4 @@ pub use phantom::{PhantomConfig, write_phantom};
 pub use pixels::Pixels;
 pub use preview::{PreviewConfig, preview};
 pub use split::{Split, fraction};
+pub use stages::StageTimes;

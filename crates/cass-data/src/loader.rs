@@ -11,8 +11,9 @@ use cass_ops::Rng;
 use rayon::prelude::*;
 
 use crate::{
-    Dataset, Error, Pipeline, Result,
+    Dataset, Error, Pipeline, Pixels, Result,
     augment::{dino::DinoDraw, paper::PaperDraw},
+    stages::{Clock, Stage, StageTimes},
 };
 
 /// How a [`Loader`] makes its batches.
@@ -72,6 +73,7 @@ struct Work {
     indices: Vec<usize>,
     config: LoaderConfig,
     pool: rayon::ThreadPool,
+    clock: Clock,
 }
 
 /// A batch before it is on its device.
@@ -115,6 +117,7 @@ impl Loader {
                 indices,
                 config,
                 pool,
+                clock: Clock::default(),
             }),
         })
     }
@@ -135,6 +138,11 @@ impl Loader {
             .indices
             .len()
             .min(self.batches() * self.work.config.batch)
+    }
+
+    /// The time that making batches has taken so far.
+    pub fn stage_times(&self) -> StageTimes {
+        self.work.clock.times()
     }
 
     /// Starts making the batches of epoch `epoch`.
@@ -255,19 +263,24 @@ impl Work {
             .into_par_iter()
             .zip(samples)
             .try_for_each(|(mut slot, &sample)| {
-                let pixels = self.dataset.pixels(sample, size)?;
+                let clock = &self.clock;
+                let pixels = self.dataset.pixels_timed(sample, size, clock)?;
+                let normalize = |pixels: &Pixels, view: &mut [f32]| {
+                    clock.time(Stage::Normalize, || pixels.normalize_into(view));
+                };
                 match (pipeline, &mut slot[..]) {
                     (Pipeline::Dino, [local1, local2, global1, global2]) => {
-                        dino[0].apply(&pixels, size, local1, global1);
-                        dino[1].apply(&pixels, size, local2, global2);
+                        clock.time(Stage::Augment, || {
+                            dino[0].apply(&pixels, size, local1, global1);
+                            dino[1].apply(&pixels, size, local2, global2);
+                        });
                     }
                     (Pipeline::Paper, [view]) => {
                         let mut rng = Rng::new(seed, "augment", [epoch, sample as u64], 0);
-                        PaperDraw::new(size, &mut rng)
-                            .apply(&pixels)
-                            .normalize_into(view);
+                        let augment = || PaperDraw::new(size, &mut rng).apply(&pixels);
+                        normalize(&clock.time(Stage::Augment, augment), view);
                     }
-                    (_, slot) => slot.iter_mut().for_each(|v| pixels.normalize_into(v)),
+                    (_, slot) => slot.iter_mut().for_each(|view| normalize(&pixels, view)),
                 }
                 Ok::<(), Error>(())
             })?;

@@ -1,5 +1,6 @@
 //! The `cass` command: arguments to recipes, recipes to runs, errors to one line and an exit code.
 
+mod bench;
 mod data;
 mod failure;
 mod options;
@@ -42,6 +43,7 @@ enum Command {
     Pretrain(pretrain::Args),
     Probe(probe::Args),
     Data(data::Args),
+    Bench(bench::Args),
     Verify(verify::Args),
 }
 
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Data(args) => data::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Verify(args) => verify::run(args),
     };
     match done {

@@ -1,0 +1,25 @@
+//! `cass bench`: how fast it is on this machine.
+
+mod loader;
+
+use crate::failure::Result;
+use crate::say::Report;
+use clap::Subcommand;
+
+/// Measure how fast parts of the work are on this machine.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    Loader(loader::Args),
+}
+
+pub fn run(args: Args) -> Result<Report> {
+    match args.command {
+        Bench::Loader(args) => loader::run(args),
+    }
+}
