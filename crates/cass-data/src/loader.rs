@@ -1,7 +1,8 @@
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, channel, sync_channel},
     },
     thread::{self, JoinHandle},
 };
@@ -76,6 +77,9 @@ struct Work {
     clock: Clock,
 }
 
+/// Where a batch in the making will arrive.
+type Promise = Receiver<Result<HostBatch>>;
+
 /// A batch before it is on its device.
 struct HostBatch {
     views: Vec<Vec<f32>>,
@@ -109,6 +113,8 @@ impl Loader {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(config.threads)
             .thread_name(|i| format!("cass-data-{i}"))
+            // A batch that panicked never arrives, which is an error where it is waited for.
+            .panic_handler(|_| {})
             .build()
             .map_err(|e| Error::Threads(e.to_string()))?;
         Ok(Self {
@@ -173,7 +179,7 @@ impl Loader {
 /// After an error, which names the file, there are no more batches.
 pub struct Epoch {
     work: Arc<Work>,
-    receiver: Option<Receiver<Result<HostBatch>>>,
+    receiver: Option<Receiver<Promise>>,
     producer: Option<JoinHandle<()>>,
     failed: Option<Error>,
     left: usize,
@@ -191,7 +197,11 @@ impl Iterator for Epoch {
             return None;
         }
         self.left -= 1;
-        let received = self.receiver.as_ref()?.recv();
+        let received = self
+            .receiver
+            .as_ref()?
+            .recv()
+            .and_then(|batch| batch.recv());
         let batch = match received {
             Ok(host) => host.and_then(|host| self.work.to_device(host)),
             Err(_) => Err(Error::Threads("the producer stopped early".into())),
@@ -217,13 +227,24 @@ impl Drop for Epoch {
     }
 }
 
-fn produce(work: &Work, epoch: u64, batches: usize, sender: &SyncSender<Result<HostBatch>>) {
+/// Starts the batches in their order; several are in the making at once, so that no thread waits
+/// for the last image of one.
+fn produce(work: &Arc<Work>, epoch: u64, batches: usize, sender: &SyncSender<Promise>) {
     let order = work.order(epoch);
+    let stopped = Arc::new(AtomicBool::new(false));
     let chunks = order.chunks(work.config.batch).take(batches);
     for (number, samples) in chunks.enumerate() {
-        let batch = work.pool.install(|| work.make(epoch, number, samples));
-        let failed = batch.is_err();
-        if sender.send(batch).is_err() || failed {
+        let (done, promise) = channel();
+        let (samples, stopped_too) = (samples.to_vec(), stopped.clone());
+        let of_job = work.clone();
+        work.pool.spawn(move || {
+            if !stopped_too.load(Ordering::Relaxed) {
+                // Nobody may be waiting any more.
+                let _ = done.send(of_job.make(epoch, number, &samples));
+            }
+        });
+        if sender.send(promise).is_err() {
+            stopped.store(true, Ordering::Relaxed);
             return;
         }
     }
