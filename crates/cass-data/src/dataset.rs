@@ -9,8 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     Error, Pixels, Result,
     cache::{Cache, Key, Store},
-    decode,
-    sources::{self, Entry, Found, Problem, ProblemKind, brain_mri},
+    sources::{self, Entry, Found, Origin, Problem, ProblemKind, brain_mri},
     stages::{Clock, Stage},
 };
 
@@ -68,6 +67,7 @@ pub struct Sample {
     pub group: Option<String>,
     /// SHA-256 of the file's bytes when the data set was opened.
     pub sha256: [u8; 32],
+    pub(crate) origin: Origin,
 }
 
 impl Sample {
@@ -107,6 +107,7 @@ pub struct Dataset {
 /// | `biopsies` | TIFF images and one CSV file: `image`, a 0/1 column for each of TFH-1, TFH-217, TFH-Like, B cells and others, perhaps `patient` | multi-label |
 /// | `folder` | `<class>/`, or `train/<class>/` and perhaps `val/<class>/` and `test/<class>/` | multi-class |
 /// | `csv` | a CSV file: `path`; `label`, or `labels` separated by `|` or `;`, or a 0/1 column a class; perhaps `split` and `group` | both |
+/// | `medmnist` | a 2D `.npz` file of the MedMNIST collection | both |
 ///
 /// # Errors
 /// An unknown `kind`; a layout that is not there; a table without a column that it needs; a class
@@ -254,13 +255,13 @@ impl Dataset {
         }
         let decoded = clock
             .time(Stage::Read, || {
-                let bytes = decode::read(&sample.path)?;
+                let bytes = sample.origin.bytes(&sample.path)?;
                 // A cached image must be the one that the manifest names.
                 let same = <[u8; 32]>::from(Sha256::digest(&bytes)) == sample.sha256;
                 let changed = || "has changed since the data set was opened".to_owned();
                 same.then_some(bytes).ok_or_else(changed)
             })
-            .and_then(|bytes| clock.time(Stage::Decode, || decode::decode_bytes(&bytes)))
+            .and_then(|bytes| clock.time(Stage::Decode, || sample.origin.decode(&bytes)))
             .map_err(|reason| Error::Image {
                 path: sample.path.clone(),
                 reason,
@@ -272,17 +273,18 @@ impl Dataset {
 }
 
 fn check_file(entry: Entry) -> Result<Sample, (PathBuf, String)> {
-    let bytes = decode::read(&entry.path).and_then(|bytes| {
-        decode::decode_bytes(&bytes)?;
-        Ok(bytes)
+    let sha256 = entry.origin.bytes(&entry.path).and_then(|bytes| {
+        entry.origin.decode(&bytes)?;
+        Ok(Sha256::digest(&bytes).into())
     });
-    match bytes {
-        Ok(bytes) => Ok(Sample {
+    match sha256 {
+        Ok(sha256) => Ok(Sample {
             path: entry.path,
             labels: entry.labels,
             part: entry.part,
             group: entry.group,
-            sha256: Sha256::digest(&bytes).into(),
+            sha256,
+            origin: entry.origin,
         }),
         Err(reason) => Err((entry.path, reason)),
     }

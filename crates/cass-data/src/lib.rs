@@ -62,7 +62,7 @@ pub use decode::decode;
 pub use error::{Error, Result};
 pub use loader::{Batch, Epoch, Loader, LoaderConfig};
 pub use manifest::{Manifest, ManifestRow};
-pub use phantom::{PhantomConfig, write_phantom};
+pub use phantom::{PhantomConfig, write_phantom, write_phantom_of};
 pub use pixels::Pixels;
 pub use preview::{PreviewConfig, preview};
 pub use split::{Split, fraction};

@@ -57,6 +57,7 @@ fn unusable_images_say_why() {
         ("truncated.jpg", "is truncated"),
         ("truncated-header.jpg", "is truncated"),
         ("truncated.png", "cannot be decoded"),
+        ("truncated.tif", "cannot be decoded"),
         ("huge-header.png", "is 40000x40000 by its header"),
         ("no-pixels.png", ""),
         ("missing.jpg", "cannot be read"),

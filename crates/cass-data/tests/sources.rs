@@ -498,3 +498,53 @@ fn a_manifest_comes_back_as_it_was_written() {
         assert!(error.contains("line 1") && error.contains(said), "{error}");
     }
 }
+
+fn medmnist(name: &str) -> std::path::PathBuf {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/medmnist");
+    fixtures.join(name)
+}
+
+#[test]
+fn medmnist_archives_are_read_with_their_parts() {
+    let dataset = open("medmnist", &medmnist("grey.npz"), false).unwrap();
+    assert_eq!((dataset.len(), dataset.task), (11, Task::MultiClass));
+    assert_eq!(dataset.classes, ["0", "1", "2"]);
+    assert_eq!(names(&dataset)[7], "grey.npz/val/1 1");
+    let split = dataset.split(0, 0.1);
+    assert_eq!(
+        [split.train.len(), split.val.len(), split.test.len()],
+        [6, 2, 3]
+    );
+    let image = dataset.pixels(7, 28).unwrap();
+    assert!(image.is_grey());
+    let hashes: BTreeSet<_> = dataset.samples.iter().map(|s| s.sha256).collect();
+    assert_eq!(hashes.len(), 11);
+
+    let colour = open("medmnist", &medmnist("colour-multi-label.npz"), false).unwrap();
+    assert_eq!((colour.len(), colour.task), (11, Task::MultiLabel));
+    assert_eq!(names(&colour)[3], "colour-multi-label.npz/train/3 0+1");
+    assert!(!colour.pixels(3, 8).unwrap().is_grey());
+    let (two, none) = (medmnist(""), medmnist("absent"));
+    fails("medmnist", &two, false, &["exactly one .npz file"]);
+    fails("medmnist", &none, false, &["which is no folder"]);
+}
+
+#[test]
+fn no_part_of_an_archive_is_taken_for_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("part.npz");
+    for name in ["grey.npz", "colour-multi-label.npz"] {
+        let bytes = fs::read(medmnist(name)).unwrap();
+        for length in (0..bytes.len()).step_by(97) {
+            fs::write(&file, &bytes[..length]).unwrap();
+            fails("medmnist", &file, false, &["part.npz"]);
+        }
+        // Damage anywhere is an error or changes nothing that is read: it never is a panic.
+        for place in (0..bytes.len()).step_by(61) {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 0x55;
+            fs::write(&file, damaged).unwrap();
+            let _ = open("medmnist", &file, false);
+        }
+    }
+}

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Which images, how many, where to compute. A flag that is not given leaves the recipe's value.
 #[derive(Args)]
 pub struct Common {
-    /// Data set: brain-mri, isic2019, biopsies, folder or csv.
+    /// Data set: brain-mri, isic2019, biopsies, folder, csv or medmnist.
     #[arg(long, value_name = "NAME")]
     pub data: Option<String>,
     /// Folder that holds the data set, or a folder of its name.

@@ -4,10 +4,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{Finding, FindingKind};
-use crate::{
-    Pixels,
-    decode::{self, Decoded},
-};
+use crate::{Pixels, decode::Decoded, sources::Entry};
 
 /// Side of the thumbnails that near-duplicates are told by: their differences from one pixel to the
 /// next are the picture's perceptual hash.
@@ -26,15 +23,15 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub(super) fn at(path: &Path) -> Result<Self, String> {
-        let bytes = decode::read(path)?;
+    pub(super) fn at(entry: &Entry) -> Result<Self, String> {
+        let bytes = entry.origin.bytes(&entry.path)?;
         let Decoded {
             pixels,
             format,
             mode,
             widest,
             turned,
-        } = decode::decode_bytes(&bytes)?;
+        } = entry.origin.decode(&bytes)?;
         Ok(Self {
             sha256: Sha256::digest(&bytes).into(),
             size: (pixels.width(), pixels.height()),

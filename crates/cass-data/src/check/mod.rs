@@ -162,7 +162,7 @@ pub fn check(
         .entries
         .par_iter()
         .map(|entry| {
-            let look = Look::at(&entry.path);
+            let look = Look::at(entry);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             look
         })

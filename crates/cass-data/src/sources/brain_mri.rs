@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use super::{
-    Entry, Found, Problem, ProblemKind,
+    Entry, Found, Origin, Problem, ProblemKind,
     listing::{list, name},
     locate,
 };
@@ -45,6 +45,7 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
                 labels: vec![label],
                 part: Some(part),
                 group: None,
+                origin: Origin::File,
             }));
         }
     }

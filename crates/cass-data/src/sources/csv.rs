@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{
-    Entry, Found, Problem, ProblemKind,
+    Entry, Found, Origin, Problem, ProblemKind,
     biopsies::only_csv,
     folder::part,
     locate,
@@ -149,6 +149,7 @@ impl Columns {
             labels: Vec::new(),
             part: self.part(table, row)?,
             group: group.filter(|group| !group.is_empty()),
+            origin: Origin::File,
         };
         Ok((entry, names))
     }

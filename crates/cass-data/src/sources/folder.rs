@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::{
-    Entry, Found, Problem, ProblemKind,
+    Entry, Found, Origin, Problem, ProblemKind,
     listing::{files_below, folders, name},
     locate,
 };
@@ -57,6 +57,7 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
                 labels: vec![label],
                 part: *part,
                 group: None,
+                origin: Origin::File,
             }));
         }
     }

@@ -5,10 +5,15 @@ pub(crate) mod csv;
 pub(crate) mod folder;
 pub(crate) mod isic2019;
 mod listing;
+pub(crate) mod medmnist;
+mod npz;
 pub(crate) mod one_hot;
+mod origin;
 pub(crate) mod table;
 
 use std::path::{Path, PathBuf};
+
+pub(crate) use origin::Origin;
 
 use crate::{Error, Part, Result, Task};
 
@@ -30,6 +35,7 @@ pub(crate) struct Entry {
     pub(crate) labels: Vec<usize>,
     pub(crate) part: Option<Part>,
     pub(crate) group: Option<String>,
+    pub(crate) origin: Origin,
 }
 
 /// Something in the layout or its tables that is not as it should be.
@@ -53,12 +59,13 @@ pub(crate) enum ProblemKind {
     UnknownClass,
 }
 
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     brain_mri::NAME,
     isic2019::NAME,
     biopsies::NAME,
     folder::NAME,
     csv::NAME,
+    medmnist::NAME,
 ];
 
 /// Lists what the source of this name finds at `data_root`.
@@ -69,6 +76,7 @@ pub(crate) fn find(name: &str, data_root: &Path) -> Result<Found> {
         biopsies::NAME => biopsies::find(data_root),
         folder::NAME => folder::find(data_root),
         csv::NAME => csv::find(data_root),
+        medmnist::NAME => medmnist::find(data_root),
         _ => Err(Error::UnknownDataset {
             name: name.to_owned(),
             known: NAMES.join(", "),

@@ -1,6 +1,6 @@
 //! Tables with one 0/1 column a class, and the images that they name.
 use super::{
-    Entry, Problem, ProblemKind,
+    Entry, Origin, Problem, ProblemKind,
     listing::{Images, name},
     table::{Row, Table},
 };
@@ -37,6 +37,7 @@ pub(super) fn read(
                     labels,
                     part: None,
                     group: None,
+                    origin: Origin::File,
                 })
             }),
         };

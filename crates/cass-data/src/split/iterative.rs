@@ -30,8 +30,13 @@ pub(super) fn cut(
     for class in 0..classes {
         let of_class = units.iter().map(|u| u.counts[class]).filter(|&c| c > 0);
         let total = of_class.clone().sum::<usize>() as f64;
-        // A part that lacks a class cannot be scored: one image at least, where there are enough.
-        let least = if of_class.count() >= 3 { 1.0 } else { 0.0 };
+        // A part that lacks a class cannot be scored: a group at least, where there are enough.
+        let groups = of_class.count();
+        let least = if groups >= 3 {
+            total / groups as f64
+        } else {
+            0.0
+        };
         let want = |share: f64| {
             if share > 0.0 {
                 (share * total).max(least)

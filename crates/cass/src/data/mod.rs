@@ -27,7 +27,7 @@ enum Command {
 /// Which data set.
 #[derive(clap::Args)]
 pub struct Source {
-    /// Data set: brain-mri, isic2019, biopsies, folder or csv.
+    /// Data set: brain-mri, isic2019, biopsies, folder, csv or medmnist.
     #[arg(long, value_name = "NAME", default_value = "brain-mri")]
     pub data: String,
     /// Folder that holds the data set, or a folder of its name.
