@@ -40,6 +40,8 @@ mod check;
 mod dataset;
 mod decode;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod loader;
 mod manifest;
 mod phantom;

@@ -6,7 +6,7 @@ pub(crate) mod folder;
 pub(crate) mod isic2019;
 mod listing;
 pub(crate) mod medmnist;
-mod npz;
+pub(crate) mod npz;
 pub(crate) mod one_hot;
 mod origin;
 pub(crate) mod table;
