@@ -1,5 +1,4 @@
 use std::{
-    fmt::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -7,28 +6,75 @@ use std::{
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Pixels, Result, Split, brain_mri, cache::PixelCache, decode};
+use crate::{
+    Error, Pixels, Result,
+    cache::{Cache, Key, Store},
+    sources::{self, Entry, Found, Origin, Problem, ProblemKind, brain_mri},
+    stages::{Clock, Stage},
+};
 
-/// The part of the data that the curator gave a sample to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The part of the data that a sample is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
-    /// For training; [`Dataset::split`] cuts the validation images from these.
+    /// For training.
     Train,
+    /// For early stopping and choices.
+    Val,
     /// For testing only.
     Test,
 }
 
-/// One labelled image file.
+impl Part {
+    /// `train`, `val` or `test`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// What the labels of a data set are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Every image is of exactly one class.
+    MultiClass,
+    /// An image is of any number of classes.
+    MultiLabel,
+}
+
+impl Task {
+    /// `multi-class` or `multi-label`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MultiClass => "multi-class",
+            Self::MultiLabel => "multi-label",
+        }
+    }
+}
+
+/// One labelled image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
     /// The file.
     pub path: PathBuf,
-    /// Index into [`Dataset::classes`].
-    pub label: usize,
-    /// The curator's split.
-    pub part: Part,
+    /// Ascending indices into [`Dataset::classes`]: exactly one if the task is multi-class.
+    pub labels: Vec<usize>,
+    /// The part that the curator gave it to; `None` where there is no given split.
+    pub part: Option<Part>,
+    /// The patient, lesion or other group, none of which a split divides.
+    pub group: Option<String>,
     /// SHA-256 of the file's bytes when the data set was opened.
     pub sha256: [u8; 32],
+    pub(crate) origin: Origin,
+}
+
+impl Sample {
+    /// The class of a multi-class sample; of a multi-label one the first, or 0.
+    pub fn label(&self) -> usize {
+        self.labels.first().copied().unwrap_or(0)
+    }
 }
 
 /// Labelled images on disk, every one of them decoded once before anybody trains on them.
@@ -40,57 +86,57 @@ pub struct Dataset {
     pub root: PathBuf,
     /// Class names, in label order.
     pub classes: Vec<String>,
-    /// The usable images, by part, class and file name: the same order everywhere.
+    /// Whether an image has one label or any number.
+    pub task: Task,
+    /// The usable images, in an order that is the same everywhere.
     pub samples: Vec<Sample>,
-    /// Files left out because they cannot be used, and why.
+    /// Files and rows of tables left out because they cannot be used, and why.
     pub skipped: Vec<(PathBuf, String)>,
-    cache: PixelCache,
-}
-
-/// What a loader found on disk, not yet looked into: the seam for other layouts.
-pub(crate) struct Found {
-    pub(crate) root: PathBuf,
-    pub(crate) classes: Vec<String>,
-    pub(crate) files: Vec<FoundFile>,
-}
-
-/// A labelled file, not yet looked into.
-pub(crate) struct FoundFile {
-    pub(crate) path: PathBuf,
-    pub(crate) label: usize,
-    pub(crate) part: Part,
+    cache: Store,
 }
 
 /// Opens a data set and checks every file of it, on all cores.
 ///
-/// `kind` is `brain-mri`: `Training/<class>/` and `Testing/<class>/` folders of JPEG or PNG files,
-/// classes glioma, meningioma, notumor and pituitary. `data_root` is the folder that holds them or
-/// its parent, in which they are in `brain-mri`.
+/// `data_root` is the folder that holds the data set, or its parent, in which it has the name of
+/// its `kind`:
+///
+/// | `kind` | layout | task |
+/// |---|---|---|
+/// | `brain-mri` | `Training/<class>/` and `Testing/<class>/`, classes glioma, meningioma, notumor, pituitary | multi-class |
+/// | `isic2019` | `ISIC_2019_Training_Input/*.jpg`, `ISIC_2019_Training_GroundTruth.csv`; groups by `lesion_id` if there is `ISIC_2019_Training_Metadata.csv` | multi-class |
+/// | `biopsies` | TIFF images and one CSV file: `image`, a 0/1 column for each of TFH-1, TFH-217, TFH-Like, B cells and others, perhaps `patient` | multi-label |
+/// | `folder` | `<class>/`, or `train/<class>/` and perhaps `val/<class>/` and `test/<class>/` | multi-class |
+/// | `csv` | a CSV file: `path`; `label`, or `labels` separated by `|` or `;`, or a 0/1 column a class; perhaps `split` and `group` | both |
+/// | `medmnist` | a 2D `.npz` file of the MedMNIST collection | both |
 ///
 /// # Errors
-/// An unknown `kind`; a layout that is not there; a class folder that is unknown or has no usable
-/// image; and, unless `skip_bad` moves them to [`Dataset::skipped`], files that are no usable image.
+/// An unknown `kind`; a layout that is not there; a table without a column that it needs; a class
+/// folder that is unknown; a class without a usable image; and, unless `skip_bad` moves them to
+/// [`Dataset::skipped`], files that are no usable image and rows that cannot be used.
 pub fn open(kind: &str, data_root: &Path, skip_bad: bool) -> Result<Dataset> {
-    let found = match kind {
-        brain_mri::NAME => brain_mri::find(data_root)?,
-        _ => {
-            return Err(Error::UnknownDataset {
-                name: kind.to_owned(),
-                known: brain_mri::NAME.to_owned(),
-            });
-        }
-    };
-    Dataset::check(kind, found, skip_bad)
+    Dataset::check(kind, sources::find(kind, data_root)?, skip_bad)
 }
 
 impl Dataset {
     /// Decodes every file. With `skip_bad`, leaves the unusable out.
     fn check(name: &str, found: Found, skip_bad: bool) -> Result<Self> {
-        let total = found.files.len();
-        // One thread a file, results in the files' order.
-        let checked: Vec<_> = found.files.into_par_iter().map(check_file).collect();
-        let mut samples = Vec::with_capacity(total);
         let mut skipped = Vec::new();
+        for Problem { kind, path, detail } in found.problems {
+            match kind {
+                ProblemKind::Row | ProblemKind::MissingFile => skipped.push((path, detail)),
+                ProblemKind::UnlabelledFile => {}
+                ProblemKind::UnknownClass => {
+                    return Err(Error::UnknownClass {
+                        folder: path,
+                        expected: detail,
+                    });
+                }
+            }
+        }
+        let total = found.entries.len() + skipped.len();
+        // One thread a file, results in the files' order.
+        let checked: Vec<_> = found.entries.into_par_iter().map(check_file).collect();
+        let mut samples = Vec::with_capacity(total);
         for result in checked {
             match result {
                 Ok(sample) => samples.push(sample),
@@ -104,7 +150,8 @@ impl Dataset {
             name: name.to_owned(),
             root: found.root,
             classes: found.classes,
-            cache: PixelCache::new(),
+            task: found.task,
+            cache: Store::open(Cache::installed())?,
             samples,
             skipped,
         };
@@ -114,13 +161,23 @@ impl Dataset {
 
     fn every_class_has_images(&self) -> Result<()> {
         for (label, class) in self.classes.iter().enumerate() {
-            for part in [Part::Train, Part::Test] {
+            let has = |part: Option<Part>| {
                 let mut of_part = self.samples.iter().filter(|s| s.part == part);
-                if !of_part.any(|s| s.label == label) {
-                    return Err(Error::EmptyClass {
-                        folder: self.root.join(brain_mri::folder(part)).join(class),
-                    });
+                of_part.any(|s| s.labels.contains(&label))
+            };
+            if self.name == brain_mri::NAME {
+                for (part, folder) in brain_mri::PARTS {
+                    if !has(Some(part)) {
+                        return Err(Error::EmptyClass {
+                            folder: self.root.join(folder).join(class),
+                        });
+                    }
                 }
+            } else if !has(None) && !has(Some(Part::Train)) {
+                return Err(Error::UnusedClass {
+                    class: class.clone(),
+                    root: self.root.clone(),
+                });
             }
         }
         Ok(())
@@ -136,61 +193,100 @@ impl Dataset {
         self.samples.is_empty()
     }
 
-    /// Sets how many bytes of decoded, resized pixels are kept in memory (2 GiB if not set; 0 keeps
-    /// none). All loaders of the data set share them; they change no pixel.
-    pub fn with_cache_bytes(mut self, bytes: usize) -> Self {
-        self.cache.budget = bytes;
-        self
-    }
-
-    /// Sample `index`, decoded and resized to `size` x `size`: from memory when it is there.
+    /// Says whether the labels are of the kind that the caller needs.
     ///
     /// # Errors
-    /// A file that changed for the worse since the data set was opened.
-    pub fn pixels(&self, index: usize, size: usize) -> Result<Arc<Pixels>> {
-        self.cache.get_or(index, size, || {
-            Ok(decode(&self.samples[index].path)?.resize(size))
+    /// If they are not.
+    pub fn expect_task(&self, task: Task) -> Result<()> {
+        if self.task == task {
+            return Ok(());
+        }
+        Err(Error::Task {
+            name: self.name.clone(),
+            found: self.task.name(),
+            expected: task.name(),
         })
     }
 
-    /// SHA-256 over one line a sample of the split: its path below [`Dataset::root`], its file's
-    /// SHA-256, train, val or test, and its class. Equal hashes are equal data, split alike.
-    pub fn manifest_hash(&self, split: &Split) -> String {
-        let parts = [
-            ("train", &split.train),
-            ("val", &split.val),
-            ("test", &split.test),
-        ];
-        let mut lines: Vec<String> = parts
-            .iter()
-            .flat_map(|(part, indices)| indices.iter().map(move |&i| self.manifest_line(i, part)))
-            .collect();
-        lines.sort_unstable();
-        hex(&Sha256::digest(lines.concat()))
+    /// Sets where decoded, resized pixels are kept, instead of where [`Cache::install`] said. All
+    /// loaders of the data set share them.
+    ///
+    /// # Errors
+    /// A folder that cannot be made.
+    pub fn with_cache(mut self, cache: Cache) -> Result<Self> {
+        self.cache = Store::open(cache)?;
+        Ok(self)
     }
 
-    fn manifest_line(&self, index: usize, part: &str) -> String {
+    /// The labels of some samples as 0 and 1, row-major `(samples, classes)`.
+    pub fn targets(&self, samples: &[usize]) -> Vec<f32> {
+        let classes = self.classes.len();
+        let mut targets = vec![0.0; samples.len() * classes];
+        for (row, &sample) in targets.chunks_exact_mut(classes.max(1)).zip(samples) {
+            for &label in &self.samples[sample].labels {
+                row[label] = 1.0;
+            }
+        }
+        targets
+    }
+
+    /// Sample `index`, decoded and resized to `size` x `size`: from the cache when it is there.
+    ///
+    /// # Errors
+    /// A file that changed since the data set was opened.
+    pub fn pixels(&self, index: usize, size: usize) -> Result<Arc<Pixels>> {
+        self.pixels_timed(index, size, &Clock::default())
+    }
+
+    pub(crate) fn pixels_timed(
+        &self,
+        index: usize,
+        size: usize,
+        clock: &Clock,
+    ) -> Result<Arc<Pixels>> {
         let sample = &self.samples[index];
-        let relative = sample.path.strip_prefix(&self.root).unwrap_or(&sample.path);
-        let names: Vec<_> = relative.iter().map(|n| n.to_string_lossy()).collect();
-        let (path, sha256) = (names.join("/"), hex(&sample.sha256));
-        format!("{path}\t{sha256}\t{part}\t{}\n", self.classes[sample.label])
+        let key = Key {
+            sample: index,
+            sha256: &sample.sha256,
+            size,
+        };
+        if let Some(pixels) = clock.time(Stage::Cache, || self.cache.get(key)) {
+            return Ok(pixels);
+        }
+        let decoded = clock
+            .time(Stage::Read, || {
+                let bytes = sample.origin.bytes(&sample.path)?;
+                // A cached image must be the one that the manifest names.
+                let same = <[u8; 32]>::from(Sha256::digest(&bytes)) == sample.sha256;
+                let changed = || "has changed since the data set was opened".to_owned();
+                same.then_some(bytes).ok_or_else(changed)
+            })
+            .and_then(|bytes| clock.time(Stage::Decode, || sample.origin.decode(&bytes)))
+            .map_err(|reason| Error::Image {
+                path: sample.path.clone(),
+                reason,
+            })?;
+        let pixels = Arc::new(clock.time(Stage::Resize, || decoded.pixels.resize(size)));
+        clock.time(Stage::Cache, || self.cache.put(key, &pixels));
+        Ok(pixels)
     }
 }
 
-fn check_file(file: FoundFile) -> Result<Sample, (PathBuf, String)> {
-    let bytes = decode::read(&file.path).and_then(|bytes| {
-        decode::decode_bytes(&bytes)?;
-        Ok(bytes)
+fn check_file(entry: Entry) -> Result<Sample, (PathBuf, String)> {
+    let sha256 = entry.origin.bytes(&entry.path).and_then(|bytes| {
+        entry.origin.decode(&bytes)?;
+        Ok(Sha256::digest(&bytes).into())
     });
-    match bytes {
-        Ok(bytes) => Ok(Sample {
-            path: file.path,
-            label: file.label,
-            part: file.part,
-            sha256: Sha256::digest(&bytes).into(),
+    match sha256 {
+        Ok(sha256) => Ok(Sample {
+            path: entry.path,
+            labels: entry.labels,
+            part: entry.part,
+            group: entry.group,
+            sha256,
+            origin: entry.origin,
         }),
-        Err(reason) => Err((file.path, reason)),
+        Err(reason) => Err((entry.path, reason)),
     }
 }
 
@@ -210,11 +306,4 @@ fn bad_images(bad: &[(PathBuf, String)], total: usize) -> Error {
         total,
         examples,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // a String takes every write
-        text
-    })
 }

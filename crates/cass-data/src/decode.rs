@@ -4,7 +4,7 @@ use std::{
     path::Path,
 };
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, metadata::Orientation};
 
 use crate::{Error, Pixels, Result};
 
@@ -26,7 +26,7 @@ const MAX_DECODER_BYTES: u64 = 1 << 30;
 /// pixels by its header, or whose pixels are floating-point.
 pub fn decode(path: &Path) -> Result<Pixels> {
     read(path)
-        .and_then(|bytes| decode_bytes(&bytes))
+        .and_then(|bytes| Ok(decode_bytes(&bytes)?.pixels))
         .map_err(|reason| Error::Image {
             path: path.to_owned(),
             reason,
@@ -50,13 +50,28 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// An image and what its file is.
+pub(crate) struct Decoded {
+    pub(crate) pixels: Pixels,
+    pub(crate) format: &'static str,
+    /// Channels and bits a channel, such as `L8`.
+    pub(crate) mode: String,
+    /// The largest value, if there are 16 bits a channel.
+    pub(crate) widest: Option<u16>,
+    /// The camera says that the picture is to be turned or mirrored, which is not done.
+    pub(crate) turned: bool,
+}
+
 /// The image in these bytes, or why not.
-pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Pixels, String> {
+pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Decoded, String> {
     if bytes.is_empty() {
         return Err("is empty (0 bytes)".into());
     }
     let format = image::guess_format(bytes)
-        .map_err(|_| "is neither JPEG nor PNG by its content".to_owned())?;
+        .ok()
+        .and_then(|format| Some((format, name(format)?)));
+    let (format, format_name) =
+        format.ok_or("is none of JPEG, PNG, TIFF and BMP by its content".to_owned())?;
     if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
         return Err("is truncated: no end-of-image marker".into());
     }
@@ -74,8 +89,37 @@ pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Pixels, String> {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
     decoder.set_limits(limits).map_err(undecodable)?;
+    let turned = decoder
+        .orientation()
+        .is_ok_and(|o| o != Orientation::NoTransforms);
+    let mode = format!("{:?}", decoder.original_color_type());
     let image = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
-    to_pixels(image, width as usize, height as usize)
+    let widest = match &image {
+        DynamicImage::ImageLuma16(b) => b.as_raw().iter().max(),
+        DynamicImage::ImageLumaA16(b) => b.as_raw().iter().step_by(2).max(),
+        DynamicImage::ImageRgb16(b) => b.as_raw().iter().max(),
+        DynamicImage::ImageRgba16(b) => b.pixels().flat_map(|p| &p.0[..3]).max(),
+        _ => None,
+    };
+    let widest = widest.copied();
+    Ok(Decoded {
+        pixels: to_pixels(image, width as usize, height as usize)?,
+        format: format_name,
+        mode,
+        widest,
+        turned,
+    })
+}
+
+/// The formats that are read.
+fn name(format: ImageFormat) -> Option<&'static str> {
+    Some(match format {
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::Png => "PNG",
+        ImageFormat::Tiff => "TIFF",
+        ImageFormat::Bmp => "BMP",
+        _ => return None,
+    })
 }
 
 fn to_pixels(image: DynamicImage, width: usize, height: usize) -> Result<Pixels, String> {

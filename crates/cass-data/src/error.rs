@@ -39,6 +39,38 @@ pub enum Error {
         /// The folder.
         folder: PathBuf,
     },
+    /// A class that no usable training image is of.
+    #[error("use class {class:?} of {root}: it has no usable training image")]
+    UnusedClass {
+        /// The class.
+        class: String,
+        /// The data set.
+        root: PathBuf,
+    },
+    /// A data set whose labels are of the other kind.
+    #[error("use data set {name}: its labels are {found}, expected {expected}")]
+    Task {
+        /// The data set.
+        name: String,
+        /// What its labels are.
+        found: &'static str,
+        /// What they should be.
+        expected: &'static str,
+    },
+    /// A data set without a single image.
+    #[error("find images in {root}: there are none")]
+    NoImages {
+        /// The data set.
+        root: PathBuf,
+    },
+    /// A table of labels or a manifest that cannot be used at all.
+    #[error("read {path}: {detail}")]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and value, and what was expected.
+        detail: String,
+    },
     /// Images that cannot be used, found before any training.
     #[error("use {bad} of {total} images: {examples}; skipping bad files would leave them out")]
     BadImages {

@@ -35,25 +35,37 @@
 //! # }
 //! ```
 mod augment;
-mod brain_mri;
 mod cache;
+mod check;
 mod dataset;
 mod decode;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod loader;
+mod manifest;
 mod phantom;
 mod pixels;
+mod preview;
 mod resample;
+mod sources;
 mod split;
+mod stages;
 
 pub use augment::{
     Pipeline,
     normalize::{MEAN, STD},
 };
-pub use dataset::{Dataset, Part, Sample, open};
+pub use cache::Cache;
+pub use candle_core::Device;
+pub use check::{Checkup, ClassCount, Finding, FindingKind, check};
+pub use dataset::{Dataset, Part, Sample, Task, open};
 pub use decode::decode;
 pub use error::{Error, Result};
 pub use loader::{Batch, Epoch, Loader, LoaderConfig};
-pub use phantom::{PhantomConfig, write_phantom};
+pub use manifest::{Manifest, ManifestRow};
+pub use phantom::{PhantomConfig, write_phantom, write_phantom_of};
 pub use pixels::Pixels;
+pub use preview::{PreviewConfig, preview};
 pub use split::{Split, fraction};
+pub use stages::StageTimes;

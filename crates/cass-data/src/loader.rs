@@ -1,7 +1,8 @@
 use std::{
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, channel, sync_channel},
     },
     thread::{self, JoinHandle},
 };
@@ -11,8 +12,9 @@ use cass_ops::Rng;
 use rayon::prelude::*;
 
 use crate::{
-    Dataset, Error, Pipeline, Result,
+    Dataset, Error, Pipeline, Pixels, Result,
     augment::{dino::DinoDraw, paper::PaperDraw},
+    stages::{Clock, Stage, StageTimes},
 };
 
 /// How a [`Loader`] makes its batches.
@@ -43,7 +45,8 @@ pub struct LoaderConfig {
 pub struct Batch {
     /// [`Pipeline::views`] tensors `(B, 3, size, size)`, f32, normalised with ImageNet's statistics.
     pub views: Vec<Tensor>,
-    /// The B labels.
+    /// The B classes of a multi-class data set; for the labels of a multi-label one see
+    /// [`Dataset::targets`].
     pub labels: Vec<usize>,
     /// The B indices into [`Dataset::samples`].
     pub samples: Vec<usize>,
@@ -71,7 +74,11 @@ struct Work {
     indices: Vec<usize>,
     config: LoaderConfig,
     pool: rayon::ThreadPool,
+    clock: Clock,
 }
+
+/// Where a batch in the making will arrive.
+type Promise = Receiver<Result<HostBatch>>;
 
 /// A batch before it is on its device.
 struct HostBatch {
@@ -106,6 +113,8 @@ impl Loader {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(config.threads)
             .thread_name(|i| format!("cass-data-{i}"))
+            // A batch that panicked never arrives, which is an error where it is waited for.
+            .panic_handler(|_| {})
             .build()
             .map_err(|e| Error::Threads(e.to_string()))?;
         Ok(Self {
@@ -114,6 +123,7 @@ impl Loader {
                 indices,
                 config,
                 pool,
+                clock: Clock::default(),
             }),
         })
     }
@@ -134,6 +144,11 @@ impl Loader {
             .indices
             .len()
             .min(self.batches() * self.work.config.batch)
+    }
+
+    /// The time that making batches has taken so far.
+    pub fn stage_times(&self) -> StageTimes {
+        self.work.clock.times()
     }
 
     /// Starts making the batches of epoch `epoch`.
@@ -164,7 +179,7 @@ impl Loader {
 /// After an error, which names the file, there are no more batches.
 pub struct Epoch {
     work: Arc<Work>,
-    receiver: Option<Receiver<Result<HostBatch>>>,
+    receiver: Option<Receiver<Promise>>,
     producer: Option<JoinHandle<()>>,
     failed: Option<Error>,
     left: usize,
@@ -182,7 +197,11 @@ impl Iterator for Epoch {
             return None;
         }
         self.left -= 1;
-        let received = self.receiver.as_ref()?.recv();
+        let received = self
+            .receiver
+            .as_ref()?
+            .recv()
+            .and_then(|batch| batch.recv());
         let batch = match received {
             Ok(host) => host.and_then(|host| self.work.to_device(host)),
             Err(_) => Err(Error::Threads("the producer stopped early".into())),
@@ -208,13 +227,24 @@ impl Drop for Epoch {
     }
 }
 
-fn produce(work: &Work, epoch: u64, batches: usize, sender: &SyncSender<Result<HostBatch>>) {
+/// Starts the batches in their order; several are in the making at once, so that no thread waits
+/// for the last image of one.
+fn produce(work: &Arc<Work>, epoch: u64, batches: usize, sender: &SyncSender<Promise>) {
     let order = work.order(epoch);
+    let stopped = Arc::new(AtomicBool::new(false));
     let chunks = order.chunks(work.config.batch).take(batches);
     for (number, samples) in chunks.enumerate() {
-        let batch = work.pool.install(|| work.make(epoch, number, samples));
-        let failed = batch.is_err();
-        if sender.send(batch).is_err() || failed {
+        let (done, promise) = channel();
+        let (samples, stopped_too) = (samples.to_vec(), stopped.clone());
+        let of_job = work.clone();
+        work.pool.spawn(move || {
+            if !stopped_too.load(Ordering::Relaxed) {
+                // Nobody may be waiting any more.
+                let _ = done.send(of_job.make(epoch, number, &samples));
+            }
+        });
+        if sender.send(promise).is_err() {
+            stopped.store(true, Ordering::Relaxed);
             return;
         }
     }
@@ -254,19 +284,24 @@ impl Work {
             .into_par_iter()
             .zip(samples)
             .try_for_each(|(mut slot, &sample)| {
-                let pixels = self.dataset.pixels(sample, size)?;
+                let clock = &self.clock;
+                let pixels = self.dataset.pixels_timed(sample, size, clock)?;
+                let normalize = |pixels: &Pixels, view: &mut [f32]| {
+                    clock.time(Stage::Normalize, || pixels.normalize_into(view));
+                };
                 match (pipeline, &mut slot[..]) {
                     (Pipeline::Dino, [local1, local2, global1, global2]) => {
-                        dino[0].apply(&pixels, size, local1, global1);
-                        dino[1].apply(&pixels, size, local2, global2);
+                        clock.time(Stage::Augment, || {
+                            dino[0].apply(&pixels, size, local1, global1);
+                            dino[1].apply(&pixels, size, local2, global2);
+                        });
                     }
                     (Pipeline::Paper, [view]) => {
                         let mut rng = Rng::new(seed, "augment", [epoch, sample as u64], 0);
-                        PaperDraw::new(size, &mut rng)
-                            .apply(&pixels)
-                            .normalize_into(view);
+                        let augment = || PaperDraw::new(size, &mut rng).apply(&pixels);
+                        normalize(&clock.time(Stage::Augment, augment), view);
                     }
-                    (_, slot) => slot.iter_mut().for_each(|v| pixels.normalize_into(v)),
+                    (_, slot) => slot.iter_mut().for_each(|view| normalize(&pixels, view)),
                 }
                 Ok::<(), Error>(())
             })?;
@@ -289,7 +324,7 @@ impl Work {
             labels: host
                 .samples
                 .iter()
-                .map(|&i| self.dataset.samples[i].label)
+                .map(|&i| self.dataset.samples[i].label())
                 .collect(),
             samples: host.samples,
         })

@@ -110,10 +110,24 @@ impl Pixels {
     /// The horizontal pass, rounded to bytes as Pillow does between the passes.
     fn narrow<const CHANNELS: usize>(&self, size: usize) -> Vec<u8> {
         let across = taps(self.width, size, to_fixed);
-        let mut out = vec![0; self.height * size * CHANNELS];
+        let most = across.iter().map(|taps| taps.weights.len()).max();
+        // A known number of taps, some of them zero, makes for straight code.
+        match most.unwrap_or(0) {
+            0..=2 if self.width >= 2 => self.narrow_by::<CHANNELS, 2>(&across),
+            0..=3 if self.width >= 3 => self.narrow_by::<CHANNELS, 3>(&across),
+            0..=4 if self.width >= 4 => self.narrow_by::<CHANNELS, 4>(&across),
+            0..=6 if self.width >= 6 => self.narrow_by::<CHANNELS, 6>(&across),
+            0..=8 if self.width >= 8 => self.narrow_by::<CHANNELS, 8>(&across),
+            0..=12 if self.width >= 12 => self.narrow_by::<CHANNELS, 12>(&across),
+            _ => self.narrow_any::<CHANNELS>(&across),
+        }
+    }
+
+    fn narrow_any<const CHANNELS: usize>(&self, across: &[Taps<i32>]) -> Vec<u8> {
+        let mut out = vec![0; self.height * across.len() * CHANNELS];
         let rows = self.data.chunks_exact(self.width * CHANNELS);
-        for (to, row) in out.chunks_exact_mut(size * CHANNELS).zip(rows) {
-            for (to, taps) in to.chunks_exact_mut(CHANNELS).zip(&across) {
+        for (to, row) in out.chunks_exact_mut(across.len() * CHANNELS).zip(rows) {
+            for (to, taps) in to.chunks_exact_mut(CHANNELS).zip(across) {
                 let mut sums = [HALF; CHANNELS];
                 let pixels = row[taps.first * CHANNELS..].chunks_exact(CHANNELS);
                 for (pixel, weight) in pixels.zip(&taps.weights) {
@@ -127,5 +141,72 @@ impl Pixels {
             }
         }
         out
+    }
+
+    /// Equal to [`Pixels::narrow_any`], for at most `TAPS` taps and rows of at least as many pixels.
+    fn narrow_by<const CHANNELS: usize, const TAPS: usize>(&self, across: &[Taps<i32>]) -> Vec<u8> {
+        let fixed: Vec<(usize, [i32; TAPS])> = across
+            .iter()
+            .map(|taps| {
+                // Near the right edge zeros come first.
+                let first = taps.first.min(self.width - TAPS);
+                let mut weights = [0; TAPS];
+                let from = taps.first - first;
+                weights[from..from + taps.weights.len()].copy_from_slice(&taps.weights);
+                (first, weights)
+            })
+            .collect();
+        let mut out = vec![0; self.height * across.len() * CHANNELS];
+        let rows = self.data.chunks_exact(self.width * CHANNELS);
+        for (to, row) in out.chunks_exact_mut(across.len() * CHANNELS).zip(rows) {
+            let (to, row) = (
+                to.as_chunks_mut::<CHANNELS>().0,
+                row.as_chunks::<CHANNELS>().0,
+            );
+            for (to, (first, weights)) in to.iter_mut().zip(&fixed) {
+                let pixels = &row[*first..*first + TAPS];
+                *to = std::array::from_fn(|channel| {
+                    let terms = (0..TAPS).map(|i| weights[i] * i32::from(pixels[i][channel]));
+                    to_byte(HALF + terms.sum::<i32>())
+                });
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn straight_code_equals_the_plain_loop() {
+        let mut rng = cass_ops::Rng::new(1, "resample", [0, 0], 0);
+        for (width, size) in [
+            (2, 5),
+            (3, 9),
+            (5, 4),
+            (17, 24),
+            (17, 9),
+            (31, 8),
+            (40, 9),
+            (33, 2),
+            (1, 3),
+        ] {
+            let mut bytes = |n: usize| (0..n).map(|_| rng.below(256) as u8).collect::<Vec<_>>();
+            let across = taps(width, size, to_fixed);
+            let grey = Pixels::from_grey(width, 3, bytes(width * 3));
+            assert_eq!(
+                grey.narrow::<1>(size),
+                grey.narrow_any::<1>(&across),
+                "{width} to {size}"
+            );
+            let rgb = Pixels::from_rgb(width, 3, bytes(width * 9));
+            assert_eq!(
+                rgb.narrow::<3>(size),
+                rgb.narrow_any::<3>(&across),
+                "{width} to {size}"
+            );
+        }
     }
 }

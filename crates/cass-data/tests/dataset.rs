@@ -17,7 +17,7 @@ fn failure(root: &Path, skip_bad: bool) -> String {
 }
 
 fn count(dataset: &Dataset, indices: &[usize], label: usize) -> usize {
-    let labels = indices.iter().map(|&i| dataset.samples[i].label);
+    let labels = indices.iter().map(|&i| dataset.samples[i].label());
     labels.filter(|&l| l == label).count()
 }
 
@@ -62,7 +62,7 @@ fn splits_are_stratified_seeded_and_disjoint() {
         split
             .test
             .iter()
-            .all(|&i| dataset.samples[i].part == Part::Test)
+            .all(|&i| dataset.samples[i].part == Some(Part::Test))
     );
     // Never nothing for validation, never everything.
     for (val_fraction, val, train) in [(0.0, 1, 7), (1.0, 7, 1)] {

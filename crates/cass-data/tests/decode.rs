@@ -53,10 +53,11 @@ fn sixteen_bit_grey_keeps_its_high_byte() {
 fn unusable_images_say_why() {
     for (name, reason) in [
         ("empty.jpg", "is empty (0 bytes)"),
-        ("text.jpg", "is neither JPEG nor PNG"),
+        ("text.jpg", "is none of JPEG, PNG"),
         ("truncated.jpg", "is truncated"),
         ("truncated-header.jpg", "is truncated"),
         ("truncated.png", "cannot be decoded"),
+        ("truncated.tif", "cannot be decoded"),
         ("huge-header.png", "is 40000x40000 by its header"),
         ("no-pixels.png", ""),
         ("missing.jpg", "cannot be read"),

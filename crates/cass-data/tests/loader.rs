@@ -4,7 +4,7 @@ mod common;
 use std::{fs, sync::Arc};
 
 use candle_core::Tensor;
-use cass_data::{Batch, Dataset, Error, Loader, LoaderConfig, Pipeline};
+use cass_data::{Batch, Cache, Dataset, Error, Loader, LoaderConfig, Pipeline};
 use common::{config, open_phantoms, phantoms};
 
 const PIPELINES: [Pipeline; 3] = [Pipeline::Paper, Pipeline::Eval, Pipeline::Dino];
@@ -44,7 +44,7 @@ fn batches_have_the_promised_shapes() {
             }
             assert_eq!(batch.samples.len(), size);
             for (&label, &sample) in batch.labels.iter().zip(&batch.samples) {
-                assert_eq!(label, dataset.samples[sample].label);
+                assert_eq!(label, dataset.samples[sample].label());
             }
         }
         let values = pixels(&batches);
@@ -67,9 +67,13 @@ fn neither_threads_nor_the_cache_change_a_pixel() {
             ..config(pipeline)
         };
         let want = epoch(&reference, &alone, 2);
-        let uncached = Arc::new(open_phantoms(&folder).with_cache_bytes(0));
-        let partly = Arc::new(open_phantoms(&folder).with_cache_bytes(10_000));
-        for dataset in [&reference, &uncached, &partly] {
+        let disk = Cache::Disk {
+            folder: folder.path().join("pixels"),
+        };
+        let with = |cache| Arc::new(open_phantoms(&folder).with_cache(cache).unwrap());
+        let (uncached, partly) = (with(Cache::Off), with(Cache::Ram { bytes: 10_000 }));
+        let (first, second) = (with(disk.clone()), with(disk));
+        for dataset in [&reference, &uncached, &partly, &first, &second] {
             for threads in [1, 3] {
                 let other = LoaderConfig {
                     threads,

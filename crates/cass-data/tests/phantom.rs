@@ -3,7 +3,10 @@ mod common;
 
 use std::{collections::HashSet, fs};
 
-use cass_data::{Dataset, Error, Part, PhantomConfig, Pixels, open, write_phantom};
+use cass_data::{
+    Dataset, Error, FindingKind, Part, PhantomConfig, Pixels, Task, check, open, write_phantom,
+    write_phantom_of,
+};
 use common::{open_phantoms, phantoms};
 
 /// Share of the test phantoms whose nearest class mean, in these features, is their class's.
@@ -11,8 +14,8 @@ fn nearest_mean_accuracy(dataset: &Dataset, features: impl Fn(&Pixels) -> Vec<f6
     let of = |part| {
         let samples = dataset.samples.iter().enumerate();
         samples
-            .filter(move |(_, s)| s.part == part)
-            .map(|(i, s)| (features(&dataset.pixels(i, 32).unwrap()), s.label))
+            .filter(move |(_, s)| s.part == Some(part))
+            .map(|(i, s)| (features(&dataset.pixels(i, 32).unwrap()), s.label()))
             .collect::<Vec<_>>()
     };
     let train = of(Part::Train);
@@ -118,4 +121,66 @@ fn settings_and_folders_that_do_not_work_are_named() {
     let fresh = folder.path().join("new/brain-mri");
     write_phantom(&fresh, &config).unwrap();
     assert_eq!(open("brain-mri", &fresh, false).unwrap().len(), 12);
+}
+
+#[test]
+fn tables_of_phantoms_are_read_like_the_real_ones() {
+    for (kind, classes, task) in [
+        ("isic2019", 8, Task::MultiClass),
+        ("biopsies", 5, Task::MultiLabel),
+    ] {
+        let config = PhantomConfig {
+            seed: 2,
+            train_per_class: 8,
+            test_per_class: 2,
+            size: 32,
+        };
+        let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        for folder in &folders {
+            write_phantom_of(kind, folder.path(), &config).unwrap();
+        }
+        let [one, two] = folders.map(|folder| {
+            let dataset = open(kind, folder.path(), false).unwrap();
+            (
+                dataset.samples.iter().map(|s| s.sha256).collect::<Vec<_>>(),
+                dataset,
+                folder,
+            )
+        });
+        assert_eq!(one.0, two.0, "{kind}");
+        let dataset = one.1;
+        assert_eq!(
+            (dataset.len(), dataset.classes.len()),
+            (10 * classes, classes)
+        );
+        assert_eq!(dataset.task, task);
+        assert!(
+            dataset
+                .samples
+                .iter()
+                .all(|s| s.group.is_some() && s.part.is_none())
+        );
+        assert!(!dataset.pixels(0, 32).unwrap().is_grey());
+        let split = dataset.split(0, 0.1);
+        for part in [&split.train, &split.val, &split.test] {
+            for label in 0..classes {
+                let has = part
+                    .iter()
+                    .any(|&i| dataset.samples[i].labels.contains(&label));
+                assert!(has, "{kind}: {label} is missing from {part:?}");
+            }
+        }
+        let checkup = check(kind, one.2.path(), &|_, _| {}).unwrap();
+        let kinds: HashSet<_> = checkup.findings.iter().map(|f| f.kind).collect();
+        let expected: &[FindingKind] = if kind == "biopsies" {
+            &[FindingKind::SixteenBit]
+        } else {
+            &[]
+        };
+        assert!(
+            kinds.iter().all(|k| expected.contains(k)),
+            "{:?}",
+            checkup.findings
+        );
+    }
 }

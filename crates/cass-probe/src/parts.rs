@@ -2,7 +2,7 @@
 
 use crate::{Error, Result, recipe::ProbeRecipe};
 use candle_core::Device;
-use cass_data::{Dataset, Loader, LoaderConfig, Pipeline, fraction, open};
+use cass_data::{Dataset, Loader, LoaderConfig, Manifest, Pipeline, Task, fraction, open};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(crate) enum Part {
 pub(crate) struct Parts {
     pub(crate) dataset: Arc<Dataset>,
     pub(crate) device: Device,
-    pub(crate) manifest: String,
+    pub(crate) manifest: Manifest,
     indices: [Vec<usize>; 3],
 }
 
@@ -29,8 +29,9 @@ impl Parts {
     pub(crate) fn new(recipe: &ProbeRecipe) -> Result<Self> {
         let device = cass_train::open_device(&recipe.device)?;
         let dataset = Arc::new(open(&recipe.data, &recipe.data_root, recipe.skip_bad)?);
+        dataset.expect_task(Task::MultiClass)?;
         let split = dataset.split(recipe.seed, recipe.val_fraction);
-        let manifest = dataset.manifest_hash(&split);
+        let manifest = dataset.manifest(&split);
         let train = fraction(&dataset, &split.train, recipe.fraction, recipe.seed);
         for (name, found, needed) in [
             ("training", train.len(), 2),
@@ -61,7 +62,7 @@ impl Parts {
         let samples = &self.dataset.samples;
         self.indices(part)
             .iter()
-            .map(|&i| samples[i].label)
+            .map(|&i| samples[i].label())
             .collect()
     }
 

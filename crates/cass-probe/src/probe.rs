@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use std::time::Instant;
 
 /// Runs a probe and leaves its folder: `log.jsonl`, `predictions.csv` of the test images,
-/// `checkpoint.safetensors` (the network with its fitted classifier) and, last, `metrics.json`,
-/// which is also returned. A finished folder is left as it is and its metrics returned.
+/// `manifest.tsv` (which file is in which part), `checkpoint.safetensors` (the network with its
+/// fitted classifier) and, last, `metrics.json`, which is also returned. A finished folder is left as it is and its metrics returned.
 ///
 /// # Errors
 /// If data or weights cannot be had, there are too few images, a file cannot be written, or the
@@ -30,6 +30,7 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
     recipe.validate()?;
     let started = Instant::now();
     let parts = Parts::new(recipe)?;
+    run.write("manifest.tsv", parts.manifest.to_text().as_bytes())?;
     let options = ModelOptions {
         num_classes: parts.dataset.classes.len(),
         input_size: recipe.size,
@@ -52,7 +53,7 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
         labels: parts.indices(Part::Train).len(),
         epochs: recipe.epochs,
         steps: (recipe.epochs * learner.steps()) as u64,
-        manifest: parts.manifest.clone(),
+        manifest: parts.manifest.hash(),
     })?;
     let fitted = fit(recipe, &parts, &mut learner, &mut tell)?;
 
@@ -88,7 +89,7 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
         "seconds": seconds,
         "device": cass_train::device_name(&parts.device),
         "threads": rayon::current_num_threads(),
-        "manifest": parts.manifest,
+        "manifest": parts.manifest.hash(),
         "skipped": parts.skipped(),
         "deviations": recipe.deviations(),
         "chosen": recipe.chosen(),
@@ -151,7 +152,7 @@ fn judge(recipe: &ProbeRecipe, parts: &Parts, learner: &Learner, part: Part) -> 
                 .unwrap_or(&sample.path)
                 .display()
                 .to_string(),
-            truth: sample.label,
+            truth: sample.label(),
             predicted,
             probabilities,
         })

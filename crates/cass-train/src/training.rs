@@ -19,7 +19,7 @@ use std::time::Instant;
 
 /// Runs a pretraining from images to checkpoints and metrics, and tells `observe` what happens.
 ///
-/// The folder gets `log.jsonl` while the run goes on, `checkpoint-<arm>.safetensors` after every
+/// The folder gets `manifest.tsv` (which file is in which part), `log.jsonl` while the run goes on, `checkpoint-<arm>.safetensors` after every
 /// epoch and, last, `metrics.json`, which is also returned. A finished folder is left as it is and
 /// its metrics returned. Under `swa` the final checkpoints hold the averaged weights.
 ///
@@ -53,6 +53,7 @@ pub fn pretrain(
             observe,
         },
     };
+    run.write("manifest.tsv", setup.manifest.to_text().as_bytes())?;
     training.start()?;
     let before = training.read_collapse(When::Before, 0)?;
     for epoch in 0..recipe.epochs {
@@ -105,7 +106,7 @@ impl Training<'_> {
             steps: self.steps(),
             images: self.setup.train.images(),
             device: device_name(&self.setup.device),
-            manifest: self.setup.manifest.clone(),
+            manifest: self.setup.manifest.hash(),
         })?;
         for (arm, origin) in &self.origins {
             let (arm, text) = (arm.clone(), origin.text.clone());
@@ -268,7 +269,7 @@ impl Training<'_> {
             "peak_rss_mib": peak_rss_mib(),
             "device": device_name(&self.setup.device),
             "threads": rayon::current_num_threads(),
-            "manifest": self.setup.manifest,
+            "manifest": self.setup.manifest.hash(),
             "weights": weights,
             "skipped": self.setup.skipped,
             "deviations": self.recipe.deviations(),

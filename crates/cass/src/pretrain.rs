@@ -6,6 +6,7 @@ use crate::options::{Common, ProtocolName, apply};
 use crate::process;
 use crate::progress::Progress;
 use crate::say::Report;
+use cass_data::Cache;
 use cass_train::{Event, Method, Recipe, RunDir, Weights, When};
 use clap::ValueEnum;
 use serde_json::Value;
@@ -62,8 +63,10 @@ enum MethodName {
     Dino,
 }
 
-pub fn run(args: Args) -> Result<Report> {
+pub fn run(mut args: Args) -> Result<Report> {
     let out = args.common.out.clone();
+    let cache = std::mem::take(&mut args.common.cache);
+    cache.install_or(Cache::default())?;
     let mut recipe = args.recipe()?;
     // Before anything is fetched for it.
     recipe.clone().validate()?;

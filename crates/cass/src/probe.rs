@@ -6,6 +6,7 @@ use crate::options::{Common, ProtocolName, apply, set};
 use crate::process;
 use crate::progress::Progress;
 use crate::say::Report;
+use cass_data::Cache;
 use cass_probe::{Event, Mode, ProbeRecipe, Stopping};
 use cass_train::{Recipe, RunDir, Weights};
 use clap::ValueEnum;
@@ -60,8 +61,10 @@ enum ModeName {
     Finetune,
 }
 
-pub fn run(args: Args) -> Result<Report> {
+pub fn run(mut args: Args) -> Result<Report> {
     let out = args.common.out.clone();
+    let cache = std::mem::take(&mut args.common.cache);
+    cache.install_or(Cache::default())?;
     let mut recipe = args.recipe()?;
     recipe.validate()?;
     let earlier = std::fs::read_to_string(out.join("recipe.toml")).ok();

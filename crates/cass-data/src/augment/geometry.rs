@@ -35,12 +35,16 @@ impl Pixels {
 
     fn warp<const C: usize>(&self, &[a, b, c, d, e, f, g, h]: &[f64; 8]) -> Self {
         let pixels = self.data.as_chunks::<C>().0;
+        let mut from = vec![[0.0; 2]; self.width];
         self.rows::<C>(|y, row| {
             let y = y as f64 + 0.5;
-            for (x, pixel) in row.iter_mut().enumerate() {
+            // Apart from the look-ups, so that two divisions are done at once.
+            for (x, from) in from.iter_mut().enumerate() {
                 let x = x as f64 + 0.5;
                 let w = g * x + h * y + 1.0;
-                let (x, y) = ((a * x + b * y + c) / w, (d * x + e * y + f) / w);
+                *from = [(a * x + b * y + c) / w, (d * x + e * y + f) / w];
+            }
+            for (pixel, &[x, y]) in row.iter_mut().zip(&from) {
                 if let Some(value) = self.bilinear(pixels, x, y) {
                     *pixel = value;
                 }
@@ -64,14 +68,16 @@ impl Pixels {
         };
         let (x0, x1, dx) = between(x, self.width);
         let (y0, y1, dy) = between(y, self.height);
-        let (top, bottom) = (&pixels[y0 * self.width..], &pixels[y1 * self.width..]);
+        let (top, bottom) = (y0 * self.width, y1 * self.width);
+        let [top, bottom] = [top, bottom].map(|row| [pixels[row + x0], pixels[row + x1]]);
         Some(std::array::from_fn(|channel| {
-            let mix = |row: &[[u8; C]]| {
-                let (a, b) = (f64::from(row[x0][channel]), f64::from(row[x1][channel]));
-                a + (b - a) * dx
+            let mix = |[a, b]: [[u8; C]; 2]| {
+                // The difference of two bytes is exact in whole numbers, which are cheaper.
+                let (a, b) = (i32::from(a[channel]), i32::from(b[channel]));
+                f64::from(a) + f64::from(b - a) * dx
             };
             let (above, below) = (mix(top), mix(bottom));
-            (above + (below - above) * dy) as u8
+            (above + (below - above) * dy) as i32 as u8 // within 0..=255
         }))
     }
 

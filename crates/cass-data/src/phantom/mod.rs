@@ -1,6 +1,9 @@
 //! A stand-in for the brain MRIs, drawn by code.
+mod biopsy;
+mod dermoscopy;
 mod draw;
 mod lesion;
+mod tables;
 mod texture;
 
 use std::{
@@ -15,7 +18,11 @@ use rayon::prelude::*;
 
 use crate::{
     Error, Part, Result,
-    brain_mri::{CLASSES, folder},
+    sources::{
+        biopsies,
+        brain_mri::{self, CLASSES, PARTS},
+        isic2019,
+    },
 };
 
 const JPEG_QUALITY: u8 = 92;
@@ -29,30 +36,34 @@ const MIN_SIZE: usize = 16;
 pub struct PhantomConfig {
     /// Decides every pixel.
     pub seed: u64,
-    /// Images of each class in `Training/`.
+    /// Images of each class for training.
     pub train_per_class: usize,
-    /// Images of each class in `Testing/`.
+    /// Images of each class for testing.
     pub test_per_class: usize,
     /// Side of the square images, in pixels, at least 16.
     pub size: usize,
 }
 
-/// Writes phantoms of the brain MRIs to `out` in the curator's layout, which [`crate::open`] reads
-/// as `brain-mri`.
+/// Writes phantoms to `out` in the layout that [`crate::open`] reads as `kind`.
 ///
-/// Each is a slice through a head in random pose, with ventricles, tissue, noise, a bias field and
+/// Those of `brain-mri` are in the curator's layout. Each is a slice through a head in random pose, with ventricles, tissue, noise, a bias field and
 /// a random brightness, and the lesion of its class: *glioma* an irregular, heterogeneous blob that
 /// infiltrates the tissue; *meningioma* a smooth, bright, round one attached to the skull;
 /// *pituitary* a small one low in the middle; *notumor* none. They are pictures to test training
 /// with, not a model of disease. The mean brightness of every image is drawn alike for all classes,
 /// so that it tells nothing.
 ///
+/// `kind` may also be `isic2019`: blobs on skin in eight kinds, two images a lesion, in the layout of
+/// the challenge; or `biopsies`: 16-bit TIFFs of glowing cells of five types, several in an image, two
+/// images a patient. These have no given split: of each class, or for each cell type, there are as
+/// many images as for training and testing together.
+///
 /// Equal settings write equal files.
 ///
 /// # Errors
-/// A setting out of range; an `out` with anything in it, lest phantoms mix with patients; a folder
+/// An unknown kind; a setting out of range; an `out` with anything in it, lest phantoms mix with patients; a folder
 /// or file that cannot be written.
-pub fn write_phantom(out: &Path, config: &PhantomConfig) -> Result<()> {
+pub fn write_phantom_of(kind: &str, out: &Path, config: &PhantomConfig) -> Result<()> {
     let expect = |name, value: usize, min, expected| {
         let value_text = value.to_string();
         (value >= min).then_some(()).ok_or(Error::Setting {
@@ -68,14 +79,31 @@ pub fn write_phantom(out: &Path, config: &PhantomConfig) -> Result<()> {
         let source = std::io::ErrorKind::DirectoryNotEmpty.into();
         return Err(io("draw phantoms in", out, source));
     }
-    let parts = [
-        (Part::Train, config.train_per_class),
-        (Part::Test, config.test_per_class),
-    ];
+    match kind {
+        brain_mri::NAME => heads(out, config),
+        isic2019::NAME => tables::isic(out, config),
+        biopsies::NAME => tables::biopsies(out, config),
+        _ => Err(Error::UnknownDataset {
+            name: kind.to_owned(),
+            known: [brain_mri::NAME, isic2019::NAME, biopsies::NAME].join(", "),
+        }),
+    }
+}
+
+/// Writes phantoms of the brain MRIs: [`write_phantom_of`] `brain-mri`.
+///
+/// # Errors
+/// As there.
+pub fn write_phantom(out: &Path, config: &PhantomConfig) -> Result<()> {
+    write_phantom_of(brain_mri::NAME, out, config)
+}
+
+fn heads(out: &Path, config: &PhantomConfig) -> Result<()> {
+    let counts = [config.train_per_class, config.test_per_class];
     let mut jobs = Vec::new();
-    for (part, count) in parts {
+    for ((part, folder), count) in PARTS.into_iter().zip(counts) {
         for (label, class) in CLASSES.iter().enumerate() {
-            let folder = out.join(folder(part)).join(class);
+            let folder = out.join(folder).join(class);
             fs::create_dir_all(&folder).map_err(|e| io("create folder", &folder, e))?;
             jobs.extend((0..count).map(|number| (part, label, number, folder.clone())));
         }
@@ -86,22 +114,33 @@ pub fn write_phantom(out: &Path, config: &PhantomConfig) -> Result<()> {
             let mut rng = Rng::new(config.seed, "phantom", [label as u64, stream], 0);
             let grey = draw::head(config.size, CLASSES[label], &mut rng);
             let path = folder.join(format!("{}-{number:05}.jpg", CLASSES[label]));
-            write_jpeg(&path, config.size, &grey, rng.bernoulli(P_RGB))
+            if rng.bernoulli(P_RGB) {
+                let rgb: Vec<u8> = grey.iter().flat_map(|&v| [v; 3]).collect();
+                write_jpeg(&path, config.size, &rgb, true)
+            } else {
+                write_jpeg(&path, config.size, &grey, false)
+            }
         })
 }
 
-fn write_jpeg(path: &Path, size: usize, grey: &[u8], as_rgb: bool) -> Result<()> {
+fn write_jpeg(path: &Path, size: usize, pixels: &[u8], is_rgb: bool) -> Result<()> {
+    let (side, color) = (
+        size as u32,
+        [ExtendedColorType::L8, ExtendedColorType::Rgb8],
+    );
+    write_with(path, |file| {
+        let encoder = JpegEncoder::new_with_quality(file, JPEG_QUALITY);
+        encoder.write_image(pixels, side, side, color[usize::from(is_rgb)])
+    })
+}
+
+fn write_with(
+    path: &Path,
+    encode: impl FnOnce(&mut BufWriter<File>) -> image::ImageResult<()>,
+) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
-        let encoder = JpegEncoder::new_with_quality(&mut file, JPEG_QUALITY);
-        let side = size as u32;
-        let written = if as_rgb {
-            let rgb: Vec<u8> = grey.iter().flat_map(|&v| [v; 3]).collect();
-            encoder.write_image(&rgb, side, side, ExtendedColorType::Rgb8)
-        } else {
-            encoder.write_image(grey, side, side, ExtendedColorType::L8)
-        };
-        written.map_err(std::io::Error::other)?;
+        encode(&mut file).map_err(std::io::Error::other)?;
         file.flush()
     };
     write().map_err(|e| io("write", path, e))

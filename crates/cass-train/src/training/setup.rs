@@ -7,7 +7,7 @@ use crate::recipe::{Arm, PipelineName, Recipe, ValidRecipe};
 use crate::step::{CassStep, DinoStep, Step};
 use crate::weights::{Origin, load_weights};
 use candle_core::{DType, Device};
-use cass_data::{Dataset, Loader, LoaderConfig, Pipeline, fraction, open};
+use cass_data::{Dataset, Loader, LoaderConfig, Manifest, Pipeline, fraction, open};
 use cass_models::{Model, ModelOptions};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) struct Setup {
     pub(super) test: Loader,
     /// A fixed sample of the test images.
     pub(super) sample: Loader,
-    pub(super) manifest: String,
+    pub(super) manifest: Manifest,
     /// `{"file", "reason"}` of each image that was left out.
     pub(super) skipped: Vec<Value>,
 }
@@ -38,7 +38,7 @@ impl Setup {
         let device = open_device(&recipe.device)?;
         let dataset = Arc::new(open(&recipe.data, &recipe.data_root, recipe.skip_bad)?);
         let split = dataset.split(recipe.seed, recipe.val_fraction);
-        let manifest = dataset.manifest_hash(&split);
+        let manifest = dataset.manifest(&split);
         let images = fraction(&dataset, &split.train, recipe.fraction, recipe.seed);
         if images.len() < 2 {
             let found = images.len();

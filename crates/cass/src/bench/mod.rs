@@ -1,5 +1,6 @@
 //! `cass bench`: how fast it is on this machine.
 
+mod loader;
 mod step;
 
 use crate::failure::Result;
@@ -16,10 +17,12 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Bench {
     Step(step::Args),
+    Loader(loader::Args),
 }
 
 pub fn run(args: Args) -> Result<Report> {
     match args.command {
         Bench::Step(args) => step::run(args),
+        Bench::Loader(args) => loader::run(args),
     }
 }

@@ -1,0 +1,99 @@
+use std::{
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    path::PathBuf,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use super::Key;
+use crate::{Error, Pixels, Result, manifest::hex};
+
+/// Names the arithmetic: to be counted up whenever decoding or resizing changes a pixel.
+const VERSION: &str = "pixels-1";
+const MAGIC: &[u8; 8] = b"CASSpix1";
+/// Magic, channels, CRC-32 of the pixels.
+const HEADER: usize = 8 + 4 + 4;
+
+/// Pixels in files, one an image and size.
+///
+/// A file is written beside its name and renamed, so that no process sees a part of it. It is not
+/// synced, which would cost more than decoding: a file that a power failure cut short fails its
+/// length or its checksum.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    folder: PathBuf,
+    /// A disk that took no file once is asked no more.
+    full: AtomicBool,
+    written: AtomicU64,
+}
+
+impl Disk {
+    pub(super) fn open(folder: PathBuf) -> Result<Self> {
+        let folder = folder.join(VERSION);
+        fs::create_dir_all(&folder).map_err(|source| Error::Io {
+            action: "create folder",
+            path: folder.clone(),
+            source,
+        })?;
+        Ok(Self {
+            folder,
+            full: AtomicBool::new(false),
+            written: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn get(&self, key: Key) -> Option<Pixels> {
+        let mut file = File::open(self.path(key)).ok()?;
+        let mut header = [0; HEADER];
+        file.read_exact(&mut header).ok()?;
+        let word = |at: usize| header[at..at + 4].try_into().map(u32::from_le_bytes).ok();
+        let (channels, crc) = (word(8)? as usize, word(12)?);
+        if &header[..8] != MAGIC || ![1, 3].contains(&channels) {
+            return None;
+        }
+        let length = key.size * key.size * channels;
+        let mut data = Vec::with_capacity(length + 1);
+        file.take(length as u64 + 1).read_to_end(&mut data).ok()?;
+        let whole = data.len() == length && crc32fast::hash(&data) == crc;
+        whole.then_some(Pixels {
+            width: key.size,
+            height: key.size,
+            channels,
+            data,
+        })
+    }
+
+    /// A disk that takes no more files is no error: the pixels are decoded again.
+    pub(super) fn put(&self, key: Key, pixels: &Pixels) {
+        if !self.full.load(Ordering::Relaxed) && self.write(key, pixels).is_err() {
+            self.full.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn write(&self, key: Key, pixels: &Pixels) -> std::io::Result<()> {
+        let path = self.path(key);
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let beside = path.with_extension(format!("{}-{number}.new", std::process::id()));
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let write = || {
+            let mut file = File::create(&beside)?;
+            let mut header = [0; HEADER];
+            header[..8].copy_from_slice(MAGIC);
+            header[8..12].copy_from_slice(&(pixels.channels as u32).to_le_bytes());
+            header[12..].copy_from_slice(&crc32fast::hash(&pixels.data).to_le_bytes());
+            file.write_all(&header)?;
+            file.write_all(&pixels.data)?;
+            drop(file);
+            fs::rename(&beside, &path)
+        };
+        write().inspect_err(|_| drop(fs::remove_file(&beside)))
+    }
+
+    fn path(&self, key: Key) -> PathBuf {
+        let name = hex(key.sha256);
+        let folder = self.folder.join(key.size.to_string()).join(&name[..2]);
+        folder.join(name)
+    }
+}

@@ -1,0 +1,94 @@
+//! Classes and groups: names that look like slips, classes without images, divided groups.
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use super::{ClassCount, Finding, FindingKind};
+use crate::sources::{Entry, Found, csv, folder};
+
+/// Shorter names differ by a letter for good reasons.
+const TYPO_LENGTH: usize = 5;
+
+/// Pairs of classes of which one is likely a slip of the other, where users name the classes.
+pub(super) fn typos(kind: &str, found: &Found) -> Vec<Finding> {
+    if ![folder::NAME, csv::NAME].contains(&kind) {
+        return Vec::new();
+    }
+    let mut findings = Vec::new();
+    for (place, a) in found.classes.iter().enumerate() {
+        for b in &found.classes[place + 1..] {
+            if alike(a, b) {
+                findings.push(Finding {
+                    kind: FindingKind::LabelTypo,
+                    file: found.root.clone(),
+                    detail: format!("has classes {a:?} and {b:?}: are they the same?"),
+                });
+            }
+        }
+    }
+    findings
+}
+
+/// Whether only case and punctuation, or one letter, tell the names apart. Numbers count: "grade
+/// 1" is not "grade 2".
+fn alike(a: &str, b: &str) -> bool {
+    let of = |name: &str, keep: fn(char) -> bool| -> String {
+        name.to_lowercase().chars().filter(|&c| keep(c)).collect()
+    };
+    let [bare_a, bare_b] = [a, b].map(|name| of(name, char::is_alphanumeric));
+    let [digits_a, digits_b] = [a, b].map(|name| of(name, char::is_numeric));
+    let long = bare_a.chars().count().min(bare_b.chars().count()) >= TYPO_LENGTH;
+    bare_a == bare_b
+        || (digits_a == digits_b && long && strsim::osa_distance(&bare_a, &bare_b) == 1)
+}
+
+/// What to say of a folder that is none of the `expected` classes.
+pub(super) fn unknown(folder: &Path, expected: &str) -> String {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    match expected.split(", ").find(|class| alike(class, &name)) {
+        Some(class) => format!("is an unknown class: is it {class:?}?"),
+        None => format!("is an unknown class, expected {expected}"),
+    }
+}
+
+pub(super) fn empty(root: &Path, classes: &[ClassCount]) -> Vec<Finding> {
+    let empty = classes.iter().filter(|class| class.total() == 0);
+    let finding = |class: &ClassCount| Finding {
+        kind: FindingKind::EmptyClass,
+        file: root.to_owned(),
+        detail: format!("has no usable image of class {:?}", class.class),
+    };
+    empty.map(finding).collect()
+}
+
+/// The number of groups.
+pub(super) fn groups(entries: &[Entry]) -> usize {
+    let groups: BTreeSet<_> = entries.iter().filter_map(|e| e.group.as_ref()).collect();
+    groups.len()
+}
+
+/// Groups with images in several given parts.
+pub(super) fn divided_groups(entries: &[Entry]) -> Vec<Finding> {
+    let mut groups: BTreeMap<&str, &Entry> = BTreeMap::new();
+    let mut findings = BTreeMap::new();
+    for entry in entries {
+        let (Some(group), Some(part)) = (entry.group.as_deref(), entry.part) else {
+            continue;
+        };
+        let first = *groups.entry(group).or_insert(entry);
+        if first.part != Some(part) {
+            findings.entry(group).or_insert_with(|| Finding {
+                kind: FindingKind::GroupAcrossSplits,
+                file: entry.path.clone(),
+                detail: format!(
+                    "is for {} and of group {group:?}, whose {} is for {}",
+                    part.name(),
+                    first.path.display(),
+                    first.part.map_or("", |part| part.name()),
+                ),
+            });
+        }
+    }
+    findings.into_values().collect()
+}

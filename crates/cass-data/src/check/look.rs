@@ -1,0 +1,96 @@
+//! What one look at a file tells.
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::{Finding, FindingKind};
+use crate::{Pixels, decode::Decoded, sources::Entry};
+
+/// Side of the thumbnails that near-duplicates are told by: their differences from one pixel to the
+/// next are the picture's perceptual hash.
+pub(super) const SIDE: usize = 17;
+
+pub(super) struct Look {
+    pub(super) sha256: [u8; 32],
+    pub(super) size: (usize, usize),
+    /// Format and colour mode.
+    pub(super) mode: String,
+    pub(super) thumbnail: Vec<u8>,
+    pub(super) blank: bool,
+    format: &'static str,
+    widest: Option<u16>,
+    turned: bool,
+}
+
+impl Look {
+    pub(super) fn at(entry: &Entry) -> Result<Self, String> {
+        let bytes = entry.origin.bytes(&entry.path)?;
+        let Decoded {
+            pixels,
+            format,
+            mode,
+            widest,
+            turned,
+        } = entry.origin.decode(&bytes)?;
+        Ok(Self {
+            sha256: Sha256::digest(&bytes).into(),
+            size: (pixels.width(), pixels.height()),
+            mode: format!("{format} {mode}"),
+            thumbnail: thumbnail(&pixels),
+            blank: pixels.data.iter().all(|&v| v == pixels.data[0]),
+            format,
+            widest,
+            turned,
+        })
+    }
+
+    /// What is wrong with the file by itself.
+    pub(super) fn findings(&self, path: &Path) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut found = |kind, detail| {
+            let file = path.to_owned();
+            findings.push(Finding { kind, file, detail });
+        };
+        let ending = path.extension().unwrap_or_default();
+        let ending = ending.to_string_lossy().to_ascii_lowercase();
+        if !endings(self.format).contains(&ending.as_str()) {
+            let detail = format!("is a {} file by its content", self.format);
+            found(FindingKind::WrongExtension, detail);
+        }
+        if self.blank {
+            found(FindingKind::Blank, "has one colour everywhere".into());
+        }
+        if let Some(widest) = self.widest {
+            let detail = format!(
+                "has 16-bit values up to {widest}: their high byte, which is used, has {} levels \
+                 (PIL would clip grey at 255)",
+                (widest >> 8) + 1
+            );
+            found(FindingKind::SixteenBit, detail);
+        }
+        if self.turned {
+            let detail = "says by EXIF that it is to be turned, which is not done".into();
+            found(FindingKind::Rotated, detail);
+        }
+        findings
+    }
+}
+
+fn endings(format: &str) -> &'static [&'static str] {
+    match format {
+        "JPEG" => &["jpg", "jpeg", "jpe", "jfif"],
+        "PNG" => &["png"],
+        "TIFF" => &["tif", "tiff"],
+        "BMP" => &["bmp"],
+        _ => &["dcm", "dicom", ""],
+    }
+}
+
+fn thumbnail(pixels: &Pixels) -> Vec<u8> {
+    let small = pixels.resize(SIDE);
+    if small.is_grey() {
+        return small.data;
+    }
+    let mean = |p: &[u8]| (p.iter().map(|&v| u16::from(v)).sum::<u16>() / 3) as u8;
+    small.data.chunks_exact(3).map(mean).collect()
+}

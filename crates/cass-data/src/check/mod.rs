@@ -1,0 +1,240 @@
+//! The data doctor: what is in a data set, and what is wrong with it.
+mod duplicates;
+mod labels;
+mod look;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use rayon::prelude::*;
+
+use crate::{
+    Part, Result, Task,
+    sources::{self, Entry, Found, Problem, ProblemKind},
+};
+use look::Look;
+
+/// What [`check`] found out about a data set.
+#[derive(Debug, Clone)]
+pub struct Checkup {
+    /// The folder that holds the layout.
+    pub root: PathBuf,
+    /// Whether an image has one label or any number.
+    pub task: Task,
+    /// Images that can be used.
+    pub images: usize,
+    /// Usable images by class and part.
+    pub classes: Vec<ClassCount>,
+    /// Images by format and colour mode, such as `JPEG L8`.
+    pub modes: BTreeMap<String, usize>,
+    /// Images by width and height, in pixels.
+    pub sizes: BTreeMap<(usize, usize), usize>,
+    /// Patients, lesions or other groups.
+    pub groups: usize,
+    /// What is wrong, by kind and file.
+    pub findings: Vec<Finding>,
+}
+
+/// Usable images of a class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassCount {
+    /// The class.
+    pub class: String,
+    /// Images given to training, validation and testing.
+    pub parts: [usize; 3],
+    /// Images that no split was given for.
+    pub unsplit: usize,
+}
+
+impl ClassCount {
+    /// All images of the class.
+    pub fn total(&self) -> usize {
+        self.parts.iter().sum::<usize>() + self.unsplit
+    }
+}
+
+/// Something wrong with a data set.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// What kind of thing.
+    pub kind: FindingKind,
+    /// The file or folder it is about.
+    pub file: PathBuf,
+    /// What exactly, as the end of a sentence that begins with the file.
+    pub detail: String,
+}
+
+/// Kinds of findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum FindingKind {
+    /// A file that is truncated or otherwise no usable image.
+    Unreadable,
+    /// A row of a table that cannot be used.
+    BadRow,
+    /// A label whose image is not there.
+    MissingFile,
+    /// An image without a label.
+    UnlabelledFile,
+    /// A class folder that the data set does not have.
+    UnknownClass,
+    /// A class without a usable image.
+    EmptyClass,
+    /// Two classes whose names differ by a slip.
+    LabelTypo,
+    /// A file whose name says another format than its content.
+    WrongExtension,
+    /// An image of one colour.
+    Blank,
+    /// 16-bit values of which the high byte, which is used, keeps few levels or which PIL clips.
+    SixteenBit,
+    /// A picture that its file says is to be turned, which neither PIL nor this crate does.
+    Rotated,
+    /// A group with images in several given parts.
+    GroupAcrossSplits,
+    /// Equal files in several given parts: leakage.
+    DuplicateAcrossSplits,
+    /// Equal files with different labels.
+    DuplicateAcrossLabels,
+    /// Equal files otherwise.
+    Duplicate,
+    /// Nearly equal pictures in several given parts: leakage.
+    NearDuplicateAcrossSplits,
+    /// Nearly equal pictures with different labels.
+    NearDuplicateAcrossLabels,
+    /// Nearly equal pictures that a split may divide, as no group holds them together.
+    NearDuplicate,
+}
+
+impl FindingKind {
+    /// As in `unreadable` or `duplicate-across-splits`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::BadRow => "bad-row",
+            Self::MissingFile => "missing-file",
+            Self::UnlabelledFile => "unlabelled-file",
+            Self::UnknownClass => "unknown-class",
+            Self::EmptyClass => "empty-class",
+            Self::LabelTypo => "label-typo",
+            Self::WrongExtension => "wrong-extension",
+            Self::Blank => "blank",
+            Self::SixteenBit => "sixteen-bit",
+            Self::Rotated => "rotated",
+            Self::GroupAcrossSplits => "group-across-splits",
+            Self::DuplicateAcrossSplits => "duplicate-across-splits",
+            Self::DuplicateAcrossLabels => "duplicate-across-labels",
+            Self::Duplicate => "duplicate",
+            Self::NearDuplicateAcrossSplits => "near-duplicate-across-splits",
+            Self::NearDuplicateAcrossLabels => "near-duplicate-across-labels",
+            Self::NearDuplicate => "near-duplicate",
+        }
+    }
+}
+
+/// An image that was decoded.
+struct Seen {
+    entry: Entry,
+    look: Look,
+}
+
+/// Decodes every file of a data set on all cores and reports what is in it and what is wrong with
+/// it; `kind` and `data_root` are those of [`open`](crate::open). `progress` hears how many of how
+/// many files are done, from any thread.
+///
+/// # Errors
+/// An unknown `kind`, a layout that is not there, or a table without a column that it needs: there
+/// is nothing to report on then.
+pub fn check(
+    kind: &str,
+    data_root: &Path,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Checkup> {
+    let found = sources::find(kind, data_root)?;
+    let mut findings: Vec<Finding> = found.problems.iter().map(Finding::of).collect();
+    findings.extend(labels::typos(kind, &found));
+    findings.extend(labels::divided_groups(&found.entries));
+    let (done, total) = (AtomicU64::new(0), found.entries.len() as u64);
+    let looked: Vec<_> = found
+        .entries
+        .par_iter()
+        .map(|entry| {
+            let look = Look::at(entry);
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+            look
+        })
+        .collect();
+    let mut seen = Vec::new();
+    for (entry, look) in found.entries.iter().zip(looked) {
+        match look {
+            Ok(look) => {
+                findings.extend(look.findings(&entry.path));
+                let entry = entry.clone();
+                seen.push(Seen { entry, look });
+            }
+            Err(detail) => findings.push(Finding {
+                kind: FindingKind::Unreadable,
+                file: entry.path.clone(),
+                detail,
+            }),
+        }
+    }
+    findings.extend(duplicates::find(&found.root, &seen));
+    let classes = count(&found, &seen);
+    findings.extend(labels::empty(&found.root, &classes));
+    findings.sort();
+    let mut checkup = Checkup {
+        task: found.task,
+        images: seen.len(),
+        classes,
+        modes: BTreeMap::new(),
+        sizes: BTreeMap::new(),
+        groups: labels::groups(&found.entries),
+        root: found.root,
+        findings,
+    };
+    for Seen { look, .. } in seen {
+        *checkup.modes.entry(look.mode).or_default() += 1;
+        *checkup.sizes.entry(look.size).or_default() += 1;
+    }
+    Ok(checkup)
+}
+
+fn count(found: &Found, seen: &[Seen]) -> Vec<ClassCount> {
+    let count = |(label, class): (usize, &String)| {
+        let of = |part: Option<Part>| {
+            let entries = seen.iter().map(|s| &s.entry);
+            entries
+                .filter(|e| e.part == part && e.labels.contains(&label))
+                .count()
+        };
+        ClassCount {
+            class: class.clone(),
+            parts: [Part::Train, Part::Val, Part::Test].map(|part| of(Some(part))),
+            unsplit: of(None),
+        }
+    };
+    found.classes.iter().enumerate().map(count).collect()
+}
+
+impl Finding {
+    fn of(problem: &Problem) -> Self {
+        let (kind, detail) = match problem.kind {
+            ProblemKind::Row => (FindingKind::BadRow, problem.detail.clone()),
+            ProblemKind::MissingFile => (FindingKind::MissingFile, problem.detail.clone()),
+            ProblemKind::UnlabelledFile => (FindingKind::UnlabelledFile, problem.detail.clone()),
+            ProblemKind::UnknownClass => {
+                let detail = labels::unknown(&problem.path, &problem.detail);
+                (FindingKind::UnknownClass, detail)
+            }
+        };
+        Self {
+            kind,
+            file: problem.path.clone(),
+            detail,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The data doctor: each illness is found, and a healthy set has none.
+mod common;
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use cass_data::{Checkup, FindingKind, check};
+use common::{fixture, phantoms};
+
+fn examine(kind: &str, root: &Path) -> Checkup {
+    check(kind, root, &|_, _| {}).unwrap()
+}
+
+fn counts(checkup: &Checkup) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    for finding in &checkup.findings {
+        *counts.entry(finding.kind.name()).or_default() += 1;
+    }
+    counts
+}
+
+/// The only finding of its kind: its file's name and its detail.
+fn only(checkup: &Checkup, kind: FindingKind) -> (String, String) {
+    let found: Vec<_> = checkup.findings.iter().filter(|f| f.kind == kind).collect();
+    assert_eq!(found.len(), 1, "{kind:?}: {:?}", checkup.findings);
+    let name = found[0].file.file_name().unwrap().to_string_lossy();
+    (name.into_owned(), found[0].detail.clone())
+}
+
+#[test]
+fn healthy_images_have_no_findings() {
+    let folder = phantoms(48);
+    let steps = std::sync::Mutex::new(Vec::new());
+    let checkup = check("brain-mri", folder.path(), &|done, total| {
+        steps.lock().unwrap().push((done, total));
+    })
+    .unwrap();
+    assert_eq!(checkup.findings, []);
+    assert_eq!((checkup.images, checkup.groups), (44, 0));
+    assert!(
+        checkup
+            .classes
+            .iter()
+            .all(|c| c.parts == [8, 0, 3] && c.total() == 11)
+    );
+    assert_eq!(checkup.sizes, BTreeMap::from([((48, 48), 44)]));
+    assert_eq!(checkup.modes.values().sum::<usize>(), 44);
+    let mut steps = steps.into_inner().unwrap();
+    steps.sort_unstable();
+    assert_eq!(steps, (1..=44).map(|done| (done, 44)).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_illness_of_a_file_is_found() {
+    let folder = phantoms(48);
+    let class = folder.path().join("Training/glioma");
+    for name in [
+        "truncated.jpg",
+        "empty.jpg",
+        "cmyk.jpg",
+        "rgb-exif-rotated.jpg",
+        "png-named.jpg",
+        "rgb-16.png",
+    ] {
+        fs::copy(fixture(name), class.join(name)).unwrap();
+    }
+    image::GrayImage::from_pixel(20, 20, image::Luma([7]))
+        .save(class.join("blank.png"))
+        .unwrap();
+    fs::create_dir(folder.path().join("Training/no_tumor")).unwrap();
+    let checkup = examine("brain-mri", folder.path());
+    let counts = counts(&checkup);
+    assert_eq!(counts["unreadable"], 2);
+    assert_eq!(only(&checkup, FindingKind::Blank).0, "blank.png");
+    assert_eq!(
+        only(&checkup, FindingKind::Rotated).0,
+        "rgb-exif-rotated.jpg"
+    );
+    let (name, detail) = only(&checkup, FindingKind::WrongExtension);
+    assert_eq!(
+        (name.as_str(), detail.as_str()),
+        ("png-named.jpg", "is a PNG file by its content")
+    );
+    assert_eq!(only(&checkup, FindingKind::SixteenBit).0, "rgb-16.png");
+    let (name, detail) = only(&checkup, FindingKind::UnknownClass);
+    assert_eq!(
+        (name.as_str(), detail.as_str()),
+        ("no_tumor", "is an unknown class: is it \"notumor\"?")
+    );
+    assert_eq!(checkup.images, 44 + 5);
+    assert_eq!(checkup.modes["PNG Rgb16"], 1);
+}
+
+#[test]
+fn duplicates_and_near_duplicates_are_told_apart() {
+    let folder = phantoms(48);
+    let of = |name: &str| folder.path().join(name);
+    fs::copy(
+        of("Training/glioma/glioma-00002.jpg"),
+        of("Testing/glioma/copy.jpg"),
+    )
+    .unwrap();
+    fs::copy(
+        of("Training/notumor/notumor-00001.jpg"),
+        of("Training/pituitary/copy.jpg"),
+    )
+    .unwrap();
+    fs::copy(
+        of("Training/notumor/notumor-00003.jpg"),
+        of("Training/notumor/z.jpg"),
+    )
+    .unwrap();
+    let again = image::open(of("Training/glioma/glioma-00004.jpg")).unwrap();
+    let again = again.resize_exact(60, 60, image::imageops::FilterType::Triangle);
+    again.save(of("Testing/glioma/again.png")).unwrap();
+    let checkup = examine("brain-mri", folder.path());
+    assert_eq!(
+        counts(&checkup).values().sum::<usize>(),
+        4,
+        "{:?}",
+        checkup.findings
+    );
+    let (name, detail) = only(&checkup, FindingKind::DuplicateAcrossSplits);
+    assert_eq!(name, "copy.jpg");
+    assert_eq!(
+        detail,
+        "is the same file as Training/glioma/glioma-00002.jpg"
+    );
+    assert_eq!(
+        only(&checkup, FindingKind::DuplicateAcrossLabels).0,
+        "copy.jpg"
+    );
+    assert_eq!(only(&checkup, FindingKind::Duplicate).0, "z.jpg");
+    let (name, detail) = only(&checkup, FindingKind::NearDuplicateAcrossSplits);
+    assert_eq!(name, "again.png");
+    assert_eq!(detail, "looks like Training/glioma/glioma-00004.jpg");
+}
+
+#[test]
+fn tables_and_files_that_do_not_fit_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = phantoms(48);
+    let mut rows = "path,label,split,patient\n".to_owned();
+    for i in 0..8 {
+        let name = format!("glioma-{i:05}.jpg");
+        fs::copy(
+            source.path().join("Training/glioma").join(&name),
+            folder.path().join(&name),
+        )
+        .unwrap();
+        let label = ["benign tumour", "Benign_tumor", "grade 1", "grade 2"][i % 4];
+        let split = if i == 5 { "test" } else { "train" };
+        rows += &format!("{name},{label},{split},p{}\n", i / 4);
+    }
+    rows += "gone.jpg,grade 1,train,p9\nglioma-00000.jpg,grade 1,tain,p9\n";
+    fs::write(folder.path().join("t.csv"), rows).unwrap();
+    let checkup = examine("csv", folder.path());
+    assert_eq!(
+        counts(&checkup).values().sum::<usize>(),
+        4,
+        "{:?}",
+        checkup.findings
+    );
+    let (_, detail) = only(&checkup, FindingKind::LabelTypo);
+    assert_eq!(
+        detail,
+        "has classes \"Benign_tumor\" and \"benign tumour\": are they the same?"
+    );
+    assert!(
+        only(&checkup, FindingKind::MissingFile)
+            .1
+            .starts_with("line 10, column path: \"gone.jpg\"")
+    );
+    assert!(
+        only(&checkup, FindingKind::BadRow)
+            .1
+            .starts_with("line 11, column path")
+    );
+    let (name, detail) = only(&checkup, FindingKind::GroupAcrossSplits);
+    assert_eq!(name, "glioma-00005.jpg");
+    assert!(
+        detail.contains("is for test and of group \"p1\""),
+        "{detail}"
+    );
+    assert_eq!(checkup.groups, 2);
+}
+
+#[test]
+fn what_is_not_there_cannot_be_examined() {
+    let nothing = tempfile::tempdir().unwrap();
+    assert!(check("brain-mri", nothing.path(), &|_, _| {}).is_err());
+}

@@ -1,0 +1,76 @@
+//! The grid of images and views.
+mod common;
+
+use std::sync::Arc;
+
+use cass_data::{Error, Pipeline, PreviewConfig, preview};
+use common::{open_phantoms, phantoms};
+
+const CONFIG: PreviewConfig = PreviewConfig {
+    pipeline: Pipeline::Paper,
+    size: 40,
+    per_class: 2,
+    views: 3,
+    seed: 4,
+};
+
+#[test]
+fn a_grid_shows_images_as_they_are_and_augmented() {
+    let folder = phantoms(40);
+    let dataset = Arc::new(open_phantoms(&folder));
+    let file = folder.path().join("grid.png");
+    preview(&dataset, &CONFIG, &file).unwrap();
+    let grid = image::open(&file).unwrap().into_rgb8();
+    let (width, rows) = (4 + 4 * 44, 4 * 2);
+    assert_eq!(grid.dimensions(), (width, 18 + rows * (40 + 14 + 4)));
+    // The first column holds the images themselves, of phantoms of this very size.
+    let cell = |column: u32, row: u32| {
+        image::imageops::crop_imm(&grid, 4 + column * 44, 32 + row * 58, 40, 40)
+            .to_image()
+            .into_raw()
+    };
+    let all: Vec<_> = (0..dataset.len())
+        .map(|i| dataset.pixels(i, 40).unwrap().to_rgb())
+        .collect();
+    for row in 0..rows {
+        let place = all.iter().position(|pixels| *pixels == cell(0, row));
+        let place = place.unwrap_or_else(|| panic!("row {row} shows no image as it is"));
+        assert_eq!(dataset.samples[place].label() as u32, row / 2);
+    }
+    let changed =
+        (0..rows).filter(|&row| cell(1, row) != cell(0, row) || cell(2, row) != cell(0, row));
+    assert!(changed.count() > 4);
+    preview(&dataset, &CONFIG, &folder.path().join("again.png")).unwrap();
+    let [a, b] = ["grid.png", "again.png"].map(|f| std::fs::read(folder.path().join(f)).unwrap());
+    assert_eq!(a, b);
+}
+
+#[test]
+fn settings_out_of_range_are_named() {
+    let folder = phantoms(16);
+    let dataset = Arc::new(open_phantoms(&folder));
+    for (config, name) in [
+        (PreviewConfig { size: 0, ..CONFIG }, "size"),
+        (
+            PreviewConfig {
+                per_class: 0,
+                ..CONFIG
+            },
+            "per-class",
+        ),
+        (PreviewConfig { views: 0, ..CONFIG }, "views"),
+        (
+            PreviewConfig {
+                views: usize::MAX / 2,
+                ..CONFIG
+            },
+            "picture side",
+        ),
+    ] {
+        let error = preview(&dataset, &config, &folder.path().join("x.png")).unwrap_err();
+        assert!(
+            matches!(error, Error::Setting { name: found, .. } if found == name),
+            "{error}"
+        );
+    }
+}

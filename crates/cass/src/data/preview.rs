@@ -1,0 +1,74 @@
+//! `cass data preview`: pictures to judge a data set and its augmentation by.
+
+use super::Source;
+use crate::failure::Result;
+use crate::process;
+use crate::say::Report;
+use cass_data::{Pipeline, PreviewConfig};
+use clap::ValueEnum;
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Draw some images of every class, each beside augmented views of it.
+///
+/// The views are what training by the same seed shows a network in its first epochs.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  cass data preview --data brain-mri --data-root data --out preview.png"
+)]
+pub struct Args {
+    #[command(flatten)]
+    source: Source,
+    /// PNG file to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Which augmentation.
+    #[arg(long, default_value = "paper")]
+    pipeline: PipelineName,
+    /// Height and width of each image, in pixels.
+    #[arg(long, value_name = "PX", default_value_t = 160)]
+    size: usize,
+    /// Images of each class.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    per_class: usize,
+    /// Augmented views of each image.
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    views: usize,
+    /// Chooses the images and draws the views.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Leave out images that cannot be decoded instead of stopping.
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PipelineName {
+    /// The paper's augmentation.
+    Paper,
+    /// DINO's crops.
+    Dino,
+}
+
+pub fn run(args: Args) -> Result<Report> {
+    process::configure(0)?;
+    let Source { data, data_root } = &args.source;
+    let dataset = Arc::new(cass_data::open(data, data_root, args.skip_bad)?);
+    let config = PreviewConfig {
+        pipeline: match args.pipeline {
+            PipelineName::Paper => Pipeline::Paper,
+            PipelineName::Dino => Pipeline::Dino,
+        },
+        size: args.size,
+        per_class: args.per_class,
+        views: args.views,
+        seed: args.seed,
+    };
+    cass_data::preview(&dataset, &config, &args.out)?;
+    let (out, classes) = (&args.out, dataset.classes.len());
+    Ok(Report::done(
+        format!("drew {classes} classes of {data} in {}", out.display()),
+        json!({"kind": "preview", "data": data, "out": out, "classes": dataset.classes}),
+    ))
+}
