@@ -69,6 +69,7 @@ impl From<cass_probe::Error> for Failure {
             Error::Train(error) => of_train(error),
             Error::Model(error) => of_models(error),
             Error::TooFew { .. } | Error::Field { .. } | Error::NoSamples => true,
+            Error::File { action, .. } => *action == "read",
             _ => false,
         };
         Self::of(&error, users)

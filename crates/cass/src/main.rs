@@ -2,6 +2,7 @@
 
 mod data;
 mod failure;
+mod metrics;
 mod options;
 mod pretrain;
 mod probe;
@@ -41,6 +42,7 @@ Exit status: 0 done, 1 the run or check failed, 2 wrong usage or input.";
 enum Command {
     Pretrain(pretrain::Args),
     Probe(probe::Args),
+    Metrics(metrics::Args),
     Data(data::Args),
     Verify(verify::Args),
 }
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Probe(args) => probe::run(args),
+        Command::Metrics(args) => metrics::run(args),
         Command::Data(args) => data::run(args),
         Command::Verify(args) => verify::run(args),
     };
