@@ -78,6 +78,9 @@ pub enum Error {
         /// Its name.
         class: String,
     },
+    /// Predictions that cannot be compared image by image.
+    #[error("compare predictions: they are of other test images, labels or classes")]
+    OtherImages,
     /// A run folder that is not of the kind that is needed.
     #[error("use {}: {reason}", path.display())]
     Run {

@@ -12,6 +12,7 @@
 //! assert!(interval.low < metrics.averages.f1_macro && metrics.averages.f1_macro < interval.high);
 //! # Ok::<(), cass_probe::Error>(())
 //! ```
+mod compare;
 mod counts;
 mod error;
 mod event;
@@ -24,6 +25,7 @@ mod learner;
 mod metrics;
 mod multi_label;
 mod parts;
+mod predict;
 mod predictions;
 mod probe;
 mod recipe;
@@ -31,6 +33,7 @@ mod stopping;
 mod table;
 mod vector;
 
+pub use compare::Difference;
 pub use error::{Error, Result};
 pub use event::{Epoch, Event};
 pub use knn::{KNN_NEIGHBOURS, Knn};
@@ -39,6 +42,7 @@ pub use metrics::{
     average_precision, expected_calibration_error, reliability_curve, roc_curve,
 };
 pub use multi_label::MultiLabelPredictions;
+pub use predict::{Labelled, Predictor};
 pub use predictions::{Prediction, Predictions};
 pub use probe::probe;
 pub use recipe::{Mode, ProbeRecipe, Stopping};

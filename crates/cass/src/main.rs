@@ -1,9 +1,11 @@
 //! The `cass` command: arguments to recipes, recipes to runs, errors to one line and an exit code.
 
+mod compare;
 mod data;
 mod failure;
 mod metrics;
 mod options;
+mod predict;
 mod pretrain;
 mod probe;
 mod process;
@@ -42,6 +44,8 @@ Exit status: 0 done, 1 the run or check failed, 2 wrong usage or input.";
 enum Command {
     Pretrain(pretrain::Args),
     Probe(probe::Args),
+    Predict(predict::Args),
+    Compare(compare::Args),
     Metrics(metrics::Args),
     Data(data::Args),
     Verify(verify::Args),
@@ -53,6 +57,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Probe(args) => probe::run(args),
+        Command::Predict(args) => predict::run(args, cli.json),
+        Command::Compare(args) => compare::run(args),
         Command::Metrics(args) => metrics::run(args),
         Command::Data(args) => data::run(args),
         Command::Verify(args) => verify::run(args),
