@@ -31,8 +31,8 @@ pub(crate) struct Taken {
 
 /// Trains by epochs, and gives logits of the other parts in between.
 pub(crate) enum Learner<'a> {
-    Linear(Linear<'a>),
-    Finetune(Finetune),
+    Linear(Box<Linear<'a>>),
+    Finetune(Box<Finetune>),
 }
 
 impl<'a> Learner<'a> {
@@ -43,14 +43,15 @@ impl<'a> Learner<'a> {
         loss: FocalLoss,
     ) -> Result<Self> {
         if recipe.mode == ProbeMode::Linear {
-            return Ok(Self::Linear(Linear::new(recipe, parts, model, loss)?));
+            let linear = Linear::new(recipe, parts, model, loss)?;
+            return Ok(Self::Linear(Box::new(linear)));
         }
-        Ok(Self::Finetune(Finetune {
+        Ok(Self::Finetune(Box::new(Finetune {
             train: parts.loader(Part::Train, true, recipe)?,
             val: parts.loader(Part::Val, false, recipe)?,
             test: parts.loader(Part::Test, false, recipe)?,
             step: SupervisedStep::new(model, Trains::Everything, &recipe.as_arm(), loss)?,
-        }))
+        })))
     }
 
     pub(crate) fn model(&self) -> &Model {
