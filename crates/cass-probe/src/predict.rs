@@ -16,6 +16,8 @@ pub struct Predictor {
     model: Model,
     classes: Vec<String>,
     form: FocalForm,
+    /// Whether the classifier was fitted to features.
+    on_features: bool,
 }
 
 /// What a [`Predictor`] says of one image.
@@ -77,6 +79,7 @@ impl Predictor {
             model: model.frozen()?,
             classes,
             form: recipe.loss,
+            on_features: recipe.mode == ProbeMode::Linear,
         })
     }
 
@@ -108,7 +111,13 @@ impl Predictor {
         }
         let device = &self.model.options().device;
         let images = Tensor::from_vec(good, (n, 3, size, size), device)?;
-        let logits = self.model.forward(&images, Mode::Eval)?.logits;
+        let logits = if self.on_features {
+            // As it was fitted: the two heads of a distilled DeiT both saw the mean of its tokens.
+            let features = self.model.features(&images, Mode::Eval)?;
+            self.model.classify(&features)?
+        } else {
+            self.model.forward(&images, Mode::Eval)?.logits
+        };
         let mut row = 0;
         let label = |(pixels, file): (Result<Vec<f32>>, &PathBuf)| {
             pixels?;
