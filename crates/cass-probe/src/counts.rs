@@ -13,16 +13,21 @@ impl MicroCounts {
     pub(crate) fn add(&mut self, logits: &Tensor, labels: &[usize]) -> candle_core::Result<()> {
         let rows = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
         for (row, &label) in rows.iter().zip(labels) {
-            for (class, &logit) in row.iter().enumerate() {
-                match (logit > 0.0, class == label) {
-                    (true, true) => self.true_positive += 1,
-                    (true, false) => self.false_positive += 1,
-                    (false, true) => self.false_negative += 1,
-                    (false, false) => {}
-                }
-            }
+            self.add_row(row, label);
         }
         Ok(())
+    }
+
+    /// Counts the logits `(C)` of one sample.
+    pub(crate) fn add_row(&mut self, logits: &[f32], label: usize) {
+        for (class, &logit) in logits.iter().enumerate() {
+            match (logit > 0.0, class == label) {
+                (true, true) => self.true_positive += 1,
+                (true, false) => self.false_positive += 1,
+                (false, true) => self.false_negative += 1,
+                (false, false) => {}
+            }
+        }
     }
 
     /// Takes the other's counts in: the notebook never resets them between epochs.

@@ -72,6 +72,33 @@ pub enum Error {
         /// Images there must be.
         needed: usize,
     },
+    /// A data set in which there is nothing to tell apart.
+    #[error("probe with the one class {class:?}: expected at least two")]
+    OneClass {
+        /// Its name.
+        class: String,
+    },
+    /// Predictions that cannot be compared image by image.
+    #[error("compare predictions: they are of other test images, labels or classes")]
+    OtherImages,
+    /// A run folder that is not of the kind that is needed.
+    #[error("use {}: {reason}", path.display())]
+    Run {
+        /// The folder.
+        path: PathBuf,
+        /// What it lacks.
+        reason: String,
+    },
+    /// A file or folder that could not be read or written.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
     /// The network gives outputs that are not numbers.
     #[error("judge the network: its outputs are not finite; are its weights?")]
     NotFinite,

@@ -3,6 +3,8 @@
 use crate::{
     Result,
     counts::MicroCounts,
+    features::Features,
+    head::Head,
     parts::{Part, Parts},
     recipe::{Mode as ProbeMode, ProbeRecipe},
 };
@@ -10,7 +12,7 @@ use candle_core::{DType, Tensor};
 use cass_data::Loader;
 use cass_models::{Mode, Model};
 use cass_ops::{Rng, Tracked};
-use cass_train::{FocalLoss, SupervisedStep, Trains};
+use cass_train::{FocalLoss, StepReport, SupervisedStep, Trains};
 
 /// What one pass over the labelled images gave.
 pub(crate) struct TrainedEpoch {
@@ -29,8 +31,8 @@ pub(crate) struct Taken {
 
 /// Trains by epochs, and gives logits of the other parts in between.
 pub(crate) enum Learner<'a> {
-    Linear(Linear<'a>),
-    Finetune(Finetune),
+    Linear(Box<Linear<'a>>),
+    Finetune(Box<Finetune>),
 }
 
 impl<'a> Learner<'a> {
@@ -40,32 +42,28 @@ impl<'a> Learner<'a> {
         model: Model,
         loss: FocalLoss,
     ) -> Result<Self> {
-        let trains = match recipe.mode {
-            ProbeMode::Linear => Trains::Classifier,
-            ProbeMode::Finetune => Trains::Everything,
-        };
-        let step = SupervisedStep::new(model, trains, &recipe.as_arm(), loss)?;
-        Ok(match recipe.mode {
-            ProbeMode::Linear => Self::Linear(Linear::new(recipe, parts, step)?),
-            ProbeMode::Finetune => Self::Finetune(Finetune {
-                train: parts.loader(Part::Train, true, recipe)?,
-                val: parts.loader(Part::Val, false, recipe)?,
-                test: parts.loader(Part::Test, false, recipe)?,
-                step,
-            }),
-        })
+        if recipe.mode == ProbeMode::Linear {
+            let linear = Linear::new(recipe, parts, model, loss)?;
+            return Ok(Self::Linear(Box::new(linear)));
+        }
+        Ok(Self::Finetune(Box::new(Finetune {
+            train: parts.loader(Part::Train, true, recipe)?,
+            val: parts.loader(Part::Val, false, recipe)?,
+            test: parts.loader(Part::Test, false, recipe)?,
+            step: SupervisedStep::new(model, Trains::Everything, &recipe.as_arm(), loss)?,
+        })))
     }
 
     pub(crate) fn model(&self) -> &Model {
         match self {
-            Self::Linear(l) => l.step.model(),
+            Self::Linear(l) => l.trains.model(),
             Self::Finetune(l) => l.step.model(),
         }
     }
 
     pub(crate) fn loss(&self) -> &FocalLoss {
         match self {
-            Self::Linear(l) => l.step.loss(),
+            Self::Linear(l) => l.trains.loss(),
             Self::Finetune(l) => l.step.loss(),
         }
     }
@@ -73,7 +71,7 @@ impl<'a> Learner<'a> {
     /// Steps an epoch.
     pub(crate) fn steps(&self) -> usize {
         match self {
-            Self::Linear(l) => l.labels.len().div_ceil(l.recipe.batch),
+            Self::Linear(l) => l.steps(),
             Self::Finetune(l) => l.train.batches(),
         }
     }
@@ -84,7 +82,7 @@ impl<'a> Learner<'a> {
         watch: &mut dyn FnMut(Taken) -> Result<()>,
     ) -> Result<TrainedEpoch> {
         match self {
-            Self::Linear(l) => l.train_epoch(epoch),
+            Self::Linear(l) => l.train_epoch(epoch, watch),
             Self::Finetune(l) => l.train_epoch(epoch, watch),
         }
     }
@@ -100,59 +98,118 @@ impl<'a> Learner<'a> {
             .to_device(&candle_core::Device::Cpu)?)
     }
 
-    /// `(N, D)` features of the test images, where the network before the classifier is frozen.
-    pub(crate) fn test_features(&self) -> Option<&Tensor> {
+    /// Where the network before the classifier is frozen: the features of the images as they are.
+    pub(crate) fn features(&self) -> Option<&Features> {
         match self {
-            Self::Linear(l) => Some(&l.features[Part::Test as usize]),
+            Self::Linear(l) => Some(&l.features),
             Self::Finetune(_) => None,
         }
     }
 }
 
-/// The classifier on features that are computed once.
+/// The classifier on features of a frozen network.
 pub(crate) struct Linear<'a> {
     recipe: &'a ProbeRecipe,
-    step: SupervisedStep,
-    /// `(N, D)` of each part.
-    features: [Tensor; 3],
+    trains: Classifier,
+    features: Features,
     labels: Vec<usize>,
 }
 
+/// How the classifier is trained.
+enum Classifier {
+    /// On features that are computed once, in a step of its own.
+    Fused(Head),
+    /// The same for what that step does not do.
+    Cached(SupervisedStep),
+    /// On features of newly augmented images in every epoch.
+    Augmented(SupervisedStep, Loader),
+}
+
+impl Classifier {
+    fn model(&self) -> &Model {
+        match self {
+            Self::Fused(head) => head.model(),
+            Self::Cached(step) | Self::Augmented(step, _) => step.model(),
+        }
+    }
+
+    fn loss(&self) -> &FocalLoss {
+        match self {
+            Self::Fused(head) => head.loss(),
+            Self::Cached(step) | Self::Augmented(step, _) => step.loss(),
+        }
+    }
+}
+
 impl<'a> Linear<'a> {
-    fn new(recipe: &'a ProbeRecipe, parts: &Parts, step: SupervisedStep) -> Result<Self> {
-        let frozen = step.model().frozen()?;
-        let of = |part| {
-            let loader = parts.loader(part, false, recipe)?;
-            collect(&loader, |images| {
-                Ok(frozen.features(images, Mode::Eval)?.into_value())
-            })
+    fn new(recipe: &'a ProbeRecipe, parts: &Parts, model: Model, loss: FocalLoss) -> Result<Self> {
+        let features = Features::of(recipe, parts, &model)?;
+        let head = Head::new(recipe, &model, &loss)?;
+        let general = || SupervisedStep::new(model, Trains::Classifier, &recipe.as_arm(), loss);
+        let trains = match head {
+            _ if recipe.augment => {
+                Classifier::Augmented(general()?, parts.loader(Part::Train, true, recipe)?)
+            }
+            Some(head) => Classifier::Fused(head),
+            None => Classifier::Cached(general()?),
         };
         Ok(Self {
             recipe,
-            features: [of(Part::Train)?, of(Part::Val)?, of(Part::Test)?],
+            features,
             labels: parts.labels(Part::Train),
-            step,
+            trains,
         })
     }
 
-    fn train_epoch(&mut self, epoch: u64) -> Result<TrainedEpoch> {
+    fn steps(&self) -> usize {
+        match &self.trains {
+            Classifier::Augmented(_, loader) => loader.batches(),
+            _ => self.labels.len().div_ceil(self.recipe.batch),
+        }
+    }
+
+    fn train_epoch(
+        &mut self,
+        epoch: u64,
+        watch: &mut dyn FnMut(Taken) -> Result<()>,
+    ) -> Result<TrainedEpoch> {
         let mut order: Vec<u32> = (0..self.labels.len() as u32).collect();
         Rng::new(self.recipe.seed, "probe", [epoch, 0], 0).shuffle(&mut order);
+        let rows = self.features.rows(Part::Train);
         let mut sum = Summed::default();
-        let features = &self.features[Part::Train as usize];
-        for batch in order.chunks(self.recipe.batch) {
-            let rows = Tensor::from_slice(batch, batch.len(), features.device())?;
-            let labels: Vec<usize> = batch.iter().map(|&i| self.labels[i as usize]).collect();
-            let (report, logits) = self.step.step(&features.index_select(&rows, 0)?, &labels)?;
-            sum.add(report.loss, &logits, &labels)?;
+        match &mut self.trains {
+            Classifier::Fused(head) => {
+                return head.train_epoch(rows, &self.labels, &order, self.recipe.batch);
+            }
+            Classifier::Cached(step) => {
+                let device = &step.model().options().device.clone();
+                let features = self.features.tensor(Part::Train, device)?;
+                for batch in order.chunks(self.recipe.batch) {
+                    let rows = Tensor::from_slice(batch, batch.len(), device)?;
+                    let rows = features.index_select(&rows, 0)?;
+                    let labels: Vec<_> = batch.iter().map(|&i| self.labels[i as usize]).collect();
+                    let (report, logits) = step.step(&rows, &labels)?;
+                    sum.add(report.loss, &logits, &labels)?;
+                }
+            }
+            Classifier::Augmented(step, loader) => {
+                let frozen = step.model().frozen()?;
+                for batch in loader.epoch(epoch) {
+                    let batch = batch?;
+                    let rows = frozen.features(batch.images(), Mode::Eval)?;
+                    let (report, logits) = step.step(rows.value(), &batch.labels)?;
+                    sum.add(report.loss, &logits, &batch.labels)?;
+                    watch(sum.taken(&report))?;
+                }
+            }
         }
         Ok(sum.epoch())
     }
 
     fn logits(&self, part: Part) -> Result<Tensor> {
-        let model = self.step.model().frozen()?;
-        let features = Tracked::constant(&self.features[part as usize]);
-        Ok(model.classify(&features)?.into_value())
+        let model = self.trains.model().frozen()?;
+        let features = self.features.tensor(part, &model.options().device)?;
+        Ok(model.classify(&Tracked::constant(&features))?.into_value())
     }
 }
 
@@ -175,11 +232,7 @@ impl Finetune {
             let batch = batch?;
             let (report, logits) = self.step.step(batch.images(), &batch.labels)?;
             sum.add(report.loss, &logits, &batch.labels)?;
-            watch(Taken {
-                loss: report.loss,
-                lr: report.lr.values().copied().next().unwrap_or_default(),
-                images: sum.images,
-            })?;
+            watch(sum.taken(&report))?;
         }
         Ok(sum.epoch())
     }
@@ -204,22 +257,39 @@ fn collect(loader: &Loader, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Ten
     Ok(Tensor::cat(&rows, 0)?)
 }
 
+/// Losses and decisions of an epoch so far.
 #[derive(Default)]
-struct Summed {
+pub(crate) struct Summed {
     images: usize,
     loss: f64,
     counts: MicroCounts,
 }
 
 impl Summed {
-    fn add(&mut self, loss: f64, logits: &Tensor, labels: &[usize]) -> Result<()> {
-        self.images += labels.len();
-        self.loss += loss * labels.len() as f64;
-        self.counts.add(logits, labels)?;
+    /// Adds a step of mean loss `loss` over the labels' images.
+    pub(crate) fn add(&mut self, loss: f64, logits: &Tensor, labels: &[usize]) -> Result<()> {
+        let mut counts = MicroCounts::default();
+        counts.add(logits, labels)?;
+        self.add_counted(loss, labels.len(), counts);
         Ok(())
     }
 
-    fn epoch(self) -> TrainedEpoch {
+    /// As [`Summed::add`], with the decisions counted already.
+    pub(crate) fn add_counted(&mut self, loss: f64, images: usize, counts: MicroCounts) {
+        self.images += images;
+        self.loss += loss * images as f64;
+        self.counts.merge(counts);
+    }
+
+    fn taken(&self, report: &StepReport) -> Taken {
+        Taken {
+            loss: report.loss,
+            lr: report.lr.values().copied().next().unwrap_or_default(),
+            images: self.images,
+        }
+    }
+
+    pub(crate) fn epoch(self) -> TrainedEpoch {
         TrainedEpoch {
             loss: self.loss / self.images.max(1) as f64,
             counts: self.counts,

@@ -12,26 +12,39 @@
 //! assert!(interval.low < metrics.averages.f1_macro && metrics.averages.f1_macro < interval.high);
 //! # Ok::<(), cass_probe::Error>(())
 //! ```
+mod compare;
 mod counts;
 mod error;
 mod event;
 mod export;
+mod features;
+mod figures;
 mod fit;
+mod head;
+mod knn;
 mod learner;
 mod metrics;
+mod multi_label;
 mod parts;
+mod predict;
 mod predictions;
 mod probe;
 mod recipe;
 mod stopping;
+mod table;
+mod vector;
 
+pub use compare::Difference;
 pub use error::{Error, Result};
 pub use event::{Epoch, Event};
 pub use export::export;
+pub use knn::{KNN_NEIGHBOURS, Knn};
 pub use metrics::{
-    Averages, ClassMetrics, Confusion, Interval, Metrics, MultiLabelMetrics, auroc,
-    average_precision, expected_calibration_error,
+    Averages, ClassMetrics, Confusion, Interval, Metrics, MultiLabelMetrics, ReliabilityBin, auroc,
+    average_precision, expected_calibration_error, reliability_curve, roc_curve,
 };
+pub use multi_label::MultiLabelPredictions;
+pub use predict::{Labelled, Predictor};
 pub use predictions::{Prediction, Predictions};
 pub use probe::probe;
 pub use recipe::{Mode, ProbeRecipe, Stopping};

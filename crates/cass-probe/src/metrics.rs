@@ -7,14 +7,15 @@ mod ranking;
 #[cfg(test)]
 mod tests;
 
-pub use calibration::expected_calibration_error;
+pub use calibration::{ReliabilityBin, expected_calibration_error, reliability_curve};
 pub use confusion::Confusion;
 pub use interval::Interval;
-pub use ranking::{auroc, average_precision};
+pub use ranking::{auroc, average_precision, roc_curve};
 
 use crate::{Error, Result};
 use counts::{Counts, macro_mean, weighted_mean};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How well one class of each sample was predicted. Equal to scikit-learn 1.9 with all classes as
 /// `labels` and `zero_division=0`; where that warns or has no value, the field says what stands here.
@@ -151,13 +152,7 @@ impl MultiLabelMetrics {
         check_length("true labels", truth.len(), samples * k)?;
         check_length("predicted labels", predicted.len(), truth.len())?;
         check_probabilities(probabilities, samples, k)?;
-        let mut counts = vec![Counts::default(); k];
-        for (place, (&t, &p)) in truth.iter().zip(predicted).enumerate() {
-            let class = &mut counts[place % k];
-            class.true_positives += usize::from(t && p);
-            class.false_positives += usize::from(!t && p);
-            class.false_negatives += usize::from(t && !p);
-        }
+        let counts = decisions(k, truth.chunks(k).zip(predicted.chunks(k)));
         let per_class = per_class(classes, &counts, probabilities, |class| {
             truth.iter().skip(class).step_by(k).copied().collect()
         });
@@ -169,6 +164,48 @@ impl MultiLabelMetrics {
             per_class,
         })
     }
+}
+
+/// The bootstrap interval of [`MultiLabelMetrics`]' macro F1, as [`Confusion::interval`]: a stratum is
+/// the samples with the same true classes. `truth` and `predicted` are row-major (samples, `classes`).
+pub(crate) fn multi_label_interval(
+    classes: usize,
+    truth: &[bool],
+    predicted: &[bool],
+    seed: u64,
+) -> Interval {
+    let rows: Vec<_> = (truth.chunks(classes).zip(predicted.chunks(classes))).collect();
+    let mut strata = BTreeMap::<&[bool], Vec<usize>>::new();
+    for (row, (truth, _)) in rows.iter().enumerate() {
+        strata.entry(truth).or_default().push(row);
+    }
+    Interval::bootstrap(seed, |rng| {
+        let mut drawn = Vec::with_capacity(rows.len());
+        for stratum in strata.values() {
+            drawn.extend(
+                stratum
+                    .iter()
+                    .map(|_| rows[stratum[rng.below(stratum.len())]]),
+            );
+        }
+        macro_mean(&decisions(classes, drawn.into_iter()), Counts::f1)
+    })
+}
+
+/// Counts of each class over rows of true and predicted flags.
+fn decisions<'a>(
+    classes: usize,
+    rows: impl Iterator<Item = (&'a [bool], &'a [bool])>,
+) -> Vec<Counts> {
+    let mut counts = vec![Counts::default(); classes];
+    for (truth, predicted) in rows {
+        for (class, (&t, &p)) in counts.iter_mut().zip(truth.iter().zip(predicted)) {
+            class.true_positives += usize::from(t && p);
+            class.false_positives += usize::from(!t && p);
+            class.false_negatives += usize::from(t && !p);
+        }
+    }
+    counts
 }
 
 impl Averages {

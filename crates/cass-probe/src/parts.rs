@@ -30,6 +30,10 @@ impl Parts {
         let device = cass_train::open_device(&recipe.device)?;
         let dataset = Arc::new(open(&recipe.data, &recipe.data_root, recipe.skip_bad)?);
         dataset.expect_task(Task::MultiClass)?;
+        if let [class] = dataset.classes.as_slice() {
+            let class = class.clone();
+            return Err(Error::OneClass { class });
+        }
         let split = dataset.split(recipe.seed, recipe.val_fraction);
         let manifest = dataset.manifest(&split);
         let train = fraction(&dataset, &split.train, recipe.fraction, recipe.seed);
@@ -75,6 +79,13 @@ impl Parts {
         counts
     }
 
+    /// Names of the classes without a labelled image: they can be tested for, but not learned.
+    pub(crate) fn unseen_classes(&self) -> Vec<&str> {
+        let classes = self.dataset.classes.iter().zip(self.counts());
+        let unseen = classes.filter(|(_, count)| *count == 0);
+        unseen.map(|(class, _)| class.as_str()).collect()
+    }
+
     /// The images of a part: augmented and in random order, or as they are and in their order.
     pub(crate) fn loader(
         &self,
@@ -82,7 +93,16 @@ impl Parts {
         augmented: bool,
         recipe: &ProbeRecipe,
     ) -> Result<Loader> {
-        let indices = self.indices(part).to_vec();
+        self.loader_of(self.indices(part).to_vec(), augmented, recipe)
+    }
+
+    /// The images at `indices`, as [`Parts::loader`].
+    pub(crate) fn loader_of(
+        &self,
+        indices: Vec<usize>,
+        augmented: bool,
+        recipe: &ProbeRecipe,
+    ) -> Result<Loader> {
         let config = LoaderConfig {
             pipeline: if augmented {
                 Pipeline::Paper

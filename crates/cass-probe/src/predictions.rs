@@ -1,5 +1,7 @@
-use crate::{Confusion, Error, Metrics, Result};
-use csv::StringRecord;
+use crate::{
+    Confusion, Error, Metrics, Result,
+    table::{COLUMNS, Cell, Table, sorted},
+};
 use std::path::Path;
 
 /// What a classifier said of each file, and what was true: a `predictions.csv`.
@@ -28,8 +30,6 @@ pub struct Prediction {
     pub probabilities: Vec<f64>,
 }
 
-const COLUMNS: [&str; 3] = ["file", "true", "predicted"];
-
 impl Predictions {
     /// The confusion matrix.
     ///
@@ -55,42 +55,56 @@ impl Predictions {
 
     /// Read a CSV file.
     ///
+    /// Where no class is named and every label is a number below the count of probability columns,
+    /// labels are places of columns, from 0.
+    ///
     /// # Errors
     /// A file that cannot be read, has other columns or no rows, or a field that is no class or no
     /// probability; the error names file, line, column, value and what was expected.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = |source| Error::File {
-            action: "read",
-            path: path.into(),
-            source,
+        Self::of(Table::read(path, None)?)
+    }
+
+    /// As [`Predictions::read`], with the truth from another CSV file: columns `file` and `true`. The
+    /// predictions may leave out their column `true`, or it is ignored.
+    ///
+    /// # Errors
+    /// As [`Predictions::read`], of either file; a predicted file without a label.
+    pub fn read_with_labels(path: &Path, labels: &Path) -> Result<Self> {
+        Self::of(Table::read(path, Some(labels))?)
+    }
+
+    fn of(mut table: Table) -> Result<Self> {
+        let cells = |table: &Table| -> Vec<String> {
+            let pairs = table.rows.iter();
+            pairs
+                .flat_map(|row| [row.truth.text.clone(), row.predicted.text.clone()])
+                .collect()
         };
-        let bytes = std::fs::read(path).map_err(|e| file(e.into()))?;
-        // Flexible, so that a line of the wrong length is an error of ours that names the column.
-        let mut reader = csv::ReaderBuilder::new()
-            .flexible(true)
-            .from_reader(bytes.as_slice());
-        let header = reader.headers().map_err(file)?.clone();
-        let mut table = Table::new(path, &bytes, &header)?;
-        let records: Vec<StringRecord> =
-            reader.records().collect::<Result<_, _>>().map_err(file)?;
-        if records.is_empty() {
-            return Err(Error::Field {
-                path: path.into(),
-                line: 2,
-                column: COLUMNS[0].into(),
-                value: String::new(),
-                expected: "at least one prediction".into(),
-            });
-        }
         if table.classes.is_empty() {
-            let names = records.iter().flat_map(|r| r.iter().skip(1).take(2));
-            table.classes = names.map(String::from).collect();
-            table.classes.sort();
-            table.classes.dedup();
+            table.classes = sorted(cells(&table));
         }
-        let rows = records
-            .iter()
-            .map(|r| table.row(r))
+        let known = &table.classes;
+        let is_place = |cell: &String| cell.parse().is_ok_and(|place: usize| place < known.len());
+        let cells = cells(&table);
+        let by_place = cells.iter().all(is_place) && !cells.iter().any(|c| known.contains(c));
+        let class = |cell: &Cell| {
+            let found = if by_place {
+                cell.text.parse().ok()
+            } else {
+                known.iter().position(|class| class == &cell.text)
+            };
+            found.ok_or_else(|| cell.not_one_of(known))
+        };
+        let rows = (table.rows.iter())
+            .map(|row| {
+                Ok(Prediction {
+                    file: row.file.clone(),
+                    truth: class(&row.truth)?,
+                    predicted: class(&row.predicted)?,
+                    probabilities: row.probabilities.clone(),
+                })
+            })
             .collect::<Result<_>>()?;
         Ok(Self {
             classes: table.classes,
@@ -126,89 +140,6 @@ impl Predictions {
 
     fn labels(&self) -> (Vec<usize>, Vec<usize>) {
         self.rows.iter().map(|r| (r.truth, r.predicted)).unzip()
-    }
-}
-
-/// The file being read: its header, and how to say what is wrong in it.
-struct Table<'a> {
-    path: &'a Path,
-    bytes: &'a [u8],
-    header: &'a StringRecord,
-    classes: Vec<String>,
-}
-
-impl<'a> Table<'a> {
-    fn new(path: &'a Path, bytes: &'a [u8], header: &'a StringRecord) -> Result<Self> {
-        let classes: Vec<String> = header.iter().skip(3).map(String::from).collect();
-        let table = Self {
-            path,
-            bytes,
-            header,
-            classes,
-        };
-        for (column, name) in COLUMNS.into_iter().enumerate() {
-            if header.get(column) != Some(name) {
-                return Err(table.error(header, column, format!("the heading {name}")));
-            }
-        }
-        for (place, class) in table.classes.iter().enumerate() {
-            if table.classes[..place].contains(class) || class.is_empty() {
-                let expected = "the name of a class not named before".to_string();
-                return Err(table.error(header, place + 3, expected));
-            }
-        }
-        Ok(table)
-    }
-
-    fn row(&self, record: &StringRecord) -> Result<Prediction> {
-        if record.len() != self.header.len() {
-            let column = record.len().min(self.header.len());
-            let expected = format!("{} fields, found {}", self.header.len(), record.len());
-            return Err(self.error(record, column, expected));
-        }
-        Ok(Prediction {
-            file: record[0].into(),
-            truth: self.class(record, 1)?,
-            predicted: self.class(record, 2)?,
-            probabilities: (3..record.len())
-                .map(|column| self.probability(record, column))
-                .collect::<Result<_>>()?,
-        })
-    }
-
-    fn class(&self, record: &StringRecord, column: usize) -> Result<usize> {
-        let found = self.classes.iter().position(|c| c == &record[column]);
-        found.ok_or_else(|| {
-            let expected = format!("one of {}", self.classes.join(", "));
-            self.error(record, column, expected)
-        })
-    }
-
-    fn probability(&self, record: &StringRecord, column: usize) -> Result<f64> {
-        let value = record[column].parse().ok();
-        (value.filter(|v| (0.0..=1.0).contains(v)))
-            .ok_or_else(|| self.error(record, column, "a number from 0 to 1".into()))
-    }
-
-    fn error(&self, record: &StringRecord, column: usize, expected: String) -> Error {
-        let heading = record == self.header;
-        let name = self.header.get(column).filter(|_| !heading);
-        Error::Field {
-            path: self.path.into(),
-            line: self.line(record),
-            column: name.map_or_else(|| (column + 1).to_string(), String::from),
-            value: record.get(column).unwrap_or_default().into(),
-            expected,
-        }
-    }
-
-    /// The line a record starts on, from 1. The reader's own count stops short of blank lines and of
-    /// the second half of a CRLF before the record.
-    fn line(&self, record: &StringRecord) -> usize {
-        let start = record.position().map_or(0, |p| p.byte() as usize);
-        let (before, rest) = self.bytes.split_at(start.min(self.bytes.len()));
-        let blank = rest.iter().take_while(|b| b"\r\n".contains(b));
-        before.iter().chain(blank).filter(|&&b| b == b'\n').count() + 1
     }
 }
 

@@ -1,9 +1,11 @@
 //! One probe, from a recipe to a finished folder.
 
 use crate::{
-    Confusion, Error, Interval, Metrics, Mode, Prediction, Predictions, Result,
+    Confusion, Error, Interval, KNN_NEIGHBOURS, Knn, Metrics, Mode, Prediction, Predictions,
+    Result,
     counts::MicroCounts,
     event::Event,
+    features::Features,
     fit::{fit, predictions},
     learner::Learner,
     parts::{Part, Parts},
@@ -13,12 +15,13 @@ use candle_core::{D, DType, Tensor};
 use candle_nn::ops::{sigmoid, softmax};
 use cass_models::{Model, ModelOptions};
 use cass_train::{Collapse, FocalForm, FocalLoss, RunDir};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::time::Instant;
 
-/// Runs a probe and leaves its folder: `log.jsonl`, `predictions.csv` of the test images,
-/// `manifest.tsv` (which file is in which part), `checkpoint.safetensors` (the network with its
-/// fitted classifier) and, last, `metrics.json`, which is also returned. A finished folder is left as it is and its metrics returned.
+/// Runs a probe and leaves its folder: `log.jsonl`, `manifest.tsv` (which file is in
+/// which part), `predictions.csv` of the test images with
+/// `confusion.svg`, `reliability.svg` and `roc.svg` of them, `checkpoint.safetensors` (the network
+/// with its fitted classifier; none for knn) and, last, `metrics.json`, which is also returned. A finished folder is left as it is and its metrics returned.
 ///
 /// # Errors
 /// If data or weights cannot be had, there are too few images, a file cannot be written, or the
@@ -45,31 +48,42 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
         observe(&event);
         Ok(log.write(&event)?)
     };
-    let loss = FocalLoss::new(recipe.loss, &parts.counts());
-    let mut learner = Learner::new(recipe, &parts, model, loss)?;
-    tell(Event::Start {
-        mode: recipe.mode,
-        weights: origin.text.clone(),
-        labels: parts.indices(Part::Train).len(),
-        epochs: recipe.epochs,
-        steps: (recipe.epochs * learner.steps()) as u64,
-        manifest: parts.manifest.hash(),
-    })?;
-    let fitted = fit(recipe, &parts, &mut learner, &mut tell)?;
-
-    let [val, test] = [Part::Val, Part::Test].map(|part| judge(recipe, &parts, &learner, part));
-    let (val, test) = (val?, test?);
+    let start = |steps: u64, tell: &mut Tell| {
+        tell(Event::Start {
+            mode: recipe.mode,
+            weights: origin.text.clone(),
+            labels: parts.indices(Part::Train).len(),
+            epochs: recipe.epochs,
+            steps,
+            manifest: parts.manifest.hash(),
+        })
+    };
+    let Outcome {
+        val,
+        test,
+        f1_notebook,
+        readings,
+    } = match recipe.mode {
+        Mode::Knn => {
+            start(0, &mut tell)?;
+            by_neighbours(recipe, &parts, &model)?
+        }
+        Mode::Linear | Mode::Finetune => {
+            let loss = FocalLoss::new(recipe.loss, &parts.counts());
+            let mut learner = Learner::new(recipe, &parts, model, loss)?;
+            start((recipe.epochs * learner.steps()) as u64, &mut tell)?;
+            by_training(recipe, &parts, &mut learner, run, &mut tell)?
+        }
+    };
     test.predictions.write(&run.file("predictions.csv"))?;
-    let metadata = [
-        ("classes", parts.dataset.classes.join(",")),
-        (
-            "mode",
-            json!(recipe.mode).as_str().unwrap_or_default().to_string(),
-        ),
+    let figures = [
+        ("confusion.svg", Some(test.predictions.confusion_svg()?)),
+        ("reliability.svg", test.predictions.reliability_svg()),
+        ("roc.svg", test.predictions.roc_svg()),
     ];
-    learner
-        .model()
-        .save(&run.file("checkpoint.safetensors"), &metadata)?;
+    for (name, svg) in figures {
+        run.write(name, svg.unwrap_or_default().as_bytes())?;
+    }
     let seconds = started.elapsed().as_secs_f64();
     tell(Event::Done { seconds })?;
     let mut metrics = json!({
@@ -84,8 +98,7 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
         "test": test.metrics,
         "test_f1_macro_95": test.interval,
         "val": val.metrics,
-        "epochs": fitted.epochs,
-        "best_epoch": fitted.best_epoch,
+        "unseen_classes": parts.unseen_classes(),
         "seconds": seconds,
         "device": cass_train::device_name(&parts.device),
         "threads": rayon::current_num_threads(),
@@ -95,57 +108,160 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
         "chosen": recipe.chosen(),
         "version": env!("CARGO_PKG_VERSION"),
     });
-    add_readings(&mut metrics, recipe, &learner, &test)?;
+    if let Some(f1) = f1_notebook {
+        metrics["test"]["f1_notebook"] = json!(f1);
+    }
+    if let Value::Object(metrics) = &mut metrics {
+        metrics.extend(readings);
+    }
     run.finish(&metrics)?;
     Ok(metrics)
 }
 
-/// What only one mode or protocol has.
-fn add_readings(
-    metrics: &mut Value,
+/// Takes what happens.
+type Tell<'a> = dyn FnMut(Event) -> Result<()> + 'a;
+
+/// How a probe ended.
+struct Outcome {
+    val: Judged,
+    test: Judged,
+    /// The published notebook's metric, under its loss.
+    f1_notebook: Option<f64>,
+    /// What `metrics.json` holds of this mode or protocol alone.
+    readings: Map<String, Value>,
+}
+
+/// Trains, and leaves the network with its fitted classifier as `checkpoint.safetensors`.
+fn by_training(
     recipe: &ProbeRecipe,
-    learner: &Learner,
-    test: &Judged,
-) -> Result<()> {
-    if let (Mode::Linear, Some(features)) = (recipe.mode, learner.test_features()) {
-        let dim = features.dim(1)?;
-        let values = features
-            .to_dtype(DType::F32)?
-            .flatten_all()?
-            .to_vec1::<f32>()?;
-        metrics["collapse"] = json!(Collapse::of(&values, dim));
+    parts: &Parts,
+    learner: &mut Learner,
+    run: &RunDir,
+    tell: &mut Tell,
+) -> Result<Outcome> {
+    let fitted = fit(recipe, parts, learner, tell)?;
+    let metadata = [
+        ("classes", parts.dataset.classes.join(",")),
+        (
+            "mode",
+            json!(recipe.mode).as_str().unwrap_or_default().to_string(),
+        ),
+    ];
+    learner
+        .model()
+        .save(&run.file("checkpoint.safetensors"), &metadata)?;
+    let of = |part| {
+        let logits = learner.logits(part)?;
+        let mut counts = MicroCounts::default();
+        counts.add(&logits, &parts.labels(part))?;
+        let said = predictions(&logits)?
+            .into_iter()
+            .zip(probabilities(&logits, recipe.loss)?);
+        Ok::<_, Error>((judge(recipe, parts, part, said)?, counts))
+    };
+    let ((val, _), (test, counts)) = (of(Part::Val)?, of(Part::Test)?);
+    let mut readings = Map::new();
+    readings.insert("epochs".into(), json!(fitted.epochs));
+    readings.insert("best_epoch".into(), json!(fitted.best_epoch));
+    if let Some(features) = learner.features() {
+        readings.extend(of_features(features));
     }
-    if recipe.loss == FocalForm::Sigmoid {
-        metrics["test"]["f1_notebook"] = json!(test.counts.f1());
+    Ok(Outcome {
+        val,
+        test,
+        f1_notebook: (recipe.loss == FocalForm::Sigmoid).then(|| counts.f1()),
+        readings,
+    })
+}
+
+/// Lets the labelled images vote.
+fn by_neighbours(recipe: &ProbeRecipe, parts: &Parts, model: &Model) -> Result<Outcome> {
+    let features = Features::of(recipe, parts, model)?;
+    let (labels, classes) = (parts.labels(Part::Train), parts.dataset.classes.len());
+    let knn = Knn::new(
+        features.rows(Part::Train),
+        features.dim,
+        labels.clone(),
+        classes,
+    )?;
+    let mut tried = Map::new();
+    let mut best = (0, f64::NEG_INFINITY);
+    for k in KNN_NEIGHBOURS {
+        let votes = knn.leave_one_out(k);
+        let predicted: Vec<usize> = votes.iter().map(|row| largest(row)).collect();
+        let train = Confusion::new(classes, &labels, &predicted)?;
+        let test = judge_votes(recipe, parts, &knn, &features, Part::Test, k)?;
+        tried.insert(
+            k.to_string(),
+            json!({
+                "train_f1_macro": train.f1_macro(),
+                "train_accuracy": train.accuracy(),
+                "test_f1_macro": test.metrics.averages.f1_macro,
+                "test_accuracy": test.metrics.accuracy,
+            }),
+        );
+        if train.f1_macro() > best.1 {
+            best = (k, train.f1_macro());
+        }
     }
-    Ok(())
+    let judged = |part| judge_votes(recipe, parts, &knn, &features, part, best.0);
+    let mut readings = of_features(&features);
+    readings.insert("knn".into(), json!({"k": best.0, "tried": tried}));
+    Ok(Outcome {
+        val: judged(Part::Val)?,
+        test: judged(Part::Test)?,
+        f1_notebook: None,
+        readings,
+    })
+}
+
+fn judge_votes(
+    recipe: &ProbeRecipe,
+    parts: &Parts,
+    knn: &Knn,
+    features: &Features,
+    part: Part,
+    k: usize,
+) -> Result<Judged> {
+    let votes = knn.probabilities(features.rows(part), k)?;
+    let said = votes.into_iter().map(|row| (largest(&row), row));
+    judge(recipe, parts, part, said)
+}
+
+/// The place of the largest value, the first of equal ones.
+fn largest(row: &[f64]) -> usize {
+    (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
+}
+
+/// What the frozen features themselves say.
+fn of_features(features: &Features) -> Map<String, Value> {
+    let collapse = Collapse::of(features.rows(Part::Test), features.dim);
+    Map::from_iter([
+        ("collapse".to_string(), json!(collapse)),
+        ("features_computed".to_string(), json!(features.computed)),
+    ])
 }
 
 struct Judged {
     metrics: Metrics,
     interval: Interval,
     predictions: Predictions,
-    counts: MicroCounts,
 }
 
-fn judge(recipe: &ProbeRecipe, parts: &Parts, learner: &Learner, part: Part) -> Result<Judged> {
-    let logits = learner.logits(part)?;
-    let labels = parts.labels(part);
-    let mut counts = MicroCounts::default();
-    counts.add(&logits, &labels)?;
-    let predicted = predictions(&logits)?;
-    let rows = probabilities(&logits, recipe.loss)?;
-    if rows.iter().flatten().any(|p| !p.is_finite()) {
-        return Err(Error::NotFinite);
-    }
+/// Judges what was said of each image of a part: a class and the probabilities of all.
+fn judge(
+    recipe: &ProbeRecipe,
+    parts: &Parts,
+    part: Part,
+    said: impl Iterator<Item = (usize, Vec<f64>)>,
+) -> Result<Judged> {
     let samples = parts
         .indices(part)
         .iter()
         .map(|&i| &parts.dataset.samples[i]);
     let rows = samples
-        .zip(predicted)
-        .zip(rows)
-        .map(|((sample, predicted), probabilities)| Prediction {
+        .zip(said)
+        .map(|(sample, (predicted, probabilities))| Prediction {
             file: sample
                 .path
                 .strip_prefix(&parts.dataset.root)
@@ -167,17 +283,20 @@ fn judge(recipe: &ProbeRecipe, parts: &Parts, learner: &Learner, part: Part) -> 
             .confusion()?
             .interval(recipe.seed, Confusion::f1_macro),
         predictions,
-        counts,
     })
 }
 
 /// One a class: softmax, or under the notebook's loss each class' own sigmoid.
-fn probabilities(logits: &Tensor, form: FocalForm) -> Result<Vec<Vec<f64>>> {
+pub(crate) fn probabilities(logits: &Tensor, form: FocalForm) -> Result<Vec<Vec<f64>>> {
     let logits = logits.to_dtype(DType::F64)?;
     let p = match form {
         FocalForm::Softmax => softmax(&logits, D::Minus1)?,
         FocalForm::Sigmoid => sigmoid(&logits)?,
     };
     // Rounding may leave a sum, and so a value, a last digit above 1.
-    Ok(p.minimum(1.0)?.to_vec2::<f64>()?)
+    let rows = p.minimum(1.0)?.to_vec2::<f64>()?;
+    if rows.iter().flatten().any(|p| !p.is_finite()) {
+        return Err(Error::NotFinite);
+    }
+    Ok(rows)
 }

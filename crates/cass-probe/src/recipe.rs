@@ -42,6 +42,10 @@ pub struct ProbeRecipe {
     pub epochs: usize,
     /// Images a step.
     pub batch: usize,
+    /// Whether a linear classifier sees the features of newly augmented images in every epoch,
+    /// rather than those of the images as they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub augment: bool,
     /// Form of the focal loss.
     pub loss: FocalForm,
     /// When to stop early.
@@ -58,6 +62,10 @@ pub struct ProbeRecipe {
     pub threads: usize,
     /// Seed of the new head, the split, the order and the augmentation.
     pub seed: u64,
+    /// Folder that keeps features between probes; none is kept without. Decides no result, so it is
+    /// not part of the recipe's text.
+    #[serde(skip)]
+    pub feature_cache: Option<PathBuf>,
 }
 
 /// What is trained on the labels.
@@ -68,6 +76,10 @@ pub enum Mode {
     Linear,
     /// All parameters, on augmented images (the published code; also the supervised baseline).
     Finetune,
+    /// Nothing: the nearest labelled images vote ([`Knn`](crate::Knn)). Their number is the one of
+    /// [`KNN_NEIGHBOURS`](crate::KNN_NEIGHBOURS) with the best macro F1 on the labelled images
+    /// themselves, each left out in turn.
+    Knn,
 }
 
 /// When to stop before the last epoch.
@@ -102,6 +114,7 @@ impl ProbeRecipe {
             fraction: 1.0,
             epochs: 50,
             batch: 16,
+            augment: false,
             loss: FocalForm::Softmax,
             stopping: Stopping::Patience { epochs: 5 },
             optimizer: OptimizerConfig::Adam(AdamConfig {
@@ -113,6 +126,7 @@ impl ProbeRecipe {
             device: "auto".into(),
             threads: 0,
             seed: 0,
+            feature_cache: None,
         };
         match protocol {
             Protocol::Paper => paper,
@@ -179,7 +193,13 @@ impl ProbeRecipe {
         )?;
         check("epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
         check("batch", self.batch as f64, self.batch > 1, "at least 2")?;
-        check("size", self.size as f64, self.size > 0, "at least 1")
+        check("size", self.size as f64, self.size > 0, "at least 1")?;
+        check(
+            "augment",
+            1.0,
+            !self.augment || self.mode == Mode::Linear,
+            "false unless the mode is linear: finetune always augments, knn never",
+        )
     }
 
     /// What differs from the paper's settings, as `field = value (paper: value)`. Left out: what
@@ -218,8 +238,18 @@ impl ProbeRecipe {
             "class weights run from 0.2 (rarest) to 1 (most frequent), as in the published code"
                 .to_string(),
         ];
-        if self.mode == Mode::Linear {
-            chosen.push("linear: features of the images as they are, without augmentation".into());
+        match self.mode {
+            Mode::Linear if self.augment => {
+                chosen.push("linear: features of newly augmented images in every epoch".into());
+            }
+            Mode::Linear => {
+                chosen.push("linear: features of the images as they are, without augmentation".into());
+            }
+            Mode::Knn => chosen.push(
+                "knn: cosine, votes weighted by exp(cosine / 0.07), neighbours chosen by leaving one out"
+                    .into(),
+            ),
+            Mode::Finetune => {}
         }
         chosen
     }

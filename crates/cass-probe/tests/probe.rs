@@ -142,6 +142,63 @@ fn early_stopping_keeps_the_best_epoch() -> Outcome {
 }
 
 #[test]
+fn kept_features_change_no_byte_and_are_found_again() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    phantoms(folder.path())?;
+    let mut recipe = recipe(folder.path(), Mode::Linear, Protocol::Paper);
+    let out = |name: &str| folder.path().join(name);
+    run(&recipe, &out("without"))?;
+    recipe.feature_cache = Some(out("features"));
+    // A tenth of the labels first, so that the others are computed in other batches.
+    recipe.fraction = 0.1;
+    let first = run(&recipe, &out("tenth"))?;
+    recipe.fraction = 1.0;
+    let second = run(&recipe, &out("with"))?;
+    let third = run(&recipe, &out("again"))?;
+    let computed = |metrics: &Value| metrics["features_computed"].as_u64();
+    assert_eq!(
+        [&first, &second, &third].map(computed),
+        [Some(8 + 8 + 32), Some(64), Some(0)]
+    );
+    let read = |name: &str| std::fs::read(out(name).join("predictions.csv"));
+    assert!(read("without")? == read("with")? && read("with")? == read("again")?);
+    Ok(())
+}
+
+#[test]
+fn neighbours_vote_and_augmented_features_are_new() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    phantoms(folder.path())?;
+    let mut recipe = recipe(folder.path(), Mode::Knn, Protocol::Paper);
+    let metrics = run(&recipe, &folder.path().join("knn"))?;
+    let k = metrics["knn"]["k"].to_string();
+    let tried = metrics["knn"]["tried"].as_object().ok_or("none tried")?;
+    assert_eq!(tried.len(), 4);
+    assert_eq!(tried[&k]["test_f1_macro"], metrics["test"]["f1_macro"]);
+    assert!(!folder.path().join("knn/checkpoint.safetensors").exists());
+
+    recipe.augment = true;
+    let error = run(&recipe, &folder.path().join("no"))
+        .err()
+        .ok_or("it ran")?;
+    assert!(error.to_string().contains("`augment`"), "{error}");
+    recipe.mode = Mode::Linear;
+    let augmented = run(&recipe, &folder.path().join("augmented"))?;
+    recipe.augment = false;
+    let plain = run(&recipe, &folder.path().join("plain"))?;
+    let loss = |metrics: &Value| metrics["epochs"][0]["train_loss"].as_f64();
+    assert!(loss(&augmented).is_some() && loss(&augmented) != loss(&plain));
+    for figure in ["confusion.svg", "reliability.svg", "roc.svg"] {
+        let svg = std::fs::read_to_string(folder.path().join("plain").join(figure))?;
+        assert!(
+            svg.starts_with("<svg") && svg.ends_with("</svg>\n"),
+            "{figure}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
     let folder = tempfile::tempdir()?;
     phantoms(folder.path())?;

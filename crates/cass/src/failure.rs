@@ -68,7 +68,13 @@ impl From<cass_probe::Error> for Failure {
             Error::Data(error) => of_data(error),
             Error::Train(error) => of_train(error),
             Error::Model(error) => of_models(error),
-            Error::TooFew { .. } | Error::Field { .. } | Error::NoSamples => true,
+            Error::TooFew { .. }
+            | Error::Field { .. }
+            | Error::NoSamples
+            | Error::OneClass { .. }
+            | Error::OtherImages
+            | Error::Run { .. } => true,
+            Error::File { action, .. } => *action == "read",
             _ => false,
         };
         Self::of(&error, users)

@@ -1,14 +1,17 @@
 //! The `cass` command: arguments to recipes, recipes to runs, errors to one line and an exit code.
 
 mod bench;
+mod compare;
 mod data;
 mod export;
 mod failure;
 mod fetch;
 mod hub;
 mod list;
+mod metrics;
 mod models;
 mod options;
+mod predict;
 mod pretrain;
 mod probe;
 mod process;
@@ -47,6 +50,9 @@ Exit status: 0 done, 1 the run or check failed, 2 wrong usage or input.";
 enum Command {
     Pretrain(pretrain::Args),
     Probe(probe::Args),
+    Predict(predict::Args),
+    Compare(compare::Args),
+    Metrics(metrics::Args),
     Data(data::Args),
     Models(models::Args),
     Export(export::Args),
@@ -60,6 +66,9 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Probe(args) => probe::run(args),
+        Command::Predict(args) => predict::run(args, cli.json),
+        Command::Compare(args) => compare::run(args),
+        Command::Metrics(args) => metrics::run(args),
         Command::Data(args) => data::run(args),
         Command::Models(args) => models::run(&args),
         Command::Export(args) => export::run(&args),

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 /// Measure with labels what a network has learned.
 ///
 /// `linear` trains a classifier on features of the frozen network (the paper's text); `finetune`
-/// trains all parameters (the published code, and from other weights the supervised baseline). The
-/// score is the macro F1 on the test images.
+/// trains all parameters (the published code, and from other weights the supervised baseline);
+/// `knn` trains nothing. The score is the macro F1 on the test images.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -37,6 +37,14 @@ pub struct Args {
     /// What to train.
     #[arg(long, default_value = "linear")]
     mode: ModeName,
+    /// Train the linear classifier on newly augmented images in every epoch, not on features that
+    /// are computed once.
+    #[arg(long)]
+    augment: bool,
+    /// Folder that keeps the features of images for the next probe of the same weights; by default
+    /// RUN/features with --run, and none without.
+    #[arg(long, value_name = "DIR")]
+    feature_cache: Option<PathBuf>,
     /// Whose settings to start from.
     #[arg(long, default_value = "paper")]
     protocol: ProtocolName,
@@ -50,6 +58,7 @@ pub struct Args {
 const EXAMPLE: &str = "\
 Examples:
   cass probe --run runs/cass --arm cnn --fraction 0.1 --out runs/cass-cnn-10
+  cass probe --run runs/cass --arm cnn --mode knn --out runs/cass-cnn-knn
   cass probe --weights random --arch resnet18 --mode finetune --size 64 --data-root phantoms \\
       --out runs/supervised";
 
@@ -59,6 +68,8 @@ enum ModeName {
     Linear,
     /// All parameters.
     Finetune,
+    /// Nothing: the nearest labelled images vote, by the cosine of their features.
+    Knn,
 }
 
 pub fn run(mut args: Args) -> Result<Report> {
@@ -89,6 +100,7 @@ impl Args {
         let mode = match self.mode {
             ModeName::Linear => Mode::Linear,
             ModeName::Finetune => Mode::Finetune,
+            ModeName::Knn => Mode::Knn,
         };
         let mut recipe = ProbeRecipe::preset(self.protocol.into(), mode);
         if let Some(run) = &self.run {
@@ -101,6 +113,9 @@ impl Args {
         {
             *epochs = patience;
         }
+        recipe.augment = self.augment;
+        let own = self.run.map(|run| run.join("features"));
+        recipe.feature_cache = self.feature_cache.or(own);
         apply!(self.common, recipe);
         if recipe.data_root.as_os_str().is_empty() {
             let text = "--data-root is missing: the folder that holds the images";

@@ -36,6 +36,9 @@ impl Report {
         } else {
             self.text.clone()
         };
+        if text.is_empty() {
+            return; // all was said already
+        }
         let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
     }
 }

@@ -144,6 +144,51 @@ fn dino_and_a_supervised_baseline() {
 }
 
 #[test]
+fn a_probe_labels_new_images_and_is_compared() {
+    let bench = Bench::new();
+    let probe = format!("probe --weights random --arch resnet18 {SMALL}");
+    json(&bench.cass(&format!("{probe} --out s --json")));
+    json(&bench.cass(&format!("{probe} --mode finetune --out f --json")));
+    json(&bench.cass(&format!("{probe} --mode knn --out k --json")));
+
+    // The test images again: the same labels, and a table that metrics reads.
+    let said = bench.cass("predict --run s data/Testing --device cpu");
+    assert_eq!(code(&said), 0);
+    fs::write(bench.path("said.csv"), &said.stdout).unwrap();
+    let known = fs::read_to_string(bench.path("s/predictions.csv")).unwrap();
+    let labels = known.lines().map(|line| {
+        let fields: Vec<_> = line.split(',').collect();
+        let folder = if fields[0] == "file" { "" } else { "data/" };
+        format!("{folder}{},{}\n", fields[0], fields[1])
+    });
+    fs::write(bench.path("labels.csv"), labels.collect::<String>()).unwrap();
+    let again = json(&bench.cass("metrics --predictions said.csv --labels labels.csv --json"));
+    let first = json(&bench.cass("metrics --predictions s/predictions.csv --json"));
+    assert_eq!(again["confusion"], first["confusion"]);
+
+    fs::write(bench.path("bad.png"), b"no image").unwrap();
+    let said = bench.cass("predict --run s bad.png data/Testing/glioma --json");
+    assert_eq!(
+        (code(&said), json(&said)["failed"][0].clone()),
+        (1, "bad.png".into())
+    );
+    assert!(json(&said)["images"].as_u64() > Some(0));
+    bench.fails("predict --run data x.png", 2, &["no finished probe"]);
+    bench.fails(
+        "predict --run k x.png",
+        2,
+        &["knn probe fits no classifier"],
+    );
+
+    let compared = json(&bench.cass("compare s f --json"));
+    assert_eq!(compared["groups"].as_array().map(Vec::len), Some(2));
+    assert_eq!(compared["differences"][0]["pairs"], 1);
+    bench.fails("compare s s", 2, &["another run given has its settings"]);
+    bench.fails("compare data", 2, &["no finished probe"]);
+    bench.fails("metrics --predictions none.csv", 2, &["none.csv"]);
+}
+
+#[test]
 fn wrong_usage_is_one_line_that_helps() {
     let bench = Bench::new();
     let wrong = |args: &str, said: &[&str]| bench.fails(args, 2, said);
@@ -268,9 +313,16 @@ fn help_shows_an_example_of_every_command() {
         "pretrain",
         "probe",
         "data phantom",
+        "data check",
+        "data preview",
+        "bench step",
+        "bench loader",
         "models fetch",
         "models list",
         "export",
+        "predict",
+        "compare",
+        "metrics",
         "verify",
     ] {
         let output = bench.cass(&format!("{command} --help"));

@@ -18,14 +18,22 @@ impl Confusion {
     /// stratified: every resample keeps each true class's number of samples. It speaks for the draw
     /// of test images, not for the training seed.
     pub fn interval(&self, seed: u64, statistic: impl Fn(&Self) -> f64) -> Interval {
-        let mut values: Vec<f64> = (0..RESAMPLES)
-            .map(|resample| {
-                let mut rng = Rng::new(seed, "resample", [resample, 0], 0);
-                statistic(&self.resampled(|n| rng.below(n)))
-            })
-            .collect();
+        Interval::bootstrap(seed, |rng| statistic(&self.resampled(|n| rng.below(n))))
+    }
+}
+
+impl Interval {
+    /// The percentile interval of what `resample` gives, over 1,000 seeded draws.
+    pub(crate) fn bootstrap(seed: u64, mut resample: impl FnMut(&mut Rng) -> f64) -> Self {
+        let values =
+            (0..RESAMPLES).map(|draw| resample(&mut Rng::new(seed, "resample", [draw, 0], 0)));
+        Self::around(values.collect())
+    }
+
+    /// From the 2.5th to the 97.5th percentile of `values`, of which there is at least one.
+    fn around(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
-        Interval {
+        Self {
             low: quantile(&values, 0.025),
             high: quantile(&values, 0.975),
         }

@@ -46,3 +46,15 @@ fn thresholds(scores: &[f64], positive: &[bool]) -> Vec<(usize, usize)> {
         })
         .collect()
 }
+
+/// The ROC curve of one class: (false, true) positive rate at each distinct score from the highest
+/// down, from (0, 0) to (1, 1) (`sklearn.metrics.roc_curve` without dropping points).
+///
+/// `scores` and `positive` have one entry a sample. `None` without a positive or without a negative.
+pub fn roc_curve(scores: &[f64], positive: &[bool]) -> Option<Vec<(f64, f64)>> {
+    let points = thresholds(scores, positive);
+    let &(tp, fp) = points.last()?;
+    let rate = |&(t, f): &(usize, usize)| (f as f64 / fp as f64, t as f64 / tp as f64);
+    let curve = std::iter::once((0.0, 0.0)).chain(points.iter().map(rate));
+    (tp > 0 && fp > 0).then(|| curve.collect())
+}

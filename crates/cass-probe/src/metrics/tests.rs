@@ -150,3 +150,24 @@ fn input_that_does_not_fit_is_named() {
         "score predictions: 2 predicted labels, expected 4"
     );
 }
+
+#[test]
+fn roc_points_span_the_area() {
+    let (scores, positive) = ([0.9, 0.8, 0.8, 0.3], [true, false, true, false]);
+    let curve = roc_curve(&scores, &positive).unwrap();
+    assert_eq!(curve, [(0.0, 0.0), (0.0, 0.5), (0.5, 1.0), (1.0, 1.0)]);
+    let area: f64 = (curve.windows(2))
+        .map(|w| (w[1].0 - w[0].0) * (w[0].1 + w[1].1) / 2.0)
+        .sum();
+    assert_eq!(Some(area), auroc(&scores, &positive));
+    assert_eq!(roc_curve(&scores, &[true; 4]), None);
+    assert_eq!(roc_curve(&[], &[]), None);
+}
+
+#[test]
+fn reliability_bins_hold_every_sample() {
+    let bins = reliability_curve(&[0.0, 0.05, 0.5, 1.0], &[false, true, true, true]);
+    assert_eq!(bins.iter().map(|b| b.samples).sum::<usize>(), 4);
+    assert_eq!((bins[0].confidence, bins[0].accuracy), (0.025, 0.5));
+    assert_eq!((bins[2].confidence, bins[2].accuracy), (1.0, 1.0));
+}

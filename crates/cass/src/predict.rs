@@ -1,0 +1,181 @@
+//! `cass predict`: new images to labels.
+
+use crate::failure::{Failure, Result};
+use crate::process;
+use crate::say::Report;
+use cass_probe::{Labelled, Predictor};
+use clap::ValueEnum;
+use serde_json::json;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Label new images with the classifier of a finished probe.
+///
+/// Writes a line a file to standard output as soon as its batch is done: CSV with the columns file,
+/// predicted and one probability a class, or JSON. Files that cannot be used are named on standard
+/// error and do not stop the others.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// A finished probe, linear or finetune.
+    #[arg(long, value_name = "RUN")]
+    run: PathBuf,
+    /// Images, and folders whose images are taken at any depth.
+    #[arg(required = true, value_name = "IMAGE|FOLDER")]
+    inputs: Vec<PathBuf>,
+    /// Form of the lines; --json means jsonl, with a summary as the last line.
+    #[arg(long, default_value = "csv")]
+    format: Format,
+    /// Images at a time.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    batch: usize,
+    /// Where to compute: auto, cpu, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: String,
+    /// Worker threads; 0 for one a core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+}
+
+const EXAMPLE: &str = "\
+Examples:
+  cass predict --run runs/cass-vit scans/ > predicted.csv
+  cass predict --run runs/cass-vit --format jsonl a.jpg b.png
+
+Exit status: 0 all labelled, 1 some file failed, 2 wrong usage or input.";
+
+/// Form of the lines.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A header, then a line a file.
+    Csv,
+    /// A JSON object a line.
+    Jsonl,
+}
+
+pub fn run(args: Args, json: bool) -> Result<Report> {
+    if args.batch == 0 {
+        return Err(Failure::Wrong("--batch 0: expected at least 1".into()));
+    }
+    process::configure(args.threads)?;
+    let predictor = Predictor::open(&args.run, &args.device)?;
+    let mut failed = Vec::new();
+    let mut fail = |file: &Path, why: String| {
+        tracing::error!("failed to {why}");
+        failed.push(file.display().to_string());
+    };
+    let mut files = Vec::new();
+    for input in &args.inputs {
+        let before = files.len();
+        match find(input, &mut files) {
+            Err(error) => fail(input, format!("list {}: {error}", input.display())),
+            Ok(()) if files.len() == before => {
+                fail(input, format!("find an image in {}", input.display()));
+            }
+            Ok(()) => {}
+        }
+    }
+    let jsonl = json || args.format == Format::Jsonl;
+    let mut lines = Lines::start(jsonl, predictor.classes()).map_err(unwritten)?;
+    let mut images = 0;
+    for batch in files.chunks(args.batch) {
+        for (said, file) in predictor.predict(batch)?.into_iter().zip(batch) {
+            match said {
+                Ok(labelled) => {
+                    images += 1;
+                    lines.write(&labelled).map_err(unwritten)?;
+                }
+                Err(error) => fail(file, error.to_string().replace('\n', " ")),
+            }
+        }
+        lines.flush().map_err(unwritten)?;
+    }
+    tracing::info!("labelled {images} images, {} failed", failed.len());
+    Ok(Report {
+        text: String::new(),
+        passed: failed.is_empty(),
+        json: json!({"kind": "predict", "images": images, "failed": failed}),
+    })
+}
+
+fn unwritten(error: io::Error) -> Failure {
+    Failure::Failed(format!("failed to write to standard output: {error}"))
+}
+
+/// A named file whatever its name; of a folder all images at any depth, in order. Links to folders
+/// are not followed: they may lead in a circle.
+fn find(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    if !path.is_dir() {
+        files.push(path.into());
+        return Ok(());
+    }
+    let entries = fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
+    let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            if !path.is_symlink() {
+                find(&path, files)?;
+            }
+        } else if is_image(&path) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_image(path: &Path) -> bool {
+    const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "tif", "tiff", "bmp"];
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    EXTENSIONS.iter().any(|e| extension == *e)
+}
+
+/// Lines on standard output.
+enum Lines {
+    Csv(csv::Writer<io::Stdout>),
+    Json {
+        out: io::Stdout,
+        classes: Vec<String>,
+    },
+}
+
+impl Lines {
+    fn start(json: bool, classes: &[String]) -> io::Result<Self> {
+        let out = io::stdout();
+        if json {
+            let classes = classes.to_vec();
+            return Ok(Self::Json { out, classes });
+        }
+        let mut writer = csv::Writer::from_writer(out);
+        let columns = ["file", "predicted"].into_iter();
+        writer.write_record(columns.chain(classes.iter().map(String::as_str)))?;
+        Ok(Self::Csv(writer))
+    }
+
+    fn write(&mut self, labelled: &Labelled) -> io::Result<()> {
+        match self {
+            Self::Csv(writer) => {
+                let start = [labelled.file.clone(), labelled.predicted.clone()];
+                let probabilities = labelled.probabilities.iter().map(|p| format!("{p:?}"));
+                Ok(writer.write_record(start.into_iter().chain(probabilities))?)
+            }
+            Self::Json { out, classes } => {
+                let probabilities: serde_json::Map<_, _> = (classes.iter().cloned())
+                    .zip(labelled.probabilities.iter().map(|&p| json!(p)))
+                    .collect();
+                let (file, predicted) = (&labelled.file, &labelled.predicted);
+                let line =
+                    json!({"file": file, "predicted": predicted, "probabilities": probabilities});
+                writeln!(out, "{line}")
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Csv(writer) => writer.flush(),
+            Self::Json { out, .. } => out.flush(),
+        }
+    }
+}
