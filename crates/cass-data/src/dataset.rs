@@ -117,6 +117,32 @@ pub fn open(kind: &str, data_root: &Path, skip_bad: bool) -> Result<Dataset> {
     Dataset::check(kind, sources::find(kind, data_root)?, skip_bad)
 }
 
+/// `has` says whether there are images of a part and class.
+fn every_class_has_images(
+    name: &str,
+    root: &Path,
+    classes: &[String],
+    has: impl Fn(Option<Part>, usize) -> bool,
+) -> Result<()> {
+    for (label, class) in classes.iter().enumerate() {
+        if name == brain_mri::NAME {
+            for (part, folder) in brain_mri::PARTS {
+                if !has(Some(part), label) {
+                    return Err(Error::EmptyClass {
+                        folder: root.join(folder).join(class),
+                    });
+                }
+            }
+        } else if !has(None, label) && !has(Some(Part::Train), label) {
+            return Err(Error::UnusedClass {
+                class: class.clone(),
+                root: root.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
 impl Dataset {
     /// Decodes every file. With `skip_bad`, leaves the unusable out.
     fn check(name: &str, found: Found, skip_bad: bool) -> Result<Self> {
@@ -133,6 +159,11 @@ impl Dataset {
                 }
             }
         }
+        // A class whose folder is not there is told before the time that decoding takes.
+        every_class_has_images(name, &found.root, &found.classes, |part, label| {
+            let mut of_part = found.entries.iter().filter(|e| e.part == part);
+            of_part.any(|e| e.labels.contains(&label))
+        })?;
         let total = found.entries.len() + skipped.len();
         // One thread a file, results in the files' order.
         let checked: Vec<_> = found.entries.into_par_iter().map(check_file).collect();
@@ -155,32 +186,11 @@ impl Dataset {
             samples,
             skipped,
         };
-        dataset.every_class_has_images()?;
+        every_class_has_images(name, &dataset.root, &dataset.classes, |part, label| {
+            let mut of_part = dataset.samples.iter().filter(|s| s.part == part);
+            of_part.any(|s| s.labels.contains(&label))
+        })?;
         Ok(dataset)
-    }
-
-    fn every_class_has_images(&self) -> Result<()> {
-        for (label, class) in self.classes.iter().enumerate() {
-            let has = |part: Option<Part>| {
-                let mut of_part = self.samples.iter().filter(|s| s.part == part);
-                of_part.any(|s| s.labels.contains(&label))
-            };
-            if self.name == brain_mri::NAME {
-                for (part, folder) in brain_mri::PARTS {
-                    if !has(Some(part)) {
-                        return Err(Error::EmptyClass {
-                            folder: self.root.join(folder).join(class),
-                        });
-                    }
-                }
-            } else if !has(None) && !has(Some(Part::Train)) {
-                return Err(Error::UnusedClass {
-                    class: class.clone(),
-                    root: self.root.clone(),
-                });
-            }
-        }
-        Ok(())
     }
 
     /// The number of usable images.

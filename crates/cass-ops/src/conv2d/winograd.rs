@@ -169,20 +169,23 @@ fn a<T: Element, const L: usize>(y: [Lanes<T, L>; 2]) -> [Lanes<T, L>; 4] {
     [y[0], add(y[0], y[1]), sub(y[0], y[1]), y[1].map(|v| -v)]
 }
 
+#[inline(always)]
+fn half<T: Element, const L: usize>(a: Lanes<T, L>) -> Lanes<T, L> {
+    a.map(|v| v * T::from_f64(0.5))
+}
+
 /// `G g`.
 #[inline(always)]
-fn gg<T: Element>(g: [T; 3]) -> [T; 4] {
-    let half = T::from_f64(0.5);
-    let (ends, middle) = ((g[0] + g[2]) * half, g[1] * half);
-    [g[0], ends + middle, ends - middle, g[2]]
+fn gg<T: Element, const L: usize>(g: [Lanes<T, L>; 3]) -> [Lanes<T, L>; 4] {
+    let (ends, middle) = (half(add(g[0], g[2])), half(g[1]));
+    [g[0], add(ends, middle), sub(ends, middle), g[2]]
 }
 
 /// `Gᵀ u`.
 #[inline(always)]
-fn gt<T: Element>(u: [T; 4]) -> [T; 3] {
-    let half = T::from_f64(0.5);
-    let (sum, difference) = ((u[1] + u[2]) * half, (u[1] - u[2]) * half);
-    [u[0] + sum, difference, sum + u[3]]
+fn gt<T: Element, const L: usize>(u: [Lanes<T, L>; 4]) -> [Lanes<T, L>; 3] {
+    let (sum, difference) = (half(add(u[1], u[2])), half(sub(u[1], u[2])));
+    [add(u[0], sum), difference, add(sum, u[3])]
 }
 
 /// Runs `$f::<_, LANES>` on as many whole groups of channels as there are, and `$f::<_, 1>` on the rest.
@@ -345,16 +348,7 @@ fn weight_transform<T: Element>(g: &Geometry, weight: &[T], turned: bool) -> Vec
     let (rows, channels) = (g.o, g.c);
     let u = Output::new(POINTS * rows * channels);
     for_each(rows, |o| {
-        // Taps apart, so that channels lie next to each other.
-        let mut taps = vec![T::ZERO; 9 * channels];
-        for (c, kernel) in weight[o * 9 * channels..][..9 * channels]
-            .chunks_exact(9)
-            .enumerate()
-        {
-            for (k, &tap) in kernel.iter().enumerate() {
-                taps[if turned { 8 - k } else { k } * channels + c] = tap;
-            }
-        }
+        let kernels = &weight[o * 9 * channels..][..9 * channels];
         let mut points: [_; POINTS] = std::array::from_fn(|p| {
             let first = (p * rows + o) * channels;
             // SAFETY: row `o` of each point, which this task alone writes.
@@ -363,16 +357,23 @@ fn weight_transform<T: Element>(g: &Geometry, weight: &[T], turned: bool) -> Vec
         vectorized(
             #[inline(always)]
             || {
-                for c in 0..channels {
-                    let g = |y: usize, x: usize| taps[(3 * y + x) * channels + c];
+                by_lanes!(channels, |c, L| {
+                    let kernels = &kernels[9 * c..][..9 * L];
+                    let g = |y: usize, x: usize| -> Lanes<T, L> {
+                        let tap = if turned { 8 - (3 * y + x) } else { 3 * y + x };
+                        std::array::from_fn(|l| kernels[9 * l + tap])
+                    };
                     let t: [_; 3] = std::array::from_fn(|x| gg([g(0, x), g(1, x), g(2, x)]));
                     for y in 0..4 {
                         let row = gg([t[0][y], t[1][y], t[2][y]]);
-                        for (x, value) in row.into_iter().enumerate() {
-                            points[4 * y + x][c].write(value);
+                        for (x, values) in row.into_iter().enumerate() {
+                            let to = &mut points[4 * y + x][c..c + L];
+                            to.iter_mut().zip(values).for_each(|(to, value)| {
+                                to.write(value);
+                            });
                         }
                     }
-                }
+                });
             },
         );
     });
@@ -479,14 +480,27 @@ pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T>
     }
     let mut dw = vec![T::ZERO; 9 * size];
     for_each_chunk(&mut dw, 9 * g.c, |o, dw| {
-        for (c, kernel) in dw.chunks_exact_mut(9).enumerate() {
-            let u = |y: usize, x: usize| sums[(4 * y + x) * size + o * g.c + c];
-            let t: [_; 4] = std::array::from_fn(|x| gt([u(0, x), u(1, x), u(2, x), u(3, x)]));
-            for y in 0..3 {
-                let row = gt([t[0][y], t[1][y], t[2][y], t[3][y]]);
-                kernel[3 * y..][..3].copy_from_slice(&row);
-            }
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                by_lanes!(g.c, |c, L| {
+                    let u = |y: usize, x: usize| -> Lanes<T, L> {
+                        load(&sums[(4 * y + x) * size + o * g.c + c..])
+                    };
+                    let t: [_; 4] =
+                        std::array::from_fn(|x| gt([u(0, x), u(1, x), u(2, x), u(3, x)]));
+                    let kernels = &mut dw[9 * c..][..9 * L];
+                    for y in 0..3 {
+                        let row = gt([t[0][y], t[1][y], t[2][y], t[3][y]]);
+                        for (x, values) in row.into_iter().enumerate() {
+                            for (l, value) in values.into_iter().enumerate() {
+                                kernels[9 * l + 3 * y + x] = value;
+                            }
+                        }
+                    }
+                });
+            },
+        );
     });
     dw
 }
