@@ -153,6 +153,17 @@ impl<T: Element> Output<T> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start).cast(), range.len()) }
     }
 
+    /// Elements that have been written.
+    ///
+    /// # Safety
+    /// They must have been, and no other live reference may overlap `range`.
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn written_range(&self, range: Range<usize>) -> &mut [T] {
+        assert!(range.start <= range.end && range.end <= self.len);
+        // SAFETY: in bounds by the assertion, the rest by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
+    }
+
     /// A matrix to write to, its rows `stride` elements apart; it may be read once it was written.
     ///
     /// # Safety

@@ -94,7 +94,7 @@ pub(crate) fn run(job: &(dyn Fn() + Sync)) {
 /// Lets others run where a wait takes long.
 fn pause(looks: &mut u32) {
     *looks += 1;
-    if *looks % (16 * LOOKS) == 0 {
+    if looks.is_multiple_of(16 * LOOKS) {
         thread::yield_now();
     } else {
         std::hint::spin_loop();

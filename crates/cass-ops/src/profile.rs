@@ -36,7 +36,10 @@ pub struct OpTime {
 }
 
 static MEASURES: AtomicBool = AtomicBool::new(false);
-static TIMES: Mutex<BTreeMap<(&'static str, Pass), (u64, Duration)>> = Mutex::new(BTreeMap::new());
+/// Calls and time of each operation.
+type Times = BTreeMap<(&'static str, Pass), (u64, Duration)>;
+
+static TIMES: Mutex<Times> = Mutex::new(BTreeMap::new());
 static MULTIPLY_ADDS: AtomicU64 = AtomicU64::new(0);
 
 /// Measures every operation of this process from now on, until [`take_profile`].

@@ -133,7 +133,7 @@ fn is_image(path: &Path) -> bool {
 
 /// Lines on standard output.
 enum Lines {
-    Csv(csv::Writer<io::Stdout>),
+    Csv(Box<csv::Writer<io::Stdout>>),
     Json {
         out: io::Stdout,
         classes: Vec<String>,
@@ -150,7 +150,7 @@ impl Lines {
         let mut writer = csv::Writer::from_writer(out);
         let columns = ["file", "predicted"].into_iter();
         writer.write_record(columns.chain(classes.iter().map(String::as_str)))?;
-        Ok(Self::Csv(writer))
+        Ok(Self::Csv(Box::new(writer)))
     }
 
     fn write(&mut self, labelled: &Labelled) -> io::Result<()> {

@@ -381,10 +381,7 @@ fn grad_x_block<T: Element>(
         let start = first_plane(image);
         // SAFETY: the planes of one image and group, which no other task touches and this one has
         // filled with zeros.
-        let dx = unsafe {
-            out.range(start..start + channels * g.h * g.w)
-                .assume_init_mut()
-        };
+        let dx = unsafe { out.written_range(start..start + channels * g.h * g.w) };
         vectorized(
             #[inline(always)]
             || columns::scatter_add(g, block, i, columns, dx),

@@ -7,6 +7,11 @@
 //! of the image that fit the cache. The gradient of the input is such a convolution again, and that
 //! of the weight its transpose: `Gᵀ (Σ (A dy Aᵀ) · (Bᵀ d B)) G`.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "one index over the rows of a tile, as the formulas have it"
+)]
+
 use super::kernels::Geometry;
 use crate::{
     element::Element,

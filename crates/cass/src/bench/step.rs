@@ -94,7 +94,7 @@ pub fn run(args: Args) -> Result<Report> {
 /// A step on images that stay the same.
 enum Bench {
     Views(Box<dyn Step>, Vec<Tensor>),
-    Labels(SupervisedStep, Tensor, Vec<usize>),
+    Labels(Box<SupervisedStep>, Tensor, Vec<usize>),
 }
 
 impl Bench {
@@ -133,7 +133,7 @@ impl Bench {
                 let net = model(&args.net, 4, 0)?;
                 let step = SupervisedStep::new(net, Trains::Everything, &recipe.arms["net"], loss)?;
                 let labels = (0..args.batch).map(|i| i % 4).collect();
-                Self::Labels(step, images, labels)
+                Self::Labels(Box::new(step), images, labels)
             }
         })
     }
