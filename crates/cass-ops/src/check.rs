@@ -60,7 +60,7 @@ impl Case {
     ) -> Result<()> {
         let twin = |t: &[Tracked]| compose(&t.iter().collect::<Vec<_>>(), &twin);
         let (y, grads) = self.gradients(DType::F64, &op)?;
-        let (twin_y, twin_grads) = self.gradients(DType::F64, &twin)?;
+        let (twin_y, twin_grads) = self.gradients(DType::F64, twin)?;
         self.close("f64 forward against the twin", &y, &twin_y, 1e-12)?;
         for (i, (a, b)) in grads.iter().zip(&twin_grads).enumerate() {
             self.close(&format!("f64 gradient {i} against the twin"), a, b, 1e-10)?;
