@@ -1,12 +1,13 @@
 //! The scalars that kernels are written for, and the way from a Candle tensor to their slices.
 
+use crate::vector::Lanes;
 use candle_core::{Layout, Result, Storage, StorageRef, Tensor, WithDType, bail};
 use std::ops::Range;
 
 /// f32 for work, f64 for checking gradients against finite differences.
 ///
 /// `exp` and `erf` of f32 are branch-free polynomials that the compiler can vectorise.
-pub(crate) trait Element: WithDType + std::ops::Neg<Output = Self> {
+pub(crate) trait Element: WithDType + Lanes + std::ops::Neg<Output = Self> {
     const ZERO: Self;
     const ONE: Self;
 

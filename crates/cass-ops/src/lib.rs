@@ -53,6 +53,7 @@ mod pool;
 mod profile;
 mod rng;
 mod tracked;
+mod vector;
 
 pub use activation::{gelu, relu};
 pub use attention::{attention, window_attention};

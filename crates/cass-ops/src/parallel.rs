@@ -164,6 +164,23 @@ impl<T: Element> Output<T> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
     }
 
+    /// Writes a vector.
+    ///
+    /// # Safety
+    /// No other live reference may overlap its place, which begins at `first`.
+    #[inline(always)]
+    pub(crate) unsafe fn write<S: pulp::Simd>(&self, _: S, first: usize, vector: T::Vector<S>) {
+        assert!(first + T::lanes::<S>() <= self.len);
+        // SAFETY: in bounds by the assertion, exclusive by the caller's promise; a vector consists
+        // of `lanes` elements.
+        unsafe {
+            self.start
+                .add(first)
+                .cast::<T::Vector<S>>()
+                .write_unaligned(vector)
+        };
+    }
+
     /// A matrix to write to, its rows `stride` elements apart; it may be read once it was written.
     ///
     /// # Safety

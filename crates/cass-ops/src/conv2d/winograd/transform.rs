@@ -1,0 +1,330 @@
+//! The transforms of blocks of tiles and of kernels, a vector of channels at a time.
+
+use super::{Block, Sizes, tile};
+use crate::{element::Element, parallel::Output};
+use pulp::{Arch, Scalar, Simd, WithSimd};
+use std::ops::Range;
+
+/// Calls `$body` for every vector of channels in a range, and one by one for those that are left.
+macro_rules! by_vectors {
+    ($element:ty, $simd:expr, $channels:expr, |$s:ident, $c:ident| $body:expr) => {{
+        let channels: Range<usize> = $channels;
+        let $s = $simd;
+        let lanes = <$element as crate::vector::Lanes>::lanes::<S>();
+        let whole = channels.start + channels.len() / lanes * lanes;
+        for $c in (channels.start..whole).step_by(lanes) {
+            $body
+        }
+        let $s = Scalar;
+        for $c in whole..channels.end {
+            $body
+        }
+    }};
+}
+
+/// A strip of some channels of an image: some rows and `width` columns, with zeros around what the
+/// image has; row 0 is row `top` of the image and column 0 its column `-padding`.
+struct Strip {
+    h: usize,
+    w: usize,
+    top: isize,
+    rows: usize,
+    padding: usize,
+    width: usize,
+}
+
+impl Strip {
+    /// The rows of the strip that the image has, each with its number there.
+    #[inline(always)]
+    fn inside(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (top, h) = (self.top, self.h);
+        let row_of = move |row: usize| usize::try_from(top + row as isize).ok();
+        (0..self.rows).filter_map(move |row| Some((row, row_of(row).filter(|&y| y < h)?)))
+    }
+
+    /// Its pixels with the channels of a vector last, from planes that begin with the vector's first.
+    #[inline(always)]
+    fn gather<T: Element, S: Simd>(&self, planes: &[T], to: &mut Vec<T>) {
+        let lanes = T::lanes::<S>();
+        to.clear();
+        to.resize(self.rows * self.width * lanes, T::ZERO);
+        let count = (self.width - self.padding).min(self.w);
+        for (row, y) in self.inside() {
+            let to = &mut to[(row * self.width + self.padding) * lanes..][..count * lanes];
+            for lane in 0..lanes {
+                let from = &planes[(lane * self.h + y) * self.w..][..count];
+                for (pixel, &value) in to.chunks_exact_mut(lanes).zip(from) {
+                    pixel[lane] = value;
+                }
+            }
+        }
+    }
+
+    /// The reverse: writes the planes that begin at `first`.
+    ///
+    /// # Safety
+    /// No other reference to the rows of these planes may be live.
+    #[inline(always)]
+    unsafe fn scatter<T: Element, S: Simd>(&self, from: &[T], first: usize, to: &Output<T>) {
+        let lanes = T::lanes::<S>();
+        for (row, y) in self.inside() {
+            let from = &from[row * self.width * lanes..][..self.w * lanes];
+            for lane in 0..lanes {
+                let start = first + (lane * self.h + y) * self.w;
+                // SAFETY: by the caller's promise.
+                let to = unsafe { to.range(start..start + self.w) };
+                for (to, pixel) in to.iter_mut().zip(from.chunks_exact(lanes)) {
+                    to.write(pixel[lane]);
+                }
+            }
+        }
+    }
+}
+
+/// `Bᵀ d B` of every tile of a block of the input `x (B, I, H, W)`: `(16, tiles, I)`.
+pub(super) fn input_transform<T: Element>(
+    s: &Sizes,
+    block: &Block,
+    x: &[T],
+    buffer: &mut Vec<T>,
+    to: &mut [T],
+) {
+    let strip = Strip {
+        h: s.h,
+        w: s.w,
+        top: 2 * block.rows.start as isize - s.padding as isize,
+        rows: 2 * block.rows.len() + 2,
+        padding: s.padding,
+        width: 2 * block.columns + 2,
+    };
+    Arch::new().dispatch(Input {
+        channels: s.i,
+        block,
+        strip,
+        from: x,
+        buffer,
+        to,
+    });
+}
+
+/// `A dy Aᵀ` of every tile of a block of a result's gradient `(B, O, H', W')`: `(16, tiles, O)`.
+pub(super) fn output_gradient_transform<T: Element>(
+    s: &Sizes,
+    block: &Block,
+    dy: &[T],
+    buffer: &mut Vec<T>,
+    to: &mut [T],
+) {
+    Arch::new().dispatch(OutputGradient {
+        channels: s.o,
+        block,
+        strip: output_strip(s, block),
+        from: dy,
+        buffer,
+        to,
+    });
+}
+
+/// Writes `Aᵀ m A` of every tile of a block to its place in `(B, O, H', W')`.
+pub(super) fn output_transform<T: Element>(
+    s: &Sizes,
+    block: &Block,
+    m: &[T],
+    buffer: &mut Vec<T>,
+    to: &Output<T>,
+) {
+    Arch::new().dispatch(ToOutput {
+        channels: s.o,
+        block,
+        strip: output_strip(s, block),
+        from: m,
+        buffer,
+        to,
+    });
+}
+
+fn output_strip(s: &Sizes, block: &Block) -> Strip {
+    Strip {
+        h: s.oh,
+        w: s.ow,
+        top: 2 * block.rows.start as isize,
+        rows: 2 * block.rows.len(),
+        padding: 0,
+        width: 2 * block.columns,
+    }
+}
+
+macro_rules! of_a_block {
+    ($name:ident, $to:ty) => {
+        struct $name<'a, T> {
+            channels: usize,
+            block: &'a Block,
+            strip: Strip,
+            from: &'a [T],
+            buffer: &'a mut Vec<T>,
+            to: $to,
+        }
+    };
+}
+
+of_a_block!(Input, &'a mut [T]);
+of_a_block!(OutputGradient, &'a mut [T]);
+of_a_block!(ToOutput, &'a Output<T>);
+
+/// `$transform` of tiles of `$size` pixels a side.
+macro_rules! to_points {
+    ($name:ident, $transform:ident, $size:literal) => {
+        impl<T: Element> $name<'_, T> {
+            #[inline(always)]
+            fn vector<S: Simd>(&mut self, simd: S, image: usize, nth: usize, c: usize) {
+                let Self {
+                    channels,
+                    block,
+                    strip,
+                    ..
+                } = self;
+                let (lanes, channels) = (T::lanes::<S>(), *channels);
+                let planes = &self.from[(image * channels + c) * strip.h * strip.w..];
+                strip.gather::<T, S>(planes, self.buffer);
+                let (line, point) = (strip.width * lanes, block.tiles() * channels);
+                for (number, row, column) in block.tiles_of(nth) {
+                    let from = &self.buffer[2 * row * line + 2 * column * lanes..];
+                    let d: tile::Grid<T, S, $size, $size> = tile::load(simd, from, line, lanes);
+                    let points = tile::$transform::<T, S>(simd, d);
+                    let to = &mut self.to[number * channels + c..];
+                    tile::store::<T, S, 4, 4>(simd, points, to, 4 * point, point);
+                }
+            }
+        }
+
+        impl<T: Element> WithSimd for $name<'_, T> {
+            type Output = ();
+
+            #[inline(always)]
+            fn with_simd<S: Simd>(mut self, simd: S) {
+                for (nth, image) in self.block.images.clone().enumerate() {
+                    by_vectors!(T, simd, 0..self.channels, |s, c| self
+                        .vector(s, image, nth, c));
+                }
+            }
+        }
+    };
+}
+
+to_points!(Input, input, 4);
+to_points!(OutputGradient, output_gradient, 2);
+
+impl<T: Element> ToOutput<'_, T> {
+    #[inline(always)]
+    fn vector<S: Simd>(&mut self, simd: S, image: usize, nth: usize, c: usize) {
+        let Self {
+            channels,
+            block,
+            strip,
+            ..
+        } = self;
+        let (lanes, channels) = (T::lanes::<S>(), *channels);
+        let (line, point) = (strip.width * lanes, block.tiles() * channels);
+        self.buffer.resize(strip.rows * line, T::ZERO);
+        for (number, row, column) in block.tiles_of(nth) {
+            let from = &self.from[number * channels + c..];
+            let products: tile::Grid<T, S, 4, 4> = tile::load(simd, from, 4 * point, point);
+            let pixels = tile::output::<T, S>(simd, products);
+            let to = &mut self.buffer[2 * row * line + 2 * column * lanes..];
+            tile::store::<T, S, 2, 2>(simd, pixels, to, line, lanes);
+        }
+        let first = (image * channels + c) * strip.h * strip.w;
+        // SAFETY: rows of different blocks, images and channels do not overlap.
+        unsafe { strip.scatter::<T, S>(self.buffer, first, self.to) };
+    }
+}
+
+impl<T: Element> WithSimd for ToOutput<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        for (nth, image) in self.block.images.clone().enumerate() {
+            by_vectors!(T, simd, 0..self.channels, |s, c| self
+                .vector(s, image, nth, c));
+        }
+    }
+}
+
+/// `G k Gᵀ` of the kernels of all `i` input and some of `o` output channels: into `(16, I, O)`.
+pub(super) struct Kernels<'a, T> {
+    pub(super) of: &'a super::Kernels<'a, T>,
+    pub(super) i: usize,
+    pub(super) o: usize,
+    pub(super) outputs: Range<usize>,
+    pub(super) to: &'a Output<T>,
+}
+
+impl<T: Element> Kernels<'_, T> {
+    #[inline(always)]
+    fn vector<S: Simd>(&self, simd: S, i: usize, o: usize) {
+        let lanes = T::lanes::<S>();
+        let super::Kernels { weight, turned, .. } = *self.of;
+        let mut taps = [T::ZERO; 9 * MOST_LANES];
+        for lane in 0..lanes {
+            let kernel = &weight[i * self.of.i + (o + lane) * self.of.o..][..9];
+            for tap in 0..9 {
+                taps[tap * lanes + lane] = kernel[if turned { 8 - tap } else { tap }];
+            }
+        }
+        let taps: tile::Grid<T, S, 3, 3> = tile::load(simd, &taps, 3 * lanes, lanes);
+        let points = tile::kernel::<T, S>(simd, taps);
+        for (p, &lane) in points.as_flattened().iter().enumerate() {
+            let first = (p * self.i + i) * self.o + o;
+            // SAFETY: output channels of this task alone.
+            unsafe { self.to.write(simd, first, lane) };
+        }
+    }
+}
+
+/// Of an f32 vector on the widest instruction set.
+const MOST_LANES: usize = 16;
+
+impl<T: Element> WithSimd for Kernels<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for i in 0..self.i {
+            by_vectors!(T, simd, self.outputs.clone(), |s, o| self.vector(s, i, o));
+        }
+    }
+}
+
+/// `Gᵀ u G` of one output channel's sums `(C)`, `size` apart for the 16 points: `dw (C, 3, 3)`.
+pub(super) struct KernelGradients<'a, T> {
+    pub(super) sums: &'a [T],
+    pub(super) size: usize,
+    pub(super) dw: &'a mut [T],
+}
+
+impl<T: Element> KernelGradients<'_, T> {
+    #[inline(always)]
+    fn vector<S: Simd>(&mut self, simd: S, c: usize) {
+        let lanes = T::lanes::<S>();
+        let u: tile::Grid<T, S, 4, 4> = tile::load(simd, &self.sums[c..], 4 * self.size, self.size);
+        let mut taps = [T::ZERO; 9 * MOST_LANES];
+        let gradient = tile::kernel_gradient::<T, S>(simd, u);
+        tile::store::<T, S, 3, 3>(simd, gradient, &mut taps, 3 * lanes, lanes);
+        let kernels = self.dw[9 * c..].chunks_exact_mut(9);
+        for (lane, kernel) in kernels.take(lanes).enumerate() {
+            for tap in 0..9 {
+                kernel[tap] = taps[tap * lanes + lane];
+            }
+        }
+    }
+}
+
+impl<T: Element> WithSimd for KernelGradients<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        by_vectors!(T, simd, 0..self.dw.len() / 9, |s, c| self.vector(s, c));
+    }
+}
