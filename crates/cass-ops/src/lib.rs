@@ -53,6 +53,7 @@ mod pool;
 mod profile;
 mod rng;
 mod tracked;
+mod transpose;
 mod vector;
 
 pub use activation::{gelu, relu};

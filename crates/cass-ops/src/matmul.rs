@@ -4,6 +4,7 @@ use crate::{
     element::Element,
     parallel::{Output, for_each},
     profile::count_multiply_adds,
+    transpose::transpose,
 };
 use std::ops::Range;
 
@@ -47,6 +48,17 @@ impl<'a, T> Mat<'a, T> {
     /// Some of the columns.
     fn columns(self, columns: Range<usize>) -> Self {
         self.t().rows(columns).t()
+    }
+
+    /// The transpose, its rows after each other in `to`.
+    pub(crate) fn transposed<'b>(self, to: &'b mut Vec<T>) -> Mat<'b, T>
+    where
+        T: Element,
+    {
+        assert_eq!(self.col_stride, 1, "transposed already");
+        to.resize(self.rows * self.cols, T::ZERO);
+        transpose(self.data, self.rows, self.cols, self.row_stride, to);
+        Mat::new(to, self.cols, self.rows)
     }
 
     /// The transpose, without moving anything.

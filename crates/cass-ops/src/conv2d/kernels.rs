@@ -104,9 +104,9 @@ impl Geometry {
     }
 
     /// Cuts the batch into blocks: rows of one image, or several whole small images.
-    fn blocks(&self) -> Vec<Block> {
+    fn blocks(&self, elements: usize) -> Vec<Block> {
         let windows = self.windows();
-        let wanted = (BLOCK_ELEMENTS / self.depth()).max(MIN_COLUMNS);
+        let wanted = (elements / self.depth()).max(MIN_COLUMNS);
         if windows >= MIN_COLUMNS || self.b == 1 {
             let rows = (wanted / self.ow).clamp(1, self.oh);
             let parts = self.oh.div_ceil(rows);
@@ -171,14 +171,22 @@ impl Block {
 
 /// Buffers of one thread.
 struct Scratch<T> {
-    columns: Vec<T>,
+    columns: Columns<T>,
     compact: Vec<T>,
+}
+
+struct Columns<T> {
+    matrix: Vec<T>,
+    phases: Vec<T>,
 }
 
 impl<T: Element> Scratch<T> {
     fn new() -> Self {
         Self {
-            columns: Vec::new(),
+            columns: Columns {
+                matrix: Vec::new(),
+                phases: Vec::new(),
+            },
             compact: Vec::new(),
         }
     }
@@ -197,7 +205,7 @@ fn column_matrix<'a, T: Element>(
     block: &Block,
     group: usize,
     x: &'a [T],
-    buffer: &'a mut Vec<T>,
+    buffer: &'a mut Columns<T>,
 ) -> Mat<'a, T> {
     let (depth, width) = (g.depth(), block.columns(g));
     let channels = g.c / g.groups;
@@ -206,13 +214,13 @@ fn column_matrix<'a, T: Element>(
         let data = &x[first + block.rows.start * g.ow..];
         return Mat::strided(data, depth, width, g.windows());
     }
-    let columns = sized(buffer, depth * width);
+    let Columns { matrix, phases } = buffer;
     let channels = group * channels..(group + 1) * channels;
     vectorized(
         #[inline(always)]
-        || columns::gather(g, block, channels, x, columns),
+        || columns::gather(g, block, channels, x, phases, matrix),
     );
-    Mat::new(columns, depth, width)
+    Mat::new(&matrix[..depth * width], depth, width)
 }
 
 fn weight_matrix<'a, T: Element>(g: &Geometry, group: usize, weight: &'a [T]) -> Mat<'a, T> {
@@ -239,7 +247,7 @@ fn product_of<T: Element>(tasks: usize) -> Product<T> {
 /// `(B, O, H', W')`.
 pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T> {
     let out = Output::new(g.b * g.o * g.windows());
-    let blocks = g.blocks();
+    let blocks = g.blocks(BLOCK_ELEMENTS);
     let multiply = product_of(blocks.len());
     let one_block = |scratch: &mut Scratch<T>, block: &Block| {
         let (m, width) = (g.group_o(), block.columns(g));
@@ -292,16 +300,31 @@ fn grad_matrix<'a, T: Element>(
 /// `dw (O, C / groups, KH, KW)`: the sum over blocks of `dy · columnsᵀ`.
 pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
     let (m, depth) = (g.group_o(), g.depth());
-    let blocks = g.blocks();
+    // Rows of an image lie a whole plane apart.
+    let direct = g.is_pointwise();
+    let blocks = g.blocks(if direct {
+        BLOCK_ELEMENTS / 4
+    } else {
+        BLOCK_ELEMENTS
+    });
     let sum = |blocks: &[Block], multiply: Product<T>| {
         let mut dw = vec![T::ZERO; g.o * depth];
         let mut scratch = Scratch::new();
+        let (mut turned, mut turned_dy) = (Vec::new(), Vec::new());
         for block in blocks {
             for (group, dw) in dw.chunks_exact_mut(m * depth).enumerate() {
                 let columns = column_matrix(g, block, group, x, &mut scratch.columns);
                 let dy = grad_matrix(g, block, group, dy, &mut scratch.compact);
                 let to = MatMut::new(dw, m, depth);
-                multiply(to, Into::Accumulate, dy, columns.t());
+                if direct {
+                    let (dy, columns) = (
+                        dy.transposed(&mut turned_dy),
+                        columns.transposed(&mut turned),
+                    );
+                    multiply(to, Into::Accumulate, dy.t(), columns);
+                } else {
+                    multiply(to, Into::Accumulate, dy, columns.t());
+                }
             }
         }
         dw
@@ -324,7 +347,7 @@ pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T>
 
 /// `dx (B, C, H, W)`: per block `weightᵀ · dy`, its columns added back to the windows they are of.
 pub(super) fn grad_x<T: Element>(g: &Geometry, weight: &[T], dy: &[T]) -> Vec<T> {
-    let blocks = g.blocks();
+    let blocks = g.blocks(BLOCK_ELEMENTS);
     // Rows of one image overlap in `dx`: a task takes all blocks of its images.
     let tasks: Vec<&[Block]> = blocks.chunk_by(|a, b| a.images == b.images).collect();
     let planes = g.c * g.h * g.w;
@@ -374,7 +397,7 @@ fn grad_x_block<T: Element>(
         multiply(dx, Into::Overwrite, weight, dy);
         return;
     }
-    let columns = sized(&mut scratch.columns, depth * width);
+    let columns = sized(&mut scratch.columns.matrix, depth * width);
     let to = MatMut::new(columns, depth, width);
     multiply(to, Into::Overwrite, weight, dy);
     for (i, image) in block.images.clone().enumerate() {

@@ -91,7 +91,11 @@ fn g<T: Element, S: Simd>(simd: S, k: [Lanes<T, S>; 3]) -> [Lanes<T, S>; 4] {
 fn gt<T: Element, S: Simd>(simd: S, u: [Lanes<T, S>; 4]) -> [Lanes<T, S>; 3] {
     let sum = half::<T, S>(simd, T::plus(simd, u[1], u[2]));
     let difference = half::<T, S>(simd, T::minus(simd, u[1], u[2]));
-    [T::plus(simd, u[0], sum), difference, T::plus(simd, sum, u[3])]
+    [
+        T::plus(simd, u[0], sum),
+        difference,
+        T::plus(simd, sum, u[3]),
+    ]
 }
 
 /// `$f` of every column, then of every row.
