@@ -10,6 +10,7 @@ use std::ops::Range;
 pub(crate) trait Element: WithDType + Lanes + std::ops::Neg<Output = Self> {
     const ZERO: Self;
     const ONE: Self;
+    const NAN: Self;
 
     fn exp(self) -> Self;
     fn erf(self) -> Self;
@@ -25,6 +26,7 @@ pub(crate) trait Element: WithDType + Lanes + std::ops::Neg<Output = Self> {
 impl Element for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    const NAN: Self = Self::NAN;
 
     /// Within 2 ulp of the exact value (range reduction and a polynomial, after Cephes' `expf`).
     #[inline(always)]
@@ -73,6 +75,7 @@ impl Element for f32 {
 impl Element for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    const NAN: Self = Self::NAN;
 
     #[inline(always)]
     fn exp(self) -> Self {

@@ -49,6 +49,7 @@ mod matmul;
 mod max_pool2d;
 mod movement;
 mod parallel;
+mod phases;
 mod pool;
 mod profile;
 mod rng;

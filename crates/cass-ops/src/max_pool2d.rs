@@ -2,7 +2,8 @@
 
 use crate::{
     element::{Element, Read, tensor, with_float},
-    parallel::{for_each_chunk, vectorized, write_chunks},
+    parallel::{Places, for_each_with, vectorized, write_chunks},
+    phases::{Phases, Windows},
     profile::{Pass, timed},
     tracked::{Gradient, Tracked, compose},
 };
@@ -40,13 +41,15 @@ pub fn max_pool2d(x: &Tracked, config: &MaxPool2dConfig) -> Result<Tracked> {
             tensor(forward(&config, xr.slice::<T>()?, [h, w], [oh, ow]), &[b, c, oh, ow])
         })
     })?;
-    let saved = x.value().clone();
+    let saved = [x.value().clone(), y.clone()];
     Ok(Tracked::record("max_pool2d", y, &[&x], move |dy| {
         let dy = dy.contiguous()?;
-        let (xr, dyr) = (Read::new(&saved)?, Read::new(&dy)?);
-        with_float!(saved.dtype(), "max_pool2d", T => {
-            let dx = backward(&config, xr.slice::<T>()?, dyr.slice()?, [h, w], [oh, ow]);
-            Ok(vec![Some(Gradient::fresh(tensor(dx, saved.dims())?))])
+        let [x, y] = &saved;
+        let (xr, yr, dyr) = (Read::new(x)?, Read::new(y)?, Read::new(&dy)?);
+        with_float!(x.dtype(), "max_pool2d", T => {
+            let slices = [xr.slice::<T>()?, yr.slice()?, dyr.slice()?];
+            let dx = backward(&config, slices, [h, w], [oh, ow]);
+            Ok(vec![Some(Gradient::fresh(tensor(dx, x.dims())?))])
         })
     }))
 }
@@ -58,6 +61,18 @@ impl MaxPool2dConfig {
             bail!("max_pool2d: {size} pixels do not fit {self:?}");
         }
         Ok((padded - self.kernel_size) / self.stride + 1)
+    }
+
+    fn over(&self, [h, w]: [usize; 2], ow: usize) -> Windows {
+        Windows {
+            h,
+            w,
+            kh: self.kernel_size,
+            kw: self.kernel_size,
+            ow,
+            stride: self.stride,
+            padding: self.padding,
+        }
     }
 
     /// Input rows (or columns) that output row `o` looks at.
@@ -140,23 +155,82 @@ fn forward<T: Element>(
     unsafe { write_chunks(planes * oh * ow, oh * ow, plane) }
 }
 
+/// Of one thread: a plane and its gradient, split, and what windows of a row have still to give.
+struct Scratch<T> {
+    x: Vec<T>,
+    dx: Vec<T>,
+    rest: Vec<T>,
+}
+
 fn backward<T: Element>(
     config: &MaxPool2dConfig,
-    x: &[T],
-    dy: &[T],
+    [x, y, dy]: [&[T]; 3],
     [h, w]: [usize; 2],
     [oh, ow]: [usize; 2],
 ) -> Vec<T> {
+    let phases = Phases::new(config.over([h, w], ow), 0..oh);
     let mut dx = vec![T::ZERO; x.len()];
-    for_each_chunk(&mut dx, h * w, |i, dx| {
-        let (x, dy) = (&x[i * h * w..][..h * w], &dy[i * oh * ow..][..oh * ow]);
-        for (oy, dy) in dy.chunks_exact(ow).enumerate() {
-            for (ox, &dy) in dy.iter().enumerate() {
-                dx[first_maximum(config, x, [h, w], oy, ox)] += dy;
-            }
-        }
+    let planes = Places::new(&mut dx, h * w);
+    let init = || Scratch {
+        x: vec![T::NAN; phases.len()], // equal to no maximum, as padding must be
+        dx: Vec::new(),
+        rest: Vec::new(),
+    };
+    for_each_with(planes.count(), init, |scratch, i| {
+        // SAFETY: each plane is given out once.
+        let to = unsafe { planes.get(i) };
+        let windows = i * oh * ow..(i + 1) * oh * ow;
+        let (x, y, dy) = (&x[i * h * w..][..h * w], &y[windows.clone()], &dy[windows]);
+        vectorized(
+            #[inline(always)]
+            || {
+                phases.split(x, &mut scratch.x);
+                scratch.dx.clear();
+                scratch.dx.resize(phases.len(), T::ZERO);
+                let rows = y.chunks_exact(ow).zip(dy.chunks_exact(ow));
+                for (oy, (y, dy)) in rows.enumerate() {
+                    // Not equal to itself: a NaN, which no comparison finds.
+                    #[allow(clippy::eq_op)]
+                    if y.iter().fold(false, |any, &y| any | (y != y)) {
+                        for (ox, &dy) in dy.iter().enumerate() {
+                            to[first_maximum(config, x, [h, w], oy, ox)] += dy;
+                        }
+                    } else {
+                        row(config, &phases, oy, scratch, y, dy);
+                    }
+                }
+                phases.join(&scratch.dx, to);
+            },
+        );
     });
     dx
+}
+
+/// Gives the gradient of a row of windows to the first element of each that equals its maximum.
+#[inline(always)]
+fn row<T: Element>(
+    config: &MaxPool2dConfig,
+    phases: &Phases,
+    oy: usize,
+    scratch: &mut Scratch<T>,
+    y: &[T],
+    dy: &[T],
+) {
+    let Scratch { x, dx, rest } = scratch;
+    rest.clear();
+    rest.extend_from_slice(dy);
+    for ky in 0..config.kernel_size {
+        for kx in 0..config.kernel_size {
+            let first = phases.place(oy, ky, kx);
+            let (x, dx) = (&x[first..][..y.len()], &mut dx[first..][..y.len()]);
+            let windows = dx.iter_mut().zip(x).zip(rest.iter_mut().zip(y));
+            for ((dx, x), (rest, y)) in windows {
+                let wins = x == y;
+                *dx += if wins { *rest } else { T::ZERO };
+                *rest = if wins { T::ZERO } else { *rest };
+            }
+        }
+    }
 }
 
 /// The plain twin, and the path on other devices.

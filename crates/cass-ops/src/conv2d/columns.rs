@@ -1,7 +1,7 @@
 //! Windows of an image as the columns of a matrix (im2col), and their sum back (col2im).
 
 use super::kernels::{Block, Geometry};
-use crate::element::Element;
+use crate::{element::Element, phases::Phases};
 use std::ops::Range;
 
 /// Elements copied at once; a copy may write that many, and what follows is written later.
@@ -21,27 +21,27 @@ pub(super) fn gather<T: Element>(
     columns: &mut Vec<T>,
 ) {
     let width = block.columns(g);
-    let (depth, split) = (channels.len() * g.kh * g.kw, Phases::of(g, block));
+    let (depth, split) = (
+        channels.len() * g.kh * g.kw,
+        Phases::new(g.over_plane(), block.rows.clone()),
+    );
     if columns.len() < depth * width + COPY {
         columns.resize(depth * width + COPY, T::ZERO);
     }
     let mut at = 0;
     for channel in channels {
         phases.clear();
-        phases.resize(block.images.len() * split.image() + COPY, T::ZERO);
+        phases.resize(block.images.len() * split.len() + COPY, T::ZERO);
         for (nth, image) in block.images.clone().enumerate() {
             let plane = &x[(image * g.c + channel) * g.h * g.w..][..g.h * g.w];
-            split.split(
-                g,
-                plane,
-                &mut phases[nth * split.image()..][..split.image()],
-            );
+            split.split(plane, &mut phases[nth * split.len()..][..split.len()]);
         }
         for ky in 0..g.kh {
             for kx in 0..g.kw {
-                let (first, row) = (split.place(ky, kx), split.place(g.stride, 0));
+                let first = split.place(0, ky, kx);
+                let row = split.place(1, ky, kx) - first;
                 for nth in 0..block.images.len() {
-                    let first = nth * split.image() + first;
+                    let first = nth * split.len() + first;
                     for oy in 0..block.rows.len() {
                         let from = first + oy * row;
                         for done in (0..g.ow).step_by(COPY) {
@@ -49,83 +49,6 @@ pub(super) fn gather<T: Element>(
                             columns[at + done..][..COPY].copy_from_slice(from);
                         }
                         at += g.ow;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The rows of one plane that a block's windows see, padded, each split into its columns by their
-/// remainder of the stride: what one kernel column sees of a row lies next to each other.
-struct Phases {
-    top: isize,
-    rows: usize,
-    pitch: usize,
-    stride: usize,
-}
-
-impl Phases {
-    fn of(g: &Geometry, block: &Block) -> Self {
-        Self {
-            top: (block.rows.start * g.stride) as isize - g.padding as isize,
-            rows: (block.rows.len() - 1) * g.stride + g.kh,
-            pitch: g.ow + (g.kw - 1) / g.stride,
-            stride: g.stride,
-        }
-    }
-
-    /// Elements of one image's.
-    fn image(&self) -> usize {
-        self.rows * self.stride * self.pitch
-    }
-
-    /// Where the first window of a row finds kernel column `kx`.
-    #[inline(always)]
-    fn place(&self, row: usize, kx: usize) -> usize {
-        (row * self.stride + kx % self.stride) * self.pitch + kx / self.stride
-    }
-
-    /// The rows of `plane` that are not padding, each with its number here.
-    #[inline(always)]
-    fn inside(&self, g: &Geometry) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let (top, h) = (self.top, g.h);
-        let row_of = move |row: usize| usize::try_from(top + row as isize).ok();
-        (0..self.rows).filter_map(move |row| Some((row, row_of(row).filter(|&y| y < h)?)))
-    }
-
-    /// The part of a phase of a row that is not padding, and its first column in the image.
-    #[inline(always)]
-    fn unpadded(&self, g: &Geometry, phase: usize) -> (usize, usize) {
-        let skipped = g.padding.saturating_sub(phase).div_ceil(self.stride);
-        let first = skipped * self.stride + phase - g.padding;
-        (skipped.min(self.pitch), first.min(g.w))
-    }
-
-    #[inline(always)]
-    fn split<T: Element>(&self, g: &Geometry, plane: &[T], to: &mut [T]) {
-        for (row, y) in self.inside(g) {
-            let from = &plane[y * g.w..][..g.w];
-            let to = &mut to[row * self.stride * self.pitch..];
-            for phase in 0..self.stride {
-                let (skipped, first) = self.unpadded(g, phase);
-                let to = &mut to[phase * self.pitch..][skipped..self.pitch];
-                let from = &from[first..];
-                // Constant steps are what the compiler turns into shuffles.
-                match self.stride {
-                    1 => to.iter_mut().zip(from).for_each(|(to, &v)| *to = v),
-                    2 => {
-                        let (pairs, last) = from.as_chunks::<2>();
-                        if let (Some(to), [last]) = (to.get_mut(pairs.len()), last) {
-                            *to = *last;
-                        }
-                        to.iter_mut()
-                            .zip(pairs)
-                            .for_each(|(to, pair)| *to = pair[0]);
-                    }
-                    stride => {
-                        let from = from.iter().step_by(stride);
-                        to.iter_mut().zip(from).for_each(|(to, &v)| *to = v);
                     }
                 }
             }

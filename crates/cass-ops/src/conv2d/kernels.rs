@@ -5,6 +5,7 @@ use crate::{
     element::Element,
     matmul::{Into, Mat, MatMut, matmul, matmul_parallel},
     parallel::{Output, collect, for_each_with, vectorized},
+    phases::Windows,
 };
 use candle_core::{Result, bail};
 use std::ops::Range;
@@ -82,6 +83,18 @@ impl Geometry {
     /// Whether the image is its own column matrix.
     fn is_pointwise(&self) -> bool {
         self.kh == 1 && self.kw == 1 && self.stride == 1 && self.padding == 0
+    }
+
+    pub(super) fn over_plane(&self) -> Windows {
+        Windows {
+            h: self.h,
+            w: self.w,
+            kh: self.kh,
+            kw: self.kw,
+            ow: self.ow,
+            stride: self.stride,
+            padding: self.padding,
+        }
     }
 
     /// The input row (of `size`) that output row `o` meets at kernel row `k`, unless it is padding.
