@@ -6,13 +6,15 @@ use std::ops::Range;
 
 /// f32 for work, f64 for checking gradients against finite differences.
 ///
-/// `exp` and `erf` of f32 are branch-free polynomials that the compiler can vectorise.
+/// `exp`, `ln` and `erf` of f32 are branch-free polynomials that the compiler can vectorise.
 pub(crate) trait Element: WithDType + Lanes + std::ops::Neg<Output = Self> {
     const ZERO: Self;
     const ONE: Self;
     const NAN: Self;
 
     fn exp(self) -> Self;
+    /// Of a positive number that is not subnormal.
+    fn ln(self) -> Self;
     fn erf(self) -> Self;
     fn sqrt(self) -> Self;
 
@@ -44,6 +46,27 @@ impl Element for f32 {
         p = p * r + 0.5;
         let y = p * r * r + r + 1.0;
         y * f32::from_bits(((n as i32 + 127) as u32) << 23)
+    }
+
+    /// Within 2 ulp of the exact value, or 1e-7 near 0 (Cephes' `logf`).
+    #[inline(always)]
+    fn ln(self) -> Self {
+        // The mantissa to [√½, √2), the exponent with it.
+        let bits = self.to_bits().wrapping_sub(0x3f35_04f3);
+        let exponent = (bits as i32 >> 23) as f32;
+        let m = f32::from_bits((bits & 0x007f_ffff) + 0x3f35_04f3) - 1.0;
+        let mut p = 7.037_683_6e-2;
+        p = p * m - 1.151_461e-1;
+        p = p * m + 1.167_699_8e-1;
+        p = p * m - 1.242_014_1e-1;
+        p = p * m + 1.424_932_3e-1;
+        p = p * m - 1.666_805_7e-1;
+        p = p * m + 2.000_071_4e-1;
+        p = p * m - 2.499_999_4e-1;
+        p = p * m + 3.333_333e-1;
+        let square = m * m;
+        let y = p * m * square + exponent * -2.121_944_4e-4 - 0.5 * square;
+        m + y + exponent * 0.693_359_4
     }
 
     /// Within 5e-7 absolute (the rational minimax form that Eigen and XLA use).
@@ -80,6 +103,11 @@ impl Element for f64 {
     #[inline(always)]
     fn exp(self) -> Self {
         f64::exp(self)
+    }
+
+    #[inline(always)]
+    fn ln(self) -> Self {
+        f64::ln(self)
     }
 
     #[inline(always)]
@@ -160,6 +188,17 @@ mod tests {
         }
         assert!(Element::exp(f32::NEG_INFINITY) < 1e-37);
         assert!(Element::exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn ln_is_within_two_ulp() {
+        for i in -30_000..30_000 {
+            let x = (i as f32 / 800.0).exp();
+            let (got, want) = (Element::ln(x) as f64, (x as f64).ln());
+            let allowed = 2.4e-7 * want.abs().max(0.5);
+            assert!((got - want).abs() <= allowed, "ln({x}) = {got}, not {want}");
+        }
+        assert_eq!(Element::ln(1f32), 0.0);
     }
 
     #[test]

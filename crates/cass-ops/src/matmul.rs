@@ -246,7 +246,7 @@ fn in_pieces<T: Element>(
         (work / TASK).clamp(4, 16)
     };
     // Columns, as the left matrix costs less to pack again; rows, where there are far more of them.
-    let by_rows = m >= 4 * n;
+    let by_rows = m >= 2 * n;
     let len = if by_rows { m } else { n };
     let piece = len.div_ceil(pieces).next_multiple_of(16);
     for_each(len.div_ceil(piece), |i| {

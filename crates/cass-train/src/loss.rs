@@ -1,7 +1,9 @@
-//! Losses over logits, as compositions of operations whose Candle gradients are right.
+//! Losses over logits: DINO's a kernel of `cass-ops`, the others compositions of operations whose
+//! Candle gradients are right.
 
 use candle_core::{D, DType, Result, Tensor, bail};
-use candle_nn::ops::{log_softmax, sigmoid, softmax};
+use candle_nn::ops::{log_softmax, sigmoid};
+use cass_ops::{SoftCrossEntropyConfig, Tracked, soft_cross_entropy};
 use serde::{Deserialize, Serialize};
 
 /// ε of `torch.nn.functional.normalize`.
@@ -50,15 +52,17 @@ fn normalize(x: &Tensor) -> Result<Tensor> {
 /// If the shapes do not fit.
 pub fn dino_loss(
     teacher: &Tensor,
-    student: &Tensor,
+    student: &Tracked,
     centers: &Tensor,
     teacher_temp: f64,
     student_temp: f64,
-) -> Result<Tensor> {
-    let teacher = (teacher.detach().broadcast_sub(&centers.detach())? / teacher_temp)?;
-    let target = softmax(&teacher, D::Minus1)?;
-    let student = (softmax(&(student / student_temp)?, D::Minus1)? + DINO_EPS)?.log()?;
-    (target * student)?.sum(D::Minus1)?.mean(0)?.neg()
+) -> Result<Tracked> {
+    let config = SoftCrossEntropyConfig {
+        target_temp: teacher_temp,
+        temp: student_temp,
+        eps: DINO_EPS,
+    };
+    soft_cross_entropy(teacher, centers, student, &config)
 }
 
 /// Focal loss (Lin et al. 2017) with a weight per class.

@@ -102,17 +102,18 @@ impl Step for DinoStep {
             self.project_teacher(global2)?,
         );
         let batch_centers = Tensor::cat(&[&t1, &t2], 0)?.mean_keepdim(0)?; // (1, K)
-        let loss = |teacher: &Tensor, student: &Tensor| {
-            let DinoConfig {
-                teacher_temp,
-                student_temp,
-                ..
-            } = self.config;
+        let DinoConfig {
+            teacher_temp,
+            student_temp,
+            ..
+        } = self.config;
+        let loss = |teacher: &Tensor, student: &Tracked| {
             dino_loss(teacher, student, &self.centers, teacher_temp, student_temp)
         };
-        let loss = compose(&[&s1, &s2], |s| {
-            (loss(&t1, &s[1])? + loss(&t2, &s[0])?)? / 2.0
-        })?;
+        let losses = [loss(&t1, &s2)?, loss(&t2, &s1)?];
+        let [first, second] = &losses;
+        let loss = compose(&[first, second], |l| (&l[0] + &l[1])? / 2.0)?;
+        drop(losses);
         let value = finite(&loss, self.updater.steps())?;
         let lr = self.updater.update(&loss.backward()?)?;
         self.follow(&batch_centers)?;
