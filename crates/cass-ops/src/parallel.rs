@@ -320,6 +320,22 @@ pub(crate) fn add<T: Element>(sums: &mut [T], row: &[T]) {
     );
 }
 
+/// The largest of a row that is not empty, by sixteen lanes: one after another, every comparison
+/// would wait for the one before. A NaN in the row may be passed over.
+#[inline(always)]
+pub(crate) fn lane_max<T: Element>(row: &[T]) -> T {
+    const LANES: usize = 16;
+    let mut lanes = [row[0]; LANES];
+    let (whole, rest) = row.as_chunks::<LANES>();
+    for chunk in whole {
+        for (max, &x) in lanes.iter_mut().zip(chunk) {
+            *max = max.larger(x);
+        }
+    }
+    let all = lanes.iter().chain(rest);
+    all.fold(row[0], |max, &x| max.larger(x))
+}
+
 /// Sums with sixteen independent accumulators, which the compiler turns into vector lanes.
 #[expect(
     clippy::needless_range_loop,

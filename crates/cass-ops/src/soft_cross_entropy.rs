@@ -2,7 +2,7 @@
 
 use crate::{
     element::{Element, Read, tensor, with_float},
-    parallel::{Places, collect_with, lane_sum, vectorized},
+    parallel::{Places, collect_with, lane_max, lane_sum, vectorized},
     profile::{Pass, timed},
     tracked::{Gradient, Tracked, compose},
 };
@@ -91,20 +91,9 @@ fn sum<T: Element, const N: usize>(len: usize, term: impl Fn(usize) -> [T; N]) -
 /// Writes `exp(x - max x)` and gives the reciprocal of its sum.
 #[inline(always)]
 fn exponentials<T: Element>(len: usize, x: impl Fn(usize) -> T, to: &mut Vec<T>) -> T {
-    const LANES: usize = 16;
     to.clear();
     to.extend((0..len).map(&x));
-    let mut lanes = [to[0]; LANES];
-    for chunk in to.chunks_exact(LANES) {
-        for (max, &x) in lanes.iter_mut().zip(chunk) {
-            *max = max.larger(x);
-        }
-    }
-    let rest = &to[len / LANES * LANES..];
-    let max = lanes
-        .iter()
-        .chain(rest)
-        .fold(to[0], |max, &x| max.larger(x));
+    let max = lane_max(to);
     to.iter_mut().for_each(|x| *x = Element::exp(*x - max));
     let [total] = sum(len, |i| [to[i]]);
     T::from_f64(1.0 / total)

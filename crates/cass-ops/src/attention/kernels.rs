@@ -2,7 +2,7 @@ use super::Sizes;
 use crate::{
     element::Element,
     matmul::{Into, Mat, MatMut, matmul},
-    parallel::{Output, Places, add, collect, for_each_with, lane_sum, vectorized},
+    parallel::{Output, Places, add, collect, for_each_with, lane_max, lane_sum, vectorized},
 };
 
 /// Queries, keys and values of one head, inside the packed projection of one image.
@@ -73,16 +73,18 @@ fn weights<T: Element>(
     matmul(to, into, q, k.t(), scale);
     vectorized(
         #[inline(always)]
-        || p.chunks_exact_mut(s.n).for_each(softmax),
+        || {
+            // A loop: `for_each` would be a function of its own, without this one's instructions.
+            for row in p.chunks_exact_mut(s.n) {
+                softmax(row);
+            }
+        },
     );
 }
 
 #[inline(always)]
 fn softmax<T: Element>(row: &mut [T]) {
-    let mut max = row[0];
-    for &v in row.iter() {
-        max = max.larger(v);
-    }
+    let max = lane_max(row);
     for v in row.iter_mut() {
         *v = Element::exp(*v - max);
     }
