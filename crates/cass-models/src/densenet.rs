@@ -2,6 +2,7 @@
 
 use crate::{
     init::Init,
+    intermediates::{Collector, Tap},
     layers::{BatchNorm2d, Conv2d, Linear, Mode, STEM_POOL},
     model::Network,
     params::Builder,
@@ -50,8 +51,11 @@ const TRANSITION_POOL: AvgPool2dConfig = AvgPool2dConfig {
 pub(crate) struct DenseNet {
     conv0: Conv2d,
     norm0: BatchNorm2d,
-    blocks: Vec<DenseBlock>,
+    norm0_tap: Tap,
+    /// The last has no transition behind it.
+    blocks: Vec<(DenseBlock, Option<Transition>)>,
     norm5: BatchNorm2d,
+    norm5_tap: Tap,
     width: usize,
     classifier: Linear,
 }
@@ -61,25 +65,35 @@ impl DenseNet {
         let features = vb.pp("features");
         let mut width = 2 * cfg.growth_rate;
         let conv0 = conv(3, width, 7, 2, &features.pp("conv0"))?;
-        let norm0 = norm(width, &features.pp("norm0"))?;
+        let norm0_vb = features.pp("norm0");
+        let norm0 = norm(width, &norm0_vb)?;
+        let norm0_tap = norm0_vb.tap();
         let mut blocks = Vec::with_capacity(cfg.block_config.len());
         for (i, &layers) in cfg.block_config.iter().enumerate() {
-            let is_last = i + 1 == cfg.block_config.len();
-            let block = DenseBlock::new(width, layers, cfg.growth_rate, i + 1, is_last, &features)?;
-            blocks.push(block);
+            let vb = features.pp(format_args!("denseblock{}", i + 1));
+            let block = DenseBlock::new(width, layers, cfg.growth_rate, &vb)?;
             width += layers * cfg.growth_rate;
-            if !is_last {
+            let transition = if i + 1 < cfg.block_config.len() {
+                let vb = features.pp(format_args!("transition{}", i + 1));
+                let transition = Transition::new(width, &vb)?;
                 width /= 2;
-            }
+                Some(transition)
+            } else {
+                None
+            };
+            blocks.push((block, transition));
         }
-        let norm5 = norm(width, &features.pp("norm5"))?;
+        let norm5_vb = features.pp("norm5");
+        let norm5 = norm(width, &norm5_vb)?;
         let init = [Init::torch_default(width), Init::Zeros];
         let classifier = Linear::new(width, num_classes, init, &vb.pp("classifier"))?;
         Ok(Self {
             conv0,
             norm0,
+            norm0_tap,
             blocks,
             norm5,
+            norm5_tap: norm5_vb.tap(),
             width,
             classifier,
         })
@@ -95,14 +109,17 @@ impl Network for DenseNet {
         self.width
     }
 
-    fn features(&self, x: &Tensor, mode: Mode) -> Result<Tracked> {
+    fn features(&self, x: &Tensor, mode: Mode, taps: &mut Collector) -> Result<Tracked> {
         let x = self.conv0.forward(&Tracked::constant(x))?;
-        let x = self.norm0.forward(&x, mode)?; // (B, 2 growth, H/2, W/2)
+        let x = taps.take(self.norm0_tap, self.norm0.forward(&x, mode)?); // (B, 2 growth, H/2, W/2)
         let mut x = max_pool2d(&x, &STEM_POOL)?; // (B, 2 growth, H/4, W/4)
-        for block in &self.blocks {
-            x = block.forward(x, mode)?;
+        for (block, transition) in &self.blocks {
+            x = block.forward(x, mode, taps)?;
+            if let Some(transition) = transition {
+                x = transition.forward(&x, mode, taps)?;
+            }
         }
-        let x = self.norm5.forward(&x, mode)?; // (B, D, H/32, W/32)
+        let x = taps.take(self.norm5_tap, self.norm5.forward(&x, mode)?); // (B, D, H/32, W/32)
         x.mean_pixels()
     }
 
@@ -120,64 +137,88 @@ fn norm(channels: usize, vb: &Builder) -> Result<BatchNorm2d> {
     BatchNorm2d::new(channels, Init::Ones, Activation::Relu, vb)
 }
 
-/// Layers that each see what all before them gave, then, but for the last block, a transition to
-/// half the channels at half the size.
+/// Layers that each see what all before them gave.
 #[derive(Debug)]
 struct DenseBlock {
-    layers: Vec<[(BatchNorm2d, Conv2d); 2]>,
-    transition: Option<(BatchNorm2d, Conv2d)>,
+    layers: Vec<DenseLayer>,
+    tap: Tap,
 }
 
 impl DenseBlock {
-    fn new(
-        i: usize,
-        layers: usize,
-        growth: usize,
-        number: usize,
-        is_last: bool,
-        vb: &Builder,
-    ) -> Result<Self> {
-        let block_vb = vb.pp(format_args!("denseblock{number}"));
-        let (width, inner) = (i + layers * growth, BN_SIZE * growth);
+    fn new(i: usize, layers: usize, growth: usize, vb: &Builder) -> Result<Self> {
         let layer = |n: usize| {
-            let vb = block_vb.pp(format_args!("denselayer{}", n + 1));
-            let i = i + n * growth;
-            Ok([
-                (
-                    norm(i, &vb.pp("norm1"))?,
-                    conv(i, inner, 1, 1, &vb.pp("conv1"))?,
-                ),
-                (
-                    norm(inner, &vb.pp("norm2"))?,
-                    conv(inner, growth, 3, 1, &vb.pp("conv2"))?,
-                ),
-            ])
+            let vb = vb.pp(format_args!("denselayer{}", n + 1));
+            DenseLayer::new(i + n * growth, growth, &vb)
         };
-        let layers = (0..layers).map(layer).collect::<Result<_>>()?;
-        let transition = if is_last {
-            None
-        } else {
-            let vb = vb.pp(format_args!("transition{number}"));
-            let norm = norm(width, &vb.pp("norm"))?;
-            Some((norm, conv(width, width / 2, 1, 1, &vb.pp("conv"))?))
-        };
-        Ok(Self { layers, transition })
+        Ok(Self {
+            layers: (0..layers).map(layer).collect::<Result<_>>()?,
+            tap: vb.tap(),
+        })
     }
 
-    /// `(B, C, H, W)` → `(B, C + layers growth, H, W)`, or half of each behind a transition
-    fn forward(&self, mut x: Tracked, mode: Mode) -> Result<Tracked> {
+    /// `(B, C, H, W)` → `(B, C + layers growth, H, W)`
+    fn forward(&self, mut x: Tracked, mode: Mode, taps: &mut Collector) -> Result<Tracked> {
         for layer in &self.layers {
-            let mut y = x.clone();
-            for (norm, conv) in layer {
-                y = conv.forward(&norm.forward(&y, mode)?)?;
-            }
-            x = Tracked::cat(&[&x, &y], 1)?;
+            let new = layer.forward(&x, mode, taps)?;
+            x = Tracked::cat(&[&x, &new], 1)?;
         }
-        match &self.transition {
-            Some((norm, conv)) => {
-                avg_pool2d(&conv.forward(&norm.forward(&x, mode)?)?, &TRANSITION_POOL)
-            }
-            None => Ok(x),
+        Ok(taps.take(self.tap, x))
+    }
+}
+
+/// A bottleneck and a 3x3 convolution.
+#[derive(Debug)]
+struct DenseLayer {
+    convs: [(BatchNorm2d, Conv2d); 2],
+    tap: Tap,
+}
+
+impl DenseLayer {
+    fn new(i: usize, growth: usize, vb: &Builder) -> Result<Self> {
+        let inner = BN_SIZE * growth;
+        let part = |n: usize, i, o, kernel| -> Result<_> {
+            let norm = norm(i, &vb.pp(format_args!("norm{n}")))?;
+            Ok((
+                norm,
+                conv(i, o, kernel, 1, &vb.pp(format_args!("conv{n}")))?,
+            ))
+        };
+        Ok(Self {
+            convs: [part(1, i, inner, 1)?, part(2, inner, growth, 3)?],
+            tap: vb.tap(),
+        })
+    }
+
+    /// `(B, C, H, W)` → what it adds, `(B, growth, H, W)`
+    fn forward(&self, x: &Tracked, mode: Mode, taps: &mut Collector) -> Result<Tracked> {
+        let mut x = x.clone();
+        for (norm, conv) in &self.convs {
+            x = conv.forward(&norm.forward(&x, mode)?)?;
         }
+        Ok(taps.take(self.tap, x))
+    }
+}
+
+/// To half the channels at half the size.
+#[derive(Debug)]
+struct Transition {
+    norm: BatchNorm2d,
+    conv: Conv2d,
+    tap: Tap,
+}
+
+impl Transition {
+    fn new(i: usize, vb: &Builder) -> Result<Self> {
+        Ok(Self {
+            norm: norm(i, &vb.pp("norm"))?,
+            conv: conv(i, i / 2, 1, 1, &vb.pp("conv"))?,
+            tap: vb.tap(),
+        })
+    }
+
+    /// `(B, C, H, W)` → `(B, C/2, H/2, W/2)`
+    fn forward(&self, x: &Tracked, mode: Mode, taps: &mut Collector) -> Result<Tracked> {
+        let x = self.conv.forward(&self.norm.forward(x, mode)?)?;
+        Ok(taps.take(self.tap, avg_pool2d(&x, &TRANSITION_POOL)?))
     }
 }

@@ -11,6 +11,16 @@ pub enum Error {
         /// The registered name with the fewest edits.
         nearest: &'static str,
     },
+    /// A name of no intermediate output of the network.
+    #[error("tap {network}: it has no output {name:?}, the nearest is {nearest:?}")]
+    UnknownIntermediate {
+        /// The network.
+        network: String,
+        /// As asked for.
+        name: String,
+        /// The name of an output with the fewest edits.
+        nearest: String,
+    },
     /// Options that the network cannot be built with.
     #[error("build {name}: {reason}")]
     Options {
@@ -59,6 +69,17 @@ pub enum Error {
 
 /// Shorthand.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// The candidate with the fewest edits; of equally near ones, the one that agrees longest from the
+/// left, where the family stands.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> &'a str {
+    let order = |other: &&str| {
+        let same = |(a, b): &(u8, u8)| a == b;
+        let shared = name.bytes().zip(other.bytes()).take_while(same).count();
+        (strsim::levenshtein(other, name), std::cmp::Reverse(shared))
+    };
+    candidates.min_by_key(order).unwrap_or("")
+}
 
 /// What a stranger's file or server says, or Candle (which goes on with a backtrace), as a part of one
 /// line.

@@ -29,6 +29,7 @@ mod export;
 #[cfg(feature = "hub")]
 mod hub;
 mod init;
+mod intermediates;
 mod layers;
 mod model;
 mod params;
@@ -47,6 +48,7 @@ pub use error::{Error, Result};
 pub use export::Export;
 #[cfg(feature = "hub")]
 pub use hub::{Hub, HubEvent, HubFault, HubFile, HubId, HubSettings};
+pub use intermediates::{Intermediates, Taps};
 pub use layers::Mode;
 pub use model::{Model, ModelOptions, Output};
 pub use params::Params;

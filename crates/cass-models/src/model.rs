@@ -3,6 +3,7 @@
 use crate::{
     densenet::DenseNet,
     error::{Error, Result},
+    intermediates::{Collector, Intermediates, Taps},
     layers::Mode,
     params::{Builder, Params},
     registry::{ModelConfig, find},
@@ -50,6 +51,8 @@ pub struct Output {
     pub logits: Tracked,
     /// `(B, D)`, what the classifier sees: timm's `forward_head(pre_logits=True)`.
     pub features: Tracked,
+    /// Those outputs on the way that were asked for.
+    pub intermediates: Intermediates,
 }
 
 /// What each family provides.
@@ -61,16 +64,26 @@ pub(crate) trait Network: fmt::Debug + Send + Sync {
     fn feature_dim(&self) -> usize;
 
     /// `(B, 3, S, S)` → `(B, D)`
-    fn features(&self, x: &Tensor, mode: Mode) -> candle_core::Result<Tracked>;
+    fn features(
+        &self,
+        x: &Tensor,
+        mode: Mode,
+        taps: &mut Collector,
+    ) -> candle_core::Result<Tracked>;
 
     /// `(B, D)` → `(B, K)`
     fn classify(&self, features: &Tracked) -> candle_core::Result<Tracked>;
 
-    /// `(B, 3, S, S)` → both
-    fn forward(&self, x: &Tensor, mode: Mode) -> candle_core::Result<Output> {
-        let features = self.features(x, mode)?;
+    /// `(B, 3, S, S)` → features `(B, D)` and logits `(B, K)`
+    fn forward(
+        &self,
+        x: &Tensor,
+        mode: Mode,
+        taps: &mut Collector,
+    ) -> candle_core::Result<[Tracked; 2]> {
+        let features = self.features(x, mode, taps)?;
         let logits = self.classify(&features)?;
-        Ok(Output { logits, features })
+        Ok([features, logits])
     }
 
     /// Where the parameter `name` holds positions: `value`, of a network for another input size,
@@ -122,6 +135,7 @@ pub struct Model {
     options: ModelOptions,
     params: Arc<Params>,
     network: Box<dyn Network>,
+    intermediate_names: Vec<String>,
 }
 
 impl Model {
@@ -147,6 +161,7 @@ impl Model {
             // Under RUST_BACKTRACE Candle's messages go on with one.
             reason: e.to_string().lines().next().unwrap_or_default().to_string(),
         })?;
+        let intermediate_names = vb.tap_names();
         drop(vb);
         Ok(Self {
             name: name.to_string(),
@@ -154,6 +169,7 @@ impl Model {
             options: options.clone(),
             params: Arc::new(params.into_inner()),
             network,
+            intermediate_names,
         })
     }
 
@@ -193,7 +209,62 @@ impl Model {
     /// # Errors
     /// If the images have another size or channel count than the network takes.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Output> {
-        Ok(self.network.forward(images, mode)?)
+        self.forward_with(images, mode, &Taps::default())
+    }
+
+    /// [`forward`](Model::forward), which also gives the intermediate outputs that `taps` names. It
+    /// is the same pass: what is asked for changes no bit of its result.
+    ///
+    /// The names are timm's, of modules, and so is what they stand for: the output of that module,
+    /// which a forward hook there would see.
+    ///
+    /// | family | names | shape |
+    /// |---|---|---|
+    /// | ResNet | `stem` (before the max-pool), `layer1.0`, …, `layer1` … `layer4` | `(B, C, H, W)` |
+    /// | DenseNet | `features.norm0`, `features.denseblock1.denselayer1` (what it adds), …, `features.denseblock1`, `features.transition1` …, `features.norm5` | `(B, C, H, W)` |
+    /// | ViT, DeiT | `patch_embed` (no prefix tokens, no positions) | `(B, N - prefix, C)` |
+    /// | | `blocks.0` …, `norm`* | `(B, N, C)`, the prefix tokens first |
+    /// | | `blocks.0.attn`* … | attention, `(B, heads, N, N)` |
+    /// | Swin | `patch_embed`, `layers.0.blocks.0` …, `layers.0` …, `norm` | `(B, H, W, C)`, channels last |
+    /// | | `layers.0.blocks.0.attn`* … | attention, `(B · windows, heads, n, n)` for n tokens a window |
+    ///
+    /// Attention is no module's output but what it weighs its values with: rows are the tokens that
+    /// look and sum to 1. Windows go by image, then row, then column of the map, which every second
+    /// block has rolled. What has a * is computed for those who ask: no gradient goes through it.
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Tensor};
+    /// # use cass_models::{Mode, Model, ModelOptions, Taps};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let options = ModelOptions { num_classes: 4, input_size: 64, ..Default::default() };
+    /// # let images = Tensor::zeros((2, 3, 64, 64), DType::F32, &Device::Cpu)?;
+    /// let model = Model::new("resnet18", &options)?.frozen()?;
+    /// let output = model.forward_with(&images, Mode::Eval, &Taps::new(["layer4"]).with_gradients())?;
+    /// let map = output.intermediates.get("layer4").ok_or("not asked for")?; // (2, 512, 2, 2)
+    /// // As in Grad-CAM: by how much would the score of class 3 rise with each value of the map?
+    /// let score = Tensor::new(&[[0f32, 0., 0., 1.]], &Device::Cpu)?.broadcast_as((2, 4))?;
+    /// let slopes = output.logits.backward_from(&score)?.of(map).cloned();
+    /// assert_eq!(slopes.ok_or("nothing depends on it")?.dims(), [2, 512, 2, 2]);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// If a name is none of [`intermediate_names`](Model::intermediate_names), or as
+    /// [`forward`](Model::forward).
+    pub fn forward_with(&self, images: &Tensor, mode: Mode, taps: &Taps) -> Result<Output> {
+        let names = &self.intermediate_names;
+        let mut collector = Collector::new(taps, &self.name, names)?;
+        let [features, logits] = self.network.forward(images, mode, &mut collector)?;
+        Ok(Output {
+            logits,
+            features,
+            intermediates: collector.finish(names),
+        })
+    }
+
+    /// What [`forward_with`](Model::forward_with) can be asked for, in the order of computation.
+    pub fn intermediate_names(&self) -> &[String] {
+        &self.intermediate_names
     }
 
     /// Features `(B, D)` to logits `(B, K)`: the classifier alone.
@@ -212,7 +283,8 @@ impl Model {
     /// # Errors
     /// As [`forward`](Model::forward).
     pub fn features(&self, images: &Tensor, mode: Mode) -> Result<Tracked> {
-        Ok(self.network.features(images, mode)?)
+        let mut nothing = Collector::default();
+        Ok(self.network.features(images, mode, &mut nothing)?)
     }
 
     /// The same network over the same variables, without a graph.
@@ -243,6 +315,7 @@ impl Model {
             options: self.options.clone(),
             params,
             network,
+            intermediate_names: self.intermediate_names.clone(),
         })
     }
 

@@ -1,9 +1,9 @@
 //! The variables of a network under timm's names, and how layers get hold of them.
 
-use crate::init::Init;
+use crate::{init::Init, intermediates::Tap};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use cass_ops::Tracked;
-use std::{cell::RefCell, collections::HashMap};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 /// What an optimiser may touch and what it may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +116,9 @@ enum Source<'a> {
 /// Where a layer gets its variables: a position in the tree of names.
 #[derive(Clone)]
 pub(crate) struct Builder<'a> {
-    source: std::rc::Rc<Source<'a>>,
+    source: Rc<Source<'a>>,
+    /// Names of the outputs that can be asked for, in order.
+    taps: Rc<RefCell<Vec<String>>>,
     prefix: String,
 }
 
@@ -127,21 +129,22 @@ impl<'a> Builder<'a> {
         dtype: DType,
         device: &'a Device,
     ) -> Self {
-        let source = Source::Create {
+        Self::root(Source::Create {
             params,
             seed,
             dtype,
             device,
-        };
-        Self {
-            source: source.into(),
-            prefix: String::new(),
-        }
+        })
     }
 
     pub(crate) fn attach(params: &'a Params, frozen: bool) -> Self {
+        Self::root(Source::Attach { params, frozen })
+    }
+
+    fn root(source: Source<'a>) -> Self {
         Self {
-            source: Source::Attach { params, frozen }.into(),
+            source: source.into(),
+            taps: Rc::default(),
             prefix: String::new(),
         }
     }
@@ -150,8 +153,20 @@ impl<'a> Builder<'a> {
     pub(crate) fn pp(&self, name: impl std::fmt::Display) -> Self {
         Self {
             source: self.source.clone(),
+            taps: self.taps.clone(),
             prefix: self.path(name),
         }
+    }
+
+    /// Lets the output of what stands at this position be asked for, by the position's name. Names
+    /// are listed in the order of these calls.
+    pub(crate) fn tap(&self) -> Tap {
+        Tap::new(&mut self.taps.borrow_mut(), self.prefix.clone())
+    }
+
+    /// The names of all taps so far.
+    pub(crate) fn tap_names(&self) -> Vec<String> {
+        self.taps.borrow().clone()
     }
 
     fn path(&self, name: impl std::fmt::Display) -> String {

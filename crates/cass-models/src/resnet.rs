@@ -2,6 +2,7 @@
 
 use crate::{
     init::Init,
+    intermediates::{Collector, Tap},
     layers::{BatchNorm2d, Conv2d, Linear, Mode, STEM_POOL},
     model::Network,
     params::Builder,
@@ -90,7 +91,8 @@ pub(crate) enum Variant {
 #[derive(Debug)]
 pub(crate) struct ResNet {
     stem: Vec<(Conv2d, BatchNorm2d)>,
-    blocks: Vec<Residual>,
+    stem_tap: Tap,
+    stages: Vec<Stage>,
     width: usize,
     fc: Linear,
 }
@@ -103,10 +105,12 @@ impl ResNet {
         vb: &Builder,
     ) -> Result<Self> {
         let stem = stem(cfg.stem_width, variant, vb)?;
-        let mut blocks = Vec::new();
+        let stem_tap = vb.pp("stem").tap();
+        let mut stages = Vec::with_capacity(cfg.layers.len());
         let mut width = cfg.stem_width;
         for (stage, (&count, &channels)) in cfg.layers.iter().zip(&cfg.channels).enumerate() {
             let stage_vb = vb.pp(format_args!("layer{}", stage + 1));
+            let mut blocks = Vec::with_capacity(count);
             for i in 0..count {
                 let stride = if stage > 0 && i == 0 { 2 } else { 1 };
                 let shape = (width, channels, stride);
@@ -114,12 +118,15 @@ impl ResNet {
                 blocks.push(block);
                 width = channels * cfg.block.expansion();
             }
+            let tap = stage_vb.tap();
+            stages.push(Stage { blocks, tap });
         }
         let init = Init::torch_default(width);
         let fc = Linear::new(width, num_classes, [init; 2], &vb.pp("fc"))?;
         Ok(Self {
             stem,
-            blocks,
+            stem_tap,
+            stages,
             width,
             fc,
         })
@@ -135,11 +142,15 @@ impl Network for ResNet {
         self.width
     }
 
-    fn features(&self, x: &Tensor, mode: Mode) -> Result<Tracked> {
-        let x = in_turn(&self.stem, &Tracked::constant(x), mode)?; // (B, 64, H/2, W/2)
+    fn features(&self, x: &Tensor, mode: Mode, taps: &mut Collector) -> Result<Tracked> {
+        let x = in_turn(&self.stem, &Tracked::constant(x), mode)?;
+        let x = taps.take(self.stem_tap, x); // (B, 64, H/2, W/2)
         let mut x = max_pool2d(&x, &STEM_POOL)?; // (B, 64, H/4, W/4)
-        for block in &self.blocks {
-            x = block.forward(&x, mode)?;
+        for stage in &self.stages {
+            for block in &stage.blocks {
+                x = taps.take(block.tap, block.forward(&x, mode)?);
+            }
+            x = taps.take(stage.tap, x);
         }
         x.mean_pixels() // (B, D, H/32, W/32) → (B, D)
     }
@@ -182,6 +193,13 @@ fn in_turn(layers: &[(Conv2d, BatchNorm2d)], x: &Tracked, mode: Mode) -> Result<
     Ok(x)
 }
 
+/// Blocks on maps of one size.
+#[derive(Debug)]
+struct Stage {
+    blocks: Vec<Residual>,
+    tap: Tap,
+}
+
 /// `relu(branch(x) + shortcut(x))`.
 #[derive(Debug)]
 struct Residual {
@@ -189,6 +207,7 @@ struct Residual {
     /// The branch's end, whose normalisation the shortcut is added to.
     last: (Conv2d, BatchNorm2d),
     shortcut: Option<Shortcut>,
+    tap: Tap,
 }
 
 impl Residual {
@@ -235,6 +254,7 @@ impl Residual {
             branch,
             last,
             shortcut,
+            tap: vb.tap(),
         })
     }
 

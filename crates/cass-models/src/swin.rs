@@ -2,6 +2,7 @@
 
 use crate::{
     init::Init,
+    intermediates::{Collector, Tap},
     layers::{LayerNorm, Linear, Mode},
     model::Network,
     params::Builder,
@@ -9,7 +10,7 @@ use crate::{
     transformer::{LINEAR, Mlp, PatchEmbed},
 };
 use candle_core::{Result, Tensor};
-use cass_ops::{Tracked, window_attention};
+use cass_ops::{Tracked, window_attention, window_attention_weights};
 
 /// Shape of a Swin Transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +72,10 @@ const EPS: f64 = 1e-5;
 pub(crate) struct SwinTransformer {
     patch_embed: PatchEmbed,
     patch_norm: LayerNorm,
+    patch_embed_tap: Tap,
     stages: Vec<Stage>,
     norm: LayerNorm,
+    norm_tap: Tap,
     head: Linear,
     width: usize,
 }
@@ -88,6 +91,7 @@ impl SwinTransformer {
         let embed_vb = vb.pp("patch_embed");
         let patch_embed = PatchEmbed::new(input_size, cfg.patch_size, cfg.embed_dim, &embed_vb)?;
         let patch_norm = LayerNorm::new(cfg.embed_dim, EPS, &embed_vb.pp("norm"))?;
+        let patch_embed_tap = embed_vb.tap();
         let mut side = patch_embed.side();
         let mut stages = Vec::with_capacity(cfg.depths.len());
         for i in 0..cfg.depths.len() {
@@ -97,13 +101,16 @@ impl SwinTransformer {
             stages.push(Stage::new(cfg, i, side, &vb.pp("layers").pp(i))?);
         }
         let width = cfg.embed_dim << (stages.len() - 1);
-        let norm = LayerNorm::new(width, EPS, &vb.pp("norm"))?;
+        let norm_vb = vb.pp("norm");
+        let norm = LayerNorm::new(width, EPS, &norm_vb)?;
         let head = Linear::new(width, num_classes, LINEAR, &vb.pp("head").pp("fc"))?;
         Ok(Self {
             patch_embed,
             patch_norm,
+            patch_embed_tap,
             stages,
             norm,
+            norm_tap: norm_vb.tap(),
             head,
             width,
         })
@@ -119,12 +126,14 @@ impl Network for SwinTransformer {
         self.width
     }
 
-    fn features(&self, x: &Tensor, _mode: Mode) -> Result<Tracked> {
-        let mut x = self.patch_norm.forward(&self.patch_embed.forward(x)?)?;
+    fn features(&self, x: &Tensor, _mode: Mode, taps: &mut Collector) -> Result<Tracked> {
+        let x = self.patch_norm.forward(&self.patch_embed.forward(x)?)?;
+        let mut x = take_map(taps, self.patch_embed_tap, x)?;
         for stage in &self.stages {
-            x = stage.forward(&x)?;
+            x = stage.forward(x, taps)?;
         }
-        self.norm.forward(&x)?.mean(1) // (B, N, D) → (B, D)
+        let x = take_map(taps, self.norm_tap, self.norm.forward(&x)?)?;
+        x.mean(1) // (B, N, D) → (B, D)
     }
 
     fn classify(&self, features: &Tracked) -> Result<Tracked> {
@@ -148,6 +157,7 @@ impl Network for SwinTransformer {
 struct Stage {
     downsample: Option<PatchMerging>,
     blocks: Vec<Block>,
+    tap: Tap,
 }
 
 impl Stage {
@@ -164,20 +174,31 @@ impl Stage {
         Ok(Self {
             downsample,
             blocks: (0..cfg.depths[number]).map(block).collect::<Result<_>>()?,
+            tap: vb.tap(),
         })
     }
 
     /// `(B, H², C)` → `(B, H'², C')`
-    fn forward(&self, x: &Tracked) -> Result<Tracked> {
-        let mut x = match &self.downsample {
-            Some(merging) => merging.forward(x)?,
-            None => x.clone(),
-        };
-        for block in &self.blocks {
-            x = block.forward(&x)?;
+    fn forward(&self, mut x: Tracked, taps: &mut Collector) -> Result<Tracked> {
+        if let Some(merging) = &self.downsample {
+            x = merging.forward(&x)?;
         }
-        Ok(x)
+        for block in &self.blocks {
+            x = block.forward(&x, taps)?;
+        }
+        take_map(taps, self.tap, x)
     }
+}
+
+/// Takes tokens `(B, H², C)` as the map `(B, H, H, C)` that timm has here.
+fn take_map(taps: &mut Collector, tap: Tap, x: Tracked) -> Result<Tracked> {
+    if !taps.wants(tap) {
+        return Ok(x);
+    }
+    let (b, tokens, c) = x.value().dims3()?;
+    let side = tokens.isqrt();
+    let map = taps.take(tap, x.reshape((b, side, side, c))?);
+    map.reshape((b, tokens, c))
 }
 
 /// Every 2x2 tokens to one that is twice as wide.
@@ -222,6 +243,8 @@ struct Block {
     norm2: LayerNorm,
     mlp: Mlp,
     num_heads: usize,
+    attn_tap: Tap,
+    tap: Tap,
 }
 
 impl Block {
@@ -242,16 +265,23 @@ impl Block {
             mlp: Mlp::new(width, &vb.pp("mlp"))?,
             windows,
             num_heads,
+            attn_tap: attn.tap(),
+            tap: vb.tap(),
         })
     }
 
     /// `(B, H², C)` → the same
-    fn forward(&self, x: &Tracked) -> Result<Tracked> {
+    fn forward(&self, x: &Tracked, taps: &mut Collector) -> Result<Tracked> {
         let y = self.windows.partition(&self.norm1.forward(x)?)?; // (B windows, N, C)
         let (qkv, bias) = (self.qkv.forward(&y)?, self.bias()?);
-        let y = window_attention(&qkv, self.num_heads, &bias, self.mask.as_ref())?;
+        let (heads, mask) = (self.num_heads, self.mask.as_ref());
+        let y = window_attention(&qkv, heads, &bias, mask)?;
+        taps.show(self.attn_tap, || {
+            window_attention_weights(qkv.value(), heads, bias.value(), mask)
+        })?;
         let x = x.broadcast_add(&self.windows.reverse(&self.proj.forward(&y)?)?)?;
-        self.mlp.forward_add(&self.norm2.forward(&x)?, &x)
+        let x = self.mlp.forward_add(&self.norm2.forward(&x)?, &x)?;
+        take_map(taps, self.tap, x)
     }
 
     /// `(heads, N, N)`

@@ -2,14 +2,15 @@
 
 use crate::{
     init::Init,
+    intermediates::{Collector, Tap},
     layers::{LayerNorm, Linear, Mode},
-    model::{Network, Output},
+    model::Network,
     params::Builder,
     resample::{Resampled, resample_abs_pos_embed},
     transformer::{LINEAR, Mlp, PatchEmbed},
 };
 use candle_core::{Result, Tensor};
-use cass_ops::{Tracked, attention};
+use cass_ops::{Tracked, attention, attention_weights};
 
 /// Shape of a Vision Transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +65,10 @@ pub(crate) struct VisionTransformer {
     prefix: Vec<Tracked>,
     pos_embed: Tracked,
     patch_embed: PatchEmbed,
+    patch_embed_tap: Tap,
     blocks: Vec<Block>,
     norm: LayerNorm,
+    norm_tap: Tap,
     /// One for each prefix token.
     heads: Vec<Linear>,
 }
@@ -89,12 +92,16 @@ impl VisionTransformer {
         if distilled {
             prefix.push(vb.parameter("dist_token", &[1, 1, d], normal(0.02))?);
         }
-        let patch_embed = PatchEmbed::new(input_size, cfg.patch_size, d, &vb.pp("patch_embed"))?;
+        let embed_vb = vb.pp("patch_embed");
+        let patch_embed = PatchEmbed::new(input_size, cfg.patch_size, d, &embed_vb)?;
+        let patch_embed_tap = embed_vb.tap();
         let blocks_vb = vb.pp("blocks");
         let blocks = (0..cfg.depth)
             .map(|i| Block::new(cfg, &blocks_vb.pp(i)))
             .collect::<Result<_>>()?;
-        let norm = LayerNorm::new(d, EPS, &vb.pp("norm"))?;
+        let norm_vb = vb.pp("norm");
+        let norm = LayerNorm::new(d, EPS, &norm_vb)?;
+        let norm_tap = norm_vb.tap();
         let heads = ["head", "head_dist"][..prefix.len()]
             .iter()
             .map(|name| Linear::new(d, num_classes, LINEAR, &vb.pp(name)))
@@ -103,18 +110,23 @@ impl VisionTransformer {
             prefix,
             pos_embed,
             patch_embed,
+            patch_embed_tap,
             blocks,
             norm,
+            norm_tap,
             heads,
         })
     }
 
     /// `(B, 3, S, S)` → the normalised prefix tokens, `(B, D)` each
-    fn prefix_tokens(&self, x: &Tensor) -> Result<Vec<Tracked>> {
-        let mut x = self.embed(x)?;
+    fn prefix_tokens(&self, x: &Tensor, taps: &mut Collector) -> Result<Vec<Tracked>> {
+        let mut x = self.embed(x, taps)?;
         for block in &self.blocks {
-            x = block.forward(&x)?;
+            x = block.forward(&x, taps)?;
         }
+        taps.show(self.norm_tap, || {
+            self.norm.forward(&x).map(Tracked::into_value)
+        })?;
         // Rows are normalised one by one, so these tokens alone are enough.
         let (b, _, d) = x.value().dims3()?;
         let of = |i| self.norm.forward(&x.narrow(1, i, 1)?.reshape((b, d))?);
@@ -122,8 +134,8 @@ impl VisionTransformer {
     }
 
     /// `(B, 3, S, S)` → tokens `(B, prefix + (S/p)², D)`
-    fn embed(&self, x: &Tensor) -> Result<Tracked> {
-        let x = self.patch_embed.forward(x)?;
+    fn embed(&self, x: &Tensor, taps: &mut Collector) -> Result<Tracked> {
+        let x = taps.take(self.patch_embed_tap, self.patch_embed.forward(x)?);
         let (b, _, d) = x.value().dims3()?;
         // Room for the prefix tokens, which the sum below fills: (B, 1, D) of zeros and the token.
         let room = Tensor::zeros((b, 1, d), x.value().dtype(), x.value().device())?;
@@ -150,8 +162,8 @@ impl Network for VisionTransformer {
         self.pos_embed.dims()[2]
     }
 
-    fn features(&self, x: &Tensor, _mode: Mode) -> Result<Tracked> {
-        mean(self.prefix_tokens(x)?)
+    fn features(&self, x: &Tensor, _mode: Mode, taps: &mut Collector) -> Result<Tracked> {
+        mean(self.prefix_tokens(x, taps)?)
     }
 
     fn classify(&self, features: &Tracked) -> Result<Tracked> {
@@ -160,14 +172,12 @@ impl Network for VisionTransformer {
     }
 
     /// Every head sees its own token.
-    fn forward(&self, x: &Tensor, _mode: Mode) -> Result<Output> {
-        let tokens = self.prefix_tokens(x)?;
+    fn forward(&self, x: &Tensor, _mode: Mode, taps: &mut Collector) -> Result<[Tracked; 2]> {
+        let tokens = self.prefix_tokens(x, taps)?;
         let pairs = self.heads.iter().zip(&tokens);
         let logits = pairs.map(|(head, token)| head.forward(token));
-        Ok(Output {
-            logits: mean(logits.collect::<Result<_>>()?)?,
-            features: mean(tokens)?,
-        })
+        let logits = mean(logits.collect::<Result<_>>()?)?;
+        Ok([mean(tokens)?, logits])
     }
 
     fn resample(&self, name: &str, value: &Tensor, _: &[usize]) -> Result<Option<Resampled>> {
@@ -195,6 +205,8 @@ struct Block {
     norm2: LayerNorm,
     mlp: Mlp,
     num_heads: usize,
+    attn_tap: Tap,
+    tap: Tap,
 }
 
 impl Block {
@@ -208,14 +220,18 @@ impl Block {
             norm2: LayerNorm::new(d, EPS, &vb.pp("norm2"))?,
             mlp: Mlp::new(d, &vb.pp("mlp"))?,
             num_heads: cfg.num_heads,
+            attn_tap: attn.tap(),
+            tap: vb.tap(),
         })
     }
 
     /// `(B, N, D)` → the same
-    fn forward(&self, x: &Tracked) -> Result<Tracked> {
-        let qkv = self.qkv.forward(&self.norm1.forward(x)?)?; // (B, N, 3D)
-        let attended = attention(&qkv, self.num_heads)?;
+    fn forward(&self, x: &Tracked, taps: &mut Collector) -> Result<Tracked> {
+        let (qkv, heads) = (self.qkv.forward(&self.norm1.forward(x)?)?, self.num_heads); // (B, N, 3D)
+        let attended = attention(&qkv, heads)?;
+        taps.show(self.attn_tap, || attention_weights(qkv.value(), heads))?;
         let x = self.proj.forward_add(&attended, x)?;
-        self.mlp.forward_add(&self.norm2.forward(&x)?, &x)
+        let x = self.mlp.forward_add(&self.norm2.forward(&x)?, &x)?;
+        Ok(taps.take(self.tap, x))
     }
 }

@@ -29,7 +29,8 @@
 //!
 //! A [`Tracked`] tensor remembers how it was computed: gradients are taken through it by
 //! [`Tracked::backward`], which frees what each operation saved as it goes. [`compose`] brings in
-//! anything written in Candle's own operations, a loss for instance.
+//! anything written in Candle's own operations, a loss for instance; [`Tracked::watch`] keeps the
+//! gradient of a tensor that is no variable.
 //!
 //! Each op is a plain twin in Candle's own operations, which is also its path on other devices,
 //! and kernels over slices; tests hold the two equal. [`Rng`] is the workspace's one source of
@@ -59,7 +60,7 @@ mod transpose;
 mod vector;
 
 pub use activation::{gelu, relu};
-pub use attention::{attention, window_attention};
+pub use attention::{attention, attention_weights, window_attention, window_attention_weights};
 pub use avg_pool2d::{AvgPool2dConfig, avg_pool2d};
 pub use batch_norm::{Activation, BatchStats, batch_norm_eval, batch_norm_train};
 pub use conv2d::{Conv2dConfig, conv2d};

@@ -37,6 +37,8 @@ struct Node {
 
 enum Kind {
     Variable(TensorId),
+    /// A tensor whose own gradient is wanted, and what it is the same as, if that is tracked.
+    Watched(Option<Arc<Node>>),
     Operation {
         name: &'static str,
         inputs: Vec<Option<Arc<Node>>>,
@@ -141,6 +143,29 @@ impl Tracked {
         self.node.is_some()
     }
 
+    /// The same tensor, of which [`Gradients::of`] will give the gradient; go on with it, as what is
+    /// computed from the original does not pass here. A constant is tracked from here on.
+    ///
+    /// ```
+    /// use candle_core::{Device, Var};
+    /// use cass_ops::{Tracked, relu};
+    ///
+    /// # fn main() -> candle_core::Result<()> {
+    /// let x = Var::new(&[2f32, -3.0], &Device::Cpu)?;
+    /// let hidden = Tracked::from(&x).scale(10.0)?.watch();
+    /// let y = relu(&hidden)?;
+    /// let grads = y.backward_from(x.ones_like()?.as_ref())?;
+    /// let dhidden = grads.of(&hidden).map(|g| g.to_vec1::<f32>()).transpose()?;
+    /// assert_eq!(dhidden, Some(vec![1.0, 0.0]));
+    /// # Ok(()) }
+    /// ```
+    pub fn watch(&self) -> Self {
+        Self {
+            value: self.value.clone(),
+            node: Some(Node::new(Kind::Watched(self.node.clone()))),
+        }
+    }
+
     /// Its sizes.
     pub fn dims(&self) -> &[usize] {
         self.value.dims()
@@ -207,7 +232,7 @@ impl Tracked {
         }
         let mut gradients = Gradients::default();
         // By order: an operation's turn comes when all that followed from it had theirs.
-        let mut pending = BTreeMap::new();
+        let mut pending = Pending::new();
         if let Some(node) = self.node {
             let gradient = Gradient::shared(gradient.detach());
             pending.insert(node.order, (node, gradient));
@@ -216,6 +241,15 @@ impl Tracked {
             let (name, inputs, backward) = match &node.kind {
                 Kind::Variable(id) => {
                     gradients.add(*id, gradient)?;
+                    continue;
+                }
+                Kind::Watched(input) => {
+                    let kept = gradient.tensor;
+                    if let Some(input) = input {
+                        let on = Gradient::shared(kept.clone());
+                        add_to(&mut pending, input, on)?;
+                    }
+                    gradients.watched.insert(node.order, kept);
                     continue;
                 }
                 Kind::Operation {
@@ -231,46 +265,61 @@ impl Tracked {
             let found = timed(name, Pass::Backward, || backward(&gradient.tensor))?;
             drop(gradient);
             for (input, gradient) in inputs.iter().zip(found) {
-                let (Some(input), Some(gradient)) = (input, gradient) else {
-                    continue;
-                };
-                let sum = match pending.remove(&input.order) {
-                    Some((_, before)) => {
-                        timed("sum of gradients", Pass::Backward, || before.add(gradient))?
-                    }
-                    None => gradient,
-                };
-                pending.insert(input.order, (input.clone(), sum));
+                if let (Some(input), Some(gradient)) = (input, gradient) {
+                    add_to(&mut pending, input, gradient)?;
+                }
             }
         }
         Ok(gradients)
     }
 }
 
-/// The gradients of variables.
+/// Nodes whose turn has not come, by their order, with the gradients found so far.
+type Pending = BTreeMap<u64, (Arc<Node>, Gradient)>;
+
+fn add_to(pending: &mut Pending, node: &Arc<Node>, gradient: Gradient) -> Result<()> {
+    let sum = match pending.remove(&node.order) {
+        Some((_, before)) => timed("sum of gradients", Pass::Backward, || before.add(gradient))?,
+        None => gradient,
+    };
+    pending.insert(node.order, (node.clone(), sum));
+    Ok(())
+}
+
+/// The gradients of variables, and of the tensors that were watched.
 #[derive(Default)]
 pub struct Gradients {
-    of: HashMap<TensorId, Gradient>,
+    variables: HashMap<TensorId, Gradient>,
+    /// By the order of their nodes.
+    watched: HashMap<u64, Tensor>,
 }
 
 impl fmt::Debug for Gradients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Gradients({} variables)", self.of.len())
+        let (variables, watched) = (self.variables.len(), self.watched.len());
+        write!(f, "Gradients({variables} variables, {watched} watched)")
     }
 }
 
 impl Gradients {
     /// The gradient of a variable; none where the loss does not depend on it.
     pub fn get(&self, variable: &Tensor) -> Option<&Tensor> {
-        self.of.get(&variable.id()).map(|gradient| &gradient.tensor)
+        let found = self.variables.get(&variable.id());
+        found.map(|gradient| &gradient.tensor)
+    }
+
+    /// The gradient of a tensor that [`Tracked::watch`] gave; none of any other, and none where the
+    /// loss does not depend on it.
+    pub fn of(&self, watched: &Tracked) -> Option<&Tensor> {
+        self.watched.get(&watched.node.as_ref()?.order)
     }
 
     fn add(&mut self, id: TensorId, gradient: Gradient) -> Result<()> {
-        let sum = match self.of.remove(&id) {
+        let sum = match self.variables.remove(&id) {
             Some(before) => before.add(gradient)?,
             None => gradient,
         };
-        self.of.insert(id, sum);
+        self.variables.insert(id, sum);
         Ok(())
     }
 }
@@ -417,6 +466,36 @@ mod tests {
         let grads = compose(&[&sum, &squared], |t| (&t[0] + &t[1])?.sum_all())?.backward()?;
         assert_eq!(value(grads.get(&x))?, Some(vec![5.0]));
         assert_eq!(value(grads.get(&y))?, Some(vec![1.0]));
+        Ok(())
+    }
+
+    #[test]
+    fn a_watched_tensor_has_a_gradient_and_passes_it_on() -> Result<()> {
+        let (x, alive) = (variable(&[3.0, -2.0])?, Arc::new(()));
+        let squared = square(&Tracked::from(&x), &alive)?;
+        let watched = squared.watch();
+        let again = watched.watch(); // the same place, by another handle
+        // x⁴ + x² x, of which the second does not pass through `again`
+        let sum = compose(
+            &[&square(&again, &alive)?, &watched, &Tracked::from(&x)],
+            |t| (&t[0] + (&t[1] * &t[2])?)?.sum_all(),
+        )?;
+        let grads = sum.backward()?;
+        assert_eq!(value(grads.of(&again))?, Some(vec![18.0, 8.0])); // 2 x²
+        assert_eq!(value(grads.of(&watched))?, Some(vec![21.0, 6.0])); // and x
+        assert_eq!(value(grads.get(&x))?, Some(vec![135.0, -20.0])); // 4 x³ + 3 x²
+        assert!(grads.of(&squared).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn a_watched_constant_is_tracked_from_there_on() -> Result<()> {
+        let (x, alive) = (variable(&[3.0])?, Arc::new(()));
+        let constant = square(&Tracked::constant(&x), &alive)?; // saves nothing
+        let watched = constant.watch();
+        let grads = square(&watched, &alive)?.backward()?;
+        assert_eq!(value(grads.of(&watched))?, Some(vec![18.0]));
+        assert!(grads.get(&x).is_none());
         Ok(())
     }
 

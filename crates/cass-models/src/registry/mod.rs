@@ -8,7 +8,7 @@ pub use table::MODELS;
 
 use crate::{
     densenet::DenseNetConfig,
-    error::{Error, Result},
+    error::{Error, Result, nearest},
     resnet::ResNetConfig,
     swin::SwinConfig,
     vit::VitConfig,
@@ -189,27 +189,19 @@ pub fn find(name: &str) -> Result<&'static ModelInfo> {
         .find(known)
         .ok_or_else(|| Error::UnknownModel {
             name: name.to_string(),
-            nearest: nearest(name),
+            nearest: nearest_name(name),
         })
 }
 
-/// With a tag where the name is right and the tag is not. Of equally near names, the one that agrees
-/// longest from the left, where the family stands.
-fn nearest(name: &str) -> &'static str {
+/// With a tag where the name is right and the tag is not.
+fn nearest_name(name: &str) -> &'static str {
     let bare = name.split('.').next().unwrap_or(name);
-    let right = MODELS.iter().filter(|m| m.name == bare);
-    let tagged: Vec<_> = right.map(ModelInfo::full_name).collect();
-    let (name, candidates) = if tagged.is_empty() {
-        (bare, MODELS.iter().map(|m| m.name).collect())
+    if MODELS.iter().any(|m| m.name == bare) {
+        let tagged = MODELS.iter().filter(|m| m.name == bare);
+        nearest(name, tagged.map(ModelInfo::full_name))
     } else {
-        (name, tagged)
-    };
-    let order = |other: &&str| {
-        let same = |(a, b): &(u8, u8)| a == b;
-        let shared = name.bytes().zip(other.bytes()).take_while(same).count();
-        (strsim::levenshtein(other, name), std::cmp::Reverse(shared))
-    };
-    candidates.into_iter().min_by_key(order).unwrap_or("")
+        nearest(bare, MODELS.iter().map(|m| m.name))
+    }
 }
 
 #[cfg(test)]

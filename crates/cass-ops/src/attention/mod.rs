@@ -30,6 +30,17 @@ pub fn attention(qkv: &Tracked, heads: usize) -> Result<Tracked> {
     on_cpu(sizes, qkv, None, None)
 }
 
+/// The weights alone, `softmax(q kᵀ / √D)`, to be looked at: no gradient is taken through them.
+///
+/// # Shapes
+/// `qkv (B, N, 3 · heads · D)` → `(B, heads, N, N)`; rows are the tokens that look, and sum to 1
+///
+/// # Errors
+/// As [`attention`].
+pub fn attention_weights(qkv: &Tensor, heads: usize) -> Result<Tensor> {
+    reference::weights(qkv, &Sizes::new(qkv.dims3()?, heads)?, None)
+}
+
 /// `softmax(q kᵀ / √D + bias + mask) v` for every head of every window, as timm's `WindowAttention`
 /// between its `qkv` and `proj`; memory as of [`attention`].
 ///
@@ -47,17 +58,7 @@ pub fn window_attention(
     bias: &Tracked,
     mask: Option<&Tensor>,
 ) -> Result<Tracked> {
-    let s = Sizes::new(qkv.value().dims3()?, heads)?;
-    let fits = |mask: &Tensor| matches!(mask.dims(), [w, n, m] if [*n, *m] == [s.n; 2] && *w > 0 && s.b % w == 0);
-    if bias.dims() != [heads, s.n, s.n] || mask.is_some_and(|mask| !fits(mask)) {
-        bail!(
-            "attention: bias {:?} and mask {:?} do not fit {} windows of {} tokens, {heads} heads",
-            bias.dims(),
-            mask.map(Tensor::dims),
-            s.b,
-            s.n
-        );
-    }
+    let s = Sizes::of_windows(qkv.value(), heads, bias.value(), mask)?;
     let mask = mask.map(|mask| mask.detach().contiguous()).transpose()?;
     if !qkv.is_on_cpu() {
         return compose(&[qkv, bias], |t| {
@@ -65,6 +66,25 @@ pub fn window_attention(
         });
     }
     on_cpu(s, qkv, Some(bias), mask)
+}
+
+/// The weights alone, `softmax(q kᵀ / √D + bias + mask)`, to be looked at: no gradient is taken
+/// through them.
+///
+/// # Shapes
+/// `qkv (B, N, 3 · heads · D)`, `bias (heads, N, N)`, `mask (windows, N, N)` → `(B, heads, N, N)`;
+/// rows are the tokens that look, and sum to 1
+///
+/// # Errors
+/// As [`window_attention`].
+pub fn window_attention_weights(
+    qkv: &Tensor,
+    heads: usize,
+    bias: &Tensor,
+    mask: Option<&Tensor>,
+) -> Result<Tensor> {
+    let s = Sizes::of_windows(qkv, heads, bias, mask)?;
+    reference::weights(qkv, &s, Some((bias, mask)))
 }
 
 fn on_cpu(
@@ -153,6 +173,27 @@ impl Sizes {
         Ok(Self { b, n, heads, d })
     }
 
+    /// Where the bias and the mask must fit too.
+    fn of_windows(
+        qkv: &Tensor,
+        heads: usize,
+        bias: &Tensor,
+        mask: Option<&Tensor>,
+    ) -> Result<Self> {
+        let s = Self::new(qkv.dims3()?, heads)?;
+        let fits = |mask: &Tensor| matches!(mask.dims(), [w, n, m] if [*n, *m] == [s.n; 2] && *w > 0 && s.b % w == 0);
+        if bias.dims() != [heads, s.n, s.n] || mask.is_some_and(|mask| !fits(mask)) {
+            bail!(
+                "attention: bias {:?} and mask {:?} do not fit {} windows of {} tokens, {heads} heads",
+                bias.dims(),
+                mask.map(Tensor::dims),
+                s.b,
+                s.n
+            );
+        }
+        Ok(s)
+    }
+
     /// Width of q, of k, of v, and of the result.
     fn width(&self) -> usize {
         self.heads * self.d
@@ -203,6 +244,37 @@ mod tests {
                     reference::attention(&t[0], &sizes, Some((&t[1], mask.as_ref())))
                 },
             )?;
+        }
+        Ok(())
+    }
+
+    /// With the identity as values, attention gives its weights.
+    #[test]
+    fn the_weights_are_those_of_the_kernels() -> Result<()> {
+        let (b, n, heads) = (4, 6, 2);
+        let eye = Tensor::eye(n, DType::F64, &candle_core::Device::Cpu)?;
+        let qk = check::input(0, &[b, n, 2, heads, n])?;
+        let v = eye.reshape((1, n, 1, 1, n))?;
+        let v = v.broadcast_as((b, n, 1, heads, n))?;
+        let qkv = Tensor::cat(&[qk, v.contiguous()?], 2)?.reshape((b, n, 3 * heads * n))?;
+        let (bias, mask) = (
+            check::input(1, &[heads, n, n])?,
+            check::input(2, &[2, n, n])?,
+        );
+        let tracked = Tracked::constant(&qkv);
+        for (weights, attended) in [
+            (attention_weights(&qkv, heads)?, attention(&tracked, heads)?),
+            (
+                window_attention_weights(&qkv, heads, &bias, Some(&mask))?,
+                window_attention(&tracked, heads, &Tracked::constant(&bias), Some(&mask))?,
+            ),
+        ] {
+            let attended = attended
+                .value()
+                .reshape((b, n, heads, n))?
+                .transpose(1, 2)?;
+            let off = check::relative_error(&weights, &attended)?;
+            assert!(off < 1e-14, "{off}");
         }
         Ok(())
     }

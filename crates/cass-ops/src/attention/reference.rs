@@ -1,18 +1,35 @@
 use super::Sizes;
 use candle_core::{D, Result, Tensor};
 
-/// The plain twin, and the path on other devices; `added` are the bias `(heads, N, N)` and the mask
+/// What is added to the scores before the softmax: the bias `(heads, N, N)`, and the mask
 /// `(windows, N, N)`.
-pub(crate) fn attention(
-    qkv: &Tensor,
-    s: &Sizes,
-    added: Option<(&Tensor, Option<&Tensor>)>,
-) -> Result<Tensor> {
+pub(crate) type Added<'a> = (&'a Tensor, Option<&'a Tensor>);
+
+/// The plain twin, and the path on other devices.
+pub(crate) fn attention(qkv: &Tensor, s: &Sizes, added: Option<Added>) -> Result<Tensor> {
+    let [q, k, v] = split(qkv, s)?;
+    weights_of(&q, &k, s, added)?
+        .matmul(&v)?
+        .transpose(1, 2)?
+        .reshape((s.b, s.n, s.width()))
+}
+
+/// The weights alone, `(B, heads, N, N)`.
+pub(crate) fn weights(qkv: &Tensor, s: &Sizes, added: Option<Added>) -> Result<Tensor> {
+    let [q, k, _] = split(qkv, s)?;
+    weights_of(&q, &k, s, added)
+}
+
+/// q, k and v, `(B, heads, N, D)` each.
+fn split(qkv: &Tensor, s: &Sizes) -> Result<[Tensor; 3]> {
     let qkv = qkv
         .reshape((s.b, s.n, 3, s.heads, s.d))?
         .permute((2, 0, 3, 1, 4))? // (3, B, heads, N, D)
         .contiguous()?;
-    let (q, k, v) = (qkv.get(0)?, qkv.get(1)?, qkv.get(2)?);
+    Ok([qkv.get(0)?, qkv.get(1)?, qkv.get(2)?])
+}
+
+fn weights_of(q: &Tensor, k: &Tensor, s: &Sizes, added: Option<Added>) -> Result<Tensor> {
     let mut scores = (q * s.scale())?.matmul(&k.t()?)?; // (B, heads, N, N)
     if let Some((bias, mask)) = added {
         scores = scores.broadcast_add(bias)?;
@@ -24,8 +41,5 @@ pub(crate) fn attention(
                 .reshape((s.b, s.heads, s.n, s.n))?;
         }
     }
-    candle_nn::ops::softmax(&scores, D::Minus1)?
-        .matmul(&v)?
-        .transpose(1, 2)?
-        .reshape((s.b, s.n, s.width()))
+    candle_nn::ops::softmax(&scores, D::Minus1)
 }
