@@ -10,6 +10,7 @@ use crate::{
 };
 use candle_core::{Result, Tensor, TensorId, Var, bail};
 use std::{
+    cell::Cell,
     collections::{BTreeMap, HashMap},
     fmt,
     sync::{
@@ -45,10 +46,34 @@ enum Kind {
         /// Taken by the backward pass, and what it saved with it.
         backward: Mutex<Option<Backward>>,
     },
+    /// A part of a network that the backward pass computes again.
+    Again {
+        input: Option<Arc<Node>>,
+        backward: Mutex<Option<BackwardAgain>>,
+    },
 }
 
 /// From the gradient of the result to those of the inputs, one each; a constant's is ignored.
 type Backward = Box<dyn FnOnce(&Tensor) -> Result<Vec<Option<Gradient>>> + Send>;
+
+/// From the gradient of the result to that of the input, and those of the variables inside.
+type BackwardAgain = Box<dyn FnOnce(&Tensor) -> Result<(Option<Gradient>, Gradients)> + Send>;
+
+thread_local! {
+    /// Inside [`without_recording`]: whether an operation met a tracked input.
+    static UNRECORDED: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Runs `f` and records none of its operations; also tells whether there was one to record.
+pub(crate) fn without_recording<R>(f: impl FnOnce() -> Result<R>) -> Result<(R, bool)> {
+    let before = UNRECORDED.replace(Some(false));
+    let result = f();
+    let met = UNRECORDED.replace(before).unwrap_or(false);
+    if met && before.is_some() {
+        UNRECORDED.set(Some(true));
+    }
+    Ok((result?, met))
+}
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,6 +142,15 @@ impl From<&Var> for Tracked {
     fn from(var: &Var) -> Self {
         Self::from(var.as_tensor())
     }
+}
+
+/// Whether an operation with a tracked input is recorded; if not, that there was one is noted.
+fn is_recording() -> bool {
+    let recording = UNRECORDED.get().is_none();
+    if !recording {
+        UNRECORDED.set(Some(true));
+    }
+    recording
 }
 
 impl Tracked {
@@ -194,10 +228,26 @@ impl Tracked {
         inputs: &[&Self],
         backward: impl FnOnce(&Tensor) -> Result<Vec<Option<Gradient>>> + Send + 'static,
     ) -> Self {
-        let node = inputs.iter().any(|input| input.is_tracked()).then(|| {
+        let tracked = inputs.iter().any(|input| input.is_tracked());
+        let node = (tracked && is_recording()).then(|| {
             Node::new(Kind::Operation {
                 name,
                 inputs: inputs.iter().map(|input| input.node.clone()).collect(),
+                backward: Mutex::new(Some(Box::new(backward))),
+            })
+        });
+        Self { value, node }
+    }
+
+    /// `value`, as a part of a network computed it from `input` and variables of its own.
+    pub(crate) fn record_again(
+        value: Tensor,
+        input: &Self,
+        backward: impl FnOnce(&Tensor) -> Result<(Option<Gradient>, Gradients)> + Send + 'static,
+    ) -> Self {
+        let node = is_recording().then(|| {
+            Node::new(Kind::Again {
+                input: input.node.clone(),
                 backward: Mutex::new(Some(Box::new(backward))),
             })
         });
@@ -252,15 +302,19 @@ impl Tracked {
                     gradients.watched.insert(node.order, kept);
                     continue;
                 }
+                Kind::Again { input, backward } => {
+                    let (found, inside) = taken(backward)?(&gradient.tensor)?;
+                    gradients.merge(inside)?;
+                    if let (Some(input), Some(gradient)) = (input, found) {
+                        add_to(&mut pending, input, gradient)?;
+                    }
+                    continue;
+                }
                 Kind::Operation {
                     name,
                     inputs,
                     backward,
-                } => (*name, inputs, backward),
-            };
-            let backward = backward.lock().ok().and_then(|mut taken| taken.take());
-            let Some(backward) = backward else {
-                bail!("gradients can be taken through an operation once");
+                } => (*name, inputs, taken(backward)?),
             };
             let found = timed(name, Pass::Backward, || backward(&gradient.tensor))?;
             drop(gradient);
@@ -271,6 +325,18 @@ impl Tracked {
             }
         }
         Ok(gradients)
+    }
+}
+
+/// Each backward pass frees what it needs.
+fn taken<B>(backward: &Mutex<Option<B>>) -> Result<B> {
+    match backward
+        .lock()
+        .ok()
+        .and_then(|mut backward| backward.take())
+    {
+        Some(backward) => Ok(backward),
+        None => bail!("gradients can be taken through an operation once"),
     }
 }
 
@@ -312,6 +378,20 @@ impl Gradients {
     /// loss does not depend on it.
     pub fn of(&self, watched: &Tracked) -> Option<&Tensor> {
         self.watched.get(&watched.node.as_ref()?.order)
+    }
+
+    /// The same, which is then gone from here.
+    pub(crate) fn take(&mut self, watched: &Tracked) -> Option<Gradient> {
+        let taken = self.watched.remove(&watched.node.as_ref()?.order);
+        taken.map(Gradient::shared)
+    }
+
+    fn merge(&mut self, other: Self) -> Result<()> {
+        self.watched.extend(other.watched);
+        for (id, gradient) in other.variables {
+            self.add(id, gradient)?;
+        }
+        Ok(())
     }
 
     fn add(&mut self, id: TensorId, gradient: Gradient) -> Result<()> {
