@@ -9,6 +9,7 @@ use crate::{
 };
 use candle_core::{Result, Tensor};
 use cass_ops::{Activation, AvgPool2dConfig, Tracked, avg_pool2d, max_pool2d};
+use std::sync::Arc;
 
 /// Shape of a DenseNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub(crate) struct DenseNet {
     norm0: BatchNorm2d,
     norm0_tap: Tap,
     /// The last has no transition behind it.
-    blocks: Vec<(DenseBlock, Option<Transition>)>,
+    blocks: Vec<(Arc<DenseBlock>, Option<Transition>)>,
     norm5: BatchNorm2d,
     norm5_tap: Tap,
     width: usize,
@@ -81,7 +82,7 @@ impl DenseNet {
             } else {
                 None
             };
-            blocks.push((block, transition));
+            blocks.push((Arc::new(block), transition));
         }
         let norm5_vb = features.pp("norm5");
         let norm5 = norm(width, &norm5_vb)?;
@@ -114,7 +115,9 @@ impl Network for DenseNet {
         let x = taps.take(self.norm0_tap, self.norm0.forward(&x, mode)?); // (B, 2 growth, H/2, W/2)
         let mut x = max_pool2d(&x, &STEM_POOL)?; // (B, 2 growth, H/4, W/4)
         for (block, transition) in &self.blocks {
-            x = block.forward(x, mode, taps)?;
+            x = taps.block(block, &x, move |block, x, taps| {
+                block.forward(x, mode, taps)
+            })?;
             if let Some(transition) = transition {
                 x = transition.forward(&x, mode, taps)?;
             }
@@ -157,7 +160,8 @@ impl DenseBlock {
     }
 
     /// `(B, C, H, W)` → `(B, C + layers growth, H, W)`
-    fn forward(&self, mut x: Tracked, mode: Mode, taps: &mut Collector) -> Result<Tracked> {
+    fn forward(&self, x: &Tracked, mode: Mode, taps: &mut Collector) -> Result<Tracked> {
+        let mut x = x.clone();
         for layer in &self.layers {
             let new = layer.forward(&x, mode, taps)?;
             x = Tracked::cat(&[&x, &new], 1)?;

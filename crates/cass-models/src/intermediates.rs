@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result, nearest};
 use candle_core::Tensor;
-use cass_ops::Tracked;
+use cass_ops::{Tracked, recompute};
+use std::sync::Arc;
 
 /// Names of the intermediate outputs that [`Model::forward_with`](crate::Model::forward_with) shall
 /// give; [`Model::intermediate_names`](crate::Model::intermediate_names) lists them.
@@ -77,11 +78,25 @@ pub(crate) struct Collector {
     /// One a tap, or none at all.
     slots: Vec<Slot>,
     gradients: bool,
+    recompute: bool,
 }
 
 impl Collector {
-    /// Of a network with these `names`.
-    pub(crate) fn new(taps: &Taps, network: &str, names: &[String]) -> Result<Self> {
+    /// Takes nothing; `recompute` as in [`Model::set_recompute`](crate::Model::set_recompute).
+    pub(crate) fn nothing(recompute: bool) -> Self {
+        Self {
+            recompute,
+            ..Self::default()
+        }
+    }
+
+    /// Of a network with these `names`; `recompute` as in [`nothing`](Self::nothing).
+    pub(crate) fn new(
+        taps: &Taps,
+        network: &str,
+        names: &[String],
+        recompute: bool,
+    ) -> Result<Self> {
         let mut slots = Vec::new();
         for wanted in &taps.names {
             let Some(at) = names.iter().position(|name| name == wanted) else {
@@ -99,7 +114,23 @@ impl Collector {
         Ok(Self {
             slots,
             gradients: taps.gradients,
+            recompute,
         })
+    }
+
+    /// `forward` of one of a network's blocks, nothing of which is kept for the backward pass if it
+    /// may be computed again. What is asked for is not.
+    pub(crate) fn block<B: Send + Sync + 'static>(
+        &mut self,
+        block: &Arc<B>,
+        x: &Tracked,
+        forward: impl Fn(&B, &Tracked, &mut Self) -> candle_core::Result<Tracked> + Send + 'static,
+    ) -> candle_core::Result<Tracked> {
+        if !self.recompute || !self.slots.is_empty() {
+            return forward(block, x, self);
+        }
+        let block = block.clone();
+        recompute(x, move |x| forward(&block, x, &mut Self::default()))
     }
 
     /// Whether this output was asked for.

@@ -2,7 +2,7 @@
 
 use crate::{init::Init, params::Builder};
 use candle_core::{DType, Result, Tensor, Var};
-use cass_ops::{Activation, BatchStats, Conv2dConfig, MaxPool2dConfig, Tracked};
+use cass_ops::{Activation, BatchStats, Conv2dConfig, MaxPool2dConfig, Tracked, is_recomputing};
 
 /// How batch normalisation behaves in a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +140,9 @@ impl BatchNorm2d {
         }
         let (y, stats) =
             cass_ops::batch_norm_train(x, weight, bias, residual, Self::EPS, activation)?;
-        self.follow(&stats, mode)?;
+        if !is_recomputing() {
+            self.follow(&stats, mode)?;
+        }
         Ok(y)
     }
 

@@ -136,6 +136,7 @@ pub struct Model {
     params: Arc<Params>,
     network: Box<dyn Network>,
     intermediate_names: Vec<String>,
+    recompute: bool,
 }
 
 impl Model {
@@ -170,6 +171,7 @@ impl Model {
             params: Arc::new(params.into_inner()),
             network,
             intermediate_names,
+            recompute: false,
         })
     }
 
@@ -253,7 +255,7 @@ impl Model {
     /// [`forward`](Model::forward).
     pub fn forward_with(&self, images: &Tensor, mode: Mode, taps: &Taps) -> Result<Output> {
         let names = &self.intermediate_names;
-        let mut collector = Collector::new(taps, &self.name, names)?;
+        let mut collector = Collector::new(taps, &self.name, names, self.recompute)?;
         let [features, logits] = self.network.forward(images, mode, &mut collector)?;
         Ok(Output {
             logits,
@@ -265,6 +267,13 @@ impl Model {
     /// What [`forward_with`](Model::forward_with) can be asked for, in the order of computation.
     pub fn intermediate_names(&self) -> &[String] {
         &self.intermediate_names
+    }
+
+    /// Whether a backward pass computes the network's blocks again, one at a time, instead of keeping
+    /// what each of them needs: a third more time for a fraction of the memory. Results and gradients
+    /// are the same to the bit. A pass that is asked for intermediate outputs keeps everything.
+    pub fn set_recompute(&mut self, recompute: bool) {
+        self.recompute = recompute;
     }
 
     /// Features `(B, D)` to logits `(B, K)`: the classifier alone.
@@ -283,7 +292,7 @@ impl Model {
     /// # Errors
     /// As [`forward`](Model::forward).
     pub fn features(&self, images: &Tensor, mode: Mode) -> Result<Tracked> {
-        let mut nothing = Collector::default();
+        let mut nothing = Collector::nothing(self.recompute);
         Ok(self.network.features(images, mode, &mut nothing)?)
     }
 
@@ -316,6 +325,7 @@ impl Model {
             params,
             network,
             intermediate_names: self.intermediate_names.clone(),
+            recompute: self.recompute,
         })
     }
 

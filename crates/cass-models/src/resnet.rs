@@ -9,6 +9,7 @@ use crate::{
 };
 use candle_core::{Result, Tensor, bail};
 use cass_ops::{Activation, AvgPool2dConfig, Tracked, avg_pool2d, max_pool2d};
+use std::sync::Arc;
 
 /// Kind of residual block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +116,7 @@ impl ResNet {
                 let stride = if stage > 0 && i == 0 { 2 } else { 1 };
                 let shape = (width, channels, stride);
                 let block = Residual::new(cfg.block, variant, shape, &stage_vb.pp(i))?;
-                blocks.push(block);
+                blocks.push(Arc::new(block));
                 width = channels * cfg.block.expansion();
             }
             let tap = stage_vb.tap();
@@ -148,7 +149,9 @@ impl Network for ResNet {
         let mut x = max_pool2d(&x, &STEM_POOL)?; // (B, 64, H/4, W/4)
         for stage in &self.stages {
             for block in &stage.blocks {
-                x = taps.take(block.tap, block.forward(&x, mode)?);
+                x = taps.block(block, &x, move |block, x, taps| {
+                    Ok(taps.take(block.tap, block.forward(x, mode)?))
+                })?;
             }
             x = taps.take(stage.tap, x);
         }
@@ -196,7 +199,7 @@ fn in_turn(layers: &[(Conv2d, BatchNorm2d)], x: &Tracked, mode: Mode) -> Result<
 /// Blocks on maps of one size.
 #[derive(Debug)]
 struct Stage {
-    blocks: Vec<Residual>,
+    blocks: Vec<Arc<Residual>>,
     tap: Tap,
 }
 

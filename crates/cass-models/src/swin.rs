@@ -11,6 +11,7 @@ use crate::{
 };
 use candle_core::{Result, Tensor};
 use cass_ops::{Tracked, window_attention, window_attention_weights};
+use std::sync::Arc;
 
 /// Shape of a Swin Transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,7 +157,7 @@ impl Network for SwinTransformer {
 #[derive(Debug)]
 struct Stage {
     downsample: Option<PatchMerging>,
-    blocks: Vec<Block>,
+    blocks: Vec<Arc<Block>>,
     tap: Tap,
 }
 
@@ -169,7 +170,7 @@ impl Stage {
         };
         let block = |i: usize| {
             let windows = Windows::new(side, cfg.window_size, i % 2 == 1);
-            Block::new(width, heads, windows, &vb.pp("blocks").pp(i))
+            Block::new(width, heads, windows, &vb.pp("blocks").pp(i)).map(Arc::new)
         };
         Ok(Self {
             downsample,
@@ -184,7 +185,7 @@ impl Stage {
             x = merging.forward(&x)?;
         }
         for block in &self.blocks {
-            x = block.forward(&x, taps)?;
+            x = taps.block(block, &x, Block::forward)?;
         }
         take_map(taps, self.tap, x)
     }

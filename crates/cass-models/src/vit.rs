@@ -11,6 +11,7 @@ use crate::{
 };
 use candle_core::{Result, Tensor};
 use cass_ops::{Tracked, attention, attention_weights};
+use std::sync::Arc;
 
 /// Shape of a Vision Transformer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub(crate) struct VisionTransformer {
     pos_embed: Tracked,
     patch_embed: PatchEmbed,
     patch_embed_tap: Tap,
-    blocks: Vec<Block>,
+    blocks: Vec<Arc<Block>>,
     norm: LayerNorm,
     norm_tap: Tap,
     /// One for each prefix token.
@@ -97,7 +98,7 @@ impl VisionTransformer {
         let patch_embed_tap = embed_vb.tap();
         let blocks_vb = vb.pp("blocks");
         let blocks = (0..cfg.depth)
-            .map(|i| Block::new(cfg, &blocks_vb.pp(i)))
+            .map(|i| Block::new(cfg, &blocks_vb.pp(i)).map(Arc::new))
             .collect::<Result<_>>()?;
         let norm_vb = vb.pp("norm");
         let norm = LayerNorm::new(d, EPS, &norm_vb)?;
@@ -122,7 +123,7 @@ impl VisionTransformer {
     fn prefix_tokens(&self, x: &Tensor, taps: &mut Collector) -> Result<Vec<Tracked>> {
         let mut x = self.embed(x, taps)?;
         for block in &self.blocks {
-            x = block.forward(&x, taps)?;
+            x = taps.block(block, &x, Block::forward)?;
         }
         taps.show(self.norm_tap, || {
             self.norm.forward(&x).map(Tracked::into_value)

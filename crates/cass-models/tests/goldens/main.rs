@@ -2,6 +2,7 @@
 
 mod intermediates;
 mod networks;
+mod recompute;
 #[path = "../small/mod.rs"]
 mod small;
 
