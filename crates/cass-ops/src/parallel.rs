@@ -14,7 +14,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// Elements a task takes at once: large against rayon's overhead, small against the L2 cache.
+/// Elements a task takes at once: large against the cost of handing one out, small against the L2 cache.
 pub(crate) const CHUNK: usize = 16 * 1024;
 
 /// Runs `f`, and what is inlined into it, compiled for the best instruction set found at run time.

@@ -164,7 +164,7 @@ fn attention_equals_torch() -> Result<()> {
 #[test]
 fn activations_and_pooling_equal_torch() -> Result<()> {
     Golden::load("gelu")?.check("erf", &["x"], |t| gelu(&t[0]))?;
-    Golden::load("add_relu")?.check("zeros", &["a", "b"], |t| relu(&t[0].broadcast_add(&t[1])?))?;
+    Golden::load("relu")?.check("zeros", &["a", "b"], |t| relu(&t[0].broadcast_add(&t[1])?))?;
     let golden = Golden::load("max_pool")?;
     let config = MaxPool2dConfig {
         kernel_size: 3,
