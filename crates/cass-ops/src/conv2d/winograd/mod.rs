@@ -14,7 +14,7 @@ use super::kernels::Geometry;
 use crate::{
     element::Element,
     matmul::{Into, Mat, MatMut, matmul},
-    parallel::{Output, collect_with, for_each, for_each_chunk, for_each_with},
+    parallel::{Output, for_each, for_each_chunk, for_each_with},
 };
 use std::ops::Range;
 use transform::{input_transform, output_gradient_transform, output_transform};
@@ -27,8 +27,11 @@ const GROUP: usize = 16;
 const MIN_TILES: usize = 64;
 /// Tiles times channels of a block: its transforms take 384 KiB of f32.
 const BLOCK: usize = 6 * 1024;
-/// Tiles times channels whose transforms a weight gradient holds at once.
+/// Tiles times channels whose transforms are held at once, by all threads together.
 const CHUNK: usize = 32 * 1024;
+/// The same where there are [`WIDE`] or more input times output channels.
+const WIDE_CHUNK: usize = 8 * CHUNK;
+const WIDE: usize = 256 * 256;
 
 /// Whether this way is faster: the right kernel, and enough tiles, well filled, to pay for the
 /// transforms of tiles and kernels.
@@ -108,10 +111,42 @@ impl Sizes {
                     images: first..(first + images).min(self.b),
                     rows: row..(row + step).min(rows),
                     columns,
+                    before: 0,
                 })
             })
             .collect()
     }
+
+    /// Whether a transformed kernel is large against the cache, and has to be used for many tiles.
+    fn is_wide(&self) -> bool {
+        self.i * self.o >= WIDE
+    }
+
+    /// The blocks, in chunks of about `tiles`.
+    fn chunks(&self, tiles: usize) -> Vec<Chunk> {
+        let mut chunks: Vec<Chunk> = Vec::new();
+        for mut block in self.blocks() {
+            let more = block.tiles();
+            match chunks.last_mut() {
+                Some(chunk) if chunk.tiles + more <= tiles => {
+                    block.before = chunk.tiles;
+                    chunk.tiles += more;
+                    chunk.blocks.push(block);
+                }
+                _ => chunks.push(Chunk {
+                    tiles: more,
+                    blocks: vec![block],
+                }),
+            }
+        }
+        chunks
+    }
+}
+
+/// Blocks whose tiles are multiplied together: points of theirs are `(tiles, channels)`.
+struct Chunk {
+    tiles: usize,
+    blocks: Vec<Block>,
 }
 
 #[derive(Clone)]
@@ -120,6 +155,8 @@ struct Block {
     /// Of tiles.
     rows: Range<usize>,
     columns: usize,
+    /// Tiles of the chunk before its own.
+    before: usize,
 }
 
 impl Block {
@@ -127,12 +164,13 @@ impl Block {
         self.images.len() * self.rows.len() * self.columns
     }
 
-    /// The tiles of the block's `nth` image: their numbers in the block, rows and columns.
+    /// The tiles of the block's `nth` image: their numbers in the chunk, rows and columns.
     #[inline(always)]
     fn tiles_of(&self, nth: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
         let (rows, columns) = (self.rows.len(), self.columns);
+        let first = self.before + nth * rows * columns;
         (0..rows).flat_map(move |row| {
-            (0..columns).map(move |column| ((nth * rows + row) * columns + column, row, column))
+            (0..columns).map(move |column| (first + row * columns + column, row, column))
         })
     }
 }
@@ -166,21 +204,18 @@ impl<T: Element> Kernels<'_, T> {
     }
 }
 
-/// Buffers of one thread.
-struct Scratch<T> {
-    strip: Vec<T>,
-    v: Vec<T>,
-    m: Vec<T>,
-}
-
-impl<T: Element> Scratch<T> {
-    fn new() -> Self {
-        Self {
-            strip: Vec::new(),
-            v: Vec::new(),
-            m: Vec::new(),
-        }
-    }
+/// A transform of every tile of a chunk: `(16, tiles, channels)`; `f` writes a block's.
+fn of_chunk<T: Element>(
+    chunk: &Chunk,
+    channels: usize,
+    f: impl Fn(&Block, &mut Vec<T>, &Output<T>) + Sync,
+) -> Vec<T> {
+    let to = Output::new(POINTS * chunk.tiles * channels);
+    for_each_with(chunk.blocks.len(), Vec::new, |strip, i| {
+        f(&chunk.blocks[i], strip, &to);
+    });
+    // SAFETY: every block has written all points of its tiles, which are all of the chunk's.
+    unsafe { to.written() }
 }
 
 /// `(B, O, H', W')` of `x (B, I, H, W)`.
@@ -188,26 +223,34 @@ fn convolve<T: Element>(s: &Sizes, x: &[T], kernels: &Kernels<T>) -> Vec<T> {
     let size = s.i * s.o;
     let u = kernels.transform(s.i, s.o);
     let y = Output::new(s.b * s.o * s.oh * s.ow);
-    let one_block = |scratch: &mut Scratch<T>, block: &Block| {
-        let tiles = block.tiles();
-        let Scratch { strip, v, m } = scratch;
-        v.resize(POINTS * tiles * s.i, T::ZERO);
-        m.resize(POINTS * tiles * s.o, T::ZERO);
-        input_transform(s, block, x, strip, v);
-        let pairs = v
-            .chunks_exact(tiles * s.i)
-            .zip(m.chunks_exact_mut(tiles * s.o));
-        for (point, (v, m)) in pairs.enumerate() {
-            let (v, m) = (Mat::new(v, tiles, s.i), MatMut::new(m, tiles, s.o));
-            let u = Mat::new(&u[point * size..][..size], s.i, s.o);
+    let one_chunk = |chunk: &Chunk| {
+        let tiles = chunk.tiles;
+        let v = of_chunk(chunk, s.i, |block, strip, v| {
+            input_transform(s, (tiles, block), x, strip, v);
+        });
+        let m = Output::new(POINTS * tiles * s.o);
+        for_each(POINTS, |p| {
+            let v = Mat::new(&v[p * tiles * s.i..][..tiles * s.i], tiles, s.i);
+            let u = Mat::new(&u[p * size..][..size], s.i, s.o);
+            // SAFETY: each point is given out once.
+            let m = unsafe { m.matrix(p * tiles * s.o, tiles, s.o, s.o) };
             matmul(m, Into::Overwrite, v, u, T::ONE);
-        }
-        output_transform(s, block, m, strip, &y);
+        });
+        // SAFETY: the products wrote all points.
+        let m = unsafe { m.written() };
+        for_each_with(chunk.blocks.len(), Vec::new, |strip, i| {
+            output_transform(s, (tiles, &chunk.blocks[i]), &m, strip, &y);
+        });
     };
-    let blocks = s.blocks();
-    for_each_with(blocks.len(), Scratch::new, |scratch, i| {
-        one_block(scratch, &blocks[i]);
-    });
+    // Loops inside a task run on its thread: either way keeps all threads busy.
+    if s.is_wide() {
+        s.chunks(WIDE_CHUNK / s.i.max(s.o))
+            .iter()
+            .for_each(one_chunk);
+    } else {
+        let chunks = s.chunks(0);
+        for_each(chunks.len(), |i| one_chunk(&chunks[i]));
+    }
     // SAFETY: the blocks cover all rows of all images.
     unsafe { y.written() }
 }
@@ -237,28 +280,22 @@ pub(super) fn grad_x<T: Element>(g: &Geometry, weight: &[T], dy: &[T]) -> Vec<T>
 /// `dw (O, C, 3, 3)`.
 pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
     let s = Sizes::forward(g);
-    let (size, blocks) = (g.o * g.c, s.blocks());
+    let size = g.o * g.c;
     let mut sums = vec![T::ZERO; POINTS * size];
-    let most = blocks.iter().map(Block::tiles).max().unwrap_or(1);
-    let together = (CHUNK / (most * g.c.max(g.o))).max(1);
-    // A block's transforms lie behind each other, for the products to run over.
-    for chunk in blocks.chunks(together) {
-        let transforms: Vec<[Vec<T>; 2]> = collect_with(chunk.len(), Vec::new, |strip, i| {
-            let block = &chunk[i];
-            let mut v = vec![T::ZERO; POINTS * block.tiles() * g.c];
-            let mut z = vec![T::ZERO; POINTS * block.tiles() * g.o];
-            input_transform(&s, block, x, strip, &mut v);
-            output_gradient_transform(&s, block, dy, strip, &mut z);
-            [v, z]
+    let held = if s.is_wide() { WIDE_CHUNK } else { CHUNK };
+    for chunk in &s.chunks(held / g.c.max(g.o)) {
+        let tiles = chunk.tiles;
+        let v = of_chunk(chunk, g.c, |block, strip, v| {
+            input_transform(&s, (tiles, block), x, strip, v);
+        });
+        let z = of_chunk(chunk, g.o, |block, strip, z| {
+            output_gradient_transform(&s, (tiles, block), dy, strip, z);
         });
         for_each_chunk(&mut sums, size, |p, sum| {
-            for (block, [v, z]) in chunk.iter().zip(&transforms) {
-                let tiles = block.tiles();
-                let v = Mat::new(&v[p * tiles * g.c..][..tiles * g.c], tiles, g.c);
-                let z = Mat::new(&z[p * tiles * g.o..][..tiles * g.o], tiles, g.o);
-                let to = MatMut::new(sum, g.o, g.c);
-                matmul(to, Into::Accumulate, z.t(), v, T::ONE);
-            }
+            let v = Mat::new(&v[p * tiles * g.c..][..tiles * g.c], tiles, g.c);
+            let z = Mat::new(&z[p * tiles * g.o..][..tiles * g.o], tiles, g.o);
+            let to = MatMut::new(sum, g.o, g.c);
+            matmul(to, Into::Accumulate, z.t(), v, T::ONE);
         });
     }
     let mut dw = vec![T::ZERO; 9 * size];

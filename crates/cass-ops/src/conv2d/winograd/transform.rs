@@ -84,10 +84,10 @@ impl Strip {
 /// `Bᵀ d B` of every tile of a block of the input `x (B, I, H, W)`: `(16, tiles, I)`.
 pub(super) fn input_transform<T: Element>(
     s: &Sizes,
-    block: &Block,
+    (tiles, block): (usize, &Block),
     x: &[T],
     buffer: &mut Vec<T>,
-    to: &mut [T],
+    to: &Output<T>,
 ) {
     let strip = Strip {
         h: s.h,
@@ -99,6 +99,7 @@ pub(super) fn input_transform<T: Element>(
     };
     Arch::new().dispatch(Input {
         channels: s.i,
+        tiles,
         block,
         strip,
         from: x,
@@ -110,13 +111,14 @@ pub(super) fn input_transform<T: Element>(
 /// `A dy Aᵀ` of every tile of a block of a result's gradient `(B, O, H', W')`: `(16, tiles, O)`.
 pub(super) fn output_gradient_transform<T: Element>(
     s: &Sizes,
-    block: &Block,
+    (tiles, block): (usize, &Block),
     dy: &[T],
     buffer: &mut Vec<T>,
-    to: &mut [T],
+    to: &Output<T>,
 ) {
     Arch::new().dispatch(OutputGradient {
         channels: s.o,
+        tiles,
         block,
         strip: output_strip(s, block),
         from: dy,
@@ -128,13 +130,14 @@ pub(super) fn output_gradient_transform<T: Element>(
 /// Writes `Aᵀ m A` of every tile of a block to its place in `(B, O, H', W')`.
 pub(super) fn output_transform<T: Element>(
     s: &Sizes,
-    block: &Block,
+    (tiles, block): (usize, &Block),
     m: &[T],
     buffer: &mut Vec<T>,
     to: &Output<T>,
 ) {
     Arch::new().dispatch(ToOutput {
         channels: s.o,
+        tiles,
         block,
         strip: output_strip(s, block),
         from: m,
@@ -155,21 +158,23 @@ fn output_strip(s: &Sizes, block: &Block) -> Strip {
 }
 
 macro_rules! of_a_block {
-    ($name:ident, $to:ty) => {
+    ($name:ident) => {
         struct $name<'a, T> {
             channels: usize,
+            /// Of the chunk.
+            tiles: usize,
             block: &'a Block,
             strip: Strip,
             from: &'a [T],
             buffer: &'a mut Vec<T>,
-            to: $to,
+            to: &'a Output<T>,
         }
     };
 }
 
-of_a_block!(Input, &'a mut [T]);
-of_a_block!(OutputGradient, &'a mut [T]);
-of_a_block!(ToOutput, &'a Output<T>);
+of_a_block!(Input);
+of_a_block!(OutputGradient);
+of_a_block!(ToOutput);
 
 /// `$transform` of tiles of `$size` pixels a side.
 macro_rules! to_points {
@@ -179,6 +184,7 @@ macro_rules! to_points {
             fn vector<S: Simd>(&mut self, simd: S, image: usize, nth: usize, c: usize) {
                 let Self {
                     channels,
+                    tiles,
                     block,
                     strip,
                     ..
@@ -186,13 +192,18 @@ macro_rules! to_points {
                 let (lanes, channels) = (T::lanes::<S>(), *channels);
                 let planes = &self.from[(image * channels + c) * strip.h * strip.w..];
                 strip.gather::<T, S>(planes, self.buffer);
-                let (line, point) = (strip.width * lanes, block.tiles() * channels);
+                let (line, point) = (strip.width * lanes, *tiles * channels);
                 for (number, row, column) in block.tiles_of(nth) {
                     let from = &self.buffer[2 * row * line + 2 * column * lanes..];
                     let d: tile::Grid<T, S, $size, $size> = tile::load(simd, from, line, lanes);
                     let points = tile::$transform::<T, S>(simd, d);
-                    let to = &mut self.to[number * channels + c..];
-                    tile::store::<T, S, 4, 4>(simd, points, to, 4 * point, point);
+                    for (p, &lanes) in points.as_flattened().iter().enumerate() {
+                        // SAFETY: the block's tiles, which no other task writes.
+                        unsafe {
+                            self.to
+                                .write(simd, p * point + number * channels + c, lanes)
+                        };
+                    }
                 }
             }
         }
@@ -219,12 +230,13 @@ impl<T: Element> ToOutput<'_, T> {
     fn vector<S: Simd>(&mut self, simd: S, image: usize, nth: usize, c: usize) {
         let Self {
             channels,
+            tiles,
             block,
             strip,
             ..
         } = self;
         let (lanes, channels) = (T::lanes::<S>(), *channels);
-        let (line, point) = (strip.width * lanes, block.tiles() * channels);
+        let (line, point) = (strip.width * lanes, *tiles * channels);
         self.buffer.resize(strip.rows * line, T::ZERO);
         for (number, row, column) in block.tiles_of(nth) {
             let from = &self.from[number * channels + c..];
