@@ -61,6 +61,11 @@ impl<'a, T> Mat<'a, T> {
         Mat::new(to, self.cols, self.rows)
     }
 
+    /// Whether columns lie after each other, not rows: slow to pack.
+    fn is_turned(&self) -> bool {
+        self.col_stride != 1
+    }
+
     /// The transpose, without moving anything.
     pub(crate) fn t(self) -> Self {
         Self {
@@ -170,6 +175,8 @@ pub(crate) fn matmul<T: Element>(
 
 /// Multiply-adds that are worth a task of their own.
 const TASK: usize = 1 << 26;
+/// Columns that gemm's widest kernel takes at once.
+const KERNEL: usize = 64;
 /// A product of fewer multiply-adds is left to one thread.
 const SMALL: usize = 1 << 18;
 
@@ -243,12 +250,13 @@ fn in_pieces<T: Element>(
     let pieces = if work < SMALL {
         1
     } else {
-        (work / TASK).clamp(4, 16)
+        (work / TASK).clamp(4, 8)
     };
     // Columns, as the left matrix costs less to pack again; rows, where there are far more of them.
-    let by_rows = m >= 2 * n;
+    let by_rows = m >= 2 * n && !rhs.is_turned() || m >= 4 * n;
     let len = if by_rows { m } else { n };
-    let piece = len.div_ceil(pieces).next_multiple_of(16);
+    let piece = len.div_ceil(pieces);
+    let piece = piece.next_multiple_of(if piece >= KERNEL { KERNEL } else { 16 });
     for_each(len.div_ceil(piece), |i| {
         let part = i * piece..(i * piece + piece).min(len);
         let (rows, columns) = if by_rows { (part, 0..n) } else { (0..m, part) };

@@ -150,7 +150,7 @@ mod tests {
             ([1, 16, 26, 40], [33, 16, 3, 3], 0),
             ([2, 16, 12, 13], [16, 16, 3, 3], 2),
             ([1, 130, 30, 30], [16, 130, 3, 3], 1), // several blocks an image
-            ([17, 16, 6, 6], [4096, 16, 3, 3], 1), // so wide that blocks are multiplied together
+            ([17, 16, 6, 6], [4096, 16, 3, 3], 1),  // so wide that blocks are multiplied together
         ] {
             let config = Conv2dConfig {
                 padding,
