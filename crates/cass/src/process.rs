@@ -19,11 +19,21 @@ pub fn log_to_stderr() {
 /// Limits every pool of threads to `threads`, 0 for one a core, and tunes memory for training. To
 /// be called once, before the first computation.
 pub fn configure(threads: usize) -> Result<()> {
-    keep_memory();
     // The heavy operations run on threads of cass-ops, images on rayon's. Candle's own pool, for the
     // little it computes here, would spin beside them.
+    start(threads, 1)
+}
+
+/// The same, where Candle's own operations are measured: they get as many threads.
+pub fn configure_beside_candle(threads: usize) -> Result<()> {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    start(threads, if threads == 0 { cores() } else { threads })
+}
+
+fn start(threads: usize, candles: usize) -> Result<()> {
+    keep_memory();
     // SAFETY: no other thread runs yet; Candle reads it when it first computes.
-    unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
+    unsafe { std::env::set_var("CANDLE_NUM_THREADS", candles.to_string()) };
     cass_ops::set_threads(threads);
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

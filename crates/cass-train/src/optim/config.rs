@@ -80,8 +80,8 @@ impl OptimizerConfig {
         }
     }
 
-    /// What torch calls the buffers kept for each parameter.
-    pub(super) fn state_names(&self) -> &'static [&'static str] {
+    /// What torch calls the buffers kept for each parameter, each of the parameter's size.
+    pub fn state_names(&self) -> &'static [&'static str] {
         match self {
             Self::Adam(_) => &["exp_avg", "exp_avg_sq"],
             Self::Sgd(sgd) if sgd.momentum != 0.0 => &["momentum_buffer"],

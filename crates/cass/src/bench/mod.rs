@@ -1,7 +1,11 @@
 //! `cass bench`: how fast it is on this machine.
 
 mod loader;
+mod memory;
+mod ops;
+mod spread;
 mod step;
+mod workload;
 
 use crate::failure::Result;
 use crate::say::Report;
@@ -17,12 +21,16 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Bench {
     Step(step::Args),
+    Ops(ops::Args),
+    Memory(memory::Args),
     Loader(loader::Args),
 }
 
 pub fn run(args: Args) -> Result<Report> {
     match args.command {
         Bench::Step(args) => step::run(args),
+        Bench::Ops(args) => ops::run(args),
+        Bench::Memory(args) => memory::run(args),
         Bench::Loader(args) => loader::run(args),
     }
 }
