@@ -147,7 +147,7 @@ fn name(member: &Path) -> String {
         .into_owned()
 }
 
-/// Every crate inherits the workspace's lints, and `xtask` links none of the others.
+/// Every crate inherits the workspace's lints and forwards the CUDA features; `xtask` links none of the others.
 fn manifest(member: &Path) -> Result<()> {
     let path = member.join("Cargo.toml");
     let text =
@@ -163,6 +163,7 @@ fn manifest(member: &Path) -> Result<()> {
         "{} does not inherit the lints: expected `[lints] workspace = true`",
         path.display()
     );
+    cuda::forwarded(&manifest).with_context(|| path.display().to_string())?;
     if name(member) == "xtask" {
         let dependencies = manifest.get("dependencies").and_then(toml::Value::as_table);
         let linked =

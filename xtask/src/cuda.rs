@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::check::{cargo_command, succeed};
 use crate::machine::workspace;
@@ -22,7 +22,8 @@ const WHEELS: [&str; 8] = [
     "nvidia-cuda-nvrtc==13.0.*",
 ];
 
-/// `cargo check` with the CUDA features; about six minutes on two cores the first time.
+/// `cargo check` of every crate, test and example with the CUDA features, each of which holds the other crates';
+/// about six minutes on two cores the first time.
 pub fn check() -> Result<()> {
     let home = toolkit()?;
     let path = env::var_os("PATH").unwrap_or_default();
@@ -31,7 +32,8 @@ pub fn check() -> Result<()> {
         .chain(env::split_paths(&path));
     let mut command = cargo_command();
     command
-        .args(["check", "--quiet", "-p", "cass", "--features", "cuda"])
+        .args(["check", "--quiet", "--workspace", "--exclude", "xtask"])
+        .args(["--all-targets", "--features", "cudnn"])
         .env(
             "PATH",
             env::join_paths(paths).context("failed to extend PATH")?,
@@ -39,6 +41,29 @@ pub fn check() -> Result<()> {
         .env("CUDA_HOME", &home)
         .env("CUDA_COMPUTE_CAP", "80");
     succeed(&mut command)
+}
+
+/// Both features of a crate name those of all its dependencies that have them.
+pub fn forwarded(manifest: &toml::Table) -> Result<()> {
+    let table = |name: &str| manifest.get(name).and_then(toml::Value::as_table);
+    let names = table("dependencies")
+        .into_iter()
+        .flat_map(toml::Table::keys);
+    let names: Vec<_> = names
+        .filter(|name| name.starts_with("cass") || name.starts_with("candle"))
+        .collect();
+    for feature in ["cuda", "cudnn"] {
+        let holds = table("features").and_then(|features| features.get(feature));
+        let holds = holds.and_then(toml::Value::as_array);
+        for name in &names {
+            let wanted = format!("{name}/{feature}");
+            ensure!(
+                holds.is_some_and(|holds| holds.iter().any(|held| held.as_str() == Some(&wanted))),
+                "feature `{feature}` does not hold `{wanted}`"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The toolkit's folder under `target/cuda`, installed once.
@@ -63,4 +88,26 @@ fn toolkit() -> Result<PathBuf> {
             .with_context(|| format!("failed to create {}", lib64.display()))?;
     }
     fs::canonicalize(&home).with_context(|| format!("failed to find {}", home.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::forwarded;
+
+    #[test]
+    fn a_dependency_left_out_is_named() {
+        let manifest = |cudnn: &str| {
+            let text = format!(
+                "[features]\ncuda = ['cass-ops/cuda']\ncudnn = [{cudnn}]\n[dependencies]\ncass-ops = {{ workspace = true }}\ncsv = '1'\n"
+            );
+            text.parse::<toml::Table>().unwrap()
+        };
+        assert!(forwarded(&manifest("'cuda', 'cass-ops/cudnn'")).is_ok());
+        let error = forwarded(&manifest("'cuda'")).unwrap_err().to_string();
+        assert!(
+            error.contains("`cudnn` does not hold `cass-ops/cudnn`"),
+            "{error}"
+        );
+        assert!(forwarded(&toml::Table::new()).is_ok());
+    }
 }

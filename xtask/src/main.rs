@@ -1,5 +1,6 @@
 //! Experiments and checks of the workspace. Links none of its crates: it starts `cass` and reads what it wrote.
 
+mod bench;
 mod check;
 mod claims;
 mod cuda;
@@ -58,6 +59,11 @@ enum Command {
         #[arg(long)]
         cuda: bool,
     },
+    /// Measure training steps and loading beside PyTorch's, in turn.
+    #[command(
+        after_help = "Example: cargo xtask bench --against-torch .venv/bin/python --json bench.json"
+    )]
+    Bench(bench::Args),
     /// Write the golden files again with PyTorch, or compare.
     #[command(after_help = "Example: cargo xtask golden --check --python .venv/bin/python")]
     Golden {
@@ -83,6 +89,7 @@ fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::reproduce(args),
         Command::Report { dirs, out } => reproduce::rebuild(&dirs, out),
         Command::Check { cuda } => check::check(cuda),
+        Command::Bench(args) => bench::bench(args),
         Command::Golden {
             check,
             python,

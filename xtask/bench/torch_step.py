@@ -1,0 +1,99 @@
+"""Times one pretraining step in PyTorch: forward, loss, backward, Adam. Started by `cargo xtask bench`.
+
+CASS is two timm networks and the cosine of their logits, with an Adam each. DINO is vit-pytorch's, whose
+augmentation and crops are left out: `cass bench step` has none either, as loading makes the views. Weights and
+images are random; the time depends on neither. The last line printed is one JSON object.
+Needs torch and timm; DINO vit-pytorch too.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import sys
+import time
+
+import timm
+import torch
+import torch.nn.functional as F
+
+
+def network(name, size):
+    """With the classifier, as pretraining has it; Transformers are told the size of their images."""
+    sized = name.startswith(("vit", "deit", "swin"))
+    return timm.create_model(name, **({"img_size": size} if sized else {}))
+
+
+def cass(args, images):
+    models = [network(args.cnn, args.size), network(args.vit, args.size)]
+    optimizers = [torch.optim.Adam(model.parameters(), lr=1e-3) for model in models]
+    if args.compile:
+        models = [torch.compile(model) for model in models]
+
+    def step():
+        r, t = (F.normalize(model(images), dim=-1) for model in models)
+        loss = (2 - 2 * (r * t).sum(dim=-1)).mean()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def dino(args, images):
+    from vit_pytorch.dino import Dino
+
+    model = network(args.net, args.size)
+    embedding = "fc_norm" if hasattr(model, "fc_norm") else "global_pool"
+    same = torch.nn.Identity()
+    learner = Dino(model, args.size, hidden_layer=embedding, augment_fn=same, augment_fn2=same)
+    learner.local_crop = learner.global_crop = same
+    trained = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=1e-3)
+    loss_of = torch.compile(learner) if args.compile else learner
+
+    def step():
+        loss = loss_of(images)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        learner.update_moving_average()
+        return loss.item()
+
+    return step
+
+
+def peak_rss_mib():
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--method", choices=["cass", "dino"], default="cass")
+    parser.add_argument("--cnn", default="resnet18")
+    parser.add_argument("--vit", default="vit_tiny_patch16_224")
+    parser.add_argument("--net", default="resnet18")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--compile", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    images = torch.randn(args.batch, 3, args.size, args.size)
+    step = {"cass": cass, "dino": dino}[args.method](args, images)
+    step()  # warms up, and compiles
+    times = []
+    for _ in range(args.steps):
+        started = time.perf_counter()
+        step()
+        times.append(1e3 * (time.perf_counter() - started))
+    print(json.dumps({"median_ms": statistics.median(times), "peak_rss_mib": peak_rss_mib()}))
+
+
+main()

@@ -1,0 +1,146 @@
+//! What is measured.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// One comparison.
+pub struct Row {
+    pub name: &'static str,
+    pub work: Work,
+    /// Measured where no rows are named.
+    pub usual: bool,
+}
+
+pub enum Work {
+    /// A training step.
+    Step {
+        method: &'static str,
+        /// Flag and name of each network.
+        nets: &'static [(&'static str, &'static str)],
+        size: u32,
+        batch: u32,
+        /// To time, after one.
+        steps: u32,
+    },
+    /// Image files to augmented batches.
+    Load { size: u32 },
+}
+
+const SMALL: &[(&str, &str)] = &[("--cnn", "resnet18"), ("--vit", "vit_tiny_patch16_224")];
+const LARGE: &[(&str, &str)] = &[("--cnn", "resnet50"), ("--vit", "vit_base_patch16_384")];
+
+const fn step(
+    name: &'static str,
+    method: &'static str,
+    nets: &'static [(&'static str, &'static str)],
+    [size, batch, steps]: [u32; 3],
+    usual: bool,
+) -> Row {
+    let work = Work::Step {
+        method,
+        nets,
+        size,
+        batch,
+        steps,
+    };
+    Row { name, work, usual }
+}
+
+const fn load(name: &'static str, size: u32) -> Row {
+    let work = Work::Load { size };
+    Row {
+        name,
+        work,
+        usual: true,
+    }
+}
+
+/// All of them. DINO's for the other networks are there to compare whole runs: a CNN and a Transformer need two.
+pub const ROWS: [Row; 10] = [
+    step("cass-96", "cass", SMALL, [96, 16, 10], true),
+    step("cass-224", "cass", SMALL, [224, 16, 5], true),
+    step("cass-384", "cass", LARGE, [384, 2, 3], true),
+    step(
+        "dino-96",
+        "dino",
+        &[("--net", "resnet18")],
+        [96, 16, 5],
+        true,
+    ),
+    step(
+        "dino-vit-96",
+        "dino",
+        &[("--net", "vit_tiny_patch16_224")],
+        [96, 16, 5],
+        false,
+    ),
+    step(
+        "dino-384",
+        "dino",
+        &[("--net", "resnet50")],
+        [384, 2, 3],
+        false,
+    ),
+    step(
+        "dino-vit-384",
+        "dino",
+        &[("--net", "vit_base_patch16_384")],
+        [384, 2, 3],
+        false,
+    ),
+    load("loader-96", 96),
+    load("loader-224", 224),
+    load("loader-384", 384),
+];
+
+impl Row {
+    pub fn loads(&self) -> bool {
+        matches!(self.work, Work::Load { .. })
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        match &self.work {
+            Work::Step {
+                method,
+                nets,
+                size,
+                batch,
+                ..
+            } => {
+                let nets: Vec<_> = nets.iter().map(|(_, name)| *name).collect();
+                format!("{method} {}, {size} px, batch {batch}", nets.join(" + "))
+            }
+            Work::Load { size } => format!("loading, {size} px, an image"),
+        }
+    }
+
+    /// Packages that PyTorch's side of it imports: module, and name to install.
+    pub fn packages(&self) -> Vec<(&'static str, &'static str)> {
+        let mut packages = vec![("torch", "torch")];
+        match self.work {
+            Work::Step { method, .. } => {
+                packages.push(("timm", "timm"));
+                if method == "dino" {
+                    packages.push(("vit_pytorch", "vit-pytorch"));
+                }
+            }
+            Work::Load { .. } => packages.push(("torchvision", "torchvision")),
+        }
+        packages
+    }
+}
+
+/// The class folders of the brain MRIs' training images, which both sides load.
+pub fn training_folder(root: &Path) -> Result<PathBuf> {
+    let folders = [root.join("Training"), root.join("brain-mri/Training")];
+    let found = folders.iter().find(|folder| folder.is_dir());
+    let found = found.with_context(|| {
+        format!(
+            "failed to find brain MRIs in {}: expected Training or brain-mri/Training in it",
+            root.display()
+        )
+    })?;
+    Ok(found.clone())
+}

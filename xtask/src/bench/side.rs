@@ -1,0 +1,268 @@
+//! One measurement of one side: what is started, and what it printed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::row::{Row, Work};
+use crate::machine::workspace;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Ours,
+    Eager,
+    Compiled,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Ours => "ours",
+            Side::Eager => "PyTorch",
+            Side::Compiled => "torch.compile",
+        })
+    }
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// A step, or an image loaded.
+    pub ms: f64,
+    /// Of the whole process; none where workers are processes of their own.
+    pub rss_mib: Option<f64>,
+    /// Ours alone.
+    pub roofline_share: Option<f64>,
+}
+
+/// How the sides are started.
+pub struct Sides {
+    pub cass: PathBuf,
+    pub python: PathBuf,
+    /// Instead of the row's.
+    pub steps: Option<u32>,
+    /// Class folders, where images are loaded.
+    pub images: Option<PathBuf>,
+}
+
+impl Sides {
+    pub fn measure(&self, side: Side, row: &Row, threads: usize) -> Result<Sample> {
+        let mut command = self.command(side, row, threads)?;
+        let failed = || {
+            format!(
+                "failed to measure {} on {} threads, {side}",
+                row.name, threads
+            )
+        };
+        let output = command
+            .stderr(Stdio::piped())
+            .output()
+            .with_context(failed)?;
+        sample(&output).with_context(failed)
+    }
+
+    fn command(&self, side: Side, row: &Row, threads: usize) -> Result<Command> {
+        let threads = threads.to_string();
+        let mut command = match side {
+            Side::Ours => Command::new(&self.cass),
+            Side::Eager | Side::Compiled => Command::new(&self.python),
+        };
+        match (&row.work, side) {
+            (Work::Step { .. }, Side::Ours) => command.args(["bench", "step", "--json"]),
+            (Work::Load { .. }, Side::Ours) => command.args(["bench", "loader", "--json"]),
+            (Work::Step { .. }, _) => command.arg(script("torch_step.py")),
+            (Work::Load { .. }, _) => command.arg(script("torch_loader.py")),
+        };
+        match &row.work {
+            Work::Step {
+                method,
+                nets,
+                size,
+                batch,
+                steps,
+            } => {
+                command.args(["--method", method, "--threads", &threads]);
+                for (flag, name) in *nets {
+                    command.args([flag, name]);
+                }
+                let numbers = [
+                    ("--size", *size),
+                    ("--batch", *batch),
+                    ("--steps", self.steps.unwrap_or(*steps)),
+                ];
+                for (flag, number) in numbers {
+                    command.args([flag, &number.to_string()]);
+                }
+                if side == Side::Compiled {
+                    command.arg("--compile");
+                }
+            }
+            Work::Load { size } => {
+                let images = self
+                    .images
+                    .as_deref()
+                    .context("failed to find images to load")?;
+                if side == Side::Ours {
+                    let root = images.parent().unwrap_or(images);
+                    command
+                        .args(["--data", "brain-mri", "--data-root"])
+                        .arg(root);
+                    command.args(["--threads", &threads]);
+                } else {
+                    command.arg(images).args(["--workers", &threads]);
+                }
+                command.args(["--size", &size.to_string()]);
+            }
+        }
+        Ok(command)
+    }
+}
+
+fn script(name: &str) -> PathBuf {
+    workspace().join("xtask/bench").join(name)
+}
+
+/// The last line of standard output: one JSON object with `median_ms`, or `images_per_s` where there are no steps.
+fn sample(output: &Output) -> Result<Sample> {
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().rfind(|line| !line.trim().is_empty());
+        bail!(
+            "it ended with {}: {}",
+            output.status,
+            last.unwrap_or("it said nothing")
+        );
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().rfind(|line| !line.trim().is_empty());
+    parse(line.unwrap_or_default())
+}
+
+fn parse(line: &str) -> Result<Sample> {
+    let value: Value = serde_json::from_str(line)
+        .with_context(|| format!("it printed `{line}`: expected a JSON object"))?;
+    let number = |key: &str| value[key].as_f64();
+    let ms = number("median_ms").or_else(|| number("images_per_s").map(|rate| 1e3 / rate));
+    let ms =
+        ms.with_context(|| format!("it printed `{line}`: expected median_ms or images_per_s"))?;
+    ensure!(
+        ms.is_finite() && ms > 0.0,
+        "it printed `{line}`: expected a time above 0"
+    );
+    Ok(Sample {
+        ms,
+        rss_mib: number("peak_rss_mib"),
+        roofline_share: number("roofline_share"),
+    })
+}
+
+/// Versions of Python's packages, by name.
+pub struct Versions(pub BTreeMap<String, String>);
+
+impl Versions {
+    pub fn text(&self) -> String {
+        let each = self
+            .0
+            .iter()
+            .map(|(name, version)| format!("{name} {version}"));
+        each.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Prints `{name: version}` of the packages named by arguments `module=name`, `null` for one that is not there.
+const ASK: &str = "\
+import importlib.metadata as meta, importlib.util as util, json, sys
+def version(module, name):
+    if not util.find_spec(module): return None
+    try: return meta.version(name)
+    except meta.PackageNotFoundError: return 'unknown'
+print(json.dumps({pair.split('=')[1]: version(*pair.split('=')) for pair in sys.argv[1:]}))";
+
+/// Of what the rows need.
+///
+/// # Errors
+/// If there is no such Python, or it lacks one.
+pub fn versions(python: &Path, rows: &[&Row]) -> Result<Versions> {
+    let mut packages: Vec<_> = rows.iter().flat_map(|row| row.packages()).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    let names: Vec<_> = packages.iter().map(|(_, name)| *name).collect();
+    let wanted = || {
+        format!(
+            "--against-torch {}: expected a Python with {}",
+            python.display(),
+            names.join(", ")
+        )
+    };
+    let pairs = packages
+        .iter()
+        .map(|(module, name)| format!("{module}={name}"));
+    let output = Command::new(python).args(["-c", ASK]).args(pairs).output();
+    let output = output.with_context(wanted)?;
+    let found: BTreeMap<String, Option<String>> = serde_json::from_slice(&output.stdout)
+        .ok()
+        .filter(|_| output.status.success())
+        .with_context(wanted)?;
+    let lacks: Vec<_> = names
+        .iter()
+        .filter(|name| !matches!(found.get(**name), Some(Some(_))))
+        .copied()
+        .collect();
+    ensure!(
+        lacks.is_empty(),
+        "{}; it lacks {}",
+        wanted(),
+        lacks.join(", ")
+    );
+    let known = found
+        .into_iter()
+        .filter_map(|(name, version)| Some((name, version?)));
+    Ok(Versions(known.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_step_prints() {
+        let torch = parse(r#"{"median_ms": 459.25, "peak_rss_mib": 1246.5}"#).unwrap();
+        let expected = Sample {
+            ms: 459.25,
+            rss_mib: Some(1246.5),
+            roofline_share: None,
+        };
+        assert_eq!(torch, expected);
+        let ours = r#"{"gflops":90.0,"median_ms":300,"peak_rss_mib":null,"roofline_share":0.5}"#;
+        let ours = parse(ours).unwrap();
+        assert_eq!(
+            (ours.ms, ours.rss_mib, ours.roofline_share),
+            (300.0, None, Some(0.5))
+        );
+    }
+
+    #[test]
+    fn a_rate_of_loading_becomes_a_time() {
+        assert_eq!(parse(r#"{"images_per_s": 250}"#).unwrap().ms, 4.0);
+    }
+
+    #[test]
+    fn anything_else_is_an_error_that_quotes_it() {
+        for line in [
+            "",
+            "Traceback",
+            "[1]",
+            r#"{"ms": 3}"#,
+            r#"{"median_ms": "3"}"#,
+            r#"{"median_ms": 0}"#,
+            r#"{"images_per_s": 0}"#,
+        ] {
+            let error = parse(line).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{line}`: expected")), "{error}");
+        }
+    }
+}
