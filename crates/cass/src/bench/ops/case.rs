@@ -84,7 +84,7 @@ impl Input {
 }
 
 fn random(shape: &[usize], index: u64, f: impl Fn(f64) -> f64) -> Result<Tensor> {
-    let mut rng = Rng::new(0, "bench ops", [index, 0], 0);
+    let mut rng = Rng::new(0, "ops", [index, 0], 0);
     let count = shape.iter().product();
     let values: Vec<f32> = (0..count).map(|_| f(rng.normal()) as f32).collect();
     Tensor::from_vec(values, shape, &Device::Cpu)
@@ -271,7 +271,7 @@ mod tests {
             (Box::new(|t: &[Tensor]| t[0].relu()) as Candles, None),
             (Box::new(|t| t[0].detach().relu()), Some("no gradient")),
             (
-                Box::new(|t| (t[0].relu()? + (t[0].detach() - &t[0])?)),
+                Box::new(|t| t[0].relu()? + (t[0].detach() - &t[0])?),
                 Some("wrong gradient, by "),
             ),
             (Box::new(|t| t[0].reshape((7, 2))), Some("reshape")),

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// One pass of one operation.
+#[derive(Debug)]
 pub struct Measured {
     pub op: &'static str,
     pub shape: String,
@@ -18,7 +19,7 @@ pub struct Measured {
 }
 
 /// What a pass cannot do without.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Work {
     /// By the definition; 0 where memory is the limit.
     pub flops: usize,
@@ -27,6 +28,7 @@ pub struct Work {
 }
 
 /// Candle's way.
+#[derive(Debug)]
 pub struct Rival {
     pub what: &'static str,
     /// Milliseconds, if it computes the same.
