@@ -63,7 +63,7 @@ fn report(
         min: fastest,
         median,
         max: slowest,
-    } = Spread::of(&times);
+    } = Spread::of(times);
     let work = &args.work;
     let images_per_s = work.batch as f64 / median * 1e3;
     let gflops = 2.0 * multiply_adds as f64 / median / 1e6;
