@@ -7,8 +7,7 @@ use candle_core::{D, Result, Tensor};
 use candle_nn::{BatchNorm, LayerNorm, Linear, Module, ModuleT, ops};
 use cass_ops::{
     Activation, AvgPool2dConfig, Conv2dConfig, MaxPool2dConfig, attention, avg_pool2d,
-    batch_norm_train, compose, conv2d, gelu, layer_norm, linear, linear_add, max_pool2d,
-    window_attention,
+    batch_norm_train, conv2d, gelu, layer_norm, linear, linear_add, max_pool2d, window_attention,
 };
 use cass_train::{DinoConfig, dino_loss};
 
@@ -320,20 +319,25 @@ fn dino_losses(b: usize) -> Case {
         student_temp,
         ..
     } = DinoConfig::default();
-    let loss = move |student: &Tensor, teacher: &Tensor, centers: &Tensor| {
-        dino_loss(teacher, student, centers, teacher_temp, student_temp)
-    };
     Case {
-        op: "dino_loss",
+        op: "soft cross-entropy",
         inputs: vec![
             Input::trained(&[b, k]),
             Input::constant(&[b, k]).scaled(0.1),
             Input::constant(&[1, k]).scaled(0.1),
         ],
-        ours: Box::new(move |t| compose(&[&t[0]], |s| loss(&s[0], t[1].value(), t[2].value()))),
+        ours: Box::new(move |t| {
+            let (teacher, centers) = (t[1].value(), t[2].value());
+            dino_loss(teacher, &t[0], centers, teacher_temp, student_temp)
+        }),
         candle: (
-            "the same composition",
-            Box::new(move |t| loss(&t[0], &t[1], &t[2])),
+            "softmax, log_softmax",
+            Box::new(move |t| {
+                let teacher = (t[1].broadcast_sub(&t[2])? / teacher_temp)?;
+                let target = ops::softmax(&teacher, D::Minus1)?;
+                let log_p = ops::log_softmax(&(&t[0] / student_temp)?, D::Minus1)?;
+                (target * log_p)?.sum(D::Minus1)?.mean(0)?.neg()
+            }),
         ),
         multiply_adds: 0,
     }
