@@ -6,7 +6,7 @@ use crate::{
     profile::{Pass, timed},
     tracked::{Gradient, Tracked, compose},
 };
-use candle_core::{Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 
 /// How logits become distributions, and what keeps the logarithm finite.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,7 +67,8 @@ pub fn soft_cross_entropy(
         loss,
         &[&logits],
         move |dy| {
-            let dx = gradient.as_ref().map(|g| g.broadcast_mul(dy)).transpose()?;
+            let dy = dy.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+            let dx = gradient.map(|gradient| gradient * dy).transpose()?;
             Ok(vec![dx.map(Gradient::fresh)])
         },
     ))

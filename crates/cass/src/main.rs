@@ -16,6 +16,7 @@ mod pretrain;
 mod probe;
 mod process;
 mod progress;
+mod recompute;
 mod say;
 mod verify;
 

@@ -1,6 +1,7 @@
 //! What `bench step` and `bench memory` run: one training step on random images.
 
 use crate::failure::{Failure, Result};
+use crate::recompute::Recompute;
 use candle_core::{Device, Tensor, Var};
 use cass_models::{Model, ModelOptions};
 use cass_ops::Rng;
@@ -22,9 +23,9 @@ pub struct WorkloadArgs {
     /// CASS' second network.
     #[arg(long, value_name = "NAME", default_value = "vit_tiny_patch16_224")]
     vit: String,
-    /// The network of dino and supervised.
-    #[arg(long, value_name = "NAME", default_value = "resnet18")]
-    net: String,
+    /// The network of dino and supervised [default: that of --cnn].
+    #[arg(long, value_name = "NAME")]
+    net: Option<String>,
     /// Height and width of the images, in pixels.
     #[arg(long, value_name = "PX", default_value_t = 224)]
     pub size: usize,
@@ -34,6 +35,9 @@ pub struct WorkloadArgs {
     /// Worker threads; 0 for one a core.
     #[arg(long, value_name = "T", default_value_t = 0)]
     pub threads: usize,
+    /// What the backward pass computes again instead of keeping it.
+    #[arg(long, value_name = "WHAT", default_value = "none")]
+    recompute: Recompute,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -51,8 +55,12 @@ impl WorkloadArgs {
     pub fn nets(&self) -> Vec<&str> {
         match self.method {
             MethodName::Cass => vec![&self.cnn, &self.vit],
-            _ => vec![&self.net],
+            _ => vec![self.net()],
         }
+    }
+
+    fn net(&self) -> &str {
+        self.net.as_ref().unwrap_or(&self.cnn)
     }
 
     /// As on the command line.
@@ -68,7 +76,9 @@ impl WorkloadArgs {
             seed,
             ..Default::default()
         };
-        Ok(Model::new(name, &options)?)
+        let mut model = Model::new(name, &options)?;
+        model.set_recompute(self.recompute.blocks());
+        Ok(model)
     }
 
     /// `(B, 3, S, S)` of standard normal values.
@@ -148,7 +158,7 @@ impl Workload {
             MethodName::Dino => {
                 let recipe = Recipe::paper(Method::Dino);
                 let config = recipe.dino.clone().unwrap_or_default();
-                let net = args.model(&args.net, 1000, 0)?;
+                let net = args.model(args.net(), 1000, 0)?;
                 let projector = Projector::new(net.feature_dim(), &config, 0, &Device::Cpu)?;
                 let arm = &recipe.arms["net"];
                 let head = elements(&projector.trainable());
@@ -163,7 +173,7 @@ impl Workload {
                 let recipe = Recipe::paper(Method::Dino);
                 let arm = &recipe.arms["net"];
                 let loss = FocalLoss::new(FocalForm::Softmax, &[4, 3, 2, 1]);
-                let net = args.model(&args.net, 4, 0)?;
+                let net = args.model(args.net(), 4, 0)?;
                 let params = net.params();
                 held.count(elements(&params.all()), elements(&params.trainable()), arm);
                 let step = SupervisedStep::new(net, Trains::Everything, arm, loss)?;
