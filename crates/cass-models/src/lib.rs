@@ -21,6 +21,7 @@
 //! # Ok(()) }
 //! ```
 //!
+//! [`Model::forward_with`] gives stage maps, tokens and attention weights too, under timm's names.
 //! This crate knows no loss and no data set.
 
 mod densenet;
@@ -55,6 +56,11 @@ pub use params::Params;
 pub use registry::{Cost, Interpolation, MODELS, ModelConfig, ModelInfo, Normalization, find};
 pub use resnet::{Block, ResNetConfig};
 pub use swin::SwinConfig;
-pub use verify::{TensorError, Verification, verify};
+pub use verify::{LikelyCause, TensorError, Verification, verify};
 pub use vit::VitConfig;
 pub use weights::{LoadReport, NewHead};
+
+/// The README's examples run as tests.
+#[cfg(all(doctest, feature = "hub"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -208,6 +208,10 @@ impl Model {
     /// Images `(B, 3, S, S)` to features `(B, D)` and logits `(B, K)`. `mode` matters to batch
     /// normalisation alone.
     ///
+    /// The logits of a distilled DeiT are the mean of its two heads', in training too, as timm's are
+    /// unless `distilled_training` is set; a loss that tells the heads apart, such as distillation
+    /// from a teacher, takes `head` and `head_dist` from [`forward_with`](Model::forward_with).
+    ///
     /// # Errors
     /// If the images have another size or channel count than the network takes.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Output> {
@@ -227,6 +231,7 @@ impl Model {
     /// | ViT, DeiT | `patch_embed` (no prefix tokens, no positions) | `(B, N - prefix, C)` |
     /// | | `blocks.0` …, `norm`* | `(B, N, C)`, the prefix tokens first |
     /// | | `blocks.0.attn`* … | attention, `(B, heads, N, N)` |
+    /// | distilled DeiT | `head`, `head_dist`: what timm gives with `distilled_training` | `(B, K)` |
     /// | Swin | `patch_embed`, `layers.0.blocks.0` …, `layers.0` …, `norm` | `(B, H, W, C)`, channels last |
     /// | | `layers.0.blocks.0.attn`* … | attention, `(B · windows, heads, n, n)` for n tokens a window |
     ///

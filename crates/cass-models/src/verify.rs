@@ -7,7 +7,7 @@ use crate::{
     read::read_file,
 };
 use candle_core::{DType, Tensor};
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, fmt, path::Path};
 
 /// Weights, gradients and statistics of the largest network in f64, twice over.
 const LARGEST_REFERENCE: u64 = 16 << 30;
@@ -35,6 +35,36 @@ pub struct Verification {
     /// The running statistic that is furthest off after one forward pass in training mode; none
     /// where the network has none.
     pub worst_buffer: Option<TensorError>,
+    /// What it was computed in: the precision of the reference's input.
+    pub dtype: DType,
+    /// How far the reference's logits in training mode are from its own in evaluation mode.
+    pub train_gap: f64,
+}
+
+/// What the errors look like when no program is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LikelyCause {
+    /// The reference left out paths or values at random in training mode.
+    DropRates,
+    /// ReLUs whose input is within rounding of 0 passed the gradient in one program alone.
+    ReluRounding,
+}
+
+impl fmt::Display for LikelyCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DropRates => {
+                "the reference was made with drop rates: its training mode differs from its \
+                 evaluation mode, as nothing else does without batch normalisation; timm's Swin \
+                 has drop_path_rate=0.1, create it with drop_path_rate=0.0"
+            }
+            Self::ReluRounding => {
+                "rounding: outputs and statistics agree, and in f32 a ReLU whose input is about 0 \
+                 passes the gradient in one program and not in the other; a reference in f64 \
+                 (model.double() and its input) tells that from a mistake"
+            }
+        })
+    }
 }
 
 impl Verification {
@@ -47,6 +77,31 @@ impl Verification {
             .chain(worst)
             .all(|error| error <= rtol)
     }
+
+    /// Where the pattern of the errors above `rtol` points, if anywhere but to a mistake.
+    pub fn likely_cause(&self, rtol: f64) -> Option<LikelyCause> {
+        // NaN is no error of these.
+        let above = |error: f64| error > rtol;
+        let within = |error: f64| error <= rtol;
+        if !(within(self.logits) && within(self.features)) {
+            return None;
+        }
+        match &self.worst_buffer {
+            None if above(self.train_logits) && above(self.train_gap) => {
+                Some(LikelyCause::DropRates)
+            }
+            // The networks with batch normalisation are those with ReLUs.
+            Some(buffer)
+                if self.dtype == DType::F32
+                    && within(self.train_logits)
+                    && within(buffer.error)
+                    && self.worst_gradient.as_ref().is_some_and(|g| above(g.error)) =>
+            {
+                Some(LikelyCause::ReluRounding)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Compares the network `name` with `weights` to a `reference` file of the tensors `input`
@@ -54,8 +109,9 @@ impl Verification {
 /// `grad.<key>` of mean(train_logits · probe) and `buffer.<key>`.
 ///
 /// The network computes in the precision of `input`. In f32 the gradients of a deep network of
-/// ReLUs on a small batch differ by percents between any two programs, as a ReLU on either side of
-/// 0 passes all or nothing; a reference in f64 tells that from a mistake.
+/// ReLUs on a small batch may differ by percents between any two programs, as a ReLU on either side
+/// of 0 passes all or nothing; a reference in f64 tells that from a mistake. A reference made with
+/// drop rates can be met by no other program. [`Verification::likely_cause`] tells both.
 ///
 /// # Errors
 /// If the name is unknown, a file is malformed or does not fit the network, or the reference lacks
@@ -114,7 +170,17 @@ pub fn verify(name: &str, weights: &Path, reference: &Path) -> Result<Verificati
         train_logits,
         worst_gradient,
         worst_buffer,
+        dtype: input.dtype(),
+        train_gap: relative_error(theirs.get("train_logits")?, theirs.get("logits")?)?,
     })
+}
+
+/// `‖a - b‖₂ / ‖b‖₂`, in f64.
+fn relative_error(a: &Tensor, b: &Tensor) -> candle_core::Result<f64> {
+    let norm = |t: &Tensor| t.sqr()?.sum_all()?.sqrt()?.to_scalar::<f64>();
+    let (a, b) = (a.to_dtype(DType::F64)?, b.to_dtype(DType::F64)?);
+    let (off, size) = (norm(&(a - &b)?)?, norm(&b)?);
+    Ok(if off == 0.0 { 0.0 } else { off / size })
 }
 
 struct Reference<'a> {
@@ -142,10 +208,7 @@ impl Reference<'_> {
             let (ours, theirs) = (ours.dims(), theirs.dims());
             return Err(self.wrong(format!("{name} is {theirs:?}, expected {ours:?}")));
         }
-        let norm = |t: &Tensor| t.sqr()?.sum_all()?.sqrt()?.to_scalar::<f64>();
-        let (ours, theirs) = (ours.to_dtype(DType::F64)?, theirs.to_dtype(DType::F64)?);
-        let (off, size) = (norm(&(ours - &theirs)?)?, norm(&theirs)?);
-        Ok(if off == 0.0 { 0.0 } else { off / size })
+        Ok(relative_error(ours, theirs)?)
     }
 
     /// The tensor under `<kind>.<key>` that is furthest off; one that is not finite is furthest.

@@ -72,6 +72,8 @@ pub(crate) struct VisionTransformer {
     norm_tap: Tap,
     /// One for each prefix token.
     heads: Vec<Linear>,
+    /// Where there are two.
+    head_taps: Vec<Tap>,
 }
 
 impl VisionTransformer {
@@ -103,10 +105,16 @@ impl VisionTransformer {
         let norm_vb = vb.pp("norm");
         let norm = LayerNorm::new(d, EPS, &norm_vb)?;
         let norm_tap = norm_vb.tap();
-        let heads = ["head", "head_dist"][..prefix.len()]
+        let names = &["head", "head_dist"][..prefix.len()];
+        let head_vbs: Vec<_> = names.iter().map(|name| vb.pp(name)).collect();
+        let heads = head_vbs
             .iter()
-            .map(|name| Linear::new(d, num_classes, LINEAR, &vb.pp(name)))
-            .collect::<Result<_>>()?;
+            .map(|vb| Linear::new(d, num_classes, LINEAR, vb));
+        let heads = heads.collect::<Result<_>>()?;
+        let head_taps = match &head_vbs[..] {
+            [_] => Vec::new(), // its output are the logits
+            several => several.iter().map(Builder::tap).collect(),
+        };
         Ok(Self {
             prefix,
             pos_embed,
@@ -116,6 +124,7 @@ impl VisionTransformer {
             norm,
             norm_tap,
             heads,
+            head_taps,
         })
     }
 
@@ -172,13 +181,16 @@ impl Network for VisionTransformer {
         mean(logits.collect::<Result<_>>()?)
     }
 
-    /// Every head sees its own token.
+    /// Every head sees its own token, and the logits are their mean, in training too.
     fn forward(&self, x: &Tensor, _mode: Mode, taps: &mut Collector) -> Result<[Tracked; 2]> {
         let tokens = self.prefix_tokens(x, taps)?;
         let pairs = self.heads.iter().zip(&tokens);
         let logits = pairs.map(|(head, token)| head.forward(token));
-        let logits = mean(logits.collect::<Result<_>>()?)?;
-        Ok([mean(tokens)?, logits])
+        let mut logits: Vec<_> = logits.collect::<Result<_>>()?;
+        for (&tap, logits) in self.head_taps.iter().zip(&mut logits) {
+            *logits = taps.take(tap, logits.clone());
+        }
+        Ok([mean(tokens)?, mean(logits)?])
     }
 
     fn resample(&self, name: &str, value: &Tensor, _: &[usize]) -> Result<Option<Resampled>> {

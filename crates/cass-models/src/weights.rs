@@ -81,8 +81,8 @@ impl Model {
     /// as `model.safetensors`.
     ///
     /// A classifier of another class count is left as it is, and so is one that the file has nothing
-    /// of (0 classes); position embeddings and relative
-    /// position biases of another input size are resampled as timm does; f16, bf16 and f64 are cast. Nothing is changed on error.
+    /// of (0 classes); position embeddings and relative position biases of another input size are
+    /// resampled as timm does; f16, bf16 and f64 are cast. Nothing is changed on error.
     ///
     /// # Errors
     /// If the file is missing, malformed, or has missing, extra, wrongly shaped or non-finite

@@ -1,10 +1,15 @@
-//! `verify` notices one flipped bit in any kind of tensor of the reference.
+//! `verify` notices one flipped bit in any kind of tensor of the reference, and tells what is no
+//! mistake.
 
 use candle_core::{DType, Device, Tensor, safetensors};
-use cass_models::{Mode, Model, ModelOptions, Verification, verify};
+use cass_models::{LikelyCause, Mode, Model, ModelOptions, Verification, verify};
 use cass_ops::{Rng, compose};
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
+type Tensors = HashMap<String, Tensor>;
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 const RTOL: f64 = 1e-4;
@@ -18,8 +23,21 @@ fn normal(name: &str, shape: &[usize]) -> candle_core::Result<Tensor> {
     Tensor::from_vec(values, shape, &Device::Cpu)
 }
 
+/// The weights of a small fresh network in a file, and its reference.
+fn saved(name: &str, folder: &Path) -> Outcome<(PathBuf, Tensors)> {
+    let weights = folder.join("weights.safetensors");
+    let options = ModelOptions {
+        num_classes: 3,
+        input_size: 32,
+        ..Default::default()
+    };
+    let model = Model::new(name, &options)?;
+    model.save(&weights, &[])?;
+    Ok((weights, reference(&model)?))
+}
+
 /// A reference in the form that timm's values are kept in, but of our own values.
-fn reference(model: &Model) -> Outcome<HashMap<String, Tensor>> {
+fn reference(model: &Model) -> Outcome<Tensors> {
     let (size, classes) = (model.options().input_size, model.num_classes());
     let (input, probe) = (
         normal("input", &[2, 3, size, size])?,
@@ -54,10 +72,44 @@ fn flipped(tensor: &Tensor) -> candle_core::Result<Tensor> {
     Tensor::from_vec(values, tensor.dims(), &Device::Cpu)
 }
 
-fn judged(name: &str, weights: &Path, tensors: &HashMap<String, Tensor>) -> Outcome<Verification> {
+fn judged(name: &str, weights: &Path, tensors: &Tensors) -> Outcome<Verification> {
     let file = weights.with_file_name("reference.safetensors");
     safetensors::save(tensors, &file)?;
     Ok(verify(name, weights, &file)?)
+}
+
+/// What a program does that is not wrong, and what only a mistake does.
+#[test]
+fn a_likely_cause_is_told_where_the_errors_point_to_one() -> Outcome {
+    for (name, off, cause) in [
+        (
+            "resnet18",
+            &["grad.conv1.weight"][..],
+            Some(LikelyCause::ReluRounding),
+        ),
+        (
+            "resnet18",
+            &["grad.conv1.weight", "buffer.bn1.running_mean"],
+            None,
+        ),
+        ("resnet18", &["train_logits"], None),
+        (
+            "vit_tiny_patch16_224",
+            &["train_logits", "grad.pos_embed"],
+            Some(LikelyCause::DropRates),
+        ),
+        ("vit_tiny_patch16_224", &["logits"], None),
+        ("vit_tiny_patch16_224", &["grad.pos_embed"], None),
+    ] {
+        let folder = tempfile::tempdir()?;
+        let (weights, mut damaged) = saved(name, folder.path())?;
+        for &key in off {
+            damaged.insert(key.into(), (&damaged[key] * 1.01)?);
+        }
+        let found = judged(name, &weights, &damaged)?;
+        assert_eq!(found.likely_cause(RTOL), cause, "{name}: {off:?}");
+    }
+    Ok(())
 }
 
 #[test]
@@ -88,15 +140,7 @@ fn a_flipped_bit_of_the_reference_fails() -> Outcome {
         ),
     ] {
         let folder = tempfile::tempdir()?;
-        let weights = folder.path().join("weights.safetensors");
-        let options = ModelOptions {
-            num_classes: 3,
-            input_size: 32,
-            ..Default::default()
-        };
-        let model = Model::new(name, &options)?;
-        model.save(&weights, &[])?;
-        let whole = reference(&model)?;
+        let (weights, whole) = saved(name, folder.path())?;
         assert!(judged(name, &weights, &whole)?.passed(RTOL), "{name}");
         for &key in flip {
             let mut damaged = whole.clone();

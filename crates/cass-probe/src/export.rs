@@ -9,7 +9,7 @@ use std::path::Path;
 /// of the classes. `arm`, if given, must be the arm that was probed.
 ///
 /// # Errors
-/// If the run is not a probe, is of another arm, if its `predictions.csv` does not tell the classes,
+/// If the run is not a probe, is of another arm or of mode `knn`, if its `predictions.csv` does not tell the classes,
 /// or as [`Finished::export`].
 pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
     let wrong = |why: String| Error::Train(run.wrong(why));
@@ -21,6 +21,10 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
                 format!("it has no arm {arm}: its network is of no pretraining, leave --arm out")
             }
         }));
+    }
+    if recipe.mode == Mode::Knn {
+        let why = "a knn probe fits no classifier: expected one of mode linear or finetune";
+        return Err(wrong(why.into()));
     }
     let classes = Predictions::read(&run.path.join("predictions.csv"))
         .map_err(|error| {

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 /// Write a network of a finished run as a folder that timm loads: model.safetensors and config.json.
 ///
-/// A probe's network comes with its classifier and the names of the classes. The configuration says
+/// A probe's network comes with its classifier and the names of the classes; one of --mode knn has no
+/// classifier to export. The configuration says
 /// how images were resized and normalised in the run, which is not always as for the weights that
 /// the run began with.
 #[derive(clap::Args)]

@@ -6,7 +6,7 @@ use cass_models::{Hub, HubId, MODELS, ModelInfo};
 use serde_json::{Value, json};
 
 /// List the networks: parameters, work, input size, their weights on the Hugging Face Hub, and
-/// whether the cache has those. Nobody is asked.
+/// whether the cache has those. No connection is opened.
 ///
 /// Parameters are those of 1000 classes. GFLOPs are those of one forward pass on one image of the
 /// input size, two a multiply-add (convolutions, linear layers and attention). A bare name means

@@ -4,12 +4,19 @@ use crate::failure::Result;
 use crate::process;
 use crate::say::Report;
 use serde_json::json;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// Compare a network with what timm computed for the same weights and input.
 ///
 /// Prints the relative error (‖ours - timm's‖₂ / ‖timm's‖₂) of logits and features, of the logits in
 /// training mode, and of the gradient and the running statistic that are furthest off.
+///
+/// The reference decides the precision: f64 where its input is. In f32 the gradients of a deep
+/// network of ReLUs may be off by percents and yet be right: an input of a ReLU within rounding of 0
+/// passes the gradient in one program and not in the other. f64 tells that from a mistake. The
+/// reference must be made without drop rates (timm's Swin has drop_path_rate=0.1 unless told
+/// otherwise), as what is dropped at random is met by no other program.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -45,7 +52,7 @@ pub fn run(args: Args) -> Result<Report> {
         Some(t) => format!("{:.2e} ({})", t.error, t.name),
         None => "none".into(),
     };
-    let text = format!(
+    let mut text = format!(
         "{}: logits {:.2e}, features {:.2e}, train_logits {:.2e}, worst gradient {}, worst buffer {}: {}",
         args.arch,
         found.logits,
@@ -55,6 +62,10 @@ pub fn run(args: Args) -> Result<Report> {
         worst(&found.worst_buffer),
         if passed { "passed" } else { "FAILED" },
     );
+    let cause = found.likely_cause(args.rtol).map(|cause| cause.to_string());
+    if let Some(cause) = &cause {
+        let _ = write!(text, "\nlikely cause: {cause}");
+    }
     let named = |tensor: &Option<cass_models::TensorError>| {
         tensor
             .as_ref()
@@ -68,6 +79,8 @@ pub fn run(args: Args) -> Result<Report> {
         "train_logits": found.train_logits,
         "worst_gradient": named(&found.worst_gradient),
         "worst_buffer": named(&found.worst_buffer),
+        "dtype": found.dtype.as_str(),
+        "likely_cause": cause,
         "passed": passed,
     });
     Ok(Report { text, json, passed })

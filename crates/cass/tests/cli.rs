@@ -179,6 +179,12 @@ fn a_probe_labels_new_images_and_is_compared() {
         2,
         &["knn probe fits no classifier"],
     );
+    bench.fails(
+        "export --run k --out x",
+        2,
+        &["expected one of mode linear or finetune"],
+    );
+    assert!(!bench.path("x").exists());
 
     let compared = json(&bench.cass("compare s f --json"));
     assert_eq!(compared["groups"].as_array().map(Vec::len), Some(2));

@@ -26,7 +26,8 @@ pub enum ModelConfig {
     DenseNet(DenseNetConfig),
     /// Transformer.
     Vit(VitConfig),
-    /// Transformer with a distillation token and a second head: `deit_*_distilled_*`.
+    /// Transformer with a distillation token and a second head, the logits being the mean of both:
+    /// `deit_*_distilled_*`.
     DistilledVit(VitConfig),
     /// Transformer on shifted windows.
     Swin(SwinConfig),
