@@ -39,6 +39,8 @@ mod cache;
 mod check;
 mod dataset;
 mod decode;
+#[cfg(feature = "dicom")]
+mod dicom;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;

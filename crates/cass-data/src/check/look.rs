@@ -20,6 +20,7 @@ pub(super) struct Look {
     format: &'static str,
     widest: Option<u16>,
     turned: bool,
+    frames: usize,
 }
 
 impl Look {
@@ -31,6 +32,7 @@ impl Look {
             mode,
             widest,
             turned,
+            frames,
         } = entry.origin.decode(&bytes)?;
         Ok(Self {
             sha256: Sha256::digest(&bytes).into(),
@@ -41,6 +43,7 @@ impl Look {
             format,
             widest,
             turned,
+            frames,
         })
     }
 
@@ -71,6 +74,10 @@ impl Look {
         if self.turned {
             let detail = "says by EXIF that it is to be turned, which is not done".into();
             found(FindingKind::Rotated, detail);
+        }
+        if self.frames > 1 {
+            let detail = format!("has {} frames, of which the first is used", self.frames);
+            found(FindingKind::SeveralFrames, detail);
         }
         findings
     }
