@@ -57,6 +57,7 @@ mod stages;
 pub use augment::{
     Pipeline,
     normalize::{MEAN, STD},
+    stage::Stage,
 };
 pub use cache::Cache;
 pub use candle_core::Device;

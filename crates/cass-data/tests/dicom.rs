@@ -41,25 +41,46 @@ fn levels_equal_pydicom() {
 fn unusable_files_say_why() {
     let reasons = [
         ("huge.dcm", "is 65535x65535 by its header"),
-        ("too-large.dcm", "234 bytes of pixel data, expected 50000000 for 5000x5000"),
+        (
+            "too-large.dcm",
+            "234 bytes of pixel data, expected 50000000 for 5000x5000",
+        ),
         ("no-rows.dcm", "is 13x0 by its header"),
-        ("truncated.dcm", "is truncated: 174 bytes of pixel data, expected 234"),
+        (
+            "truncated.dcm",
+            "is truncated: 174 bytes of pixel data, expected 234",
+        ),
         ("truncated-header.dcm", "is truncated"),
         ("no-pixels.dcm", "has no pixel data"),
         ("deep.dcm", "has over 32 DICOM sequences in each other"),
         ("stray-end.dcm", "an item ends that is not open"),
         ("long-value.dcm", "is truncated in element (0040,0275)"),
         ("width-0.dcm", "has window width 0, expected at least 1"),
-        ("voi-lut.dcm", "has a VOI LUT, expected window center and width"),
+        (
+            "voi-lut.dcm",
+            "has a VOI LUT, expected window center and width",
+        ),
         ("modality-lut.dcm", "has a modality LUT, expected rescale"),
-        ("colour.dcm", "has DICOM pixels of \"RGB\", expected MONOCHROME1"),
-        ("deflated.dcm", "(deflated), expected uncompressed, RLE, or JPEG"),
+        (
+            "colour.dcm",
+            "has DICOM pixels of \"RGB\", expected MONOCHROME1",
+        ),
+        (
+            "deflated.dcm",
+            "(deflated), expected uncompressed, RLE, or JPEG",
+        ),
         ("big-endian.dcm", "(big endian)"),
         ("jpeg-2000.dcm", "(JPEG 2000)"),
-        ("unknown-function.dcm", "has VOI LUT function \"CUBIC\", expected LINEAR"),
+        (
+            "unknown-function.dcm",
+            "has VOI LUT function \"CUBIC\", expected LINEAR",
+        ),
     ];
     for (name, reason) in reasons {
-        let error = decode(&fixture(name)).map(|_| name).unwrap_err().to_string();
+        let error = decode(&fixture(name))
+            .map(|_| name)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(name) && error.contains(reason), "{error}");
         assert!(!error.contains('\n'), "{error}");
     }
@@ -70,7 +91,13 @@ fn unusable_files_say_why() {
 fn no_part_of_a_file_is_taken_for_the_whole() {
     let folder = tempfile::tempdir().unwrap();
     let part = folder.path().join("part.dcm");
-    for name in ["window-12.dcm", "implicit.dcm", "rle-16.dcm", "lossless-12.dcm", "enhanced.dcm"] {
+    for name in [
+        "window-12.dcm",
+        "implicit.dcm",
+        "rle-16.dcm",
+        "lossless-12.dcm",
+        "enhanced.dcm",
+    ] {
         let bytes = fs::read(fixture(name)).unwrap();
         for length in (0..bytes.len() - 1).step_by(7) {
             fs::write(&part, &bytes[..length]).unwrap();
@@ -94,7 +121,10 @@ fn folders_and_tables_may_hold_dicom() {
         }
     }
     let dataset = open("folder", root, false).unwrap();
-    assert_eq!((dataset.len(), dataset.classes.join(",")), (4, "a,b".into()));
+    assert_eq!(
+        (dataset.len(), dataset.classes.join(",")),
+        (4, "a,b".into())
+    );
     assert_eq!(dataset.pixels(0, 8).unwrap(), dataset.pixels(1, 8).unwrap());
     let checkup = check("folder", root, &|_, _| {}).unwrap();
     let frames: Vec<_> = checkup
@@ -110,5 +140,8 @@ fn folders_and_tables_may_hold_dicom() {
     let table = "path,label\na/IM0,x\na/IM1,x\nb/IM0,y\n";
     fs::write(root.join("all.csv"), table).unwrap();
     let dataset = open("csv", &root.join("all.csv"), false).unwrap();
-    assert_eq!((dataset.len(), dataset.classes.join(",")), (3, "x,y".into()));
+    assert_eq!(
+        (dataset.len(), dataset.classes.join(",")),
+        (3, "x,y".into())
+    );
 }

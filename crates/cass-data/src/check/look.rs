@@ -96,7 +96,7 @@ fn endings(format: &str) -> &'static [&'static str] {
 fn thumbnail(pixels: &Pixels) -> Vec<u8> {
     let small = pixels.resize(SIDE);
     if small.is_grey() {
-        return small.data;
+        return small.data.to_vec();
     }
     let mean = |p: &[u8]| (p.iter().map(|&v| u16::from(v)).sum::<u16>() / 3) as u8;
     small.data.chunks_exact(3).map(mean).collect()

@@ -4,10 +4,10 @@
 //! file would recurse as deep, and allocate as much, as the file says.
 use std::collections::BTreeMap;
 
-use dicom_core::{Tag, header::Header};
+use dicom_core::Tag;
 use dicom_encoding::{
     decode::{
-        Decode, basic::LittleEndianBasicDecoder, explicit_le::ExplicitVRLittleEndianDecoder,
+        DecodeFrom, basic::LittleEndianBasicDecoder, explicit_le::ExplicitVRLittleEndianDecoder,
         implicit_le::ImplicitVRLittleEndianDecoder,
     },
     text::SpecificCharacterSet,
@@ -127,10 +127,10 @@ impl<'a> Elements<'a> {
     }
 }
 
-fn reader<'a, D: Decode>(data: &'a [u8], decoder: D) -> LazyDataSetReader<impl StatefulDecode + 'a>
-where
-    D: 'a,
-{
+fn reader<'a>(
+    data: &'a [u8],
+    decoder: impl DecodeFrom<&'a [u8]> + 'a,
+) -> LazyDataSetReader<impl StatefulDecode + 'a> {
     let text = SpecificCharacterSet::default();
     LazyDataSetReader::new(StatefulDecoder::new(
         data,
@@ -147,10 +147,7 @@ fn meta(data: &[u8]) -> (Option<String>, usize) {
     while let Some(Ok(token)) = reader.advance() {
         match token {
             LazyDataToken::ElementHeader(header) if header.tag.group() == META_GROUP => {}
-            LazyDataToken::LazyValue {
-                header,
-                mut decoder,
-            } => {
+            LazyDataToken::LazyValue { header, decoder } => {
                 let at = decoder.position() as usize;
                 let length = header.len.0 as usize;
                 let Some(value) = data.get(at..at.saturating_add(length)) else {
@@ -174,7 +171,7 @@ fn meta(data: &[u8]) -> (Option<String>, usize) {
 type Walked<'a> = (BTreeMap<Tag, &'a [u8]>, PixelData<'a>);
 
 /// Walks the data set up to its own pixels: those of an icon within it are another picture.
-fn walk<'a>(data: &'a [u8], decoder: impl Decode + 'a) -> Result<Walked<'a>, String> {
+fn walk<'a>(data: &'a [u8], decoder: impl DecodeFrom<&'a [u8]> + 'a) -> Result<Walked<'a>, String> {
     let mut reader = reader(data, decoder);
     let mut values = BTreeMap::new();
     let mut open: Vec<Open> = Vec::new();
@@ -217,7 +214,7 @@ fn walk<'a>(data: &'a [u8], decoder: impl Decode + 'a) -> Result<Walked<'a>, Str
                     );
                 }
             },
-            LazyDataToken::LazyItemValue { len, mut decoder } => {
+            LazyDataToken::LazyItemValue { len, decoder } => {
                 let at = decoder.position() as usize;
                 let value = data.get(at..at.saturating_add(len as usize));
                 let value = value.ok_or("is truncated: its pixel data end early")?;
@@ -226,10 +223,7 @@ fn walk<'a>(data: &'a [u8], decoder: impl Decode + 'a) -> Result<Walked<'a>, Str
                 }
                 decoder.skip_bytes(len).map_err(|e| e.to_string())?;
             }
-            LazyDataToken::LazyValue {
-                header,
-                mut decoder,
-            } => {
+            LazyDataToken::LazyValue { header, decoder } => {
                 let at = decoder.position() as usize;
                 let length = header.len.0 as usize;
                 let rest = data.get(at..).unwrap_or_default();
@@ -238,7 +232,8 @@ fn walk<'a>(data: &'a [u8], decoder: impl Decode + 'a) -> Result<Walked<'a>, Str
                     return Ok((values, PixelData::Native(there, length)));
                 }
                 let value = rest.get(..length);
-                let value = value.ok_or_else(|| format!("is truncated in element {}", header.tag))?;
+                let value =
+                    value.ok_or_else(|| format!("is truncated in element {}", header.tag))?;
                 if ours && header.tag.group() == GROUP && length <= MAX_VALUE {
                     values.entry(header.tag).or_insert(value);
                 }
@@ -250,7 +245,9 @@ fn walk<'a>(data: &'a [u8], decoder: impl Decode + 'a) -> Result<Walked<'a>, Str
             _ => {}
         }
         if open.len() > MAX_DEPTH {
-            return Err(format!("has over {MAX_DEPTH} DICOM sequences in each other"));
+            return Err(format!(
+                "has over {MAX_DEPTH} DICOM sequences in each other"
+            ));
         }
     }
     if open.is_empty() {

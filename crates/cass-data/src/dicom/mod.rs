@@ -34,7 +34,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     }
     let bits_allocated = elements.need(BITS_ALLOCATED, "bits allocated")?;
     if ![8, 16].contains(&bits_allocated) {
-        return Err(format!("has {bits_allocated} bits allocated, expected 8 or 16"));
+        return Err(format!(
+            "has {bits_allocated} bits allocated, expected 8 or 16"
+        ));
     }
     let frames = elements.decimal(FRAMES, "number of frames")?.unwrap_or(1.0);
     let (width, height) = (

@@ -100,7 +100,11 @@ fn first<'a>(table: &[u8], fragments: &'a [&'a [u8]], frames: usize) -> &'a [&'a
 fn native(bytes: &[u8], promised: usize, frame: Frame) -> Result<Vec<u16>, String> {
     let Some(bytes) = bytes.get(..frame.bytes()) else {
         let (found, expected) = (bytes.len(), frame.bytes());
-        let what = if found < promised { "is truncated" } else { "is damaged" };
+        let what = if found < promised {
+            "is truncated"
+        } else {
+            "is damaged"
+        };
         return Err(format!(
             "{what}: {found} bytes of pixel data, expected {expected} for {}x{}",
             frame.width, frame.height

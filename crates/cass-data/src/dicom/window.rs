@@ -62,7 +62,9 @@ impl Transform {
     pub(super) fn apply(&self, frame: &[u16]) -> Vec<u8> {
         let all = 1usize << self.bits_stored;
         let mask = (all - 1) as u16;
-        let values: Vec<f64> = (0..all).map(|stored| self.modality(stored as u16)).collect();
+        let values: Vec<f64> = (0..all)
+            .map(|stored| self.modality(stored as u16))
+            .collect();
         let as_is = self.bits_stored == 8 && !self.signed && self.slope == 1.0;
         let share: Box<dyn Fn(f64) -> f64> = match &self.window {
             Some(window) => Box::new(|value| window.share(value)),
