@@ -50,7 +50,7 @@ fn unusable_files_say_why() {
             "truncated.dcm",
             "is truncated: 174 bytes of pixel data, expected 234",
         ),
-        ("truncated-header.dcm", "is truncated"),
+        ("truncated-header.dcm", "has a damaged DICOM header"),
         ("no-pixels.dcm", "has no pixel data"),
         ("deep.dcm", "has over 32 DICOM sequences in each other"),
         ("stray-end.dcm", "an item ends that is not open"),

@@ -17,6 +17,8 @@ use dicom_parser::{
     dataset::{LazyDataToken, lazy_read::LazyDataSetReader},
 };
 
+use super::stored::expect_readable;
+
 /// Of the preamble and `DICM`.
 pub(super) const PREFIX: usize = 132;
 const META_GROUP: u16 = 0x0002;
@@ -76,6 +78,7 @@ impl<'a> Elements<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, String> {
         let (transfer_syntax, start) = meta(bytes.get(PREFIX..).unwrap_or_default());
         let transfer_syntax = transfer_syntax.ok_or("names no DICOM transfer syntax")?;
+        expect_readable(&transfer_syntax)?;
         let data = bytes.get(PREFIX + start..).unwrap_or_default();
         let (values, pixels) = if transfer_syntax == IMPLICIT {
             walk(data, ImplicitVRLittleEndianDecoder::new())

@@ -17,7 +17,6 @@ use crate::{
 /// The image in these bytes, or why not.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     let elements = Elements::read(bytes)?;
-    stored::expect_readable(&elements.transfer_syntax)?;
     let photometric = elements.text(PHOTOMETRIC).unwrap_or_default();
     let inverted = match photometric.as_str() {
         "MONOCHROME1" => true,

@@ -98,18 +98,16 @@ fn first<'a>(table: &[u8], fragments: &'a [&'a [u8]], frames: usize) -> &'a [&'a
 }
 
 fn native(bytes: &[u8], promised: usize, frame: Frame) -> Result<Vec<u16>, String> {
-    let Some(bytes) = bytes.get(..frame.bytes()) else {
-        let (found, expected) = (bytes.len(), frame.bytes());
-        let what = if found < promised {
-            "is truncated"
-        } else {
-            "is damaged"
-        };
+    let found = bytes.len();
+    if found < promised {
         return Err(format!(
-            "{what}: {found} bytes of pixel data, expected {expected} for {}x{}",
-            frame.width, frame.height
+            "is truncated: {found} bytes of pixel data, expected {promised}"
         ));
-    };
+    }
+    let bytes = bytes.get(..frame.bytes()).ok_or_else(|| {
+        let (expected, Frame { width, height, .. }) = (frame.bytes(), frame);
+        format!("has {found} bytes of pixel data, expected {expected} for {width}x{height}")
+    })?;
     Ok(match frame.bits_allocated {
         8 => bytes.iter().map(|&v| u16::from(v)).collect(),
         _ => words(bytes, u16::from_le_bytes),
