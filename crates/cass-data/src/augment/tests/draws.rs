@@ -134,10 +134,9 @@ fn every_parameter_is_drawn_as_torchvision_draws_it() {
             Stage::RandomApply { mut transforms, .. } => transforms.remove(0),
             stage => stage,
         };
+        let stages = [stage];
         let ours: Vec<Vec<f64>> = (0..4000)
-            .map(|i| {
-                row(&stage::draw(&[stage.clone()], 64, &mut Rng::new(9, "test", [0, i], 0))[0])
-            })
+            .map(|i| row(&stage::draw(&stages, 64, &mut Rng::new(9, "test", [0, i], 0))[0]))
             .collect();
         let theirs = golden.0[&format!("draws.{name}")]
             .to_dtype(DType::F64)
