@@ -5,6 +5,10 @@ use std::{
 };
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, metadata::Orientation};
+use zune_jpeg::{
+    JpegDecoder,
+    zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
+};
 
 use crate::{Error, Pixels, Result};
 
@@ -86,8 +90,8 @@ pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Decoded, String> {
         .and_then(|format| Some((format, name(format)?)));
     let (format, format_name) =
         format.ok_or("is none of JPEG, PNG, TIFF, BMP and DICOM by its content".to_owned())?;
-    if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
-        return Err("is truncated: no end-of-image marker".into());
+    if format == ImageFormat::Jpeg {
+        return decode_jpeg(bytes);
     }
     let undecodable = |e: image::ImageError| format!("cannot be decoded: {e}");
     let mut decoder = ImageReader::with_format(Cursor::new(bytes), format)
@@ -117,6 +121,47 @@ pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Decoded, String> {
         mode,
         widest,
         turned,
+        frames: 1,
+    })
+}
+
+/// By the decoder that `image` uses, and its settings, but for its wrapper, which reads the headers
+/// three times.
+fn decode_jpeg(bytes: &[u8]) -> Result<Decoded, String> {
+    if !jpeg_ends(bytes) {
+        return Err("is truncated: no end-of-image marker".into());
+    }
+    let undecodable = |e: zune_jpeg::errors::DecodeErrors| format!("cannot be decoded: {e}");
+    let options = DecoderOptions::default()
+        .set_strict_mode(false)
+        .set_max_width(usize::MAX)
+        .set_max_height(usize::MAX);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(undecodable)?;
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    expect_size(width as u32, height as u32)?; // of 16 bits each
+    let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let (output, channels, mode) = if grey {
+        (ColorSpace::Luma, 1, "L8")
+    } else {
+        (ColorSpace::RGB, 3, "Rgb8")
+    };
+    decoder.set_options(options.jpeg_set_out_colorspace(output));
+    let mut data = vec![0; width * height * channels];
+    decoder.decode_into(&mut data).map_err(undecodable)?;
+    let turn = decoder
+        .exif()
+        .and_then(|exif| Orientation::from_exif_chunk(exif));
+    Ok(Decoded {
+        pixels: if grey {
+            Pixels::from_grey(width, height, data)
+        } else {
+            Pixels::from_rgb(width, height, data)
+        },
+        format: "JPEG",
+        mode: mode.into(),
+        widest: None,
+        turned: turn.is_some_and(|turn| turn != Orientation::NoTransforms),
         frames: 1,
     })
 }
