@@ -244,7 +244,6 @@ fn walk<'a>(data: &'a [u8], decoder: impl DecodeFrom<&'a [u8]> + 'a) -> Result<W
                     .skip_bytes(header.len.0)
                     .map_err(|e| e.to_string())?;
             }
-            LazyDataToken::ElementHeader(_) => {}
             _ => {}
         }
         if open.len() > MAX_DEPTH {
