@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     for pipeline in [Pipeline::Eval, Pipeline::Paper, Pipeline::Dino] {
         let config = LoaderConfig {
-            pipeline,
+            pipeline: pipeline.clone(),
             size,
             batch: 16,
             seed: 1,
@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 images += batch?.labels.len();
             }
             println!(
-                "{pipeline:?}, epoch {epoch}: {images} images, {:.0} a second",
+                "{pipeline}, epoch {epoch}: {images} images, {:.0} a second",
                 images as f64 / start.elapsed().as_secs_f64()
             );
         }

@@ -5,6 +5,10 @@ use std::{
 };
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, metadata::Orientation};
+use zune_jpeg::{
+    JpegDecoder,
+    zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
+};
 
 use crate::{Error, Pixels, Result};
 
@@ -21,9 +25,15 @@ const MAX_DECODER_BYTES: u64 = 1 << 30;
 /// is *not* applied; 16-bit values keep their high byte (PIL clips 16-bit grey at 255 instead). The
 /// content decides the format, not the file's extension.
 ///
+/// Of DICOM (feature `dicom`, on by default): monochrome of 8 or 16 bits, uncompressed, RLE, or JPEG
+/// that is baseline or lossless. Rescale slope and intercept and the first window are applied
+/// (LINEAR, LINEAR_EXACT, SIGMOID), MONOCHROME1 is inverted, and of several frames the first is
+/// used. Without a window, 8 unsigned bits stay as they are, and other values are spread from the
+/// frame's least, black, to its greatest, white.
+///
 /// # Errors
 /// A file that is missing, empty, truncated, not an image, of over 256 MiB or of over 100 million
-/// pixels by its header, or whose pixels are floating-point.
+/// pixels by its header, or whose pixels are floating-point; and DICOM of another kind.
 pub fn decode(path: &Path) -> Result<Pixels> {
     read(path)
         .and_then(|bytes| Ok(decode_bytes(&bytes)?.pixels))
@@ -60,6 +70,8 @@ pub(crate) struct Decoded {
     pub(crate) widest: Option<u16>,
     /// The camera says that the picture is to be turned or mirrored, which is not done.
     pub(crate) turned: bool,
+    /// Of which the first is `pixels`, where the format tells.
+    pub(crate) frames: usize,
 }
 
 /// The image in these bytes, or why not.
@@ -67,25 +79,26 @@ pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Decoded, String> {
     if bytes.is_empty() {
         return Err("is empty (0 bytes)".into());
     }
+    if bytes.get(128..132) == Some(b"DICM") {
+        #[cfg(feature = "dicom")]
+        return crate::dicom::decode(bytes);
+        #[cfg(not(feature = "dicom"))]
+        return Err("is a DICOM file, which only a build with feature dicom reads".into());
+    }
     let format = image::guess_format(bytes)
         .ok()
         .and_then(|format| Some((format, name(format)?)));
     let (format, format_name) =
-        format.ok_or("is none of JPEG, PNG, TIFF and BMP by its content".to_owned())?;
-    if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
-        return Err("is truncated: no end-of-image marker".into());
+        format.ok_or("is none of JPEG, PNG, TIFF, BMP and DICOM by its content".to_owned())?;
+    if format == ImageFormat::Jpeg {
+        return decode_jpeg(bytes);
     }
     let undecodable = |e: image::ImageError| format!("cannot be decoded: {e}");
     let mut decoder = ImageReader::with_format(Cursor::new(bytes), format)
         .into_decoder()
         .map_err(undecodable)?;
     let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels == 0 || pixels > MAX_PIXELS {
-        return Err(format!(
-            "is {width}x{height} by its header, expected 1 to {MAX_PIXELS} pixels"
-        ));
-    }
+    expect_size(width, height)?;
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
     decoder.set_limits(limits).map_err(undecodable)?;
@@ -108,7 +121,60 @@ pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Decoded, String> {
         mode,
         widest,
         turned,
+        frames: 1,
     })
+}
+
+/// By the decoder that `image` uses, and its settings, but for its wrapper, which reads the headers
+/// three times.
+fn decode_jpeg(bytes: &[u8]) -> Result<Decoded, String> {
+    if !jpeg_ends(bytes) {
+        return Err("is truncated: no end-of-image marker".into());
+    }
+    let undecodable = |e: zune_jpeg::errors::DecodeErrors| format!("cannot be decoded: {e}");
+    let options = DecoderOptions::default()
+        .set_strict_mode(false)
+        .set_max_width(usize::MAX)
+        .set_max_height(usize::MAX);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(undecodable)?;
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    expect_size(width as u32, height as u32)?; // of 16 bits each
+    let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let (output, channels, mode) = if grey {
+        (ColorSpace::Luma, 1, "L8")
+    } else {
+        (ColorSpace::RGB, 3, "Rgb8")
+    };
+    decoder.set_options(options.jpeg_set_out_colorspace(output));
+    let mut data = vec![0; width * height * channels];
+    decoder.decode_into(&mut data).map_err(undecodable)?;
+    let turn = decoder
+        .exif()
+        .and_then(|exif| Orientation::from_exif_chunk(exif));
+    Ok(Decoded {
+        pixels: if grey {
+            Pixels::from_grey(width, height, data)
+        } else {
+            Pixels::from_rgb(width, height, data)
+        },
+        format: "JPEG",
+        mode: mode.into(),
+        widest: None,
+        turned: turn.is_some_and(|turn| turn != Orientation::NoTransforms),
+        frames: 1,
+    })
+}
+
+/// Says whether an image may be as large as its header says.
+pub(crate) fn expect_size(width: u32, height: u32) -> Result<(), String> {
+    let pixels = u64::from(width) * u64::from(height);
+    if (1..=MAX_PIXELS).contains(&pixels) {
+        return Ok(());
+    }
+    Err(format!(
+        "is {width}x{height} by its header, expected 1 to {MAX_PIXELS} pixels"
+    ))
 }
 
 /// The formats that are read.

@@ -15,6 +15,14 @@ pub enum Error {
         /// The names there are.
         known: String,
     },
+    /// No augmentation of this name.
+    #[error("use pipeline {name:?}: unknown; known: {known}")]
+    UnknownPipeline {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// The layout was found nowhere it was looked for.
     #[error("find {name}: expected {expected}; looked in {looked}")]
     Layout {

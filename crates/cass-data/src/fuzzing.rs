@@ -11,6 +11,14 @@ pub fn image(bytes: &[u8]) {
     let _ = decode::decode_bytes(bytes);
 }
 
+/// Decodes what follows the preamble and magic of a DICOM file.
+pub fn dicom(bytes: &[u8]) {
+    let mut file = vec![0; 128];
+    file.extend(b"DICM");
+    file.extend(bytes);
+    image(&file);
+}
+
 /// Reads a CSV table.
 pub fn table(bytes: &[u8]) {
     if let Ok(table) = Table::parse(Path::new("fuzz.csv"), bytes) {

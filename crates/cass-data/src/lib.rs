@@ -39,6 +39,8 @@ mod cache;
 mod check;
 mod dataset;
 mod decode;
+#[cfg(feature = "dicom")]
+mod dicom;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -55,6 +57,7 @@ mod stages;
 pub use augment::{
     Pipeline,
     normalize::{MEAN, STD},
+    stage::Stage,
 };
 pub use cache::Cache;
 pub use candle_core::Device;

@@ -13,7 +13,10 @@ use rayon::prelude::*;
 
 use crate::{
     Dataset, Error, Pipeline, Pixels, Result,
-    augment::{dino::DinoDraw, paper::PaperDraw},
+    augment::{
+        dino::DinoDraw,
+        stage::{self, Stage as Transform},
+    },
     stages::{Clock, Stage, StageTimes},
 };
 
@@ -73,6 +76,8 @@ struct Work {
     dataset: Arc<Dataset>,
     indices: Vec<usize>,
     config: LoaderConfig,
+    /// Of the pipeline.
+    stages: Vec<Transform>,
     pool: rayon::ThreadPool,
     clock: Clock,
 }
@@ -90,7 +95,8 @@ impl Loader {
     /// A loader of the samples at `indices`.
     ///
     /// # Errors
-    /// No indices, or one out of range; a batch or size of 0; threads that do not start.
+    /// No indices, or one out of range; a batch or size of 0; a stage's argument out of its range;
+    /// threads that do not start.
     pub fn new(dataset: Arc<Dataset>, indices: Vec<usize>, config: LoaderConfig) -> Result<Self> {
         let expect = |ok: bool, name, value: usize, expected| {
             let value = value.to_string();
@@ -110,6 +116,7 @@ impl Loader {
             last,
             "an index into the data set",
         )?;
+        config.pipeline.check(config.size)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(config.threads)
             .thread_name(|i| format!("cass-data-{i}"))
@@ -121,6 +128,7 @@ impl Loader {
             work: Arc::new(Work {
                 dataset,
                 indices,
+                stages: config.pipeline.stages().into_owned(),
                 config,
                 pool,
                 clock: Clock::default(),
@@ -262,7 +270,7 @@ impl Work {
     /// Makes the views of these samples, on the current thread pool.
     fn make(&self, epoch: u64, number: usize, samples: &[usize]) -> Result<HostBatch> {
         let LoaderConfig {
-            pipeline,
+            ref pipeline,
             size,
             seed,
             ..
@@ -296,12 +304,16 @@ impl Work {
                             dino[1].apply(&pixels, size, local2, global2);
                         });
                     }
-                    (Pipeline::Paper, [view]) => {
+                    (_, slot) => {
                         let mut rng = Rng::new(seed, "augment", [epoch, sample as u64], 0);
-                        let augment = || PaperDraw::new(size, &mut rng).apply(&pixels);
-                        normalize(&clock.time(Stage::Augment, augment), view);
+                        // One, that is.
+                        for view in slot {
+                            let augment = || {
+                                stage::apply(&stage::draw(&self.stages, size, &mut rng), &pixels)
+                            };
+                            normalize(&clock.time(Stage::Augment, augment), view);
+                        }
                     }
-                    (_, slot) => slot.iter_mut().for_each(|view| normalize(&pixels, view)),
                 }
                 Ok::<(), Error>(())
             })?;

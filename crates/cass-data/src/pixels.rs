@@ -1,3 +1,11 @@
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
+use memmap2::Mmap;
+use pulp::Arch;
+
 /// An 8-bit image, rows from the top, channels interleaved.
 ///
 /// One channel stands for three equal ones: most of the brain MRIs are grey, in whatever mode their
@@ -8,7 +16,7 @@ pub struct Pixels {
     pub(crate) width: usize,
     pub(crate) height: usize,
     pub(crate) channels: usize,
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Bytes,
 }
 
 impl Pixels {
@@ -19,7 +27,7 @@ impl Pixels {
     /// If the length does not fit.
     pub fn from_rgb(width: usize, height: usize, data: Vec<u8>) -> Self {
         assert_eq!(data.len(), width * height * 3, "{width}x{height} RGB");
-        if data.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]) {
+        if Arch::new().dispatch(|| equal_channels(&data)) {
             let grey = data.iter().step_by(3).copied().collect();
             return Self::from_grey(width, height, grey);
         }
@@ -27,7 +35,7 @@ impl Pixels {
             width,
             height,
             channels: 3,
-            data,
+            data: data.into(),
         }
     }
 
@@ -41,7 +49,7 @@ impl Pixels {
             width,
             height,
             channels: 1,
-            data,
+            data: data.into(),
         }
     }
 
@@ -65,7 +73,106 @@ impl Pixels {
         if self.is_grey() {
             self.data.iter().flat_map(|&v| [v; 3]).collect()
         } else {
-            self.data.clone()
+            self.data.to_vec()
+        }
+    }
+}
+
+/// Whether red, green and blue are the same in every pixel.
+#[inline(always)]
+fn equal_channels(data: &[u8]) -> bool {
+    // Each byte against the next, but for every third, in steps that vectors are made of.
+    const STEP: usize = 48;
+    let mut at = 0;
+    while let Some(step) = data.get(at..=at + STEP) {
+        let mut differs = 0;
+        for i in 0..STEP {
+            differs |= if i % 3 < 2 { step[i] ^ step[i + 1] } else { 0 };
+        }
+        if differs != 0 {
+            return false;
+        }
+        at += STEP;
+    }
+    let rest = data[at..].as_chunks::<3>().0;
+    rest.iter().all(|[r, g, b]| r == g && g == b)
+}
+
+/// Bytes in memory or in a mapped file. Changing mapped ones copies them first.
+pub(crate) enum Bytes {
+    Owned(Vec<u8>),
+    /// From this place on.
+    Mapped(Mmap, usize),
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Owned(bytes)
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Mapped(map, from) => map.get(*from..).unwrap_or_default(),
+        }
+    }
+}
+
+impl DerefMut for Bytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        if let Self::Mapped(..) = self {
+            *self = self.clone();
+        }
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Mapped(..) => &mut [], // no longer
+        }
+    }
+}
+
+impl Clone for Bytes {
+    fn clone(&self) -> Self {
+        Self::Owned(self.to_vec())
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Self) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl Eq for Bytes {}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self[..].fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_coloured_pixel_makes_an_image_coloured() {
+        for width in [1, 5, 15, 16, 17, 33, 50] {
+            let grey: Vec<u8> = (0..width * 2).map(|v| (v * 37) as u8).collect();
+            let rgb: Vec<u8> = grey.iter().flat_map(|&v| [v; 3]).collect();
+            let image = Pixels::from_rgb(width, 2, rgb.clone());
+            assert!(image.is_grey());
+            assert_eq!(image.to_rgb(), rgb);
+            for place in 0..rgb.len() {
+                let mut coloured = rgb.clone();
+                coloured[place] ^= 1;
+                let image = Pixels::from_rgb(width, 2, coloured.clone());
+                assert!(!image.is_grey(), "{width}, byte {place}");
+                assert_eq!(image.to_rgb(), coloured);
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Separable resampling with PIL's antialiased triangle filter (Pillow's Resample.c), which torch's
 //! `interpolate(mode="bilinear", antialias=True)` shares: PIL's fixed-point arithmetic for 8-bit
 //! images, plain floats for float planes.
+use pulp::Arch;
+
 use crate::Pixels;
 
 /// A rectangle of pixels.
@@ -80,6 +82,11 @@ impl Pixels {
     /// If the image or `size` is empty.
     pub fn resize(&self, size: usize) -> Self {
         assert!(!self.data.is_empty() && size > 0, "nothing to resize");
+        Arch::new().dispatch(|| self.resize_by_vectors(size))
+    }
+
+    #[inline(always)]
+    fn resize_by_vectors(&self, size: usize) -> Self {
         let narrowed = match self.channels {
             1 => self.narrow::<1>(size),
             _ => self.narrow::<3>(size),
@@ -103,11 +110,12 @@ impl Pixels {
             width: size,
             height: size,
             channels: self.channels,
-            data,
+            data: data.into(),
         }
     }
 
     /// The horizontal pass, rounded to bytes as Pillow does between the passes.
+    #[inline(always)]
     fn narrow<const CHANNELS: usize>(&self, size: usize) -> Vec<u8> {
         let across = taps(self.width, size, to_fixed);
         let most = across.iter().map(|taps| taps.weights.len()).max();
@@ -119,10 +127,12 @@ impl Pixels {
             0..=6 if self.width >= 6 => self.narrow_by::<CHANNELS, 6>(&across),
             0..=8 if self.width >= 8 => self.narrow_by::<CHANNELS, 8>(&across),
             0..=12 if self.width >= 12 => self.narrow_by::<CHANNELS, 12>(&across),
+            0..=16 if self.width >= 16 => self.narrow_by::<CHANNELS, 16>(&across),
             _ => self.narrow_any::<CHANNELS>(&across),
         }
     }
 
+    #[inline(always)]
     fn narrow_any<const CHANNELS: usize>(&self, across: &[Taps<i32>]) -> Vec<u8> {
         let mut out = vec![0; self.height * across.len() * CHANNELS];
         let rows = self.data.chunks_exact(self.width * CHANNELS);
@@ -144,6 +154,7 @@ impl Pixels {
     }
 
     /// Equal to [`Pixels::narrow_any`], for at most `TAPS` taps and rows of at least as many pixels.
+    #[inline(always)]
     fn narrow_by<const CHANNELS: usize, const TAPS: usize>(&self, across: &[Taps<i32>]) -> Vec<u8> {
         let fixed: Vec<(usize, [i32; TAPS])> = across
             .iter()

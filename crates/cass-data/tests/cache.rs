@@ -2,12 +2,15 @@
 mod common;
 
 use std::{
-    fs,
+    env, fs,
+    ops::Range,
     path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     thread,
+    time::{Duration, Instant},
 };
 
-use cass_data::{Cache, Dataset, Pixels};
+use cass_data::{Cache, Dataset, Pixels, open};
 use common::{open_phantoms, phantoms};
 use tempfile::TempDir;
 
@@ -22,7 +25,11 @@ fn cached(folder: &TempDir, pixels: &Path) -> Dataset {
 }
 
 fn all(dataset: &Dataset) -> Vec<Pixels> {
-    let pixels = (0..dataset.len()).map(|i| dataset.pixels(i, SIZE).unwrap());
+    all_of(dataset, SIZE)
+}
+
+fn all_of(dataset: &Dataset, size: usize) -> Vec<Pixels> {
+    let pixels = (0..dataset.len()).map(|i| dataset.pixels(i, size).unwrap());
     pixels.map(|p| (*p).clone()).collect()
 }
 
@@ -124,4 +131,115 @@ fn a_folder_that_cannot_be_made_is_named() {
         .unwrap_err()
         .to_string();
     assert!(error.contains(&file.display().to_string()), "{error}");
+}
+
+const ORDERS: &str = "CASS_DATA_TEST_CACHE";
+
+/// Starts a process that fills the cache at `pixels` with images of these sizes.
+fn another(folder: &TempDir, pixels: &Path, sizes: Range<usize>) -> Child {
+    let (folder, pixels) = (folder.path().display(), pixels.display());
+    Command::new(env::current_exe().unwrap())
+        .args(["--exact", "what_another_process_does"])
+        .env(
+            ORDERS,
+            format!("{folder}\n{pixels}\n{}\n{}", sizes.start, sizes.end),
+        )
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn what_another_process_does() {
+    let Ok(orders) = env::var(ORDERS) else {
+        return; // this is no other process
+    };
+    let orders: Vec<_> = orders.lines().collect();
+    let folder = PathBuf::from(orders[1]);
+    let dataset = open("brain-mri", Path::new(orders[0]), false).unwrap();
+    let dataset = dataset.with_cache(Cache::Disk { folder }).unwrap();
+    for size in orders[2].parse().unwrap()..orders[3].parse().unwrap() {
+        all_of(&dataset, size);
+    }
+}
+
+#[test]
+fn two_processes_may_fill_one_cache() {
+    let (folder, pixels) = (phantoms(32), tempfile::tempdir().unwrap());
+    let mut both = [(); 2].map(|()| another(&folder, pixels.path(), SIZE..SIZE + 3));
+    for process in &mut both {
+        assert!(process.wait().unwrap().success());
+    }
+    let plain = open_phantoms(&folder).with_cache(Cache::Off).unwrap();
+    let want = [0, 1, 2].map(|more| all_of(&plain, SIZE + more));
+    assert_eq!(files(pixels.path()).len(), 3 * 44);
+    let dataset = cached(&folder, pixels.path());
+    for sample in &dataset.samples {
+        fs::remove_file(&sample.path).unwrap();
+    }
+    assert_eq!([0, 1, 2].map(|more| all_of(&dataset, SIZE + more)), want);
+}
+
+#[test]
+fn a_process_that_is_killed_leaves_nothing_half_written() {
+    const SIZES: Range<usize> = 150..156;
+    let (folder, pixels) = (phantoms(32), tempfile::tempdir().unwrap());
+    let plain = open_phantoms(&folder).with_cache(Cache::Off).unwrap();
+    let want: Vec<_> = SIZES.map(|size| all_of(&plain, size)).collect();
+    // Killed at several points of the work, each time going on from what the last one left.
+    for enough in [3, 60, 130] {
+        // It would take hours to finish.
+        let mut process = another(&folder, pixels.path(), SIZES.start..10_000);
+        let start = Instant::now();
+        while files(pixels.path()).len() < enough {
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "it writes nothing"
+            );
+            thread::sleep(Duration::from_millis(1));
+        }
+        process.kill().unwrap(); // SIGKILL
+        process.wait().unwrap();
+    }
+    let of_sizes = |file: &&PathBuf| {
+        let folder = file.parent().and_then(Path::parent).unwrap();
+        let size: usize = folder
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        file.extension().is_none() && SIZES.contains(&size)
+    };
+    let named = files(pixels.path()).iter().filter(of_sizes).count();
+    assert!(named > 100, "{named} files");
+    // What has its name is whole; nothing else is taken for anything.
+    let dataset = cached(&folder, pixels.path());
+    let aside = tempfile::tempdir().unwrap();
+    for (number, sample) in dataset.samples.iter().enumerate() {
+        fs::rename(&sample.path, aside.path().join(number.to_string())).unwrap();
+    }
+    let mut there = 0;
+    for (size, want) in SIZES.zip(&want) {
+        for (sample, want) in want.iter().enumerate() {
+            if let Ok(pixels) = dataset.pixels(sample, size) {
+                assert_eq!(*pixels, *want);
+                there += 1;
+            }
+        }
+    }
+    assert_eq!(there, named);
+    for (number, sample) in dataset.samples.iter().enumerate() {
+        fs::rename(aside.path().join(number.to_string()), &sample.path).unwrap();
+    }
+    assert!(
+        another(&folder, pixels.path(), SIZES)
+            .wait()
+            .unwrap()
+            .success()
+    );
+    for (size, want) in SIZES.zip(want) {
+        assert_eq!(all_of(&dataset, size), want);
+    }
 }

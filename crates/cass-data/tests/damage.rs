@@ -44,6 +44,21 @@ fn images() {
 }
 
 #[test]
+fn dicom() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/dicom");
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|e| e == "dcm"));
+    // What follows the preamble and magic.
+    let seeds: Vec<_> = files
+        .map(|path| fs::read(path).unwrap()[132..].to_vec())
+        .collect();
+    assert!(seeds.len() > 30);
+    damage(&seeds, 300, fuzzing::dicom);
+}
+
+#[test]
 fn tables() {
     let seeds = [
         "image,A,B\r\n1,0,1\r\n\"2, x\",1,0\r\n",

@@ -86,3 +86,36 @@ fn no_part_of_a_file_is_taken_for_the_whole() {
         }
     }
 }
+
+#[test]
+fn a_huge_header_is_refused_in_every_format() {
+    const SIDE: u16 = 40_000;
+    let (big, little) = (SIDE.to_be_bytes(), SIDE.to_le_bytes());
+    let mut jpeg = std::fs::read(fixture("rgb.jpg")).unwrap();
+    let frame = jpeg.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[big, big].concat());
+    let mut bmp = std::fs::read(fixture("rgb.bmp")).unwrap();
+    for at in [18, 22] {
+        bmp[at..at + 2].copy_from_slice(&little);
+    }
+    let mut tiff = std::fs::read(fixture("grey.tif")).unwrap();
+    assert_eq!(&tiff[..2], b"II");
+    let directory = u32::from_le_bytes(tiff[4..8].try_into().unwrap()) as usize;
+    for (entry, tag) in [(0, 256u16), (1, 257)] {
+        let at = directory + 2 + 12 * entry;
+        assert_eq!(tiff[at..at + 2], tag.to_le_bytes());
+        tiff[at + 8..at + 10].copy_from_slice(&little);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let size = "is 40000x40000 by its header, expected 1 to 100000000 pixels";
+    for (name, bytes, said) in [
+        ("a.jpg", jpeg, size),
+        ("a.bmp", bmp, size),
+        ("a.tif", tiff, "cannot be decoded"), // its strips do not fit its size
+    ] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, bytes).unwrap();
+        let error = decode(&file).map(|image| image.width()).unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}

@@ -7,7 +7,12 @@ use candle_core::Tensor;
 use cass_data::{Batch, Cache, Dataset, Error, Loader, LoaderConfig, Pipeline};
 use common::{config, open_phantoms, phantoms};
 
-const PIPELINES: [Pipeline; 3] = [Pipeline::Paper, Pipeline::Eval, Pipeline::Dino];
+const PIPELINES: [Pipeline; 4] = [
+    Pipeline::Paper,
+    Pipeline::PaperBlurSolarize,
+    Pipeline::Eval,
+    Pipeline::Dino,
+];
 
 fn epoch(dataset: &Arc<Dataset>, config: &LoaderConfig, epoch: u64) -> Vec<Batch> {
     let all = (0..dataset.len()).collect();
@@ -34,7 +39,7 @@ fn batches_have_the_promised_shapes() {
     let folder = phantoms(32);
     let dataset = Arc::new(open_phantoms(&folder));
     for pipeline in PIPELINES {
-        let batches = epoch(&dataset, &config(pipeline), 0);
+        let batches = epoch(&dataset, &config(pipeline.clone()), 0);
         assert_eq!(batches.len(), 9);
         for (number, batch) in batches.iter().enumerate() {
             let size = if number == 8 { 4 } else { 5 };
@@ -64,7 +69,7 @@ fn neither_threads_nor_the_cache_change_a_pixel() {
         let alone = LoaderConfig {
             threads: 1,
             prefetch: 1,
-            ..config(pipeline)
+            ..config(pipeline.clone())
         };
         let want = epoch(&reference, &alone, 2);
         let disk = Cache::Disk {
@@ -78,7 +83,7 @@ fn neither_threads_nor_the_cache_change_a_pixel() {
                 let other = LoaderConfig {
                     threads,
                     prefetch: 4,
-                    ..config(pipeline)
+                    ..config(pipeline.clone())
                 };
                 let got = epoch(dataset, &other, 2);
                 assert_eq!(order(&got), order(&want));
@@ -99,7 +104,7 @@ fn epochs_seeds_and_samples_are_drawn_apart() {
     for pipeline in [Pipeline::Paper, Pipeline::Dino] {
         let unshuffled = LoaderConfig {
             shuffle: false,
-            ..config(pipeline)
+            ..config(pipeline.clone())
         };
         let first = epoch(&dataset, &unshuffled, 0);
         assert_eq!(order(&first), (0..dataset.len()).collect::<Vec<_>>());
@@ -128,7 +133,7 @@ fn a_sample_in_another_batch() {
             let config = LoaderConfig {
                 shuffle: false,
                 batch,
-                ..config(pipeline)
+                ..config(pipeline.clone())
             };
             let batches = epoch(&dataset, &config, 0);
             let sample = batches[30 / batch].views[0].get(30 % batch).unwrap();

@@ -59,8 +59,8 @@ pub use memory::peak_rss_mib;
 pub use optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
 pub use projector::Projector;
 pub use recipe::{
-    Arm, DinoConfig, Method, PipelineName, Protocol, Recipe, Swa, ValidRecipe, Weights, deviations,
-    from_toml, to_toml,
+    Arm, DinoConfig, Method, Protocol, Recipe, Swa, ValidRecipe, Weights, deviations, from_toml,
+    to_toml,
 };
 pub use run_dir::{Log, RunDir};
 pub use schedule::{CosineConfig, Schedule, ScheduleConfig};

@@ -47,17 +47,39 @@ impl JitterRanges {
 }
 
 impl Pixels {
-    /// Applies the parts in order, as torchvision does on a PIL image.
-    ///
-    /// A hue is skipped: the paper's jitter has none on 8-bit pixels.
+    /// Applies the parts in order, as torchvision does on a PIL image. A hue of exactly 0 is that of
+    /// a jitter without any, and skipped.
     pub(crate) fn jitter(&mut self, parts: &[Adjust]) {
         for part in parts {
             match *part {
                 Adjust::Brightness(factor) => self.look_up(&blend_table(0, factor)),
                 Adjust::Contrast(factor) => self.look_up(&blend_table(self.mean_luma(), factor)),
                 Adjust::Saturation(factor) => self.saturate(factor),
-                Adjust::Hue(_) => {}
+                Adjust::Hue(turn) => self.turn_hue(turn),
             }
+        }
+    }
+
+    /// Every channel becomes the luma (PIL's `convert("L")`).
+    pub(crate) fn grayscale(&mut self) {
+        if !self.is_grey() {
+            let pixels = self.data.as_chunks().0.iter();
+            let grey: Vec<u8> = pixels.map(|&[r, g, b]| luma(r, g, b)).collect();
+            self.data = grey.into();
+            self.channels = 1;
+        }
+    }
+
+    /// Turns the hues by a share of a full turn, by way of PIL's 8-bit HSV. Equal channels have no
+    /// hue and stay.
+    fn turn_hue(&mut self, turn: f64) {
+        if self.is_grey() || turn == 0.0 {
+            return;
+        }
+        let turn = (turn * 255.0) as i32 as u8; // truncated, then wrapped
+        for pixel in self.data.as_chunks_mut().0 {
+            let [h, s, v] = rgb_to_hsv(*pixel);
+            *pixel = hsv_to_rgb([h.wrapping_add(turn), s, v]);
         }
     }
 
@@ -71,7 +93,7 @@ impl Pixels {
     }
 
     fn look_up(&mut self, table: &[u8; 256]) {
-        for v in &mut self.data {
+        for v in self.data.iter_mut() {
             *v = table[usize::from(*v)];
         }
     }
@@ -117,4 +139,46 @@ fn blend(degenerate: u8, value: u8, factor: f32) -> u8 {
 
 fn blend_table(degenerate: u8, factor: f64) -> [u8; 256] {
     std::array::from_fn(|v| blend(degenerate, v as u8, factor as f32))
+}
+
+/// PIL's `convert("HSV")`: hue, saturation and value in 0..=255, truncated.
+fn rgb_to_hsv([r, g, b]: [u8; 3]) -> [u8; 3] {
+    let (most, least) = (r.max(g).max(b), r.min(g).min(b));
+    if most == least {
+        return [0, 0, most];
+    }
+    let range = f32::from(most - least);
+    let [rc, gc, bc] = [r, g, b].map(|v| f32::from(most - v) / range);
+    let sextant = if r == most {
+        bc - gc
+    } else if g == most {
+        (2.0 + f64::from(rc) - f64::from(bc)) as f32
+    } else {
+        (4.0 + f64::from(gc) - f64::from(rc)) as f32
+    };
+    let hue = ((f64::from(sextant) / 6.0 + 1.0) % 1.0) as f32;
+    let saturation = range / f32::from(most);
+    let byte = |share: f32| (f64::from(share) * 255.0) as u8; // `as` saturates
+    [byte(hue), byte(saturation), most]
+}
+
+/// PIL's way back, rounded.
+fn hsv_to_rgb([h, s, v]: [u8; 3]) -> [u8; 3] {
+    if s == 0 {
+        return [v; 3];
+    }
+    let hue = (f64::from(h) * 6.0 / 255.0) as f32;
+    let sextant = hue.floor();
+    let f = f64::from(hue - sextant);
+    let s = f64::from((f64::from(s) / 255.0) as f32);
+    let byte = |share: f64| (f64::from(v) * share).round() as u8;
+    let (p, q, t) = (byte(1.0 - s), byte(1.0 - s * f), byte(1.0 - s * (1.0 - f)));
+    match sextant as u8 % 6 {
+        0 => [v, t, p],
+        1 => [q, v, p],
+        2 => [p, v, t],
+        3 => [p, q, v],
+        4 => [t, p, v],
+        _ => [v, p, q],
+    }
 }

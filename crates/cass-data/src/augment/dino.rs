@@ -4,6 +4,7 @@ use crate::{Pixels, resample::Crop};
 
 use super::{
     color::{JitterDraw, JitterRanges},
+    crop,
     planes::Planes,
 };
 
@@ -45,8 +46,8 @@ impl DinoDraw {
             blur: rng
                 .bernoulli(P_BLUR)
                 .then(|| rng.uniform_in(BLUR_SIGMA[0], BLUR_SIGMA[1])),
-            local: draw_crop(size, LOCAL_SCALE, rng),
-            global: draw_crop(size, GLOBAL_SCALE, rng),
+            local: crop::draw(size, LOCAL_SCALE, RATIO, rng),
+            global: crop::draw(size, GLOBAL_SCALE, RATIO, rng),
         }
     }
 
@@ -67,31 +68,5 @@ impl DinoDraw {
         }
         planes.crop_into(&self.local, size, local);
         planes.crop_into(&self.global, size, global);
-    }
-}
-
-/// A box of `scale` of the area and a log-uniform aspect ratio, drawn until it fits
-/// (`RandomResizedCrop.get_params`); the whole image if ten do not.
-fn draw_crop(size: usize, scale: [f64; 2], rng: &mut Rng) -> Crop {
-    const TRIES: usize = 10;
-    for _ in 0..TRIES {
-        let area = (size * size) as f64 * rng.uniform_in(scale[0], scale[1]);
-        let ratio = rng.uniform_in(RATIO[0].ln(), RATIO[1].ln()).exp();
-        let width = (area * ratio).sqrt().round_ties_even() as usize;
-        let height = (area / ratio).sqrt().round_ties_even() as usize;
-        if (1..=size).contains(&width) && (1..=size).contains(&height) {
-            return Crop {
-                top: rng.below(size - height + 1),
-                left: rng.below(size - width + 1),
-                height,
-                width,
-            };
-        }
-    }
-    Crop {
-        top: 0,
-        left: 0,
-        height: size,
-        width: size,
     }
 }

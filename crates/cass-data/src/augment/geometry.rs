@@ -1,4 +1,5 @@
 use cass_ops::Rng;
+use pulp::Arch;
 
 use crate::Pixels;
 
@@ -20,6 +21,37 @@ pub(crate) fn draw_corners(width: usize, height: usize, distortion: f64, rng: &m
     ]
 }
 
+/// The parameters of an affine map about the centre.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Affine {
+    /// Clockwise.
+    pub(crate) degrees: f64,
+    /// Across and down, in pixels.
+    pub(crate) translate: [f64; 2],
+    pub(crate) scale: f64,
+    /// Across and down, in degrees.
+    pub(crate) shear: [f64; 2],
+}
+
+impl Affine {
+    /// The map from the new image to the old, `x = a x' + b y' + c` and `y = d x' + e y' + f`, in
+    /// torchvision's order of operations (`_get_inverse_affine_matrix`).
+    fn inverse(&self, width: usize, height: usize) -> [f64; 6] {
+        let turn = self.degrees.to_radians();
+        let [sx, sy] = self.shear.map(f64::to_radians);
+        let a = (turn - sy).cos() / sy.cos();
+        let b = -(turn - sy).cos() * sx.tan() / sy.cos() - turn.sin();
+        let c = (turn - sy).sin() / sy.cos();
+        let d = -(turn - sy).sin() * sx.tan() / sy.cos() + turn.cos();
+        let [a, b, d, e] = [d, -b, -c, a].map(|v| v / self.scale);
+        let (cx, cy) = (width as f64 * 0.5, height as f64 * 0.5);
+        let [tx, ty] = self.translate;
+        let c = a * (-cx - tx) + b * (-cy - ty) + cx;
+        let f = d * (-cx - tx) + e * (-cy - ty) + cy;
+        [a, b, c, d, e, f]
+    }
+}
+
 impl Pixels {
     /// Moves the image's corners to these, bilinear, black outside
     /// (`torchvision.transforms.functional.perspective` on a PIL image).
@@ -27,12 +59,13 @@ impl Pixels {
         let Some(map) = perspective_coefficients(self.width, self.height, to) else {
             return self.clone();
         };
-        match self.channels {
+        Arch::new().dispatch(|| match self.channels {
             1 => self.warp::<1>(&map),
             _ => self.warp::<3>(&map),
-        }
+        })
     }
 
+    #[inline(always)]
     fn warp<const C: usize>(&self, &[a, b, c, d, e, f, g, h]: &[f64; 8]) -> Self {
         let pixels = self.data.as_chunks::<C>().0;
         let mut from = vec![[0.0; 2]; self.width];
@@ -53,6 +86,7 @@ impl Pixels {
     }
 
     /// PIL's bilinear filter at a point: the edge is repeated, the result truncated.
+    #[inline(always)]
     fn bilinear<const C: usize>(&self, pixels: &[[u8; C]], x: f64, y: f64) -> Option<[u8; C]> {
         if !(x >= 0.0 && x < self.width as f64 && y >= 0.0 && y < self.height as f64) {
             return None;
@@ -81,24 +115,24 @@ impl Pixels {
         }))
     }
 
-    /// Turns the image about its centre by `degrees`, clockwise, nearest pixel, black outside
-    /// (`torchvision.transforms.functional.affine` on a PIL image; PIL counts in 16.16 fixed point).
-    pub(crate) fn rotate(&self, degrees: f64) -> Self {
+    /// Moves, turns, scales and shears the image about its centre, nearest pixel, black outside
+    /// (`torchvision.transforms.functional.affine` on a PIL image).
+    pub(crate) fn affine(&self, affine: &Affine) -> Self {
+        let map = affine.inverse(self.width, self.height);
         match self.channels {
-            1 => self.turn::<1>(degrees),
-            _ => self.turn::<3>(degrees),
+            1 => self.nearest::<1>(&map),
+            _ => self.nearest::<3>(&map),
         }
     }
 
-    fn turn<const C: usize>(&self, degrees: f64) -> Self {
+    fn nearest<const C: usize>(&self, map: &[f64; 6]) -> Self {
         let pixels = self.data.as_chunks::<C>().0;
-        let (sin, cos) = degrees.to_radians().sin_cos();
-        let (cx, cy) = (self.width as f64 * 0.5, self.height as f64 * 0.5);
-        // The inverse map, from out to in, in torchvision's order of operations.
-        let (a, b, d, e) = (cos, sin, -sin, cos);
-        let c = a * -cx + b * -cy + cx;
-        let f = d * -cx + e * -cy + cy;
+        if map[1] == 0.0 && map[3] == 0.0 {
+            return self.scaled(pixels, map);
+        }
+        // PIL counts in 16.16 fixed point.
         let fixed = |v: f64| (v * 65536.0 + 0.5).floor() as i64;
+        let &[a, b, c, d, e, f] = map;
         let [a16, b16, d16, e16] = [a, b, d, e].map(fixed);
         let start_x = fixed(c + a * 0.5 + b * 0.5);
         let start_y = fixed(f + d * 0.5 + e * 0.5);
@@ -117,14 +151,39 @@ impl Pixels {
         })
     }
 
+    /// Where nothing is turned or sheared, PIL adds up floats.
+    fn scaled<const C: usize>(&self, pixels: &[[u8; C]], map: &[f64; 6]) -> Self {
+        let &[a, _, c, _, e, f] = map;
+        let places = |start: f64, step: f64, side: usize| -> Vec<Option<usize>> {
+            let inside = |&at: &f64| (at >= 0.0 && at < side as f64).then_some(at as usize);
+            let steps = std::iter::successors(Some(start + step * 0.5), |at| Some(at + step));
+            steps.take(side).map(|at| inside(&at)).collect()
+        };
+        let columns = places(c, a, self.width);
+        let lines = places(f, e, self.height);
+        self.rows::<C>(|y, row| {
+            let Some(line) = lines[y] else { return };
+            let from = &pixels[line * self.width..][..self.width];
+            for (pixel, column) in row.iter_mut().zip(&columns) {
+                if let Some(column) = *column {
+                    *pixel = from[column];
+                }
+            }
+        })
+    }
+
     /// An image of this shape, black but for what `fill` writes into each row.
+    #[inline(always)]
     fn rows<const C: usize>(&self, mut fill: impl FnMut(usize, &mut [[u8; C]])) -> Self {
         let mut data = vec![0; self.data.len()];
         let pixels = data.as_chunks_mut::<C>().0;
         for (y, row) in pixels.chunks_exact_mut(self.width).enumerate() {
             fill(y, row);
         }
-        Self { data, ..*self }
+        Self {
+            data: data.into(),
+            ..*self
+        }
     }
 
     /// Left for right.

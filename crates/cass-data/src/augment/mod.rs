@@ -1,38 +1,173 @@
 //! From resized pixels to the views a network sees.
 //!
-//! Drawing and applying are apart: a `...Draw` holds the parameters, made by [`cass_ops::Rng`] as
-//! torchvision's `get_params` make them; applying them is a function of pixels alone.
+//! Drawing and applying are apart: what is drawn by [`cass_ops::Rng`], as torchvision's `get_params`
+//! draw it, is a list of [`stage::Drawn`] (for DINO a [`dino::DinoDraw`]); applying it is a function
+//! of pixels alone.
 
 pub(crate) mod color;
+pub(crate) mod crop;
 pub(crate) mod dino;
 pub(crate) mod geometry;
 pub(crate) mod normalize;
-pub(crate) mod paper;
+mod paper;
 pub(crate) mod planes;
+pub(crate) mod stage;
 #[cfg(test)]
 mod tests;
 
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::{Error, Result};
+use stage::Stage;
+
 /// What is done to an image between its file and the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// As text, in recipes and arguments, it is a name; in recipes it may be a list of stages, too.
+///
+/// ```
+/// use cass_data::Pipeline;
+/// let pipeline: Pipeline = "paper-blur".parse().unwrap();
+/// assert_eq!(pipeline, Pipeline::PaperBlur);
+/// assert!("blur".parse::<Pipeline>().unwrap_err().to_string().contains("paper-blur-solarize"));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
 pub enum Pipeline {
-    /// The paper's augmentation (appendix E.1.2), one view, drawn for every image: colour jitter
-    /// and perspective, colour jitter and rotation, flips; on 8-bit pixels, as torchvision works on
-    /// PIL images.
+    /// `paper`: the paper's augmentation (appendix E.1.2), one view, drawn for every image: colour
+    /// jitter and perspective, colour jitter and rotation, flips; on 8-bit pixels, as torchvision
+    /// works on PIL images. Without hue, as in the authors' code.
     Paper,
-    /// Resize and normalise, one view.
+    /// `paper-hue`: the same with a hue of 0.2, as by the paper's text.
+    PaperHue,
+    /// `paper-solarize`: the paper's, then solarised: table 7.
+    PaperSolarize,
+    /// `paper-blur`: the paper's, then blurred: table 7.
+    PaperBlur,
+    /// `paper-blur-solarize`: the paper's, then blurred and solarised: table 7.
+    PaperBlurSolarize,
+    /// `eval`: resize and normalise, one view.
     Eval,
-    /// The views of `vit_pytorch.Dino` 0.35.8 by default: two augmentations, a local and a global
-    /// crop of each; four views in the order local 1, local 2, global 1, global 2. As there, the
-    /// parameters are drawn once a *batch* and the arithmetic is that of float tensors.
+    /// `dino`: the views of `vit_pytorch.Dino` 0.35.8 by default: two augmentations, a local and a
+    /// global crop of each; four views in the order local 1, local 2, global 1, global 2. As there,
+    /// the parameters are drawn once a *batch* and the arithmetic is that of float tensors.
     Dino,
+    /// Any transforms, one view, drawn for every image, on 8-bit pixels.
+    Stages(Arc<[Stage]>),
 }
 
 impl Pipeline {
+    /// The names there are.
+    pub const NAMES: &[&str] = &[
+        "paper",
+        "paper-hue",
+        "paper-solarize",
+        "paper-blur",
+        "paper-blur-solarize",
+        "eval",
+        "dino",
+    ];
+
     /// How many views it makes of an image.
-    pub fn views(self) -> usize {
+    pub fn views(&self) -> usize {
         match self {
-            Self::Paper | Self::Eval => 1,
             Self::Dino => 4,
+            _ => 1,
         }
+    }
+
+    /// The stages of what is drawn for every image.
+    pub fn stages(&self) -> Cow<'_, [Stage]> {
+        let paper_and = |others: &[Stage]| Cow::Owned([&paper::paper(0.0)[..], others].concat());
+        match self {
+            Self::Paper => paper_and(&[]),
+            Self::PaperHue => Cow::Owned(paper::paper(0.2)),
+            Self::PaperSolarize => paper_and(&[paper::solarize()]),
+            Self::PaperBlur => paper_and(&[paper::blur()]),
+            Self::PaperBlurSolarize => paper_and(&[paper::blur(), paper::solarize()]),
+            Self::Eval | Self::Dino => Cow::Borrowed(&[]),
+            Self::Stages(stages) => Cow::Borrowed(stages),
+        }
+    }
+
+    /// Says whether every stage's arguments are in their ranges, for images of `size` x `size`.
+    ///
+    /// # Errors
+    /// Naming the first argument that is not, its value and what was expected.
+    pub fn check(&self, size: usize) -> Result<()> {
+        self.stages().iter().try_for_each(|stage| stage.check(size))
+    }
+}
+
+impl FromStr for Pipeline {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Ok(match name {
+            "paper" => Self::Paper,
+            "paper-hue" => Self::PaperHue,
+            "paper-solarize" => Self::PaperSolarize,
+            "paper-blur" => Self::PaperBlur,
+            "paper-blur-solarize" => Self::PaperBlurSolarize,
+            "eval" => Self::Eval,
+            "dino" => Self::Dino,
+            _ => {
+                return Err(Error::UnknownPipeline {
+                    name: name.to_owned(),
+                    known: Self::NAMES.join(", "),
+                });
+            }
+        })
+    }
+}
+
+impl fmt::Display for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Paper => "paper",
+            Self::PaperHue => "paper-hue",
+            Self::PaperSolarize => "paper-solarize",
+            Self::PaperBlur => "paper-blur",
+            Self::PaperBlurSolarize => "paper-blur-solarize",
+            Self::Eval => "eval",
+            Self::Dino => "dino",
+            Self::Stages(stages) => return write!(f, "{} stages", stages.len()),
+        })
+    }
+}
+
+impl Serialize for Pipeline {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Stages(stages) => stages.serialize(serializer),
+            named => serializer.collect_str(named),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Pipeline {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Pipeline;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a pipeline's name or a list of stages")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Pipeline, E> {
+                name.parse()
+                    .map_err(|_| E::unknown_variant(name, Pipeline::NAMES))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Pipeline, A::Error> {
+                let mut stages = Vec::new();
+                while let Some(stage) = list.next_element()? {
+                    stages.push(stage);
+                }
+                Ok(Pipeline::Stages(stages.into()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
     }
 }

@@ -1,12 +1,14 @@
 use std::{
     fs::{self, File},
-    io::{Read as _, Write as _},
+    io::Write as _,
     path::PathBuf,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use memmap2::Mmap;
+
 use super::Key;
-use crate::{Error, Pixels, Result, manifest::hex};
+use crate::{Error, Pixels, Result, manifest::hex, pixels::Bytes};
 
 /// Names the arithmetic: to be counted up whenever decoding or resizing changes a pixel.
 const VERSION: &str = "pixels-1";
@@ -16,7 +18,8 @@ const HEADER: usize = 8 + 4 + 4;
 
 /// Pixels in files, one an image and size.
 ///
-/// A file is written beside its name and renamed, so that no process sees a part of it. It is not
+/// Files are mapped, not read: a system that is short of memory takes their pages back by itself. A
+/// file is written beside its name and renamed, so that no process sees a part of it. It is not
 /// synced, which would cost more than decoding: a file that a power failure cut short fails its
 /// length or its checksum.
 #[derive(Debug)]
@@ -43,23 +46,23 @@ impl Disk {
     }
 
     pub(super) fn get(&self, key: Key) -> Option<Pixels> {
-        let mut file = File::open(self.path(key)).ok()?;
-        let mut header = [0; HEADER];
-        file.read_exact(&mut header).ok()?;
+        let file = File::open(self.path(key)).ok()?;
+        // SAFETY: files of this folder are written beside their names and renamed, so nobody
+        // changes the bytes of one that can be opened. Who cuts one short while it is mapped ends
+        // this process, as for any program that maps files.
+        let map = unsafe { Mmap::map(&file) }.ok()?;
+        let (header, data) = map.split_at_checked(HEADER)?;
         let word = |at: usize| header[at..at + 4].try_into().map(u32::from_le_bytes).ok();
         let (channels, crc) = (word(8)? as usize, word(12)?);
-        if &header[..8] != MAGIC || ![1, 3].contains(&channels) {
-            return None;
-        }
-        let length = key.size * key.size * channels;
-        let mut data = Vec::with_capacity(length + 1);
-        file.take(length as u64 + 1).read_to_end(&mut data).ok()?;
-        let whole = data.len() == length && crc32fast::hash(&data) == crc;
+        let whole = &header[..8] == MAGIC
+            && [1, 3].contains(&channels)
+            && data.len() == key.size * key.size * channels
+            && crc32fast::hash(data) == crc;
         whole.then_some(Pixels {
             width: key.size,
             height: key.size,
             channels,
-            data,
+            data: Bytes::Mapped(map, HEADER),
         })
     }
 

@@ -20,6 +20,7 @@ pub(super) struct Look {
     format: &'static str,
     widest: Option<u16>,
     turned: bool,
+    frames: usize,
 }
 
 impl Look {
@@ -31,6 +32,7 @@ impl Look {
             mode,
             widest,
             turned,
+            frames,
         } = entry.origin.decode(&bytes)?;
         Ok(Self {
             sha256: Sha256::digest(&bytes).into(),
@@ -41,6 +43,7 @@ impl Look {
             format,
             widest,
             turned,
+            frames,
         })
     }
 
@@ -72,6 +75,10 @@ impl Look {
             let detail = "says by EXIF that it is to be turned, which is not done".into();
             found(FindingKind::Rotated, detail);
         }
+        if self.frames > 1 {
+            let detail = format!("has {} frames, of which the first is used", self.frames);
+            found(FindingKind::SeveralFrames, detail);
+        }
         findings
     }
 }
@@ -89,7 +96,7 @@ fn endings(format: &str) -> &'static [&'static str] {
 fn thumbnail(pixels: &Pixels) -> Vec<u8> {
     let small = pixels.resize(SIDE);
     if small.is_grey() {
-        return small.data;
+        return small.data.to_vec();
     }
     let mean = |p: &[u8]| (p.iter().map(|&v| u16::from(v)).sum::<u16>() / 3) as u8;
     small.data.chunks_exact(3).map(mean).collect()

@@ -93,6 +93,8 @@ pub enum FindingKind {
     SixteenBit,
     /// A picture that its file says is to be turned, which neither PIL nor this crate does.
     Rotated,
+    /// A DICOM file of several frames, of which the first is used.
+    SeveralFrames,
     /// A group with images in several given parts.
     GroupAcrossSplits,
     /// Equal files in several given parts: leakage.
@@ -124,6 +126,7 @@ impl FindingKind {
             Self::Blank => "blank",
             Self::SixteenBit => "sixteen-bit",
             Self::Rotated => "rotated",
+            Self::SeveralFrames => "several-frames",
             Self::GroupAcrossSplits => "group-across-splits",
             Self::DuplicateAcrossSplits => "duplicate-across-splits",
             Self::DuplicateAcrossLabels => "duplicate-across-labels",

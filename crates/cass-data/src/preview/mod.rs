@@ -14,7 +14,7 @@ const MAX_SIDE: usize = 30_000;
 const GAP: usize = 4;
 
 /// What [`preview`] draws.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PreviewConfig {
     /// Which augmentation.
     pub pipeline: Pipeline,
@@ -74,7 +74,7 @@ pub fn preview(dataset: &Arc<Dataset>, config: &PreviewConfig, out: &Path) -> Re
         }
     }
     let samples: Vec<usize> = shown.iter().flat_map(|(_, s)| s.clone()).collect();
-    let mut columns = vec![images(dataset, &samples, config, Pipeline::Eval, 1)?];
+    let mut columns = vec![images(dataset, &samples, config, &Pipeline::Eval, 1)?];
     columns.extend(views_of(dataset, &samples, config)?);
 
     let mut canvas = Canvas::new(width, height);
@@ -126,7 +126,7 @@ fn views_of(
     config: &PreviewConfig,
 ) -> Result<Vec<Vec<Vec<u8>>>> {
     let epochs = config.views.div_ceil(config.pipeline.views());
-    let all = images(dataset, samples, config, config.pipeline, epochs)?;
+    let all = images(dataset, samples, config, &config.pipeline, epochs)?;
     let per_view = all.chunks(samples.len()).map(<[_]>::to_vec);
     Ok(per_view.take(config.views).collect())
 }
@@ -136,14 +136,14 @@ fn images(
     dataset: &Arc<Dataset>,
     samples: &[usize],
     config: &PreviewConfig,
-    pipeline: Pipeline,
+    pipeline: &Pipeline,
     epochs: usize,
 ) -> Result<Vec<Vec<u8>>> {
     let loader = Loader::new(
         dataset.clone(),
         samples.to_vec(),
         LoaderConfig {
-            pipeline,
+            pipeline: pipeline.clone(),
             size: config.size,
             batch: samples.len(),
             seed: config.seed,

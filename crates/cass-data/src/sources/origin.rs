@@ -52,6 +52,7 @@ impl Origin {
             mode: mode.into(),
             widest: None,
             turned: false,
+            frames: 1,
         })
     }
 }

@@ -13,6 +13,7 @@ pub use weights::Weights;
 use crate::error::Result;
 use crate::optim::{AdamConfig, OptimizerConfig};
 use crate::schedule::{CosineConfig, ScheduleConfig};
+use cass_data::Pipeline;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -42,8 +43,8 @@ pub struct Recipe {
     pub data_root: PathBuf,
     /// Height and width of the networks' input, in pixels.
     pub size: usize,
-    /// How an image becomes the method's views.
-    pub pipeline: PipelineName,
+    /// How an image becomes the method's views: a name, or a list of torchvision's transforms.
+    pub pipeline: Pipeline,
     /// Share of the given training split that is cut off for validation, in [0, 1).
     pub val_fraction: f64,
     /// Share of the training images that pretraining sees, in (0, 1].
@@ -92,16 +93,6 @@ pub enum Protocol {
     Paper,
     /// The authors' published notebooks, quirks included.
     Notebook,
-}
-
-/// How an image becomes views; `cass-data` says what each does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PipelineName {
-    /// One view by the paper's augmentations (appendix E.1.2).
-    Paper,
-    /// Two local and two global crops.
-    Dino,
 }
 
 /// One network and how it is optimised.
@@ -194,9 +185,9 @@ impl Recipe {
             data_root: PathBuf::new(),
             size: 384,
             pipeline: if cass {
-                PipelineName::Paper
+                Pipeline::Paper
             } else {
-                PipelineName::Dino
+                Pipeline::Dino
             },
             val_fraction: 0.1,
             fraction: 1.0,
@@ -300,11 +291,7 @@ impl Recipe {
             ));
         }
         match self.method {
-            Method::Cass => chosen.push(
-                "pipeline = paper: colour jitter without hue, as in the authors' code (the text \
-                 adds hue)"
-                    .into(),
-            ),
+            Method::Cass => chosen.extend(self.chosen_pipeline()),
             Method::Dino => chosen.extend([
                 format!(
                     "arms.net.optimizer.lr = {}, constant: the text defers to vit-pytorch, whose \
@@ -320,6 +307,27 @@ impl Recipe {
                 .into(),
         );
         chosen
+    }
+}
+
+impl Recipe {
+    fn chosen_pipeline(&self) -> Vec<String> {
+        let hue = "colour jitter without hue, as in the authors' code (the text adds hue)";
+        let (blur, solarize) = (
+            "a Gaussian blur of 23 pixels, sigma 0.1 to 2, of every second image, as SimCLR's",
+            "solarisation of every fifth image at 128, as BYOL's and DINO's",
+        );
+        let chosen = match self.pipeline {
+            Pipeline::Paper => vec![hue],
+            Pipeline::PaperHue => vec!["a hue of 0.2 (the text gives one number for all four)"],
+            Pipeline::PaperSolarize => vec![hue, solarize],
+            Pipeline::PaperBlur => vec![hue, blur],
+            Pipeline::PaperBlurSolarize => vec![hue, blur, solarize],
+            Pipeline::Eval | Pipeline::Dino | Pipeline::Stages(_) => vec![],
+        };
+        let name = &self.pipeline;
+        let sentence = |what: &str| format!("pipeline = {name}: {what}");
+        chosen.into_iter().map(sentence).collect()
     }
 }
 

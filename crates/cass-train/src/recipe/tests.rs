@@ -75,6 +75,52 @@ fn unknown_keys_name_the_nearest_and_the_line() {
 }
 
 #[test]
+fn a_pipeline_is_a_name_or_a_list_of_transforms() {
+    let text = Recipe::paper(Method::Cass).to_toml();
+    let with = |pipeline: &str| {
+        assert!(text.contains("pipeline = \"paper\""));
+        let text = text.replace("pipeline = \"paper\"", &format!("pipeline = {pipeline}"));
+        Recipe::from_toml(&text)
+    };
+    let blur = with("\"paper-blur\"").unwrap();
+    assert_eq!(blur.deviations(), ["pipeline = paper-blur (paper: paper)"]);
+    let chosen = blur.chosen().join("\n");
+    assert!(chosen.contains("a Gaussian blur of 23 pixels"), "{chosen}");
+    let own = r#"[
+        { transform = "RandomApply", p = 0.8, transforms = [{ transform = "ColorJitter", hue = 0.1 }] },
+        { transform = "RandomAffine", degrees = 10, translate = [0.1, 0.1] },
+    ]"#;
+    let own = with(own).unwrap();
+    assert_eq!(Recipe::from_toml(&own.to_toml()).unwrap(), own);
+    own.validate().unwrap();
+    for (pipeline, said) in [
+        (
+            "\"paper-blurr\"",
+            "unknown value `paper-blurr`, did you mean `paper-blur`?",
+        ),
+        (
+            "[{ transform = \"GaussianBlurr\" }]",
+            "did you mean `GaussianBlur`?",
+        ),
+        ("3", "expected a pipeline's name or a list of stages"),
+    ] {
+        let error = with(pipeline).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+    for (pipeline, said) in [
+        ("\"eval\"", "`pipeline` = eval: expected one that augments"),
+        ("\"dino\"", "`pipeline` = dino: expected one that augments"),
+        (
+            "[{ transform = \"GaussianBlur\", kernel_size = 4 }]",
+            "kernel_size = 4: expected odd",
+        ),
+    ] {
+        let error = with(pipeline).unwrap().validate().unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
 fn impossible_values_name_field_value_and_expectation() {
     type Change = fn(&mut Recipe);
     let cases: [(&str, Change); 9] = [

@@ -1,6 +1,7 @@
-use super::{DinoConfig, Method, PipelineName, Recipe};
+use super::{DinoConfig, Method, Recipe};
 use crate::error::{Error, Result};
 use crate::schedule::ScheduleConfig;
+use cass_data::Pipeline;
 use std::fmt::Display;
 use std::ops::Deref;
 
@@ -61,12 +62,19 @@ impl Recipe {
     }
 
     fn check_pipeline(&self) -> Result<()> {
-        let (pipeline, wanted) = match self.method {
-            Method::Cass => (PipelineName::Paper, "paper (one view) for method cass"),
-            Method::Dino => (PipelineName::Dino, "dino (four crops) for method dino"),
+        let pipeline = &self.pipeline;
+        let (fits, wanted) = match self.method {
+            Method::Cass => (
+                pipeline.views() == 1 && *pipeline != Pipeline::Eval,
+                "one that augments to one view for method cass, such as paper",
+            ),
+            Method::Dino => (
+                *pipeline == Pipeline::Dino,
+                "dino (four crops) for method dino",
+            ),
         };
-        let name = format!("{:?}", self.pipeline).to_lowercase();
-        check("pipeline", name, self.pipeline == pipeline, wanted)
+        check("pipeline", pipeline, fits, wanted)?;
+        Ok(pipeline.check(self.size)?)
     }
 
     fn check_arms(&self) -> Result<()> {

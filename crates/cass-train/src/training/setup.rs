@@ -3,7 +3,7 @@
 use crate::device::open_device;
 use crate::error::{Error, Result};
 use crate::projector::Projector;
-use crate::recipe::{Arm, PipelineName, Recipe, ValidRecipe};
+use crate::recipe::{Arm, Recipe, ValidRecipe};
 use crate::step::{CassStep, DinoStep, Step};
 use crate::weights::{Origin, load_weights};
 use candle_core::{DType, Device};
@@ -50,7 +50,7 @@ impl Setup {
         let sample = split.test.iter().copied().step_by(apart).collect();
         let eval = |indices| loader(recipe, &dataset, indices, Pipeline::Eval, &device);
         Ok(Self {
-            train: loader(recipe, &dataset, images, pipeline(recipe), &device)?,
+            train: loader(recipe, &dataset, images, recipe.pipeline.clone(), &device)?,
             test: eval(split.test)?,
             sample: eval(sample)?,
             manifest,
@@ -102,13 +102,6 @@ impl Setup {
 fn twins(recipe: &Recipe) -> u64 {
     let mut networks = recipe.arms.values().map(|arm| &arm.network);
     u64::from(networks.len() == 2 && networks.next() == networks.next())
-}
-
-fn pipeline(recipe: &Recipe) -> Pipeline {
-    match recipe.pipeline {
-        PipelineName::Paper => Pipeline::Paper,
-        PipelineName::Dino => Pipeline::Dino,
-    }
 }
 
 fn loader(

@@ -6,7 +6,6 @@ use crate::options::CacheArgs;
 use crate::process;
 use crate::say::Report;
 use cass_data::{Device, Loader, LoaderConfig, Pipeline};
-use clap::ValueEnum;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -36,9 +35,10 @@ pub struct Args {
     /// Passes over the images.
     #[arg(long, value_name = "N", default_value_t = 1)]
     epochs: u64,
-    /// Which views to make.
-    #[arg(long, default_value = "paper")]
-    pipeline: PipelineName,
+    /// Which augmentation: paper, paper-hue, paper-solarize, paper-blur, paper-blur-solarize, dino or
+    /// eval (none).
+    #[arg(long, value_name = "NAME", default_value = "paper")]
+    pipeline: Pipeline,
     /// Worker threads; 0 for one a core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -47,16 +47,6 @@ pub struct Args {
     seed: u64,
     #[command(flatten)]
     cache: CacheArgs,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum PipelineName {
-    /// The paper's augmentation.
-    Paper,
-    /// DINO's four crops.
-    Dino,
-    /// Resized and normalised only.
-    Eval,
 }
 
 /// Batches before the clock starts: threads and memory are new.
@@ -77,11 +67,7 @@ pub fn run(args: Args) -> Result<Report> {
         dataset,
         images,
         LoaderConfig {
-            pipeline: match args.pipeline {
-                PipelineName::Paper => Pipeline::Paper,
-                PipelineName::Dino => Pipeline::Dino,
-                PipelineName::Eval => Pipeline::Eval,
-            },
+            pipeline: args.pipeline.clone(),
             size: args.size,
             batch: args.batch,
             seed: args.seed,

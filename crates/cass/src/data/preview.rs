@@ -5,7 +5,6 @@ use crate::failure::Result;
 use crate::process;
 use crate::say::Report;
 use cass_data::{Pipeline, PreviewConfig};
-use clap::ValueEnum;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,9 +22,10 @@ pub struct Args {
     /// PNG file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Which augmentation.
-    #[arg(long, default_value = "paper")]
-    pipeline: PipelineName,
+    /// Which augmentation: paper, paper-hue, paper-solarize, paper-blur, paper-blur-solarize, dino or
+    /// eval (none).
+    #[arg(long, value_name = "NAME", default_value = "paper")]
+    pipeline: Pipeline,
     /// Height and width of each image, in pixels.
     #[arg(long, value_name = "PX", default_value_t = 160)]
     size: usize,
@@ -43,23 +43,12 @@ pub struct Args {
     skip_bad: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum PipelineName {
-    /// The paper's augmentation.
-    Paper,
-    /// DINO's crops.
-    Dino,
-}
-
 pub fn run(args: Args) -> Result<Report> {
     process::configure(0)?;
     let Source { data, data_root } = &args.source;
     let dataset = Arc::new(cass_data::open(data, data_root, args.skip_bad)?);
     let config = PreviewConfig {
-        pipeline: match args.pipeline {
-            PipelineName::Paper => Pipeline::Paper,
-            PipelineName::Dino => Pipeline::Dino,
-        },
+        pipeline: args.pipeline.clone(),
         size: args.size,
         per_class: args.per_class,
         views: args.views,

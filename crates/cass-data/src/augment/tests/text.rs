@@ -1,0 +1,99 @@
+//! Pipelines as text, and arguments that are none.
+use super::every_stage;
+use crate::{Pipeline, Stage};
+
+#[test]
+fn named_pipelines_are_their_stages() {
+    let last = |pipeline: &Pipeline| pipeline.stages().last().cloned();
+    for name in Pipeline::NAMES {
+        let pipeline: Pipeline = name.parse().unwrap();
+        assert_eq!(pipeline.to_string(), *name);
+        assert_eq!(pipeline.views(), if *name == "dino" { 4 } else { 1 });
+        pipeline.check(24).unwrap();
+        let solarizes = matches!(last(&pipeline), Some(Stage::RandomSolarize { .. }));
+        assert_eq!(solarizes, name.ends_with("solarize"), "{name}");
+        let stages = pipeline.stages();
+        let paper = Pipeline::Paper.stages();
+        let of_paper = name.starts_with("paper") && *name != "paper-hue";
+        assert_eq!(stages.starts_with(&paper), of_paper, "{name}");
+    }
+}
+
+#[test]
+fn pipelines_are_read_as_they_are_written() {
+    let stages = Pipeline::Stages(every_stage().into());
+    for pipeline in [stages, Pipeline::PaperBlur] {
+        let text = serde_json::to_string(&pipeline).unwrap();
+        assert_eq!(serde_json::from_str::<Pipeline>(&text).unwrap(), pipeline);
+    }
+    let defaults =
+        r#"[{"transform": "GaussianBlur", "kernel_size": 3}, {"transform": "RandomGrayscale"}]"#;
+    let Pipeline::Stages(stages) = serde_json::from_str(defaults).unwrap() else {
+        panic!("{defaults} is a name");
+    };
+    let sigma = [0.1, 2.0];
+    let blur = Stage::GaussianBlur {
+        kernel_size: 3,
+        sigma,
+    };
+    assert_eq!(stages[..], [blur, Stage::RandomGrayscale { p: 0.1 }]);
+    for (text, said) in [
+        (
+            "\"papr\"",
+            "unknown variant `papr`, expected one of `paper`",
+        ),
+        (
+            r#"[{"transform": "RandomErasing"}]"#,
+            "unknown variant `RandomErasing`",
+        ),
+        (
+            r#"[{"transform": "RandomSolarize", "threshold": 1, "q": 0}]"#,
+            "unknown field `q`",
+        ),
+    ] {
+        let error = serde_json::from_str::<Pipeline>(text).unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}
+
+#[test]
+fn arguments_out_of_range_are_named() {
+    let blur = |kernel_size, sigma| Stage::GaussianBlur { kernel_size, sigma };
+    let affine = |scale| Stage::RandomAffine {
+        degrees: 1.0,
+        translate: None,
+        scale: Some(scale),
+        shear: None,
+    };
+    let jitter = |hue| Stage::ColorJitter {
+        brightness: 0.0,
+        contrast: 0.0,
+        saturation: 0.0,
+        hue,
+    };
+    for (stage, said) in [
+        (blur(4, [1.0, 2.0]), "kernel_size = 4: expected odd"),
+        (
+            blur(65, [1.0, 2.0]),
+            "kernel_size = 65: expected odd, and less",
+        ),
+        (
+            blur(3, [2.0, 1.0]),
+            "sigma = 2..1: expected numbers above 0",
+        ),
+        (affine([0.0, 1.0]), "scale = 0..1"),
+        (affine([f64::NAN, 1.0]), "scale = NaN..1"),
+        (jitter(0.6), "hue = 0.6: expected 0 to 0.5"),
+        (
+            Stage::RandomVerticalFlip { p: 1.5 },
+            "p = 1.5: expected 0 to 1",
+        ),
+    ] {
+        let nested = Stage::RandomApply {
+            p: 0.5,
+            transforms: vec![stage],
+        };
+        let error = Pipeline::Stages([nested].into()).check(32).unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}

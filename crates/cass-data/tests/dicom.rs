@@ -1,0 +1,147 @@
+//! DICOM files against pydicom (fixtures/dicom), and what is said of those that cannot be read.
+#![cfg(feature = "dicom")]
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use candle_core::Device;
+use cass_data::{FindingKind, check, decode, open};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures/dicom")
+        .join(name)
+}
+
+#[test]
+fn levels_equal_pydicom() {
+    let golden = candle_core::safetensors::load(fixture("levels.safetensors"), &Device::Cpu);
+    let golden = golden.unwrap();
+    assert!(golden.len() > 20);
+    for (name, want) in golden {
+        let got = decode(&fixture(&name)).unwrap_or_else(|e| panic!("{e}"));
+        let (h, w) = want.dims2().unwrap();
+        assert_eq!((got.width(), got.height()), (w, h), "{name}");
+        assert!(got.is_grey());
+        let want = want.flatten_all().unwrap().to_vec1::<u8>().unwrap();
+        let got: Vec<u8> = got.to_rgb().into_iter().step_by(3).collect();
+        let worst = got.iter().zip(&want).map(|(a, b)| a.abs_diff(*b)).max();
+        // Decoders of lossy JPEG round differently.
+        let tolerance = if name.starts_with("baseline") { 2 } else { 0 };
+        assert!(worst <= Some(tolerance), "{name}: off by {worst:?}");
+        let (least, most) = (want.iter().min(), want.iter().max());
+        assert!(most > least, "{name} shows nothing");
+    }
+}
+
+#[test]
+fn unusable_files_say_why() {
+    let reasons = [
+        ("huge.dcm", "is 65535x65535 by its header"),
+        (
+            "too-large.dcm",
+            "234 bytes of pixel data, expected 50000000 for 5000x5000",
+        ),
+        ("no-rows.dcm", "is 13x0 by its header"),
+        (
+            "truncated.dcm",
+            "is truncated: 174 bytes of pixel data, expected 234",
+        ),
+        ("truncated-header.dcm", "has a damaged DICOM header"),
+        ("no-pixels.dcm", "has no pixel data"),
+        ("deep.dcm", "has over 32 DICOM sequences in each other"),
+        ("stray-end.dcm", "an item ends that is not open"),
+        ("long-value.dcm", "is truncated in element (0040,0275)"),
+        ("width-0.dcm", "has window width 0, expected at least 1"),
+        (
+            "voi-lut.dcm",
+            "has a VOI LUT, expected window center and width",
+        ),
+        ("modality-lut.dcm", "has a modality LUT, expected rescale"),
+        (
+            "colour.dcm",
+            "has DICOM pixels of \"RGB\", expected MONOCHROME1",
+        ),
+        (
+            "deflated.dcm",
+            "(deflated), expected uncompressed, RLE, or JPEG",
+        ),
+        ("big-endian.dcm", "(big endian)"),
+        ("jpeg-2000.dcm", "(JPEG 2000)"),
+        (
+            "unknown-function.dcm",
+            "has VOI LUT function \"CUBIC\", expected LINEAR",
+        ),
+    ];
+    for (name, reason) in reasons {
+        let error = decode(&fixture(name))
+            .map(|_| name)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(name) && error.contains(reason), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+/// Whatever is cut off a file, it is refused: none of them has anything behind its pixels.
+#[test]
+fn no_part_of_a_file_is_taken_for_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = folder.path().join("part.dcm");
+    for name in [
+        "window-12.dcm",
+        "implicit.dcm",
+        "rle-16.dcm",
+        "lossless-12.dcm",
+        "enhanced.dcm",
+    ] {
+        let bytes = fs::read(fixture(name)).unwrap();
+        for length in (0..bytes.len() - 1).step_by(7) {
+            fs::write(&part, &bytes[..length]).unwrap();
+            assert!(decode(&part).is_err(), "{name} cut to {length} bytes");
+        }
+    }
+}
+
+#[test]
+fn folders_and_tables_may_hold_dicom() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for (class, names) in [
+        ("a", ["window-12.dcm", "rle-16.dcm"]),
+        ("b", ["inverted.dcm", "lossless-frames.dcm"]),
+    ] {
+        fs::create_dir(root.join(class)).unwrap();
+        for (number, name) in names.into_iter().enumerate() {
+            // As from many scanners: no ending.
+            fs::copy(fixture(name), root.join(class).join(format!("IM{number}"))).unwrap();
+        }
+    }
+    let dataset = open("folder", root, false).unwrap();
+    assert_eq!(
+        (dataset.len(), dataset.classes.join(",")),
+        (4, "a,b".into())
+    );
+    assert_eq!(dataset.pixels(0, 8).unwrap(), dataset.pixels(1, 8).unwrap());
+    let checkup = check("folder", root, &|_, _| {}).unwrap();
+    let frames: Vec<_> = checkup
+        .findings
+        .iter()
+        .filter(|f| f.kind == FindingKind::SeveralFrames)
+        .collect();
+    assert_eq!(frames.len(), 1, "{:?}", checkup.findings);
+    assert!(frames[0].file.ends_with("b/IM1"));
+    assert_eq!(frames[0].detail, "has 3 frames, of which the first is used");
+    assert_eq!(checkup.modes["DICOM MONOCHROME2 12"], 3);
+
+    let table = "path,label\na/IM0,x\na/IM1,x\nb/IM0,y\n";
+    fs::write(root.join("all.csv"), table).unwrap();
+    let dataset = open("csv", &root.join("all.csv"), false).unwrap();
+    assert_eq!(
+        (dataset.len(), dataset.classes.join(",")),
+        (3, "x,y".into())
+    );
+}
