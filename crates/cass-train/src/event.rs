@@ -3,6 +3,10 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// What happens in a run, as observers see it and as `log.jsonl` holds it.
+///
+/// [`WALL_CLOCK`] names the fields that a clock decides. All others are the same whenever and wherever
+/// a recipe runs, and however often it is stopped: what happens to the process alone
+/// ([`is_logged`](Event::is_logged)) reaches observers only.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {
@@ -70,6 +74,29 @@ pub enum Event {
         /// Of the whole run.
         seconds: f64,
     },
+    /// An earlier attempt is gone on with.
+    Resumed {
+        /// Steps it had done.
+        step: u64,
+        /// Steps of the run.
+        steps: u64,
+    },
+    /// Something is not as it should be, and the run goes on.
+    Warning {
+        /// One line.
+        text: String,
+    },
+}
+
+/// The keys that a clock or the system decides, wherever they stand in `log.jsonl` and
+/// `metrics.json`. A run's seconds are those of all its attempts that led to the result.
+pub const WALL_CLOCK: [&str; 3] = ["seconds", "images_per_s", "peak_rss_mib"];
+
+impl Event {
+    /// Whether it is part of the run, and so of its log.
+    pub fn is_logged(&self) -> bool {
+        !matches!(self, Self::Resumed { .. } | Self::Warning { .. })
+    }
 }
 
 /// When features were looked at.

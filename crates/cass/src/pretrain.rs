@@ -7,10 +7,11 @@ use crate::process;
 use crate::progress::Progress;
 use crate::say::Report;
 use cass_data::Cache;
-use cass_train::{Event, Method, Recipe, RunDir, Weights, When};
+use cass_train::{Event, Method, PretrainOptions, Recipe, RunDir, Weights, When};
 use clap::ValueEnum;
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 /// Pretrain networks on images, without labels.
@@ -18,6 +19,10 @@ use std::path::{Path, PathBuf};
 /// CASS trains a CNN and a Transformer together; DINO trains one network. What no flag says is the
 /// protocol's: the paper's 100 epochs at 384 pixels from ImageNet weights. Or give a recipe file,
 /// such as a run's recipe.toml; flags then change single fields of it.
+///
+/// Ctrl-C, SIGTERM and SIGHUP stop the run after the step it is at, with a checkpoint; a second one
+/// stops it at once. However it ended, by kill -9 too, the same command goes on from the last
+/// checkpoint, to the same result byte for byte.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -43,6 +48,10 @@ pub struct Args {
     /// or a safetensors file or a folder with a model.safetensors.
     #[arg(long, value_name = "WEIGHTS")]
     weights: Option<Weights>,
+    /// Write a checkpoint to go on from after every N steps; by default once a minute, or less often
+    /// where writing takes more than a twentieth of the time. Changes no result.
+    #[arg(long, value_name = "N")]
+    checkpoint_every: Option<NonZeroU64>,
     #[command(flatten)]
     common: Common,
 }
@@ -53,10 +62,12 @@ Examples:
       --data-root phantoms --size 64 --epochs 2 --out runs/cass
   cass pretrain --method dino --net resnet18 --weights random --data-root phantoms --size 64 \\
       --epochs 2 --out runs/dino
-  cass pretrain --recipe runs/cass/recipe.toml --seed 1 --out runs/cass-1";
+  cass pretrain --recipe runs/cass/recipe.toml --seed 1 --out runs/cass-1
+
+Exit status: 0 done, 1 the run failed, 2 wrong usage or input, 130 stopped, with a checkpoint.";
 
 #[derive(Clone, Copy, ValueEnum)]
-enum MethodName {
+pub enum MethodName {
     /// A CNN and a Transformer agree on one view of each image.
     Cass,
     /// One network and its moving average agree on crops of each image.
@@ -67,6 +78,10 @@ pub fn run(mut args: Args) -> Result<Report> {
     let out = args.common.out.clone();
     let cache = std::mem::take(&mut args.common.cache);
     cache.install_or(Cache::default())?;
+    let options = PretrainOptions {
+        checkpoint_every: args.checkpoint_every,
+        ..PretrainOptions::default()
+    };
     let mut recipe = args.recipe()?;
     // Before anything is fetched for it.
     recipe.clone().validate()?;
@@ -87,8 +102,10 @@ pub fn run(mut args: Args) -> Result<Report> {
         hub::bring(&arm.weights, &arm.network)?;
     }
     process::configure(recipe.threads)?;
+    process::on_signal(options.stop.clone())?;
     let mut progress = Progress::new();
-    let metrics = cass_train::pretrain(&recipe, &run, &mut |event| show(&mut progress, event))?;
+    let show = &mut |event: &Event| show(&mut progress, event);
+    let metrics = cass_train::pretrain(&recipe, &run, &options, show)?;
     drop(progress);
     Ok(report(&out, metrics))
 }
@@ -152,6 +169,11 @@ fn show(progress: &mut Progress, event: &Event) {
                 "{images} images an epoch, {steps} steps, on {device}"
             ));
         }
+        Event::Resumed { step, steps } => {
+            progress.start(*steps);
+            progress.line(&format!("going on after step {step} of {steps}"));
+        }
+        Event::Warning { text } => progress.line(&format!("warning: {text}")),
         Event::Weights { arm, text } => progress.line(&format!("{arm}: {text}")),
         Event::Step {
             step,

@@ -1,6 +1,7 @@
 //! Settings of the whole process: threads, memory, logging.
 
 use crate::failure::{Failure, Result};
+use cass_train::Stop;
 use tracing_subscriber::EnvFilter;
 
 /// Sends log lines to standard error; `RUST_LOG` filters them.
@@ -39,6 +40,19 @@ fn start(threads: usize, candles: usize) -> Result<()> {
         .num_threads(threads)
         .build_global()
         .map_err(|error| Failure::Failed(format!("failed to start {threads} threads: {error}")))
+}
+
+/// Makes Ctrl-C, SIGTERM and SIGHUP ask for a stop, and a second one end the process.
+pub fn on_signal(stop: Stop) -> Result<()> {
+    let handler = move || {
+        if stop.is_requested() {
+            std::process::exit(130);
+        }
+        stop.request();
+        tracing::info!("stopping after this step, with a checkpoint; once more to stop at once");
+    };
+    ctrlc::set_handler(handler)
+        .map_err(|error| Failure::Failed(format!("failed to listen for signals: {error}")))
 }
 
 /// Lets glibc keep freed memory. By default it maps every large tensor anew, and the first touch of

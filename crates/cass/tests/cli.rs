@@ -336,6 +336,27 @@ fn help_shows_an_example_of_every_command() {
 }
 
 #[test]
+fn pytorchs_steps_are_replayed() {
+    let bench = Bench::new();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
+    let verify = format!("verify --trajectory {golden}/trajectory_cass --method cass");
+    let passed = bench.cass(&format!("{verify} --json"));
+    let found = json(&passed);
+    assert_eq!((code(&passed), &found["passed"]), (0, &true.into()));
+    assert_eq!(found["loss"]["errors"].as_array().map(Vec::len), Some(8));
+    assert!(found["lr"].as_f64() < Some(1e-12));
+    assert_eq!(found["tensors"][3]["what"], "swa.cnn parameters");
+    // Another optimiser than the recorded one.
+    let failed = bench.cass(&format!("{verify} --cnn-optimizer sgd"));
+    let text = String::from_utf8_lossy(&failed.stdout).into_owned();
+    assert!(code(&failed) == 1 && text.contains("FAILED"), "{text}");
+    let dino = "verify --method dino --trajectory";
+    bench.fails(&format!("{dino} {golden}/trajectory_cass"), 2, &["no tensor `local1.0`"]);
+    assert_eq!(code(&bench.cass("verify --trajectory x")), 2);
+    assert_eq!(code(&bench.cass("verify --arch resnet18")), 2);
+}
+
+#[test]
 fn networks_of_runs_are_exported_for_timm() {
     let bench = Bench::new();
     bench.cass(&format!("{CASS} {SMALL} --out a"));

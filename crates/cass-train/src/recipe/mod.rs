@@ -1,6 +1,7 @@
 //! Everything that decides a run, in one TOML file.
 
 pub(crate) mod differ;
+mod set;
 mod suggest;
 mod text;
 mod validate;

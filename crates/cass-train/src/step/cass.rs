@@ -1,3 +1,4 @@
+use super::state::{Tensors, put, put_all, take, under};
 use super::{Step, StepReport, Updater, finite, views};
 use crate::error::{Error, Result};
 use crate::loss::cass_loss;
@@ -66,5 +67,32 @@ impl Step for CassStep {
             .iter()
             .map(|arm| (arm.name.as_str(), &arm.model))
             .collect()
+    }
+
+    fn state(&self) -> Result<Tensors> {
+        let mut state = Tensors::new();
+        for CassArm {
+            name,
+            model,
+            updater,
+        } in &self.arms
+        {
+            put(&mut state, &format!("{name}.model."), model.params().all());
+            put_all(&mut state, &format!("{name}.optimizer."), updater.state()?);
+        }
+        Ok(state)
+    }
+
+    fn load_state(&mut self, state: &Tensors) -> Result<()> {
+        for CassArm {
+            name,
+            model,
+            updater,
+        } in &mut self.arms
+        {
+            take(state, &format!("{name}.model."), model.params().all())?;
+            updater.load_state(&under(state, &format!("{name}.optimizer.")))?;
+        }
+        Ok(())
     }
 }

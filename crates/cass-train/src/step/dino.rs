@@ -1,12 +1,16 @@
+use super::state::{Tensors, put, put_all, take, under};
 use super::{Step, StepReport, Updater, finite, views};
 use crate::average::blend_parameters;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loss::dino_loss;
 use crate::projector::Projector;
 use crate::recipe::{Arm, DinoConfig};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Tensor, Var};
 use cass_models::{Mode, Model};
 use cass_ops::{Tracked, compose};
+
+/// Name of the centres in a state.
+const CENTERS: &str = "centers";
 
 /// DINO as vit-pytorch's `Dino`: a student predicts, from local crops, what its moving average says
 /// of global crops. The teacher runs in training mode: its BatchNorm normalises by its own batches
@@ -69,6 +73,16 @@ impl DinoStep {
         &self.centers
     }
 
+    /// All that changes in training but the centres, by the prefix of its names in a state.
+    fn variables(&self) -> [(&'static str, Vec<(String, Var)>); 4] {
+        [
+            ("student.", self.student.params().all()),
+            ("student.projector.", self.projector.trainable()),
+            ("teacher.", self.teacher.params().all()),
+            ("teacher.projector.", self.teacher_projector.trainable()),
+        ]
+    }
+
     fn project(&self, view: &Tensor) -> Result<Tracked> {
         let features = self.student.features(view, Mode::Train)?; // (B, D)
         self.projector.forward(&features, false)
@@ -125,5 +139,27 @@ impl Step for DinoStep {
 
     fn arms(&self) -> Vec<(&str, &Model)> {
         vec![(&self.name, &self.student)]
+    }
+
+    fn state(&self) -> Result<Tensors> {
+        let mut state = Tensors::new();
+        for (prefix, variables) in self.variables() {
+            put(&mut state, prefix, variables);
+        }
+        put_all(&mut state, "optimizer.", self.updater.state()?);
+        state.insert(CENTERS.into(), self.centers.clone());
+        Ok(state)
+    }
+
+    fn load_state(&mut self, state: &Tensors) -> Result<()> {
+        for (prefix, variables) in self.variables() {
+            take(state, prefix, variables)?;
+        }
+        self.updater.load_state(&under(state, "optimizer."))?;
+        let centers = state.get(CENTERS);
+        let centers = centers.filter(|centers| centers.dims() == self.centers.dims());
+        let centers = centers.ok_or_else(|| Error::State(CENTERS.into()))?;
+        self.centers = centers.to_device(self.centers.device())?;
+        Ok(())
     }
 }

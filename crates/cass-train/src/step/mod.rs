@@ -2,6 +2,7 @@
 
 mod cass;
 mod dino;
+mod state;
 mod supervised;
 
 pub use cass::CassStep;
@@ -15,7 +16,8 @@ use crate::schedule::Schedule;
 use candle_core::{Tensor, Var};
 use cass_models::Model;
 use cass_ops::{Gradients, Tracked};
-use std::collections::BTreeMap;
+use state::Tensors;
+use std::collections::{BTreeMap, HashMap};
 
 /// What one step did.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +39,20 @@ pub trait Step {
 
     /// The networks that the run is for, by the names of their arms.
     fn arms(&self) -> Vec<(&str, &Model)>;
+
+    /// Everything that [`Step::load_state`] needs to go on as if never stopped: weights, running
+    /// statistics, the optimisers' moments and step counts, a teacher. Some share memory with the
+    /// step and change with it.
+    ///
+    /// # Errors
+    /// If a copy fails.
+    fn state(&self) -> Result<HashMap<String, Tensor>>;
+
+    /// Takes over what [`Step::state`] of a step of the same settings gave.
+    ///
+    /// # Errors
+    /// Naming the first tensor that is missing or does not fit; some are taken over then.
+    fn load_state(&mut self, state: &HashMap<String, Tensor>) -> Result<()>;
 }
 
 /// What updates one set of parameters: the optimiser at the schedule's rate.
@@ -64,6 +80,18 @@ impl Updater {
     /// Steps taken so far.
     pub(crate) fn steps(&self) -> u64 {
         self.optimizer.steps()
+    }
+
+    fn state(&self) -> Result<Tensors> {
+        self.optimizer.state()
+    }
+
+    /// The optimiser tells how far the schedule is: each rate follows from the one before.
+    fn load_state(&mut self, state: &Tensors) -> Result<()> {
+        self.optimizer.load_state(state)?;
+        self.schedule.restart();
+        (0..self.optimizer.steps()).for_each(|_| self.schedule.step());
+        Ok(())
     }
 }
 
