@@ -56,6 +56,14 @@ pub enum Error {
     /// Another process has taken over the folder that this one worked in.
     #[error("write in {}: another process has taken the run over", .0.display())]
     Fenced(PathBuf),
+    /// The run was asked to end where features collapse, and they have.
+    #[error("go on after epoch {epoch}: {text}")]
+    Collapsed {
+        /// From 0.
+        epoch: usize,
+        /// In plain words.
+        text: String,
+    },
     /// The run was asked to stop, and wrote a checkpoint.
     #[error("finish: stopped after step {step} of {steps}; the same command goes on from there")]
     Interrupted {

@@ -47,6 +47,7 @@ mod run_dir;
 mod schedule;
 mod states;
 mod step;
+mod tensorboard;
 mod training;
 mod trajectory;
 mod weights;
@@ -57,13 +58,14 @@ pub use device::{device_name, open_device};
 pub use error::{Error, Result};
 pub use event::{Event, WALL_CLOCK, When};
 pub use export::{Finished, Network, export};
+pub use features::Reading;
 pub use loss::{FocalForm, FocalLoss, cass_loss, class_weights, dino_loss};
 pub use memory::peak_rss_mib;
 pub use optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
 pub use projector::Projector;
 pub use recipe::{
-    Arm, DinoConfig, Method, PipelineName, Protocol, Recipe, Swa, ValidRecipe, Weights, deviations,
-    from_toml, to_toml,
+    Arm, DinoConfig, Method, PipelineName, Precision, Protocol, Recipe, Swa, ValidRecipe, Weights,
+    deviations, from_toml, to_toml,
 };
 pub use run_dir::{Log, Owner, RunDir, RunLock};
 pub use schedule::{CosineConfig, Schedule, ScheduleConfig};

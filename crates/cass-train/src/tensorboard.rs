@@ -143,6 +143,9 @@ mod tests {
 
         // What was written behind a checkpoint goes.
         drop(TensorBoard::open(&run, head).unwrap());
-        assert_eq!(std::fs::read(run.file(FILE)).unwrap(), bytes[..head as usize]);
+        assert_eq!(
+            std::fs::read(run.file(FILE)).unwrap(),
+            bytes[..head as usize]
+        );
     }
 }

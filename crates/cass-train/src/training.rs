@@ -1,8 +1,11 @@
 //! The visible loop: from a recipe to a finished run folder.
 
+mod guard;
 mod options;
 mod progress;
+mod provenance;
 mod setup;
+mod tell;
 
 pub use options::{PretrainOptions, Stop};
 
@@ -10,10 +13,10 @@ use crate::average::{WeightAverage, update_bn};
 use crate::device::device_name;
 use crate::error::{Error, Result};
 use crate::event::{Event, When};
-use crate::features;
+use crate::features::{self, Reading};
 use crate::memory::peak_rss_mib;
 use crate::recipe::ValidRecipe;
-use crate::run_dir::{Log, RunDir};
+use crate::run_dir::RunDir;
 use crate::states::{State, States};
 use crate::step::Step;
 use candle_core::Tensor;
@@ -24,6 +27,7 @@ use serde_json::{Map, Value, json};
 use setup::{Origins, Setup};
 use std::collections::HashMap;
 use std::time::Instant;
+use tell::Tell;
 
 /// Runs a pretraining from images to checkpoints and metrics, and tells `observe` what happens.
 ///
@@ -54,13 +58,7 @@ pub fn pretrain(
     let setup = Setup::new(recipe)?;
     let (step, origins) = setup.method(recipe)?;
     let state = states.last(&mut |text| observe(&Event::Warning { text }))?;
-    let log = match &state {
-        None => run.log()?,
-        Some(State { about, .. }) => {
-            let Progress { log_bytes, .. } = *about;
-            run.log_from(log_bytes)?
-        }
-    };
+    let tell = Tell::open(run, state.as_ref().map(|state| &state.about), observe)?;
     let mut training = Training {
         step,
         origins,
@@ -73,12 +71,14 @@ pub fn pretrain(
         states,
         options,
         setup: &setup,
-        tell: Tell { log, observe },
+        tell,
     };
     match state {
         Some(state) => training.resume(state)?,
         None => training.start()?,
     }
+    training.write_provenance()?;
+    training.heed_collapse()?;
     while training.progress.step < training.steps() {
         training.epoch()?;
     }
@@ -108,22 +108,6 @@ struct Training<'a> {
     tell: Tell<'a>,
 }
 
-/// Log and observer, which hear the same of the run; of the process only the observer does.
-struct Tell<'a> {
-    log: Log,
-    observe: &'a mut dyn FnMut(&Event),
-}
-
-impl Tell<'_> {
-    fn event(&mut self, event: &Event) -> Result<()> {
-        (self.observe)(event);
-        if event.is_logged() {
-            self.log.write(event)?;
-        }
-        Ok(())
-    }
-}
-
 impl Training<'_> {
     fn start(&mut self) -> Result<()> {
         // Of no state that can be used.
@@ -142,7 +126,11 @@ impl Training<'_> {
             let (arm, text) = (arm.clone(), origin.text.clone());
             self.tell.event(&Event::Weights { arm, text })?;
         }
-        self.progress.before = self.read_collapse(When::Before, 0)?;
+        let before = self.look(When::Before, 0)?;
+        let arms = self.recipe.arms.keys().cloned();
+        let features = before.iter().map(|reading| reading.features);
+        self.progress.before = arms.zip(features).collect();
+        self.progress.start = self.look(When::Start, 0)?;
         Ok(())
     }
 
@@ -210,6 +198,7 @@ impl Training<'_> {
                 steps,
                 loss: report.loss,
                 lr: report.lr,
+                grad_norm: report.grad_norm,
                 images_per_s,
             })?;
             self.progress.step += 1;
@@ -218,11 +207,24 @@ impl Training<'_> {
             }
         }
         self.end_epoch(epoch)?;
-        if self.progress.step == steps {
+        let stops = self.options.stop_on_collapse && self.progress.collapsed.is_some();
+        if self.progress.step == steps || stops {
             // What remains may take long, and changes nothing that a state holds.
             self.checkpoint()?;
         }
+        self.heed_collapse()?;
         self.checkpoint_if_due()
+    }
+
+    /// Ends a run whose features have collapsed, if asked to.
+    fn heed_collapse(&self) -> Result<()> {
+        match &self.progress.collapsed {
+            Some(text) if self.options.stop_on_collapse => Err(Error::Collapsed {
+                epoch: self.progress.epochs.len().saturating_sub(1),
+                text: text.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn end_epoch(&mut self, epoch: usize) -> Result<()> {
@@ -246,7 +248,21 @@ impl Training<'_> {
             loss,
             seconds,
         })?;
-        self.read_collapse(When::Epoch, epoch)?;
+        self.guard(epoch)
+    }
+
+    /// Looks at the networks on the sample, and warns of features that have collapsed.
+    fn guard(&mut self, epoch: usize) -> Result<()> {
+        let now = self.look(When::Epoch, epoch)?;
+        self.progress.collapsed = None;
+        let arms = self.recipe.arms.keys();
+        for (arm, (start, now)) in arms.zip(self.progress.start.clone().iter().zip(&now)) {
+            if let Some(text) = guard::warning(arm, start, now) {
+                self.progress.collapsed.get_or_insert_with(|| text.clone());
+                let arm = arm.clone();
+                self.tell.event(&Event::Collapsed { epoch, arm, text })?;
+            }
+        }
         Ok(())
     }
 
@@ -266,7 +282,7 @@ impl Training<'_> {
     fn checkpoint(&mut self) -> Result<()> {
         let started = Instant::now();
         // What a state counts on is on the disk before it.
-        self.progress.log_bytes = self.tell.log.sync()?;
+        (self.progress.log_bytes, self.progress.board_bytes) = self.tell.sync()?;
         let mut about = self.progress.clone();
         about.seconds = self.seconds();
         let mut tensors = self.step.state()?;
@@ -323,7 +339,10 @@ impl Training<'_> {
         if !self.averages.is_empty() {
             self.save(&self.final_arms(), last)?;
         }
-        self.read_collapse(When::After, last)
+        let after = self.look(When::After, last)?;
+        let arms = self.recipe.arms.keys().cloned();
+        let features = after.iter().map(|reading| reading.features);
+        Ok(arms.zip(features).collect())
     }
 
     /// The networks that the run is for: averaged where there is an average.
@@ -351,25 +370,27 @@ impl Training<'_> {
         Ok(())
     }
 
-    fn read_collapse(&mut self, when: When, epoch: usize) -> Result<Readings> {
+    /// Looks at the networks, and tells what it saw.
+    fn look(&mut self, when: When, epoch: usize) -> Result<Vec<Reading>> {
         let (arms, loader) = match when {
             When::Before => (self.step.arms(), &self.setup.test),
-            When::Epoch => (self.step.arms(), &self.setup.sample),
+            When::Start | When::Epoch => (self.step.arms(), &self.setup.sample),
             When::After => (self.final_arms(), &self.setup.test),
         };
-        let readings = features::collapse(&arms, loader)?;
-        let names = arms.iter().map(|(name, _)| name.to_string());
-        let readings: Readings = names.zip(readings).collect();
-        for (arm, reading) in &readings {
-            let (arm, reading) = (arm.clone(), *reading);
-            self.tell.event(&Event::Collapse {
+        let look = features::look(&arms, loader, self.setup.has_classes)?;
+        for (arm, reading) in self.recipe.arms.keys().zip(&look.arms) {
+            let event = Event::of_reading(when, epoch, arm, *reading);
+            self.tell.event(&event)?;
+        }
+        if look.arms.len() == 2 {
+            let cosine = look.agreement;
+            self.tell.event(&Event::Agreement {
                 when,
                 epoch,
-                arm,
-                reading,
+                cosine,
             })?;
         }
-        Ok(readings)
+        Ok(look.arms)
     }
 
     fn metrics(&self, after: &Readings, seconds: f64) -> Value {

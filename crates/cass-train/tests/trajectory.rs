@@ -16,16 +16,27 @@ fn replay(name: &str, kinds: &[&str], replay: Replay) -> Deviation {
     println!("{name}: loss {error:.1e} at step {step}, lr {:?}", found.lr);
     for kind in &found.tensors {
         let worst = &kind.worst;
-        println!("  {}: {:.1e}, worst {:.1e} at {}", kind.what, kind.error, worst.error, worst.name);
+        println!(
+            "  {}: {:.1e}, worst {:.1e} at {}",
+            kind.what, kind.error, worst.error, worst.name
+        );
         assert!(worst.error < 1e-2 && kind.decided, "{kind:?}");
     }
-    let found_kinds: Vec<&str> = found.tensors.iter().map(|kind| kind.what.as_str()).collect();
+    let found_kinds: Vec<&str> = found
+        .tensors
+        .iter()
+        .map(|kind| kind.what.as_str())
+        .collect();
     assert_eq!(found_kinds, kinds);
     found
 }
 
 const CASS: [&str; 3] = ["cnn parameters", "cnn statistics", "vit parameters"];
-const AVERAGED: [&str; 3] = ["swa.cnn parameters", "swa.cnn statistics", "swa.vit parameters"];
+const AVERAGED: [&str; 3] = [
+    "swa.cnn parameters",
+    "swa.cnn statistics",
+    "swa.vit parameters",
+];
 
 #[test]
 fn cass_follows_pytorch() {
@@ -35,7 +46,10 @@ fn cass_follows_pytorch() {
     assert_eq!((found.losses.len(), found.lr.is_some()), (8, true));
 
     // That it can fail: averages that start a step late, and a tolerance that nothing meets.
-    let late = Replay { swa_start: 5, ..cass };
+    let late = Replay {
+        swa_start: 5,
+        ..cass
+    };
     let late = late.run(&folder("trajectory_cass")).unwrap();
     assert!(!late.passed(1e-5) && !found.passed(1e-9));
     assert_eq!(late.losses, found.losses);
@@ -70,7 +84,11 @@ fn dino_follows_pytorch_for_a_cnn() {
         "teacher projector",
         "centers",
     ];
-    replay("trajectory_dino_cnn", &kinds, Replay::new(Method::Dino, Protocol::Paper));
+    replay(
+        "trajectory_dino_cnn",
+        &kinds,
+        Replay::new(Method::Dino, Protocol::Paper),
+    );
 }
 
 #[test]
@@ -82,14 +100,27 @@ fn dino_follows_pytorch_for_a_transformer() {
         "teacher projector",
         "centers",
     ];
-    replay("trajectory_dino_vit", &kinds, Replay::new(Method::Dino, Protocol::Paper));
+    replay(
+        "trajectory_dino_vit",
+        &kinds,
+        Replay::new(Method::Dino, Protocol::Paper),
+    );
 }
 
 #[test]
 fn what_cannot_be_replayed_is_named() {
     let dino = Replay::new(Method::Dino, Protocol::Paper);
-    let error = dino.run(&folder("trajectory_cass")).unwrap_err().to_string();
-    assert!(error.contains("trajectory.safetensors: it holds no tensor `local1.0`"), "{error}");
+    let error = dino
+        .run(&folder("trajectory_cass"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("trajectory.safetensors: it holds no tensor `local1.0`"),
+        "{error}"
+    );
     let error = dino.run(&folder("none")).unwrap_err().to_string();
-    assert!(error.starts_with("replay ") && error.contains("trajectory.safetensors"), "{error}");
+    assert!(
+        error.starts_with("replay ") && error.contains("trajectory.safetensors"),
+        "{error}"
+    );
 }

@@ -110,6 +110,7 @@ fn of_train(error: &cass_train::Error) -> bool {
         | Error::State(_)
         | Error::NonFinite { .. }
         | Error::Fenced(_)
+        | Error::Collapsed { .. }
         | Error::Interrupted { .. }
         | Error::Io { .. }
         | Error::Tensor(_) => false,

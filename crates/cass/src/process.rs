@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Result};
 use cass_train::Stop;
+use std::collections::BTreeMap;
 use tracing_subscriber::EnvFilter;
 
 /// Sends log lines to standard error; `RUST_LOG` filters them.
@@ -40,6 +41,16 @@ fn start(threads: usize, candles: usize) -> Result<()> {
         .num_threads(threads)
         .build_global()
         .map_err(|error| Failure::Failed(format!("failed to start {threads} threads: {error}")))
+}
+
+/// What this program was built from, for a run's provenance.
+pub fn built_from() -> BTreeMap<String, String> {
+    let known = [
+        ("commit", env!("CASS_COMMIT")),
+        ("candle", env!("CASS_CANDLE")),
+        ("rustc", env!("CASS_RUSTC")),
+    ];
+    known.map(|(key, value)| (key.into(), value.into())).into()
 }
 
 /// Makes Ctrl-C, SIGTERM and SIGHUP ask for a stop, and a second one end the process.

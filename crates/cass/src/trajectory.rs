@@ -24,13 +24,28 @@ pub struct Args {
     #[arg(long, requires = "trajectory", default_value = "paper")]
     protocol: ProtocolName,
     /// The optimiser of CASS' first network in the recorded run; all others are Adam.
-    #[arg(long, requires = "trajectory", value_name = "NAME", default_value = "adam")]
+    #[arg(
+        long,
+        requires = "trajectory",
+        value_name = "NAME",
+        default_value = "adam"
+    )]
     cnn_optimizer: OptimizerName,
     /// The step, from 0, after which the recorded run began to average weights.
-    #[arg(long, requires = "trajectory", value_name = "STEP", default_value_t = 4)]
+    #[arg(
+        long,
+        requires = "trajectory",
+        value_name = "STEP",
+        default_value_t = 4
+    )]
     swa_start: usize,
     /// The constant learning rate of a recorded run of DINO; CASS' are in the file.
-    #[arg(long, requires = "trajectory", value_name = "RATE", default_value_t = 1e-3)]
+    #[arg(
+        long,
+        requires = "trajectory",
+        value_name = "RATE",
+        default_value_t = 1e-3
+    )]
     lr: f64,
 }
 
@@ -87,10 +102,18 @@ fn text(found: &Deviation, rtol: f64) -> String {
     for (i, loss) in found.losses.iter().enumerate() {
         let (ours, theirs) = (loss.ours, loss.theirs);
         let what = format!("loss, step {i}");
-        let _ = writeln!(text, "{what:26} {:9.1e} {rtol:9.0e}  {ours:.6}, torch {theirs:.6}", loss.error());
+        let _ = writeln!(
+            text,
+            "{what:26} {:9.1e} {rtol:9.0e}  {ours:.6}, torch {theirs:.6}",
+            loss.error()
+        );
     }
     if let Some(lr) = found.lr {
-        let _ = writeln!(text, "{:26} {lr:9.1e} {:9.0e}  absolute", "learning rates", 1e-12);
+        let _ = writeln!(
+            text,
+            "{:26} {lr:9.1e} {:9.0e}  absolute",
+            "learning rates", 1e-12
+        );
     }
     for kind in &found.tensors {
         let (allowed, worst) = (10.0 * rtol, &kind.worst);

@@ -97,9 +97,8 @@ impl Optimizer {
 
     /// With a number, gradients whose norm over all parameters exceeds it are scaled down to it
     /// before each step (`torch.nn.utils.clip_grad_norm_`).
-    pub fn with_clip_norm(mut self, clip_norm: Option<f64>) -> Self {
+    pub fn set_clip_norm(&mut self, clip_norm: Option<f64>) {
         self.clip_norm = clip_norm;
-        self
     }
 
     /// Number of steps taken.

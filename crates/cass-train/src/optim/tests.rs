@@ -174,14 +174,20 @@ fn saved_state_goes_on_to_the_bit() {
             let through = Var::from_tensor(&start).unwrap();
             let mut optimizer = new(&through);
             let grad = |step| tensor("grad", step, DType::F32);
-            (0..3).for_each(|s| drop(optimizer.step(&gradient(&through, &grad(s)), 0.01).unwrap()));
+            for s in 0..3 {
+                optimizer.step(&gradient(&through, &grad(s)), 0.01).unwrap();
+            }
             let saved = optimizer.state().unwrap();
             let resumed = Var::from_tensor(&through.copy().unwrap()).unwrap();
-            (3..5).for_each(|s| drop(optimizer.step(&gradient(&through, &grad(s)), 0.01).unwrap()));
+            for s in 3..5 {
+                optimizer.step(&gradient(&through, &grad(s)), 0.01).unwrap();
+            }
 
             let mut optimizer = new(&resumed);
             optimizer.load_state(&saved).unwrap();
-            (3..5).for_each(|s| drop(optimizer.step(&gradient(&resumed, &grad(s)), 0.01).unwrap()));
+            for s in 3..5 {
+                optimizer.step(&gradient(&resumed, &grad(s)), 0.01).unwrap();
+            }
             assert_eq!(largest_difference(&through, &resumed), 0.0, "{config:?}");
         }
     }
@@ -222,8 +228,8 @@ fn norms_are_those_of_all_gradients_and_clipping_is_torchs() {
     let sgd = OptimizerConfig::Sgd(SgdConfig::default());
     let moved = |clip: Option<f64>| {
         let var = Var::from_tensor(&a.zeros_like().unwrap()).unwrap();
-        let optimizer = Optimizer::new(&sgd, vec![("p".into(), var.clone())]).unwrap();
-        let mut optimizer = optimizer.with_clip_norm(clip);
+        let mut optimizer = Optimizer::new(&sgd, vec![("p".into(), var.clone())]).unwrap();
+        optimizer.set_clip_norm(clip);
         let found = optimizer.step(&gradient(&var, &a), 1.0).unwrap();
         let moved = norm::of(&[var.as_detached_tensor()]).unwrap();
         (found, moved)
@@ -232,7 +238,10 @@ fn norms_are_those_of_all_gradients_and_clipping_is_torchs() {
     assert!((norm - free).abs() < 1e-6 * norm);
     assert_eq!(moved(Some(2.0 * norm)), (norm, free));
     let (unclipped, clipped) = moved(Some(1.5));
-    assert!(unclipped == norm && (clipped - 1.5).abs() < 1e-5, "{clipped}");
+    assert!(
+        unclipped == norm && (clipped - 1.5).abs() < 1e-5,
+        "{clipped}"
+    );
 }
 
 #[test]

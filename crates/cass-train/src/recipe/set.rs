@@ -51,7 +51,9 @@ impl Recipe {
         let read = from_toml(&table.to_string());
         read.map_err(|error| match error {
             Error::Recipe(text) => {
-                let message = text.split_once(": ").filter(|(line, _)| line.starts_with("line "));
+                let message = text
+                    .split_once(": ")
+                    .filter(|(line, _)| line.starts_with("line "));
                 wrong(message.map_or(text.as_str(), |(_, message)| message))
             }
             other => other,

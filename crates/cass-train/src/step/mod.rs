@@ -2,6 +2,7 @@
 
 mod cass;
 mod dino;
+mod parts;
 mod state;
 mod supervised;
 
@@ -20,12 +21,22 @@ use state::Tensors;
 use std::collections::{BTreeMap, HashMap};
 
 /// What one step did.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StepReport {
     /// The loss before the update.
     pub loss: f64,
     /// The learning rate that each arm used.
     pub lr: BTreeMap<String, f64>,
+    /// The L2 norm of each arm's gradients, before any clipping.
+    pub grad_norm: BTreeMap<String, f64>,
+}
+
+impl StepReport {
+    /// An arm's rate and norm.
+    fn updated(&mut self, arm: &str, (lr, norm): (f64, f64)) {
+        self.lr.insert(arm.into(), lr);
+        self.grad_norm.insert(arm.into(), norm);
+    }
 }
 
 /// A method that trains by steps over batches.
@@ -69,12 +80,22 @@ impl Updater {
         })
     }
 
-    /// Updates and moves the schedule on; the rate that was used.
-    pub(crate) fn update(&mut self, grads: &Gradients) -> Result<f64> {
+    /// Scales gradients down to a norm before they are used.
+    fn clip(&mut self, clip_norm: Option<f64>) {
+        self.optimizer.set_clip_norm(clip_norm);
+    }
+
+    /// Adds the gradients of a part of a batch to the next update's.
+    fn gather(&mut self, grads: &Gradients) -> Result<()> {
+        self.optimizer.gather(grads)
+    }
+
+    /// Updates and moves the schedule on; the rate that was used, and the norm of the gradients.
+    pub(crate) fn update(&mut self, grads: &Gradients) -> Result<(f64, f64)> {
         let lr = self.schedule.lr();
-        self.optimizer.step(grads, lr)?;
+        let norm = self.optimizer.step(grads, lr)?;
         self.schedule.step();
-        Ok(lr)
+        Ok((lr, norm))
     }
 
     /// Steps taken so far.

@@ -1,5 +1,6 @@
 //! What a user decides about a run beside its recipe.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,10 @@ pub struct PretrainOptions {
     pub checkpoint_every: Option<NonZeroU64>,
     /// Asks the run to stop.
     pub stop: Stop,
+    /// Whether the run ends, unfinished, after an epoch in which an arm's features collapsed.
+    pub stop_on_collapse: bool,
+    /// What is known of the program, such as its `commit`: for `provenance.json`.
+    pub program: BTreeMap<String, String>,
 }
 
 /// Asks a run to write a checkpoint after the step it is at, and to stop. Copies ask the same run.

@@ -1,6 +1,7 @@
 //! How far a run is: all that a state holds beside tensors.
 
 use crate::collapse::Collapse;
+use crate::features::Reading;
 use serde::{Deserialize, Serialize};
 
 /// Of the states; another one cannot be read.
@@ -27,6 +28,10 @@ pub(super) struct Progress {
     pub(super) averaged: u64,
     /// Collapse of the initial weights.
     pub(super) before: Readings,
+    /// What each arm's initial weights said of the sample of images.
+    pub(super) start: Vec<Reading>,
+    /// What was said of the first arm whose features had collapsed when the last epoch ended.
+    pub(super) collapsed: Option<String>,
     /// Images trained on, repeats included.
     pub(super) images: u64,
     /// Spent in steps, of epochs that ended.
@@ -35,6 +40,8 @@ pub(super) struct Progress {
     pub(super) seconds: f64,
     /// Length of the log.
     pub(super) log_bytes: u64,
+    /// Length of TensorBoard's file.
+    pub(super) board_bytes: u64,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -63,10 +70,13 @@ impl Progress {
             epochs: Vec::new(),
             averaged: 0,
             before: Vec::new(),
+            start: Vec::new(),
+            collapsed: None,
             images: 0,
             train_seconds: 0.0,
             seconds: 0.0,
             log_bytes: 0,
+            board_bytes: 0,
         }
     }
 }

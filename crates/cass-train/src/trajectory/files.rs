@@ -36,7 +36,10 @@ impl Recorded {
 
     /// How many names end so.
     pub(super) fn count(&self, end: &str) -> usize {
-        self.tensors.keys().filter(|name| name.ends_with(end)).count()
+        self.tensors
+            .keys()
+            .filter(|name| name.ends_with(end))
+            .count()
     }
 
     pub(super) fn wrong(&self, why: impl std::fmt::Display) -> Error {
@@ -52,7 +55,10 @@ pub(super) fn network(path: &Path, size: usize) -> Result<Model> {
         input_size: size,
         ..Default::default()
     };
-    let (name, config) = (recorded.header.get("architecture"), recorded.header.get("config"));
+    let (name, config) = (
+        recorded.header.get("architecture"),
+        recorded.header.get("config"),
+    );
     let model = match (name, config) {
         (Some(name), _) => {
             // As many outputs as the classifier in the file has, whatever timm calls it.

@@ -73,9 +73,11 @@ impl Deviation {
     /// The step, from 0, whose loss is furthest off, and its relative error.
     pub fn worst_loss(&self) -> (usize, f64) {
         let errors = self.losses.iter().map(LossError::error).enumerate();
-        errors.fold((0, 0.0), |worst, now| match now.1 > worst.1 || now.1.is_nan() {
-            true => now,
-            false => worst,
+        errors.fold((0, 0.0), |worst, now| {
+            match now.1 > worst.1 || now.1.is_nan() {
+                true => now,
+                false => worst,
+            }
         })
     }
 
@@ -85,7 +87,9 @@ impl Deviation {
         let tensors = self.tensors.iter().filter(|kind| kind.decided);
         self.losses.iter().all(|loss| loss.error() <= rtol)
             && self.lr.is_none_or(|error| error <= 1e-12)
-            && tensors.map(|kind| kind.error).all(|error| error <= 10.0 * rtol)
+            && tensors
+                .map(|kind| kind.error)
+                .all(|error| error <= 10.0 * rtol)
     }
 }
 
@@ -127,7 +131,10 @@ impl Replay {
                 arm.optimizer = OptimizerConfig::Sgd(SgdConfig::default());
             }
             arm.optimizer.set_lr(lr.first().copied().unwrap_or(self.lr));
-            Ok((network(&folder.join(format!("{name}.safetensors")), size)?, arm))
+            Ok((
+                network(&folder.join(format!("{name}.safetensors")), size)?,
+                arm,
+            ))
         };
         let ((cnn, cnn_arm), (vit, vit_arm)) = (arm("cnn")?, arm("vit")?);
         let averages = [WeightAverage::new(&cnn)?, WeightAverage::new(&vit)?];
@@ -145,13 +152,18 @@ impl Replay {
             Ok(())
         })?;
         for (arm, model) in step.arms() {
-            found.tensors.extend(of_network(recorded, arm, model, true)?);
+            found
+                .tensors
+                .extend(of_network(recorded, arm, model, true)?);
         }
         let averages = averages.iter().flatten().zip(["swa.cnn", "swa.vit"]);
         for (average, name) in averages {
-            let batches = (0..found.losses.len()).map(|i| recorded.get(&format!("batch.{i}")).cloned());
+            let batches =
+                (0..found.losses.len()).map(|i| recorded.get(&format!("batch.{i}")).cloned());
             update_bn(average.model(), batches)?;
-            found.tensors.extend(of_network(recorded, name, average.model(), true)?);
+            found
+                .tensors
+                .extend(of_network(recorded, name, average.model(), true)?);
         }
         Ok(found)
     }
@@ -181,7 +193,9 @@ impl Replay {
         let mut known = true;
         for (name, var) in step.teacher().0.params().buffers() {
             match recorded.tensors.get(&format!("teacher0.{name}")) {
-                Some(value) if value.dims() == var.dims() => var.set(&value.to_dtype(var.dtype())?)?,
+                Some(value) if value.dims() == var.dims() => {
+                    var.set(&value.to_dtype(var.dtype())?)?
+                }
                 _ => known = false,
             }
         }
@@ -193,13 +207,22 @@ impl Replay {
             ("student", student, projector, true),
             ("teacher", teacher, teacher_projector, known),
         ] {
-            found.tensors.extend(of_network(recorded, who, model, known)?);
+            found
+                .tensors
+                .extend(of_network(recorded, who, model, known)?);
             let kind = (format!("{who} projector"), format!("{who}.projector."));
-            found.tensors.extend(compare(recorded, kind, projector.trainable(), true)?);
+            found
+                .tensors
+                .extend(compare(recorded, kind, projector.trainable(), true)?);
         }
         let ours = Var::from_tensor(&step.centers().reshape(centers.shape())?)?;
         let kind = ("centers".to_string(), String::new());
-        found.tensors.extend(compare(recorded, kind, vec![("centers".into(), ours)], true)?);
+        found.tensors.extend(compare(
+            recorded,
+            kind,
+            vec![("centers".into(), ours)],
+            true,
+        )?);
         Ok(found)
     }
 }
@@ -211,7 +234,10 @@ fn steps(
     views: &[&str],
     mut after: impl FnMut(usize, &dyn Step) -> Result<()>,
 ) -> Result<Deviation> {
-    let losses = recorded.get("loss")?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let losses = recorded
+        .get("loss")?
+        .to_dtype(DType::F64)?
+        .to_vec1::<f64>()?;
     let lrs = recorded.tensors.get("lr").map(|lr| lr.to_vec1::<f64>());
     let lrs = lrs.transpose()?;
     let mut found = Deviation {
@@ -220,7 +246,9 @@ fn steps(
         tensors: Vec::new(),
     };
     for (i, theirs) in losses.into_iter().enumerate() {
-        let views = views.iter().map(|view| recorded.get(&format!("{view}.{i}")).cloned());
+        let views = views
+            .iter()
+            .map(|view| recorded.get(&format!("{view}.{i}")).cloned());
         let report = step.step(&views.collect::<Result<Vec<Tensor>>>()?)?;
         let ours = report.loss;
         found.losses.push(LossError { ours, theirs });
@@ -235,10 +263,25 @@ fn steps(
 
 /// A network's parameters and its running statistics, recorded under `name.`; `known` says whether
 /// the files decide the statistics.
-fn of_network(recorded: &Recorded, name: &str, model: &Model, known: bool) -> Result<Vec<KindError>> {
+fn of_network(
+    recorded: &Recorded,
+    name: &str,
+    model: &Model,
+    known: bool,
+) -> Result<Vec<KindError>> {
     let kind = |what: &str| (format!("{name} {what}"), format!("{name}."));
-    let parameters = compare(recorded, kind("parameters"), model.params().trainable(), true)?;
-    let statistics = compare(recorded, kind("statistics"), model.params().buffers(), known)?;
+    let parameters = compare(
+        recorded,
+        kind("parameters"),
+        model.params().trainable(),
+        true,
+    )?;
+    let statistics = compare(
+        recorded,
+        kind("statistics"),
+        model.params().buffers(),
+        known,
+    )?;
     Ok(parameters.into_iter().chain(statistics).collect())
 }
 
@@ -262,7 +305,10 @@ fn compare(
         let theirs = theirs.to_dtype(DType::F64)?;
         let (off, size) = (squares(&(ours - &theirs)?)?, squares(&theirs)?);
         let error = off.sqrt() / size.sqrt().max(1e-6);
-        if worst.as_ref().is_none_or(|worst| error.is_nan() || error > worst.error) {
+        if worst
+            .as_ref()
+            .is_none_or(|worst| error.is_nan() || error > worst.error)
+        {
             worst = Some(TensorError { name, error });
         }
         // How many batches a statistic has seen is a count, not a size.

@@ -135,9 +135,31 @@ fn cass_leaves_a_finished_folder_and_repeats_to_the_bit() {
     assert_eq!(
         whens,
         [
-            "before", "before", "epoch", "epoch", "epoch", "epoch", "after", "after"
+            "before", "before", "start", "start", "epoch", "epoch", "epoch", "epoch", "after",
+            "after"
         ]
     );
+    for reading in of("collapse") {
+        assert!(reading["mean_cosine"].is_f64(), "{reading}");
+        assert!(
+            reading["logits"]["std"].is_f64() && reading["neighbours"].is_f64(),
+            "{reading}"
+        );
+    }
+    assert_eq!(of("agreement").len(), 5);
+    assert!(steps[0]["grad_norm"]["cnn"].as_f64() > Some(0.0));
+    assert!(
+        first
+            .join("events.out.tfevents.cass")
+            .metadata()
+            .unwrap()
+            .len()
+            > 1000
+    );
+    let provenance = fs::read_to_string(first.join("provenance.json")).unwrap();
+    let provenance: Value = serde_json::from_str(&provenance).unwrap();
+    assert_eq!(provenance["manifest"], metrics["manifest"]);
+    assert_eq!(provenance["attempts"][0]["from_step"], 0);
     assert_eq!(events.last().unwrap()["event"], "done");
 
     // Again in the same folder: nothing is done.
