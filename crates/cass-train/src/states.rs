@@ -49,7 +49,7 @@ impl<'a> States<'a> {
         about: &impl Serialize,
         tensors: &HashMap<String, Tensor>,
     ) -> Result<()> {
-        let path = self.folder.join(format!("step-{step:09}.safetensors"));
+        let path = self.path(step);
         fs::create_dir_all(&self.folder).map_err(Error::io("create folder", &self.folder))?;
         let digest = self.run.make_beside(&path, |beside| {
             let about = HashMap::from([(ABOUT.to_string(), serde_json::to_string(about)?)]);
@@ -83,15 +83,41 @@ impl<'a> States<'a> {
         warn: &mut dyn FnMut(String),
     ) -> Result<Option<State<A>>> {
         for path in self.files()?.iter().rev() {
-            match read(path) {
-                Ok(state) => return Ok(Some(state)),
-                Err(why) => warn(format!(
+            let whole = read(path).map_err(|why| {
+                format!(
                     "the checkpoint {} cannot be used ({why}); going on from the one before",
                     path.display()
-                )),
+                )
+            });
+            match whole {
+                Err(text) => warn(text),
+                Ok((about, tensors)) => {
+                    let about = serde_json::from_str(&about).map_err(|error| {
+                        let path = path.display();
+                        Error::Mismatch(format!("go on with {path}: of another version: {error}"))
+                    })?;
+                    return Ok(Some(State { about, tensors }));
+                }
             }
         }
         Ok(None)
+    }
+
+    /// Removes the states of later steps, which are damaged if the one of `step` was the last.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub(crate) fn remove_after(&self, step: u64) -> Result<()> {
+        for path in self.files()? {
+            if path > self.path(step) {
+                fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, step: u64) -> PathBuf {
+        self.folder.join(format!("step-{step:09}.safetensors"))
     }
 
     /// Removes all states: the run is finished, or starts anew.
@@ -152,8 +178,8 @@ fn checksum(state: &Path) -> PathBuf {
     state.with_extension("safetensors.sha256")
 }
 
-/// Reads a state if it is what was written.
-fn read<A: DeserializeOwned>(path: &Path) -> Result<State<A>, String> {
+/// Reads a state, what it says and its tensors, if it is what was written.
+fn read(path: &Path) -> Result<(String, HashMap<String, Tensor>), String> {
     let sum = fs::read_to_string(checksum(path)).map_err(|e| format!("no checksum: {e}"))?;
     let bytes = fs::read(path).map_err(|e| e.to_string())?;
     if sum.split_whitespace().next() != Some(&hex(&Sha256::digest(&bytes))) {
@@ -161,12 +187,9 @@ fn read<A: DeserializeOwned>(path: &Path) -> Result<State<A>, String> {
     }
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| e.to_string())?;
     let about = metadata.metadata().as_ref().and_then(|m| m.get(ABOUT));
-    let about = about.ok_or("it says nothing about the training")?;
-    Ok(State {
-        about: serde_json::from_str(about).map_err(|e| format!("of another version: {e}"))?,
-        tensors: candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
-            .map_err(|e| e.to_string())?,
-    })
+    let about = about.ok_or("it says nothing about the training")?.clone();
+    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
+    Ok((about, tensors.map_err(|e| e.to_string())?))
 }
 
 fn sha256(from: &mut impl Read) -> io::Result<String> {
@@ -229,12 +252,27 @@ mod tests {
         fs::remove_file(checksum(&newest)).unwrap();
         assert_eq!(last(&run).0, Some((10, 10.0)));
 
-        // What a killed process left goes with the next write; so do the damaged.
-        fs::write(run.file("resume/.step-000000200.safetensors.new"), "half").unwrap();
-        states.write(200, &200, &tensors(1.0)).unwrap();
+        // What a killed process left goes with the next write, the damaged with its being passed over.
+        fs::write(run.file("resume/.tmp1"), "half").unwrap();
+        states.remove_after(10).unwrap();
+        states.write(11, &11, &tensors(1.0)).unwrap();
         assert_eq!(states.entries().unwrap().len(), 4, "{:?}", states.entries());
+        assert_eq!(last(&run), (Some((11, 1.0)), vec![]));
         states.clear().unwrap();
         assert_eq!(last(&run), (None, vec![]));
+    }
+
+    #[test]
+    fn a_state_of_another_version_is_no_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path(), "").unwrap();
+        States::of(&run).write(1, &"text", &tensors(1.0)).unwrap();
+        let state = States::of(&run).last::<u64>(&mut |text| panic!("{text}"));
+        let error = state.err().unwrap().to_string();
+        assert!(
+            error.contains("step-000000001.safetensors: of another version"),
+            "{error}"
+        );
     }
 
     #[cfg(target_os = "linux")]
@@ -244,19 +282,15 @@ mod tests {
         let run = RunDir::open(folder.path(), "").unwrap();
         let states = States::of(&run);
         states.write(1, &1, &tensors(1.0)).unwrap();
-        for full in [
-            ".step-000000002.safetensors.new",
-            ".step-000000002.safetensors.sha256.new",
-        ] {
-            let link = run.file("resume").join(full);
-            std::os::unix::fs::symlink("/dev/full", &link).unwrap();
-            let error = states.write(2, &2, &tensors(2.0)).unwrap_err().to_string();
-            assert!(
-                error.contains("step-000000002") && error.contains("No space left"),
-                "{error}"
-            );
-            assert_eq!(last(&run), (Some((1, 1.0)), vec![]));
-        }
+        // The name that the sum is made under; of the state itself see the command's tests.
+        let link = run.file("resume/.step-000000002.safetensors.sha256.new");
+        std::os::unix::fs::symlink("/dev/full", &link).unwrap();
+        let error = states.write(2, &2, &tensors(2.0)).unwrap_err().to_string();
+        assert!(
+            error.contains("step-000000002") && error.contains("No space left"),
+            "{error}"
+        );
+        assert_eq!(last(&run), (Some((1, 1.0)), vec![]));
         states.write(2, &2, &tensors(2.0)).unwrap();
         assert_eq!(last(&run), (Some((2, 2.0)), vec![]));
     }

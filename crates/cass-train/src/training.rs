@@ -146,6 +146,7 @@ impl Training<'_> {
             )));
         }
         self.progress = about;
+        self.states.remove_after(self.progress.step)?;
         self.step.load_state(&tensors)?;
         if self.progress.averaged > 0 {
             let (count, arms) = (self.progress.averaged, self.step.arms());

@@ -74,6 +74,7 @@ fn cass(a: ModelConfig, b: ModelConfig) -> CassStep {
     let adam = recipe.arms["cnn"].clone();
     let mut sgd = adam.clone();
     sgd.optimizer = OptimizerConfig::Sgd(SgdConfig {
+        lr: 0.1, // of a parameter of 1, f32 does not keep a smaller change
         momentum: 0.9,
         ..SgdConfig::default()
     });

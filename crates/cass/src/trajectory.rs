@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// The flags of `verify` that are about a recorded run.
 #[derive(clap::Args)]
-pub struct Args {
+pub struct Recorded {
     /// A short run of PyTorch to replay instead: trajectory.safetensors and the initial weights
     /// (cnn and vit.safetensors, or net and projector.safetensors).
     #[arg(long, value_name = "DIR", conflicts_with_all = ["arch", "weights", "reference"], requires = "method")]
@@ -57,7 +57,7 @@ enum OptimizerName {
     Sgd,
 }
 
-impl Args {
+impl Recorded {
     /// The replay that is asked for, and its folder, if one is.
     pub fn replay(self) -> Option<(Replay, PathBuf)> {
         let mut replay = Replay::new(self.method?.into(), self.protocol.into());

@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "arch")]
     reference: Option<PathBuf>,
     #[command(flatten)]
-    trajectory: trajectory::Args,
+    trajectory: trajectory::Recorded,
     /// The largest relative error that passes; by default 1e-4 for a network, 1e-3 for a trajectory.
     #[arg(long, value_name = "RTOL")]
     rtol: Option<f64>,

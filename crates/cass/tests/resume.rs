@@ -136,68 +136,31 @@ fn killed_ten_times_it_ends_with_the_same_bytes() {
     assert!(bench.cass(&format!("{CASS} --out whole")).status.success());
     let (run, whole) = (bench.path("run"), bench.path("whole"));
     let lines = log_lines(&whole);
-    let again = format!("{CASS} --out run");
 
     let mut rng = Rng::new(6, "kill", [0, 0], 0);
     let mut after: Vec<usize> = (0..7).map(|_| rng.below(lines - 2)).collect();
     after.sort_unstable();
-    let after = after
-        .into_iter()
-        .map(|line| Moment::After(line, rng.below(30) as u64));
-    let mut moments: Vec<Moment> = after.collect();
+    let after = after.into_iter();
+    let mut moments: Vec<Moment> = after
+        .map(|line| Moment::After(line, rng.below(30) as u64))
+        .collect();
     for place in [2, 5, 7] {
         moments.insert(place, Moment::Writing);
     }
+    let (mut said, mut damaged) = (String::new(), String::new());
     for (attempt, moment) in moments.into_iter().enumerate() {
-        let mut running = bench.start(&again);
-        let is_new = |name: &str| name.ends_with(".safetensors.new");
-        match moment {
-            Moment::After(line, wait) => {
-                running.until(|| log_lines(&run) >= line);
-                std::thread::sleep(Duration::from_millis(wait));
-            }
-            Moment::Writing => {
-                let left = states(&run, is_new);
-                running.until(|| states(&run, is_new).iter().any(|name| !left.contains(name)));
-            }
+        said += &killed(&bench, &moment);
+        if attempt == 4 {
+            stopped_politely(&bench);
+            stopped_by_a_full_disk(&bench);
+            damaged = damage_the_newest(&run);
         }
-        running.0.kill().unwrap();
-        let (code, said) = running.end();
-        assert_eq!(code, None, "attempt {attempt} was not killed: {said}");
-        assert!(!run.join("metrics.json").exists());
     }
-
-    // Asked to stop, it says where, and a second process is told to wait.
-    let mut running = bench.start(&again);
-    let lines_before = log_lines(&run);
-    running.until(|| run.join(".lock").exists() && log_lines(&run) != lines_before);
-    let second = bench.cass(&again);
-    let said = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert_eq!(second.status.code(), Some(2), "{said}");
-    assert!(said.contains("is running in it"), "{said}");
-    running.signal("-TERM");
-    let (code, said) = running.end();
-    assert_eq!(code, Some(130), "{said}");
-    assert!(
-        said.contains("the same command goes on from there"),
-        "{said}"
-    );
-
-    // The newest checkpoint is damaged.
-    let kept = states(&run, |name| name.ends_with(".safetensors"));
-    assert_eq!(kept.len(), 2, "{kept:?}");
-    let newest = run.join("resume").join(&kept[1]);
-    let mut bytes = fs::read(&newest).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(&newest, bytes).unwrap();
-    let last = bench.cass(&again);
-    let said = String::from_utf8_lossy(&last.stderr).into_owned();
+    let last = bench.cass(&format!("{CASS} --out run"));
+    said += &String::from_utf8_lossy(&last.stderr);
     assert_eq!(last.status.code(), Some(0), "{said}");
-    assert!(
-        said.contains(&format!("{} cannot be used", newest.display())) || said.contains(&kept[1]),
-        "{said}"
-    );
+    let warned = format!("warning: the checkpoint run/resume/{damaged} cannot be used");
+    assert!(said.contains(&warned), "{warned}: {said}");
 
     for name in [
         "checkpoint-cnn.safetensors",
@@ -208,13 +171,87 @@ fn killed_ten_times_it_ends_with_the_same_bytes() {
         assert!(same, "{name} differs");
     }
     for name in ["metrics.json", "log.jsonl"] {
-        assert_eq!(
-            json_lines(&run.join(name)),
-            json_lines(&whole.join(name)),
-            "{name}"
-        );
+        let (run, whole) = (json_lines(&run.join(name)), json_lines(&whole.join(name)));
+        assert_eq!(run, whole, "{name}");
     }
     assert!(!run.join("resume").exists());
+}
+
+/// An attempt that is killed; what it said.
+fn killed(bench: &Bench, moment: &Moment) -> String {
+    let run = bench.path("run");
+    let mut running = bench.start(&format!("{CASS} --out run"));
+    let is_new = |name: &str| name.starts_with('.');
+    match moment {
+        Moment::After(line, wait) => {
+            running.until(|| log_lines(&run) >= *line);
+            std::thread::sleep(Duration::from_millis(*wait));
+        }
+        Moment::Writing => {
+            let left = states(&run, is_new);
+            running.until(|| {
+                let now = states(&run, is_new);
+                now.iter().any(|name| !left.contains(name))
+            });
+        }
+    }
+    running.0.kill().unwrap();
+    let (code, said) = running.end();
+    assert_eq!(code, None, "it was not killed: {said}");
+    assert!(!run.join("metrics.json").exists());
+    said
+}
+
+/// Asked to stop, it says where it did; while it runs, a second process is turned away.
+fn stopped_politely(bench: &Bench) {
+    let run = bench.path("run");
+    let before = log_lines(&run);
+    let mut running = bench.start(&format!("{CASS} --out run"));
+    running.until(|| log_lines(&run) != before);
+    running.signal("-STOP");
+    let second = bench.cass(&format!("{CASS} --out run"));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(2), "{said}");
+    assert!(said.contains("is running in it"), "{said}");
+    running.signal("-TERM");
+    running.signal("-CONT");
+    let (code, said) = running.end();
+    assert_eq!(code, Some(130), "{said}");
+    assert!(
+        said.contains("the same command goes on from there"),
+        "{said}"
+    );
+}
+
+/// Files may have 40 MB, and a checkpoint has over 100: a write fails as on a full disk.
+fn stopped_by_a_full_disk(bench: &Bench) {
+    let whole = |name: &str| name.ends_with(".safetensors");
+    let before = states(&bench.path("run"), whole);
+    let cass = env!("CARGO_BIN_EXE_cass");
+    let script = format!("trap '' XFSZ; ulimit -f 80000; exec {cass} {CASS} --out run");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(bench.folder.path());
+    let output = shell.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("error: failed to write run/resume/step-"),
+        "{said}"
+    );
+    assert_eq!(states(&bench.path("run"), whole), before);
+}
+
+/// Changes one bit of the newest checkpoint; its name.
+fn damage_the_newest(run: &Path) -> String {
+    let mut kept = states(run, |name| name.ends_with(".safetensors"));
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    let newest = kept.remove(1);
+    let file = run.join("resume").join(&newest);
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    newest
 }
 
 #[test]

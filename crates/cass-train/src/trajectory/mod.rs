@@ -313,7 +313,8 @@ fn compare(
         }
         // How many batches a statistic has seen is a count, not a size.
         if var.dtype() == DType::I64 {
-            distance += if off > 0.0 { f64::INFINITY } else { 0.0 };
+            let differs = off > 0.0 && decided;
+            distance += if differs { f64::INFINITY } else { 0.0 };
         } else {
             (distance, norm) = (distance + off, norm + size);
         }
