@@ -137,6 +137,7 @@ pub fn run(mut args: Args) -> Result<Report> {
         arm.weights = hub::resolve(&arm.weights, &arm.network, earlier)?;
     }
     let recipe = recipe.validate()?;
+    process::configure(recipe.threads)?;
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{} is finished already; nothing to do", out.display());
@@ -145,7 +146,6 @@ pub fn run(mut args: Args) -> Result<Report> {
     for arm in recipe.arms.values() {
         hub::bring(&arm.weights, &arm.network)?;
     }
-    process::configure(recipe.threads)?;
     process::on_signal(options.stop.clone())?;
     let mut progress = Progress::new();
     let show = &mut |event: &Event| show(&mut progress, event);

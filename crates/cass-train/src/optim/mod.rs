@@ -118,12 +118,28 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Takes one step with learning rate `lr`; the norm of the gradients over all parameters, before
-    /// any clipping.
+    /// Takes one step with learning rate `lr`.
     ///
     /// # Errors
     /// If a parameter has no gradient: nothing is updated then.
-    pub fn step(&mut self, grads: &Gradients, lr: f64) -> Result<f64> {
+    pub fn step(&mut self, grads: &Gradients, lr: f64) -> Result<()> {
+        let grads = self.take(grads)?;
+        self.clip_and_apply(grads, lr, None)
+    }
+
+    /// The same; gives the norm of the gradients over all parameters, before any clipping.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn step_with_norm(&mut self, grads: &Gradients, lr: f64) -> Result<f64> {
+        let grads = self.take(grads)?;
+        let norm = norm::of(&grads)?;
+        self.clip_and_apply(grads, lr, Some(norm))?;
+        Ok(norm)
+    }
+
+    /// The gradients of a step: its own, those gathered, and where they add up those before.
+    fn take(&mut self, grads: &Gradients) -> Result<Vec<Tensor>> {
         let mut grads = found(&self.slots, grads)?;
         for (slot, grad) in self.slots.iter_mut().zip(&mut grads) {
             if let Some(mut gathered) = slot.gathered.take() {
@@ -134,13 +150,19 @@ impl Optimizer {
                 *grad = accumulate(&mut slot.accumulated, grad)?;
             }
         }
-        let norm = norm::of(&grads)?;
-        let scale = self.clip_norm.map(|most| most / (norm + 1e-6));
-        if let Some(scale) = scale.filter(|scale| *scale < 1.0) {
+        Ok(grads)
+    }
+
+    fn clip_and_apply(&mut self, mut grads: Vec<Tensor>, lr: f64, norm: Option<f64>) -> Result<()> {
+        if let Some(most) = self.clip_norm {
+            let norm = norm.map_or_else(|| norm::of(&grads), Ok)?;
+            let scale = most / (norm + 1e-6);
             for (slot, grad) in self.slots.iter_mut().zip(&mut grads) {
-                *grad = (&*grad * scale)?;
-                // As torch clips: in place, so that what adds up is what was clipped.
-                slot.accumulated = slot.accumulated.take().map(|_| grad.clone());
+                if scale < 1.0 {
+                    *grad = (&*grad * scale)?;
+                    // As torch clips: in place, so that what adds up is what was clipped.
+                    slot.accumulated = slot.accumulated.take().map(|_| grad.clone());
+                }
             }
         }
         self.steps += 1;
@@ -148,7 +170,7 @@ impl Optimizer {
             let (var, state) = (&slot.var, &mut slot.state);
             apply(&self.config, self.steps, lr, var, grad, state)?;
         }
-        Ok(norm)
+        Ok(())
     }
 
     /// Everything a later [`Optimizer::load_state`] needs to go on as if never stopped: for each

@@ -230,7 +230,7 @@ fn norms_are_those_of_all_gradients_and_clipping_is_torchs() {
         let var = Var::from_tensor(&a.zeros_like().unwrap()).unwrap();
         let mut optimizer = Optimizer::new(&sgd, vec![("p".into(), var.clone())]).unwrap();
         optimizer.set_clip_norm(clip);
-        let found = optimizer.step(&gradient(&var, &a), 1.0).unwrap();
+        let found = optimizer.step_with_norm(&gradient(&var, &a), 1.0).unwrap();
         let moved = norm::of(&[var.as_detached_tensor()]).unwrap();
         (found, moved)
     };

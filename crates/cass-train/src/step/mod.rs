@@ -93,7 +93,7 @@ impl Updater {
     /// Updates and moves the schedule on; the rate that was used, and the norm of the gradients.
     pub(crate) fn update(&mut self, grads: &Gradients) -> Result<(f64, f64)> {
         let lr = self.schedule.lr();
-        let norm = self.optimizer.step(grads, lr)?;
+        let norm = self.optimizer.step_with_norm(grads, lr)?;
         self.schedule.step();
         Ok((lr, norm))
     }

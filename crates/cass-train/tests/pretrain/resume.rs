@@ -3,18 +3,25 @@
 use super::*;
 use std::num::NonZeroU64;
 
-/// What a run leaves that no clock decides: its log, its metrics, its checkpoints' bytes.
-fn left(run: &Path) -> (Vec<Value>, Value, Vec<(String, Vec<u8>)>) {
-    let log = fs::read_to_string(run.join("log.jsonl")).unwrap();
-    let log = log
-        .lines()
-        .map(|line| timeless(serde_json::from_str(line).unwrap()));
-    let metrics = fs::read_to_string(run.join("metrics.json")).unwrap();
+/// What a run leaves that no clock decides.
+struct Left {
+    log: Vec<Value>,
+    metrics: Value,
+    /// Names and bytes.
+    checkpoints: Vec<(String, Vec<u8>)>,
+}
+
+fn left(run: &Path) -> Left {
+    let read = |name: &str| fs::read_to_string(run.join(name)).unwrap();
+    let json = |text: &str| timeless(serde_json::from_str(text).unwrap());
     let names = ["cnn", "vit", "net"].map(|arm| format!("checkpoint-{arm}.safetensors"));
     let there = names.into_iter().filter(|name| run.join(name).exists());
-    let files = there.map(|name| (name.clone(), fs::read(run.join(name)).unwrap()));
-    let metrics = timeless(serde_json::from_str(&metrics).unwrap());
-    (log.collect(), metrics, files.collect())
+    let checkpoints = there.map(|name| (name.clone(), fs::read(run.join(name)).unwrap()));
+    Left {
+        log: read("log.jsonl").lines().map(json).collect(),
+        metrics: json(&read("metrics.json")),
+        checkpoints: checkpoints.collect(),
+    }
 }
 
 /// Runs until the steps of `stops` are done, each in an attempt of its own, and then to the end.
@@ -54,10 +61,13 @@ fn equal_in_pieces(recipe: &Recipe, folder: &Folder, stops: &[u64]) {
     let (whole, _) = folder.run("whole", recipe).unwrap();
     let pieces = in_pieces(folder, recipe, stops);
     let (whole, pieces) = (left(&whole), left(&pieces));
-    assert_eq!(whole.0, pieces.0);
-    assert_eq!(whole.1, pieces.1);
-    assert!(whole.2 == pieces.2, "the checkpoints differ");
-    assert!(!whole.2.is_empty());
+    assert_eq!(whole.log, pieces.log);
+    assert_eq!(whole.metrics, pieces.metrics);
+    assert!(
+        whole.checkpoints == pieces.checkpoints,
+        "the checkpoints differ"
+    );
+    assert!(!whole.checkpoints.is_empty());
 }
 
 /// Both optimisers, gradients that add up, running statistics, averages; stopped in the middle of
