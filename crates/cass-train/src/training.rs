@@ -1,5 +1,6 @@
 //! The visible loop: from a recipe to a finished run folder.
 
+mod checkpoint;
 mod guard;
 mod options;
 mod progress;
@@ -17,15 +18,13 @@ use crate::features::{self, Reading};
 use crate::memory::peak_rss_mib;
 use crate::recipe::ValidRecipe;
 use crate::run_dir::RunDir;
-use crate::states::{State, States};
+use crate::states::States;
 use crate::step::Step;
-use candle_core::Tensor;
 use cass_models::Model;
 use options::Cadence;
 use progress::{EpochRecord, EpochSoFar, Progress, Readings};
 use serde_json::{Map, Value, json};
 use setup::{Origins, Setup};
-use std::collections::HashMap;
 use std::time::Instant;
 use tell::Tell;
 
@@ -134,33 +133,6 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// Goes on from a state.
-    fn resume(&mut self, state: State<Progress>) -> Result<()> {
-        let State { about, tensors } = state;
-        if about.manifest != self.progress.manifest {
-            return Err(Error::Mismatch(format!(
-                "go on with {}: its images have changed since it began (manifest {}, then {})",
-                self.run.path().display(),
-                self.progress.manifest,
-                about.manifest,
-            )));
-        }
-        self.progress = about;
-        self.states.remove_after(self.progress.step)?;
-        self.step.load_state(&tensors)?;
-        if self.progress.averaged > 0 {
-            let (count, arms) = (self.progress.averaged, self.step.arms());
-            let averages = arms.into_iter().map(|(arm, model)| {
-                let average = model.deep_copy()?;
-                load_average(&average, arm, &tensors)?;
-                Ok(WeightAverage::resume(average, count))
-            });
-            self.averages = averages.collect::<Result<_>>()?;
-        }
-        let (step, steps) = (self.progress.step, self.steps());
-        self.tell.event(&Event::Resumed { step, steps })
-    }
-
     /// Steps an epoch.
     fn epoch_steps(&self) -> u64 {
         self.setup.train.batches() as u64
@@ -265,43 +237,6 @@ impl Training<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Between two steps: writes a checkpoint when it is time, and stops when asked to.
-    fn checkpoint_if_due(&mut self) -> Result<()> {
-        let stops = self.options.stop.is_requested();
-        if stops || self.cadence.is_due(self.progress.step) {
-            self.checkpoint()?;
-        }
-        if stops {
-            Err(self.interrupted())
-        } else {
-            Ok(())
-        }
-    }
-
-    fn checkpoint(&mut self) -> Result<()> {
-        let started = Instant::now();
-        // What a state counts on is on the disk before it.
-        (self.progress.log_bytes, self.progress.board_bytes) = self.tell.sync()?;
-        let mut about = self.progress.clone();
-        about.seconds = self.seconds();
-        let mut tensors = self.step.state()?;
-        for ((arm, _), average) in self.step.arms().iter().zip(&self.averages) {
-            for (name, var) in average.model().params().trainable() {
-                tensors.insert(averaged(arm, &name), var.as_detached_tensor());
-            }
-        }
-        self.states.write(self.progress.step, &about, &tensors)?;
-        self.cadence.written(started);
-        Ok(())
-    }
-
-    fn interrupted(&self) -> Error {
-        Error::Interrupted {
-            step: self.progress.step,
-            steps: self.steps(),
-        }
     }
 
     /// Counts the epoch's weights in, where averaging has started.
@@ -430,25 +365,6 @@ impl Training<'_> {
             "version": env!("CARGO_PKG_VERSION"),
         })
     }
-}
-
-/// The name of an average in a state.
-fn averaged(arm: &str, name: &str) -> String {
-    format!("{arm}.average.{name}")
-}
-
-/// Gives a network the averaged parameters of a state. Its buffers are no average of anything.
-fn load_average(model: &Model, arm: &str, tensors: &HashMap<String, Tensor>) -> Result<()> {
-    for (name, var) in model.params().trainable() {
-        let name = averaged(arm, &name);
-        match tensors.get(&name) {
-            Some(value) if value.dims() == var.dims() => {
-                var.set(&value.to_device(var.device())?)?
-            }
-            _ => return Err(Error::State(name)),
-        }
-    }
-    Ok(())
 }
 
 /// Says which epoch's checkpoints a run that stops in `epoch` leaves.

@@ -53,7 +53,7 @@ pub fn built_from() -> BTreeMap<String, String> {
     known.map(|(key, value)| (key.into(), value.into())).into()
 }
 
-/// Makes Ctrl-C, SIGTERM and SIGHUP ask for a stop, and a second one end the process.
+/// Makes Ctrl-C, SIGTERM and SIGHUP (but under `nohup`) ask for a stop, and a second one end the process.
 pub fn on_signal(stop: Stop) -> Result<()> {
     let handler = move || {
         if stop.is_requested() {
@@ -62,8 +62,25 @@ pub fn on_signal(stop: Stop) -> Result<()> {
         stop.request();
         tracing::info!("stopping after this step, with a checkpoint; once more to stop at once");
     };
-    ctrlc::set_handler(handler)
-        .map_err(|error| Failure::Failed(format!("failed to listen for signals: {error}")))
+    let ignored = ignore_hangup();
+    let set = ctrlc::set_handler(handler);
+    if ignored {
+        // As `nohup` has it: the run goes on when its terminal is closed.
+        ignore_hangup();
+    }
+    set.map_err(|error| Failure::Failed(format!("failed to listen for signals: {error}")))
+}
+
+/// Makes the process ignore SIGHUP; whether it did before.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn ignore_hangup() -> bool {
+    // SAFETY: it only sets what one signal does.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) == libc::SIG_IGN }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn ignore_hangup() -> bool {
+    false
 }
 
 /// Lets glibc keep freed memory. By default it maps every large tensor anew, and the first touch of
