@@ -1,4 +1,5 @@
 use std::{
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -161,13 +162,19 @@ impl Loader {
 
     /// Starts making the batches of epoch `epoch`.
     pub fn epoch(&self, epoch: u64) -> Epoch {
+        self.epoch_from(epoch, 0)
+    }
+
+    /// Starts making the batches of epoch `epoch` from its batch number `first` on, the same that
+    /// [`Loader::epoch`] gives there; the ones before cost nothing.
+    pub fn epoch_from(&self, epoch: u64, first: usize) -> Epoch {
         let work = self.work.clone();
         let batches = self.batches();
         // The producer holds one more while it waits for room, and the channel keeps the rest.
         let (sender, receiver) = sync_channel(work.config.prefetch.saturating_sub(1));
         let producer = thread::Builder::new()
             .name("cass-data".into())
-            .spawn(move || produce(&work, epoch, batches, &sender));
+            .spawn(move || produce(&work, epoch, first..batches, &sender));
         let (producer, failed) = match producer {
             Ok(handle) => (Some(handle), None),
             Err(e) => (None, Some(Error::Threads(e.to_string()))),
@@ -177,7 +184,7 @@ impl Loader {
             receiver: Some(receiver),
             producer,
             failed,
-            left: batches,
+            left: batches.saturating_sub(first),
         }
     }
 }
@@ -237,11 +244,11 @@ impl Drop for Epoch {
 
 /// Starts the batches in their order; several are in the making at once, so that no thread waits
 /// for the last image of one.
-fn produce(work: &Arc<Work>, epoch: u64, batches: usize, sender: &SyncSender<Promise>) {
+fn produce(work: &Arc<Work>, epoch: u64, batches: Range<usize>, sender: &SyncSender<Promise>) {
     let order = work.order(epoch);
     let stopped = Arc::new(AtomicBool::new(false));
-    let chunks = order.chunks(work.config.batch).take(batches);
-    for (number, samples) in chunks.enumerate() {
+    let chunks = order.chunks(work.config.batch).take(batches.end);
+    for (number, samples) in chunks.enumerate().skip(batches.start) {
         let (done, promise) = channel();
         let (samples, stopped_too) = (samples.to_vec(), stopped.clone());
         let of_job = work.clone();

@@ -176,6 +176,22 @@ fn an_epoch_may_be_left_early() {
 }
 
 #[test]
+fn an_epoch_may_be_begun_late() {
+    let folder = phantoms(16);
+    let dataset = Arc::new(open_phantoms(&folder));
+    let all: Vec<_> = (0..dataset.len()).collect();
+    for pipeline in PIPELINES {
+        let loader = Loader::new(dataset.clone(), all.clone(), config(pipeline)).unwrap();
+        let whole: Vec<Batch> = loader.epoch(3).map(Result::unwrap).collect();
+        for first in [0, 2, whole.len() - 1, whole.len()] {
+            let late: Vec<Batch> = loader.epoch_from(3, first).map(Result::unwrap).collect();
+            assert_eq!(order(&late), order(&whole[first..]));
+            assert_eq!(pixels(&late), pixels(&whole[first..]));
+        }
+    }
+}
+
+#[test]
 fn a_file_that_broke_since_is_named_once() {
     let folder = phantoms(16);
     let dataset = Arc::new(open_phantoms(&folder));

@@ -26,6 +26,11 @@ impl WeightAverage {
         })
     }
 
+    /// The average that had counted `count` moments when its parameters were those of `model` now.
+    pub(crate) fn resume(model: Model, count: u64) -> Self {
+        Self { model, count }
+    }
+
     /// Counts the network as it is now in.
     ///
     /// # Errors

@@ -20,6 +20,16 @@ pub struct Collapse {
 }
 
 impl Collapse {
+    /// Features on fewer dimensions than this count as collapsed,
+    pub const LEAST_RANK: f64 = 1.5;
+    /// and so do features more alike than this.
+    pub const MOST_COSINE: f64 = 0.99;
+
+    /// Whether the features no longer tell images apart.
+    pub fn is_total(&self) -> bool {
+        self.effective_rank < Self::LEAST_RANK || self.mean_cosine > Self::MOST_COSINE
+    }
+
     /// Read `features`, row-major with shape (rows, `dim`).
     ///
     /// `None` where no reading exists: fewer than two rows, an incomplete row or a value that is

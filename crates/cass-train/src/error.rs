@@ -19,9 +19,9 @@ pub enum Error {
     /// A parameter that the loss did not reach.
     #[error("update `{0}`: it has no gradient")]
     NoGradient(String),
-    /// Saved optimiser state that lacks a buffer or has it in another shape.
-    #[error("load the optimiser's state: `{0}` is missing or does not fit")]
-    OptimizerState(String),
+    /// Saved state of a training that lacks a tensor or has it in another shape.
+    #[error("load the state of the training: `{0}` is missing or does not fit")]
+    State(String),
     /// Two networks or batches that do not go together.
     #[error("{0}")]
     Mismatch(String),
@@ -46,8 +46,32 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Another process works in the folder.
-    #[error("use {}: another process is running in it", .0.display())]
-    Locked(PathBuf),
+    #[error("use {}: {owner} is running in it", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+        /// `process 123 on node-1`, or `another process`.
+        owner: String,
+    },
+    /// Another process has taken over the folder that this one worked in.
+    #[error("write in {}: another process has taken the run over", .0.display())]
+    Fenced(PathBuf),
+    /// The run was asked to end where features collapse, and they have.
+    #[error("go on after epoch {epoch}: {text}")]
+    Collapsed {
+        /// From 0.
+        epoch: usize,
+        /// In plain words.
+        text: String,
+    },
+    /// The run was asked to stop, and wrote a checkpoint.
+    #[error("finish: stopped after step {step} of {steps}; the same command goes on from there")]
+    Interrupted {
+        /// Steps done.
+        step: u64,
+        /// Steps of the run.
+        steps: u64,
+    },
     /// The folder belongs to a run of another recipe.
     #[error("reuse {}: it holds a run with another recipe ({difference}); choose another folder", path.display())]
     OtherRecipe {

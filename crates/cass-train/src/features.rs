@@ -1,32 +1,139 @@
-//! Features of images as the networks in training have them at some moment.
+//! What networks in training say of images at some moment.
 
 use crate::collapse::Collapse;
 use crate::error::Result;
 use candle_core::{DType, Tensor};
 use cass_data::Loader;
 use cass_models::{Mode, Model};
+use serde::{Deserialize, Serialize};
 
-/// Reads the collapse of every network's features over the loader's images: one pass over the
-/// images, running statistics, no graph. `None` where features are not finite.
-pub(crate) fn collapse(arms: &[(&str, &Model)], loader: &Loader) -> Result<Vec<Option<Collapse>>> {
+/// What one network says of some images.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Of the features; none where they are not finite.
+    pub features: Option<Collapse>,
+    /// Of the classifier's outputs, which CASS compares.
+    pub logits: Option<Collapse>,
+    /// Share of the images whose nearest other image, by the cosine of their features, is of the
+    /// same class; none without classes.
+    pub neighbours: Option<f64>,
+}
+
+/// What all networks say of some images.
+pub(crate) struct Look {
+    /// In the arms' order.
+    pub(crate) arms: Vec<Reading>,
+    /// Mean cosine of two networks' logits of the same image, from -1 to 1.
+    pub(crate) agreement: Option<f64>,
+}
+
+/// Rows of one network.
+struct Rows {
+    features: Vec<f32>,
+    logits: Vec<f32>,
+}
+
+/// One pass over the loader's images: running statistics, no graph. `classes` says whether the
+/// images have one class each.
+pub(crate) fn look(arms: &[(&str, &Model)], loader: &Loader, classes: bool) -> Result<Look> {
     let models = arms
         .iter()
         .map(|(_, model)| Ok(model.frozen()?))
         .collect::<Result<Vec<_>>>()?;
-    let mut rows: Vec<Vec<f32>> = vec![Vec::new(); models.len()];
+    let empty = || Rows {
+        features: Vec::new(),
+        logits: Vec::new(),
+    };
+    let mut rows: Vec<Rows> = models.iter().map(|_| empty()).collect();
+    let mut labels = Vec::new();
     for batch in loader.epoch(0) {
         let batch = batch?;
         for (model, rows) in models.iter().zip(&mut rows) {
-            rows.extend(values(model.features(batch.images(), Mode::Eval)?.value())?);
+            let output = model.forward(batch.images(), Mode::Eval)?;
+            rows.features.extend(values(output.features.value())?);
+            rows.logits.extend(values(output.logits.value())?);
         }
+        labels.extend(batch.labels);
     }
-    let readings = models
-        .iter()
-        .zip(&rows)
-        .map(|(m, rows)| Collapse::of(rows, m.feature_dim()));
-    Ok(readings.collect())
+    let read = |(model, rows): (&Model, &Rows)| {
+        let dim = model.feature_dim();
+        let features = Collapse::of(&rows.features, dim);
+        let known = classes && features.is_some();
+        Reading {
+            features,
+            logits: Collapse::of(&rows.logits, model.num_classes()),
+            neighbours: known.then(|| neighbours(&rows.features, dim, &labels)),
+        }
+    };
+    let agreement = match (&rows[..], models.first()) {
+        ([a, b], Some(model)) => mean_cosine(&a.logits, &b.logits, model.num_classes()),
+        _ => None,
+    };
+    Ok(Look {
+        arms: models.iter().zip(&rows).map(read).collect(),
+        agreement,
+    })
+}
+
+/// Leave-one-out accuracy of the nearest neighbour; the first of equally near ones counts.
+fn neighbours(features: &[f32], dim: usize, labels: &[usize]) -> f64 {
+    let rows: Vec<Vec<f64>> = features.chunks_exact(dim).map(unit).collect();
+    let is_right = |i: &usize| {
+        let mut nearest = (f64::NEG_INFINITY, None);
+        for (j, row) in rows.iter().enumerate() {
+            let cosine = dot(&rows[*i], row);
+            if j != *i && cosine > nearest.0 {
+                nearest = (cosine, labels.get(j));
+            }
+        }
+        nearest.1.is_some() && nearest.1 == labels.get(*i)
+    };
+    (0..rows.len()).filter(is_right).count() as f64 / rows.len() as f64
+}
+
+/// Over the rows of two sets; none where a value is not finite.
+fn mean_cosine(a: &[f32], b: &[f32], dim: usize) -> Option<f64> {
+    let rows = a.chunks_exact(dim).zip(b.chunks_exact(dim));
+    let count = rows.len() as f64;
+    let mean = rows.map(|(a, b)| dot(&unit(a), &unit(b))).sum::<f64>() / count;
+    mean.is_finite().then_some(mean)
+}
+
+/// The row over its length; a zero row stays.
+fn unit(row: &[f32]) -> Vec<f64> {
+    let row: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
+    let length = dot(&row, &row).sqrt();
+    let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
+    row.iter().map(|x| x * scale).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
 fn values(features: &Tensor) -> Result<Vec<f32>> {
     Ok(features.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_count_the_nearest_other_image() {
+        // Two pairs by direction, whatever their lengths.
+        let features = [1.0, 0.0, 5.0, 0.1, 0.0, 1.0, 0.1, 9.0];
+        assert_eq!(neighbours(&features, 2, &[0, 0, 1, 1]), 1.0);
+        assert_eq!(neighbours(&features, 2, &[0, 1, 0, 1]), 0.0);
+        assert_eq!(neighbours(&features, 2, &[0, 0, 1, 2]), 0.5);
+    }
+
+    #[test]
+    fn agreement_is_of_directions() {
+        let a = [1.0, 0.0, 0.0, 2.0];
+        assert_eq!(mean_cosine(&a, &[3.0, 0.0, 0.0, -1.0], 2), Some(0.0));
+        assert_eq!(mean_cosine(&a, &a, 2), Some(1.0));
+        assert_eq!(mean_cosine(&a, &[0.0, 0.0, 0.0, 1.0], 2), Some(0.5));
+        assert_eq!(mean_cosine(&a, &[f32::NAN, 0.0, 0.0, 1.0], 2), None);
+    }
 }

@@ -6,7 +6,7 @@
 //! own, and below the steps the parts: losses, [`Optimizer`], [`Schedule`], [`WeightAverage`].
 //!
 //! ```
-//! use cass_train::{Method, Recipe, RunDir, Weights, pretrain};
+//! use cass_train::{Method, PretrainOptions, Recipe, RunDir, Weights, pretrain};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
@@ -22,7 +22,8 @@
 //! }
 //! # recipe.dino.as_mut().unwrap().num_classes_k = 32;
 //! let run = RunDir::open(&out, &recipe.to_toml())?;
-//! let metrics = pretrain(&recipe.validate()?, &run, &mut |event| println!("{event:?}"))?;
+//! let options = PretrainOptions::default();
+//! let metrics = pretrain(&recipe.validate()?, &run, &options, &mut |event| println!("{event:?}"))?;
 //! assert_eq!(metrics["epochs"].as_array().unwrap().len(), 1);
 //! assert!(run.file("checkpoint-net.safetensors").is_file());
 //! # Ok(()) }
@@ -44,26 +45,31 @@ mod projector;
 mod recipe;
 mod run_dir;
 mod schedule;
+mod states;
 mod step;
+mod tensorboard;
 mod training;
+mod trajectory;
 mod weights;
 
 pub use average::{WeightAverage, update_bn};
 pub use collapse::Collapse;
 pub use device::{device_name, open_device};
 pub use error::{Error, Result};
-pub use event::{Event, When};
+pub use event::{Event, WALL_CLOCK, When};
 pub use export::{Finished, Network, export};
+pub use features::Reading;
 pub use loss::{FocalForm, FocalLoss, cass_loss, class_weights, dino_loss};
 pub use memory::peak_rss_mib;
 pub use optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
 pub use projector::Projector;
 pub use recipe::{
-    Arm, DinoConfig, Method, Protocol, Recipe, Swa, ValidRecipe, Weights, deviations, from_toml,
-    to_toml,
+    Arm, DinoConfig, Method, Precision, Protocol, Recipe, Swa, ValidRecipe, Weights, deviations,
+    from_toml, to_toml,
 };
-pub use run_dir::{Log, RunDir};
+pub use run_dir::{Log, Owner, RunDir, RunLock};
 pub use schedule::{CosineConfig, Schedule, ScheduleConfig};
 pub use step::{CassStep, DinoStep, Step, StepReport, SupervisedStep, Trains};
-pub use training::pretrain;
+pub use training::{PretrainOptions, Stop, pretrain};
+pub use trajectory::{Deviation, KindError, LossError, Replay};
 pub use weights::{Origin, load_weights, resolve_weights};

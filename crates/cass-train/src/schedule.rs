@@ -69,6 +69,11 @@ impl Schedule {
         self.lr
     }
 
+    /// Back to the first step's rate.
+    pub fn restart(&mut self) {
+        (self.lr, self.steps) = (self.base_lr, 0);
+    }
+
     /// Moves on to the next step's rate.
     pub fn step(&mut self) {
         self.steps += 1;

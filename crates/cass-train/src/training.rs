@@ -1,105 +1,118 @@
 //! The visible loop: from a recipe to a finished run folder.
 
+mod checkpoint;
+mod guard;
+mod options;
+mod progress;
+mod provenance;
 mod setup;
+mod tell;
+
+pub use options::{PretrainOptions, Stop};
 
 use crate::average::{WeightAverage, update_bn};
-use crate::collapse::Collapse;
 use crate::device::device_name;
 use crate::error::{Error, Result};
 use crate::event::{Event, When};
-use crate::features;
+use crate::features::{self, Reading};
 use crate::memory::peak_rss_mib;
 use crate::recipe::ValidRecipe;
-use crate::run_dir::{Log, RunDir};
+use crate::run_dir::RunDir;
+use crate::states::States;
 use crate::step::Step;
 use cass_models::Model;
+use options::Cadence;
+use progress::{EpochRecord, EpochSoFar, Progress, Readings};
 use serde_json::{Map, Value, json};
 use setup::{Origins, Setup};
 use std::time::Instant;
+use tell::Tell;
 
 /// Runs a pretraining from images to checkpoints and metrics, and tells `observe` what happens.
 ///
-/// The folder gets `manifest.tsv` (which file is in which part), `log.jsonl` while the run goes on, `checkpoint-<arm>.safetensors` after every
-/// epoch and, last, `metrics.json`, which is also returned. A finished folder is left as it is and
-/// its metrics returned. Under `swa` the final checkpoints hold the averaged weights.
+/// The folder gets `manifest.tsv` (which file is in which part), `log.jsonl` while the run goes on,
+/// `checkpoint-<arm>.safetensors` after every epoch and, last, `metrics.json`, which is also
+/// returned. A finished folder is left as it is and its metrics returned. Under `swa` the final
+/// checkpoints hold the averaged weights.
+///
+/// In between, `resume/` holds the last two states of the training. A run that was stopped, at
+/// whatever moment, goes on from the last whole one, and ends with the same bytes as one that never
+/// was, but for [`WALL_CLOCK`](crate::WALL_CLOCK).
 ///
 /// # Errors
 /// If data or weights cannot be had, a file cannot be written, or the loss stops being a number:
-/// the checkpoints of the epoch before are kept then.
+/// the checkpoints before are kept then. [`Error::Interrupted`] if `options.stop` asked for it.
 pub fn pretrain(
     recipe: &ValidRecipe,
     run: &RunDir,
+    options: &PretrainOptions,
     observe: &mut dyn FnMut(&Event),
 ) -> Result<Value> {
+    let states = States::of(run);
     if let Some(metrics) = run.metrics()? {
+        states.clear()?; // the process may have ended before it could
         return Ok(metrics);
     }
     let started = Instant::now();
     let setup = Setup::new(recipe)?;
     let (step, origins) = setup.method(recipe)?;
-    let mut log = run.log()?;
+    let state = states.last(&mut |text| observe(&Event::Warning { text }))?;
+    let tell = Tell::open(run, state.as_ref().map(|state| &state.about), observe)?;
     let mut training = Training {
         step,
         origins,
         averages: Vec::new(),
-        epochs: Vec::new(),
-        images: 0,
-        train_seconds: 0.0,
+        progress: Progress::new(setup.manifest.hash()),
+        cadence: Cadence::new(options.checkpoint_every),
+        started,
         recipe,
         run,
+        states,
+        options,
         setup: &setup,
-        tell: Tell {
-            log: &mut log,
-            observe,
-        },
+        tell,
     };
-    run.write("manifest.tsv", setup.manifest.to_text().as_bytes())?;
-    training.start()?;
-    let before = training.read_collapse(When::Before, 0)?;
-    for epoch in 0..recipe.epochs {
-        training.epoch(epoch)?;
+    match state {
+        Some(state) => training.resume(state)?,
+        None => training.start()?,
+    }
+    training.write_provenance()?;
+    training.heed_collapse()?;
+    while training.progress.step < training.steps() {
+        training.epoch()?;
     }
     let after = training.finish()?;
-    let metrics = training.metrics(&before, &after, started.elapsed().as_secs_f64());
-    training.tell.event(&Event::Done {
-        seconds: started.elapsed().as_secs_f64(),
-    })?;
+    let seconds = training.seconds();
+    let metrics = training.metrics(&after, seconds);
+    training.tell.event(&Event::Done { seconds })?;
     run.finish(&metrics)?;
+    training.states.clear()?;
     Ok(metrics)
 }
-
-/// One reading an arm, in the arms' order.
-type Readings = Vec<(String, Option<Collapse>)>;
 
 struct Training<'a> {
     step: Box<dyn Step>,
     origins: Origins,
     /// One an arm, once averaging has started.
     averages: Vec<WeightAverage>,
-    epochs: Vec<Value>,
-    images: u64,
-    train_seconds: f64,
+    progress: Progress,
+    cadence: Cadence,
+    /// This attempt.
+    started: Instant,
     recipe: &'a ValidRecipe,
     run: &'a RunDir,
+    states: States<'a>,
+    options: &'a PretrainOptions,
     setup: &'a Setup,
     tell: Tell<'a>,
 }
 
-/// Log and observer, which hear the same.
-struct Tell<'a> {
-    log: &'a mut Log,
-    observe: &'a mut dyn FnMut(&Event),
-}
-
-impl Tell<'_> {
-    fn event(&mut self, event: &Event) -> Result<()> {
-        (self.observe)(event);
-        self.log.write(event)
-    }
-}
-
 impl Training<'_> {
     fn start(&mut self) -> Result<()> {
+        // Of no state that can be used.
+        self.states.clear()?;
+        self.run
+            .write("manifest.tsv", self.setup.manifest.to_text().as_bytes())?;
         self.tell.event(&Event::Start {
             method: self.recipe.method.name().into(),
             epochs: self.recipe.epochs,
@@ -112,50 +125,117 @@ impl Training<'_> {
             let (arm, text) = (arm.clone(), origin.text.clone());
             self.tell.event(&Event::Weights { arm, text })?;
         }
+        let before = self.look(When::Before, 0)?;
+        let arms = self.recipe.arms.keys().cloned();
+        let features = before.iter().map(|reading| reading.features);
+        self.progress.before = arms.zip(features).collect();
+        self.progress.start = self.look(When::Start, 0)?;
         Ok(())
+    }
+
+    /// Steps an epoch.
+    fn epoch_steps(&self) -> u64 {
+        self.setup.train.batches() as u64
     }
 
     /// Steps of the whole run.
     fn steps(&self) -> u64 {
-        (self.recipe.epochs * self.setup.train.batches()) as u64
+        self.recipe.epochs as u64 * self.epoch_steps()
     }
 
-    fn epoch(&mut self, epoch: usize) -> Result<()> {
-        let started = Instant::now();
-        let (mut images, mut loss_sum) = (0, 0.0);
-        let (first, steps) = ((epoch * self.setup.train.batches()) as u64, self.steps());
-        for (step, batch) in (first..).zip(self.setup.train.epoch(epoch as u64)) {
+    /// Spent so far, in all attempts.
+    fn seconds(&self) -> f64 {
+        self.progress.seconds + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Takes the steps that are left of the epoch, and ends it.
+    fn epoch(&mut self) -> Result<()> {
+        let (started, steps) = (Instant::now(), self.steps());
+        let before = self.progress.epoch.seconds;
+        let epoch = (self.progress.step / self.epoch_steps()) as usize;
+        let first = (self.progress.step % self.epoch_steps()) as usize;
+        for batch in self.setup.train.epoch_from(epoch as u64, first) {
             let batch = batch?;
             let report = self
                 .step
                 .step(&batch.views)
                 .map_err(|e| keeping(e, epoch))?;
-            images += batch.samples.len();
-            loss_sum += report.loss * batch.samples.len() as f64;
-            let images_per_s = images as f64 / started.elapsed().as_secs_f64();
-            let (loss, lr) = (report.loss, report.lr);
+            let so_far = &mut self.progress.epoch;
+            so_far.images += batch.samples.len() as u64;
+            so_far.loss_sum += report.loss * batch.samples.len() as f64;
+            so_far.seconds = before + started.elapsed().as_secs_f64();
+            let images_per_s = so_far.images as f64 / so_far.seconds;
             self.tell.event(&Event::Step {
                 epoch,
-                step,
+                step: self.progress.step,
                 steps,
-                loss,
-                lr,
+                loss: report.loss,
+                lr: report.lr,
+                grad_norm: report.grad_norm,
                 images_per_s,
             })?;
+            self.progress.step += 1;
+            if !self.progress.step.is_multiple_of(self.epoch_steps()) {
+                self.checkpoint_if_due()?;
+            }
         }
-        let (loss, seconds) = (loss_sum / images as f64, started.elapsed().as_secs_f64());
-        self.images += images as u64;
-        self.train_seconds += seconds;
+        self.end_epoch(epoch)?;
+        let stops = self.options.stop_on_collapse && self.progress.collapsed.is_some();
+        if self.progress.step == steps || stops {
+            // What remains may take long, and changes nothing that a state holds.
+            self.checkpoint()?;
+        }
+        self.heed_collapse()?;
+        self.checkpoint_if_due()
+    }
+
+    /// Ends a run whose features have collapsed, if asked to.
+    fn heed_collapse(&self) -> Result<()> {
+        match &self.progress.collapsed {
+            Some(text) if self.options.stop_on_collapse => Err(Error::Collapsed {
+                epoch: self.progress.epochs.len().saturating_sub(1),
+                text: text.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn end_epoch(&mut self, epoch: usize) -> Result<()> {
+        let EpochSoFar {
+            images,
+            loss_sum,
+            seconds,
+        } = std::mem::take(&mut self.progress.epoch);
+        let loss = loss_sum / images as f64;
+        self.progress.images += images;
+        self.progress.train_seconds += seconds;
         self.average(epoch)?;
         self.save(&self.step.arms(), epoch)?;
-        self.epochs
-            .push(json!({"epoch": epoch, "loss": loss, "seconds": seconds}));
+        self.progress.epochs.push(EpochRecord {
+            epoch,
+            loss,
+            seconds,
+        });
         self.tell.event(&Event::Epoch {
             epoch,
             loss,
             seconds,
         })?;
-        self.read_collapse(When::Epoch, epoch)?;
+        self.guard(epoch)
+    }
+
+    /// Looks at the networks on the sample, and warns of features that have collapsed.
+    fn guard(&mut self, epoch: usize) -> Result<()> {
+        let now = self.look(When::Epoch, epoch)?;
+        self.progress.collapsed = None;
+        let arms = self.recipe.arms.keys();
+        for (arm, (start, now)) in arms.zip(self.progress.start.clone().iter().zip(&now)) {
+            if let Some(text) = guard::warning(arm, start, now) {
+                self.progress.collapsed.get_or_insert_with(|| text.clone());
+                let arm = arm.clone();
+                self.tell.event(&Event::Collapsed { epoch, arm, text })?;
+            }
+        }
         Ok(())
     }
 
@@ -175,6 +255,7 @@ impl Training<'_> {
         for (average, (_, model)) in self.averages.iter_mut().zip(arms) {
             average.update(model)?;
         }
+        self.progress.averaged += 1;
         Ok(())
     }
 
@@ -185,15 +266,19 @@ impl Training<'_> {
             // The epoch after the last one: views that training has not seen, as a loader's next
             // pass would give.
             let batches = self.setup.train.epoch(self.recipe.epochs as u64);
-            update_bn(
-                average.model(),
-                batches.map(|batch| Ok(batch?.views.swap_remove(0))),
-            )?;
+            let views = batches.map(|batch| match self.options.stop.is_requested() {
+                true => Err(self.interrupted()),
+                false => Ok(batch?.views.swap_remove(0)),
+            });
+            update_bn(average.model(), views)?;
         }
         if !self.averages.is_empty() {
             self.save(&self.final_arms(), last)?;
         }
-        self.read_collapse(When::After, last)
+        let after = self.look(When::After, last)?;
+        let arms = self.recipe.arms.keys().cloned();
+        let features = after.iter().map(|reading| reading.features);
+        Ok(arms.zip(features).collect())
     }
 
     /// The networks that the run is for: averaged where there is an average.
@@ -206,6 +291,7 @@ impl Training<'_> {
     }
 
     fn save(&self, arms: &[(&str, &Model)], epoch: usize) -> Result<()> {
+        self.run.lock().check()?;
         for (arm, model) in arms {
             let metadata = [
                 ("arm", arm.to_string()),
@@ -220,33 +306,35 @@ impl Training<'_> {
         Ok(())
     }
 
-    fn read_collapse(&mut self, when: When, epoch: usize) -> Result<Readings> {
+    /// Looks at the networks, and tells what it saw.
+    fn look(&mut self, when: When, epoch: usize) -> Result<Vec<Reading>> {
         let (arms, loader) = match when {
             When::Before => (self.step.arms(), &self.setup.test),
-            When::Epoch => (self.step.arms(), &self.setup.sample),
+            When::Start | When::Epoch => (self.step.arms(), &self.setup.sample),
             When::After => (self.final_arms(), &self.setup.test),
         };
-        let readings = features::collapse(&arms, loader)?;
-        let names = arms.iter().map(|(name, _)| name.to_string());
-        let readings: Readings = names.zip(readings).collect();
-        for (arm, reading) in &readings {
-            let (arm, reading) = (arm.clone(), *reading);
-            self.tell.event(&Event::Collapse {
+        let look = features::look(&arms, loader, self.setup.has_classes)?;
+        for (arm, reading) in self.recipe.arms.keys().zip(&look.arms) {
+            let event = Event::of_reading(when, epoch, arm, *reading);
+            self.tell.event(&event)?;
+        }
+        if look.arms.len() == 2 {
+            let cosine = look.agreement;
+            self.tell.event(&Event::Agreement {
                 when,
                 epoch,
-                arm,
-                reading,
+                cosine,
             })?;
         }
-        Ok(readings)
+        Ok(look.arms)
     }
 
-    fn metrics(&self, before: &Readings, after: &Readings, seconds: f64) -> Value {
+    fn metrics(&self, after: &Readings, seconds: f64) -> Value {
         let networks = self.recipe.arms.iter();
         let networks: Map<_, _> = networks
             .map(|(name, arm)| (name.clone(), json!(arm.network)))
             .collect();
-        let collapse = before.iter().zip(after);
+        let collapse = self.progress.before.iter().zip(after);
         let collapse: Map<_, _> = collapse
             .map(|((arm, before), (_, after))| {
                 (arm.clone(), json!({"before": before, "after": after}))
@@ -260,12 +348,12 @@ impl Training<'_> {
             "kind": "pretrain",
             "method": self.recipe.method.name(),
             "arms": networks,
-            "epochs": self.epochs,
+            "epochs": self.progress.epochs,
             "collapse": collapse,
             "seconds": seconds,
-            "images": self.images,
+            "images": self.progress.images,
             "steps": self.steps(),
-            "images_per_s": self.images as f64 / self.train_seconds,
+            "images_per_s": self.progress.images as f64 / self.progress.train_seconds,
             "peak_rss_mib": peak_rss_mib(),
             "device": device_name(&self.setup.device),
             "threads": rayon::current_num_threads(),

@@ -10,6 +10,8 @@ pub enum Failure {
     Wrong(String),
     /// The run itself failed. Exit code 1.
     Failed(String),
+    /// The run was asked to stop, and can go on. Exit code 130, what shells give for Ctrl-C.
+    Stopped(String),
 }
 
 /// The result of a command.
@@ -20,6 +22,7 @@ impl Failure {
         ExitCode::from(match self {
             Self::Wrong(_) => 2,
             Self::Failed(_) => 1,
+            Self::Stopped(_) => 130,
         })
     }
 
@@ -38,7 +41,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Wrong(text) | Self::Failed(text) => f.write_str(text),
+            Self::Wrong(text) | Self::Failed(text) | Self::Stopped(text) => f.write_str(text),
         }
     }
 }
@@ -57,7 +60,10 @@ impl From<cass_models::Error> for Failure {
 
 impl From<cass_train::Error> for Failure {
     fn from(error: cass_train::Error) -> Self {
-        Self::of(&error, of_train(&error))
+        match error {
+            cass_train::Error::Interrupted { .. } => Self::Stopped(format!("failed to {error}")),
+            _ => Self::of(&error, of_train(&error)),
+        }
     }
 }
 
@@ -98,11 +104,14 @@ fn of_train(error: &cass_train::Error) -> bool {
         Error::Field { .. }
         | Error::Recipe(_)
         | Error::Mismatch(_)
-        | Error::Locked(_)
+        | Error::Locked { .. }
         | Error::OtherRecipe { .. } => true,
         Error::NoGradient(_)
-        | Error::OptimizerState(_)
+        | Error::State(_)
         | Error::NonFinite { .. }
+        | Error::Fenced(_)
+        | Error::Collapsed { .. }
+        | Error::Interrupted { .. }
         | Error::Io { .. }
         | Error::Tensor(_) => false,
     }

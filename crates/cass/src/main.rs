@@ -18,6 +18,7 @@ mod process;
 mod progress;
 mod recompute;
 mod say;
+mod trajectory;
 mod verify;
 
 use clap::{Parser, Subcommand};

@@ -2,15 +2,16 @@
 
 use crate::failure::{Failure, Result};
 use crate::hub;
-use crate::options::{Common, ProtocolName, apply};
+use crate::options::{Common, ProtocolName, apply, set};
 use crate::process;
 use crate::progress::Progress;
 use crate::say::Report;
 use cass_data::Cache;
-use cass_train::{Event, Method, Recipe, RunDir, Weights, When};
+use cass_train::{Event, Method, Precision, PretrainOptions, Recipe, RunDir, Weights, When};
 use clap::ValueEnum;
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 /// Pretrain networks on images, without labels.
@@ -18,6 +19,10 @@ use std::path::{Path, PathBuf};
 /// CASS trains a CNN and a Transformer together; DINO trains one network. What no flag says is the
 /// protocol's: the paper's 100 epochs at 384 pixels from ImageNet weights. Or give a recipe file,
 /// such as a run's recipe.toml; flags then change single fields of it.
+///
+/// Ctrl-C, SIGTERM and SIGHUP stop the run after the step it is at, with a checkpoint; a second one
+/// stops it at once. However it ended, by kill -9 too, the same command goes on from the last
+/// checkpoint, to the same result byte for byte.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -30,7 +35,8 @@ pub struct Args {
     /// Start from this recipe instead of a protocol.
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// CASS' first network, by timm's name, such as resnet18.
+    /// CASS' first network, by timm's name, such as resnet18. Any two networks can be paired: two
+    /// CNNs or two Transformers too.
     #[arg(long, value_name = "NAME")]
     cnn: Option<String>,
     /// CASS' second network, by timm's name, such as vit_tiny_patch16_224.
@@ -43,6 +49,30 @@ pub struct Args {
     /// or a safetensors file or a folder with a model.safetensors.
     #[arg(long, value_name = "WEIGHTS")]
     weights: Option<Weights>,
+    /// Let a batch go through the networks in K parts and gather their gradients: less memory. The
+    /// step is the whole batch's, but for BatchNorm, which then normalises each part by itself.
+    #[arg(long, value_name = "K")]
+    accumulate: Option<usize>,
+    /// Scale each arm's gradients down to this norm where they exceed it; off by default.
+    #[arg(long, value_name = "NORM")]
+    clip_grad_norm: Option<f64>,
+    /// Of the computation. bf16 is refused so far: a CPU gains nothing by it, and on a GPU it has
+    /// not been measured.
+    #[arg(long)]
+    precision: Option<PrecisionName>,
+    /// Change any field of the recipe, by its name there, after all other flags; may be repeated:
+    /// --set zero_grad=false --set arms.cnn.optimizer.lr=0.01 --set swa=none.
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    fields: Vec<String>,
+    /// End the run, unfinished and with exit status 1, after an epoch in which a network's features
+    /// no longer tell images apart (effective rank below 1.5 or mean cosine above 0.99, and neither
+    /// with the initial weights). Without it that is a warning.
+    #[arg(long)]
+    stop_on_collapse: bool,
+    /// Write a checkpoint to go on from after every N steps; by default once a minute, or less often
+    /// where writing takes more than a twentieth of the time. Changes no result.
+    #[arg(long, value_name = "N")]
+    checkpoint_every: Option<NonZeroU64>,
     #[command(flatten)]
     common: Common,
 }
@@ -53,20 +83,49 @@ Examples:
       --data-root phantoms --size 64 --epochs 2 --out runs/cass
   cass pretrain --method dino --net resnet18 --weights random --data-root phantoms --size 64 \\
       --epochs 2 --out runs/dino
-  cass pretrain --recipe runs/cass/recipe.toml --seed 1 --out runs/cass-1";
+  cass pretrain --recipe runs/cass/recipe.toml --seed 1 --out runs/cass-1
+
+  cass pretrain --method cass --cnn resnet18 --vit resnet34 --weights random --data-root phantoms \\
+      --size 64 --set 'arms.cnn.optimizer={ name = \"sgd\", lr = 0.01, momentum = 0.9 }' --out runs/two
+
+Exit status: 0 done, 1 the run failed or its features collapsed (--stop-on-collapse), 2 wrong usage
+or input, 130 stopped by a signal, with a checkpoint. `tensorboard --logdir runs` shows all runs.";
 
 #[derive(Clone, Copy, ValueEnum)]
-enum MethodName {
+pub enum MethodName {
     /// A CNN and a Transformer agree on one view of each image.
     Cass,
     /// One network and its moving average agree on crops of each image.
     Dino,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum PrecisionName {
+    /// As the paper's.
+    F32,
+    /// Half the memory.
+    Bf16,
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::Bf16 => Self::Bf16,
+        }
+    }
+}
+
 pub fn run(mut args: Args) -> Result<Report> {
     let out = args.common.out.clone();
     let cache = std::mem::take(&mut args.common.cache);
     cache.install_or(Cache::default())?;
+    let options = PretrainOptions {
+        checkpoint_every: args.checkpoint_every,
+        stop_on_collapse: args.stop_on_collapse,
+        program: process::built_from(),
+        ..PretrainOptions::default()
+    };
     let mut recipe = args.recipe()?;
     // Before anything is fetched for it.
     recipe.clone().validate()?;
@@ -78,6 +137,7 @@ pub fn run(mut args: Args) -> Result<Report> {
         arm.weights = hub::resolve(&arm.weights, &arm.network, earlier)?;
     }
     let recipe = recipe.validate()?;
+    process::configure(recipe.threads)?;
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{} is finished already; nothing to do", out.display());
@@ -86,9 +146,10 @@ pub fn run(mut args: Args) -> Result<Report> {
     for arm in recipe.arms.values() {
         hub::bring(&arm.weights, &arm.network)?;
     }
-    process::configure(recipe.threads)?;
+    process::on_signal(options.stop.clone())?;
     let mut progress = Progress::new();
-    let metrics = cass_train::pretrain(&recipe, &run, &mut |event| show(&mut progress, event))?;
+    let show = &mut |event: &Event| show(&mut progress, event);
+    let metrics = cass_train::pretrain(&recipe, &run, &options, show)?;
     drop(progress);
     Ok(report(&out, metrics))
 }
@@ -122,6 +183,14 @@ impl Args {
                 .for_each(|arm| arm.weights = weights.clone());
         }
         apply!(self.common, recipe);
+        set(&mut recipe.accumulate, self.accumulate);
+        set(&mut recipe.precision, self.precision.map(Precision::from));
+        recipe.clip_grad_norm = self.clip_grad_norm.or(recipe.clip_grad_norm);
+        for field in &self.fields {
+            recipe = recipe
+                .set(field)
+                .map_err(|error| Failure::Wrong(format!("failed to {error}")))?;
+        }
         if recipe.data_root.as_os_str().is_empty() {
             return Err(Failure::Wrong(
                 "--data-root is missing: the folder that holds the images (to try things, \
@@ -152,6 +221,15 @@ fn show(progress: &mut Progress, event: &Event) {
                 "{images} images an epoch, {steps} steps, on {device}"
             ));
         }
+        Event::Resumed { step, steps } => {
+            progress.start(*steps);
+            progress.resume(*step);
+            progress.line(&format!("going on after step {step} of {steps}"));
+        }
+        Event::Warning { text } => progress.line(&format!("warning: {text}")),
+        Event::Collapsed { text, epoch, .. } => {
+            progress.line(&format!("warning: after epoch {epoch}, {text}"));
+        }
         Event::Weights { arm, text } => progress.line(&format!("{arm}: {text}")),
         Event::Step {
             step,
@@ -167,18 +245,23 @@ fn show(progress: &mut Progress, event: &Event) {
             progress.line(&format!("epoch {epoch}: loss {loss:.4e}, {seconds:.1} s"));
         }
         Event::Collapse {
-            when: When::Epoch, ..
+            when: When::Epoch | When::Start,
+            ..
         }
+        | Event::Agreement { .. }
         | Event::Done { .. } => {}
         Event::Collapse {
-            when, arm, reading, ..
+            when,
+            arm,
+            features,
+            ..
         } => {
             let when = if *when == When::Before {
                 "before"
             } else {
                 "after"
             };
-            let reading = reading.map_or("not finite".into(), |r| {
+            let reading = features.map_or("not finite".into(), |r| {
                 format!(
                     "mean cosine {:.4}, effective rank {:.1}",
                     r.mean_cosine, r.effective_rank

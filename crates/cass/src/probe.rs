@@ -82,13 +82,13 @@ pub fn run(mut args: Args) -> Result<Report> {
     let earlier = earlier.and_then(|text| ProbeRecipe::from_toml(&text).ok());
     let earlier = earlier.map(|recipe| recipe.weights);
     recipe.weights = hub::resolve(&recipe.weights, &recipe.network, earlier.as_ref())?;
+    process::configure(recipe.threads)?;
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{} is finished already; nothing to do", out.display());
         return Ok(report(&out, metrics));
     }
     hub::bring(&recipe.weights, &recipe.network)?;
-    process::configure(recipe.threads)?;
     let mut progress = Progress::new();
     let metrics = cass_probe::probe(&recipe, &run, &mut |event| show(&mut progress, event))?;
     drop(progress);

@@ -1,6 +1,8 @@
 //! Settings of the whole process: threads, memory, logging.
 
 use crate::failure::{Failure, Result};
+use cass_train::Stop;
+use std::collections::BTreeMap;
 use tracing_subscriber::EnvFilter;
 
 /// Sends log lines to standard error; `RUST_LOG` filters them.
@@ -39,6 +41,46 @@ fn start(threads: usize, candles: usize) -> Result<()> {
         .num_threads(threads)
         .build_global()
         .map_err(|error| Failure::Failed(format!("failed to start {threads} threads: {error}")))
+}
+
+/// What this program was built from, for a run's provenance.
+pub fn built_from() -> BTreeMap<String, String> {
+    let known = [
+        ("commit", env!("CASS_COMMIT")),
+        ("candle", env!("CASS_CANDLE")),
+        ("rustc", env!("CASS_RUSTC")),
+    ];
+    known.map(|(key, value)| (key.into(), value.into())).into()
+}
+
+/// Makes Ctrl-C, SIGTERM and SIGHUP (but under `nohup`) ask for a stop, and a second one end the process.
+pub fn on_signal(stop: Stop) -> Result<()> {
+    let handler = move || {
+        if stop.is_requested() {
+            std::process::exit(130);
+        }
+        stop.request();
+        tracing::info!("stopping after this step, with a checkpoint; once more to stop at once");
+    };
+    let ignored = ignore_hangup();
+    let set = ctrlc::set_handler(handler);
+    if ignored {
+        // As `nohup` has it: the run goes on when its terminal is closed.
+        ignore_hangup();
+    }
+    set.map_err(|error| Failure::Failed(format!("failed to listen for signals: {error}")))
+}
+
+/// Makes the process ignore SIGHUP; whether it did before.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn ignore_hangup() -> bool {
+    // SAFETY: it only sets what one signal does.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) == libc::SIG_IGN }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn ignore_hangup() -> bool {
+    false
 }
 
 /// Lets glibc keep freed memory. By default it maps every large tensor anew, and the first touch of

@@ -24,6 +24,12 @@ impl Progress {
             .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     }
 
+    /// Goes on after `step` steps of an earlier attempt.
+    pub fn resume(&self, step: u64) {
+        self.bar.set_position(step);
+        self.bar.reset_eta();
+    }
+
     /// One more step is done.
     pub fn step(&self, step: u64, loss: f64, images_per_s: f64) {
         self.bar

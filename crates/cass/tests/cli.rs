@@ -91,8 +91,21 @@ fn pretrain_then_probe() {
     let copy = json(&bench.cass("pretrain --recipe a/recipe.toml --out b --json"));
     assert_eq!(copy["epochs"][0]["loss"], metrics["epochs"][0]["loss"]);
     assert_eq!(copy["collapse"], metrics["collapse"]);
-    let recipe = |run: &str| fs::read_to_string(bench.path(run).join("recipe.toml")).unwrap();
-    assert_eq!(recipe("a"), recipe("b"));
+    for file in [
+        "recipe.toml",
+        "manifest.tsv",
+        "checkpoint-cnn.safetensors",
+        "checkpoint-vit.safetensors",
+    ] {
+        let bytes = |run: &str| fs::read(bench.path(run).join(file)).unwrap();
+        assert!(bytes("a") == bytes("b"), "{file} differs");
+    }
+    let provenance = fs::read_to_string(bench.path("a/provenance.json")).unwrap();
+    let provenance: Value = serde_json::from_str(&provenance).unwrap();
+    assert!(!provenance["program"]["commit"].as_str().unwrap().is_empty());
+    assert_eq!(provenance["manifest"], metrics["manifest"]);
+    assert_eq!(provenance["weights"]["cnn"]["source"], "random");
+    assert_eq!(provenance["attempts"].as_array().map(Vec::len), Some(1));
 
     let probe = "probe --run a --arm cnn --epochs 2 --threads 2 --device cpu --out p --json";
     let probed = json(&bench.cass(probe));
@@ -226,6 +239,13 @@ fn wrong_usage_is_one_line_that_helps() {
         &with("").replace("random", "none.safetensors"),
         &["none.safetensors"],
     );
+    wrong(
+        &with("--set zero_gard=false"),
+        &["`zero_gard=false`", "did you mean `zero_grad`?"],
+    );
+    wrong(&with("--set swa.start=2"), &["`swa.start` = 2"]);
+    wrong(&with("--precision bf16"), &["`precision` = bf16", "f32"]);
+    wrong(&with("--accumulate 5"), &["`accumulate` = 5", "2 images"]);
     let no_gpu = with("").replace("--device cpu", "--device cuda");
     if cfg!(not(feature = "cuda")) {
         wrong(&no_gpu, &["`device` = cuda", "without the feature cuda"]);
@@ -339,6 +359,65 @@ fn help_shows_an_example_of_every_command() {
         );
     }
     assert_eq!(code(&bench.cass("pretrain --out x")), 2);
+}
+
+/// A rate that throws the weights far off leaves features that are all alike.
+#[test]
+fn a_collapse_is_told_and_ends_the_run_if_asked() {
+    let bench = Bench::new();
+    let run = "pretrain --method cass --cnn vit_tiny_patch16_224 --vit vit_tiny_patch16_224 \
+        --weights random --data-root data --size 16 --epochs 2 --batch 8 --threads 2 --device cpu \
+        --set arms.cnn.optimizer.lr=3 --set arms.vit.optimizer.lr=3 --out x";
+    let stopped = bench.cass(&format!("{run} --stop-on-collapse"));
+    let said = String::from_utf8_lossy(&stopped.stderr).into_owned();
+    assert_eq!(code(&stopped), 1, "{said}");
+    assert!(
+        said.contains("warning: after epoch 0, the features of cnn have collapsed"),
+        "{said}"
+    );
+    assert!(
+        said.contains("error: failed to go on after epoch 0: the features of"),
+        "{said}"
+    );
+    assert!(!bench.path("x/metrics.json").exists());
+
+    // Asked again it says the same at once; without the flag it goes on.
+    let again = bench.cass(&format!("{run} --stop-on-collapse"));
+    assert_eq!(code(&again), 1);
+    let log = |event: &str| {
+        let log = fs::read_to_string(bench.path("x/log.jsonl")).unwrap();
+        let event = format!("\"event\":\"{event}\"");
+        log.lines().filter(|line| line.contains(&event)).count()
+    };
+    assert_eq!(log("epoch"), 1);
+    let on = bench.cass(run);
+    assert_eq!(code(&on), 0, "{}", String::from_utf8_lossy(&on.stderr));
+    assert_eq!(log("epoch"), 2);
+}
+
+#[test]
+fn pytorchs_steps_are_replayed() {
+    let bench = Bench::new();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
+    let verify = format!("verify --trajectory {golden}/trajectory_cass --method cass");
+    let passed = bench.cass(&format!("{verify} --json"));
+    let found = json(&passed);
+    assert_eq!((code(&passed), &found["passed"]), (0, &true.into()));
+    assert_eq!(found["loss"]["errors"].as_array().map(Vec::len), Some(8));
+    assert!(found["lr"].as_f64() < Some(1e-12));
+    assert_eq!(found["tensors"][3]["what"], "swa.cnn parameters");
+    // Another optimiser than the recorded one.
+    let failed = bench.cass(&format!("{verify} --cnn-optimizer sgd"));
+    let text = String::from_utf8_lossy(&failed.stdout).into_owned();
+    assert!(code(&failed) == 1 && text.contains("FAILED"), "{text}");
+    let dino = "verify --method dino --trajectory";
+    bench.fails(
+        &format!("{dino} {golden}/trajectory_cass"),
+        2,
+        &["no tensor `local1.0`"],
+    );
+    assert_eq!(code(&bench.cass("verify --trajectory x")), 2);
+    assert_eq!(code(&bench.cass("verify --arch resnet18")), 2);
 }
 
 #[test]

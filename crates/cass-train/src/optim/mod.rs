@@ -3,6 +3,7 @@
 mod config;
 mod inplace;
 mod kernels;
+mod norm;
 mod reference;
 
 pub use config::{AdamConfig, OptimizerConfig, SgdConfig};
@@ -41,6 +42,7 @@ pub struct Optimizer {
     slots: Vec<Slot>,
     steps: u64,
     zero_grad: bool,
+    clip_norm: Option<f64>,
 }
 
 struct Slot {
@@ -50,6 +52,8 @@ struct Slot {
     state: Vec<State>,
     /// The sum of all gradients so far, where gradients are never zeroed.
     accumulated: Option<Tensor>,
+    /// The sum of the gradients that the next step takes beside its own.
+    gathered: Option<Tensor>,
 }
 
 /// A buffer of the parameter's shape and dtype: owned memory on a CPU, a tensor elsewhere.
@@ -73,6 +77,7 @@ impl Optimizer {
                 var,
                 state,
                 accumulated: None,
+                gathered: None,
             })
         });
         Ok(Self {
@@ -80,6 +85,7 @@ impl Optimizer {
             slots: slots.collect::<Result<_>>()?,
             steps: 0,
             zero_grad: true,
+            clip_norm: None,
         })
     }
 
@@ -89,9 +95,27 @@ impl Optimizer {
         self
     }
 
+    /// With a number, gradients whose norm over all parameters exceeds it are scaled down to it
+    /// before each step (`torch.nn.utils.clip_grad_norm_`).
+    pub fn set_clip_norm(&mut self, clip_norm: Option<f64>) {
+        self.clip_norm = clip_norm;
+    }
+
     /// Number of steps taken.
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// Adds gradients to those that the next step takes: a batch may come in parts.
+    ///
+    /// # Errors
+    /// If a parameter has no gradient: nothing is added then.
+    pub fn gather(&mut self, grads: &Gradients) -> Result<()> {
+        let grads = found(&self.slots, grads)?;
+        for (slot, grad) in self.slots.iter_mut().zip(&grads) {
+            accumulate(&mut slot.gathered, grad)?;
+        }
+        Ok(())
     }
 
     /// Takes one step with learning rate `lr`.
@@ -99,26 +123,52 @@ impl Optimizer {
     /// # Errors
     /// If a parameter has no gradient: nothing is updated then.
     pub fn step(&mut self, grads: &Gradients, lr: f64) -> Result<()> {
-        if let Some(slot) = self.slots.iter().find(|s| grads.get(&s.var).is_none()) {
-            return Err(Error::NoGradient(slot.name.clone()));
+        let grads = self.take(grads)?;
+        self.clip_and_apply(grads, lr, None)
+    }
+
+    /// The same; gives the norm of the gradients over all parameters, before any clipping.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step).
+    pub fn step_with_norm(&mut self, grads: &Gradients, lr: f64) -> Result<f64> {
+        let grads = self.take(grads)?;
+        let norm = norm::of(&grads)?;
+        self.clip_and_apply(grads, lr, Some(norm))?;
+        Ok(norm)
+    }
+
+    /// The gradients of a step: its own, those gathered, and where they add up those before.
+    fn take(&mut self, grads: &Gradients) -> Result<Vec<Tensor>> {
+        let mut grads = found(&self.slots, grads)?;
+        for (slot, grad) in self.slots.iter_mut().zip(&mut grads) {
+            if let Some(mut gathered) = slot.gathered.take() {
+                add(&mut gathered, grad)?;
+                *grad = gathered;
+            }
+            if !self.zero_grad {
+                *grad = accumulate(&mut slot.accumulated, grad)?;
+            }
+        }
+        Ok(grads)
+    }
+
+    fn clip_and_apply(&mut self, mut grads: Vec<Tensor>, lr: f64, norm: Option<f64>) -> Result<()> {
+        if let Some(most) = self.clip_norm {
+            let norm = norm.map_or_else(|| norm::of(&grads), Ok)?;
+            let scale = most / (norm + 1e-6);
+            for (slot, grad) in self.slots.iter_mut().zip(&mut grads) {
+                if scale < 1.0 {
+                    *grad = (&*grad * scale)?;
+                    // As torch clips: in place, so that what adds up is what was clipped.
+                    slot.accumulated = slot.accumulated.take().map(|_| grad.clone());
+                }
+            }
         }
         self.steps += 1;
-        for slot in &mut self.slots {
-            let Some(grad) = grads.get(&slot.var) else {
-                continue;
-            };
-            let mut grad = grad.clone();
-            if !self.zero_grad {
-                grad = accumulate(&mut slot.accumulated, &grad)?;
-            }
-            apply(
-                &self.config,
-                self.steps,
-                lr,
-                &slot.var,
-                &grad,
-                &mut slot.state,
-            )?;
+        for (slot, grad) in self.slots.iter_mut().zip(&grads) {
+            let (var, state) = (&slot.var, &mut slot.state);
+            apply(&self.config, self.steps, lr, var, grad, state)?;
         }
         Ok(())
     }
@@ -150,7 +200,7 @@ impl Optimizer {
     /// # Errors
     /// Naming the first buffer that is missing or does not fit.
     pub fn load_state(&mut self, state: &HashMap<String, Tensor>) -> Result<()> {
-        let missing = |name: &str| Error::OptimizerState(name.to_string());
+        let missing = |name: &str| Error::State(name.to_string());
         let steps = state.get("steps").ok_or_else(|| missing("steps"))?;
         let steps = steps.to_vec1::<i64>()?.first().copied().unwrap_or(0) as u64;
         let mut loaded = Vec::with_capacity(self.slots.len());
@@ -193,13 +243,28 @@ fn fits(tensor: &Tensor, var: &Var) -> bool {
     tensor.dims() == var.dims() && tensor.dtype() == var.dtype()
 }
 
+/// The gradient of every parameter.
+fn found(slots: &[Slot], grads: &Gradients) -> Result<Vec<Tensor>> {
+    let of = |slot: &Slot| grads.get(&slot.var).cloned();
+    let of = |slot| of(slot).ok_or_else(|| Error::NoGradient(slot.name.clone()));
+    slots.iter().map(of).collect()
+}
+
+/// Adds to a sum of its own storage, which begins with a copy.
 fn accumulate(sum: &mut Option<Tensor>, grad: &Tensor) -> Result<Tensor> {
     match sum {
-        Some(sum) if sum.device().is_cpu() => inplace::update(&AddKernel, sum, grad, [])?,
-        Some(sum) => *sum = (&*sum + grad)?,
+        Some(sum) => add(sum, grad)?,
         None => *sum = Some(grad.copy()?),
     }
     Ok(sum.as_ref().unwrap_or(grad).clone())
+}
+
+fn add(sum: &mut Tensor, grad: &Tensor) -> Result<()> {
+    if sum.device().is_cpu() {
+        return Ok(inplace::update(&AddKernel, sum, grad, [])?);
+    }
+    *sum = (&*sum + grad)?;
+    Ok(())
 }
 
 /// One update of one parameter; `step` counts from 1.
@@ -279,7 +344,7 @@ impl State {
         let (storage, layout) = tensor.storage_and_layout();
         match &*storage {
             candle_core::Storage::Cpu(data) => Ok(Self::Host(data.try_clone(layout)?)),
-            _ => Err(Error::OptimizerState("a buffer on the CPU".into())),
+            _ => Err(Error::State("a buffer on the CPU".into())),
         }
     }
 

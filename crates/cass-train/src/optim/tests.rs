@@ -174,14 +174,20 @@ fn saved_state_goes_on_to_the_bit() {
             let through = Var::from_tensor(&start).unwrap();
             let mut optimizer = new(&through);
             let grad = |step| tensor("grad", step, DType::F32);
-            (0..3).for_each(|s| optimizer.step(&gradient(&through, &grad(s)), 0.01).unwrap());
+            for s in 0..3 {
+                optimizer.step(&gradient(&through, &grad(s)), 0.01).unwrap();
+            }
             let saved = optimizer.state().unwrap();
             let resumed = Var::from_tensor(&through.copy().unwrap()).unwrap();
-            (3..5).for_each(|s| optimizer.step(&gradient(&through, &grad(s)), 0.01).unwrap());
+            for s in 3..5 {
+                optimizer.step(&gradient(&through, &grad(s)), 0.01).unwrap();
+            }
 
             let mut optimizer = new(&resumed);
             optimizer.load_state(&saved).unwrap();
-            (3..5).for_each(|s| optimizer.step(&gradient(&resumed, &grad(s)), 0.01).unwrap());
+            for s in 3..5 {
+                optimizer.step(&gradient(&resumed, &grad(s)), 0.01).unwrap();
+            }
             assert_eq!(largest_difference(&through, &resumed), 0.0, "{config:?}");
         }
     }
@@ -208,4 +214,52 @@ fn blends() {
     assert_eq!(target.to_vec1::<f32>().unwrap()[0], 1.5);
     blend(&target, &source, 0.0).unwrap();
     assert_eq!(target.to_vec1::<f32>().unwrap(), [3.0, f32::MAX]);
+}
+
+#[test]
+fn norms_are_those_of_all_gradients_and_clipping_is_torchs() {
+    let (a, b) = (tensor("a", 0, DType::F32), tensor("b", 0, DType::F32));
+    let squares = values("a", 0).into_iter().chain(values("b", 0));
+    let wanted = squares.map(|x| x * x).sum::<f64>().sqrt();
+    let norm = norm::of(&[a.clone(), b.t().unwrap()]).unwrap();
+    assert!((norm - wanted).abs() < 1e-6 * wanted, "{norm} not {wanted}");
+
+    // torch: `max_norm / (norm + 1e-6)`, applied only below 1.
+    let sgd = OptimizerConfig::Sgd(SgdConfig::default());
+    let moved = |clip: Option<f64>| {
+        let var = Var::from_tensor(&a.zeros_like().unwrap()).unwrap();
+        let mut optimizer = Optimizer::new(&sgd, vec![("p".into(), var.clone())]).unwrap();
+        optimizer.set_clip_norm(clip);
+        let found = optimizer.step_with_norm(&gradient(&var, &a), 1.0).unwrap();
+        let moved = norm::of(&[var.as_detached_tensor()]).unwrap();
+        (found, moved)
+    };
+    let (norm, free) = moved(None);
+    assert!((norm - free).abs() < 1e-6 * norm);
+    assert_eq!(moved(Some(2.0 * norm)), (norm, free));
+    let (unclipped, clipped) = moved(Some(1.5));
+    assert!(
+        unclipped == norm && (clipped - 1.5).abs() < 1e-5,
+        "{clipped}"
+    );
+}
+
+#[test]
+fn gathered_gradients_are_those_of_one_step() {
+    let (a, b) = (tensor("a", 0, DType::F64), tensor("b", 0, DType::F64));
+    let adam = OptimizerConfig::Adam(AdamConfig::default());
+    let run = |parts: &[&Tensor]| {
+        let var = Var::from_tensor(&tensor("start", 0, DType::F64)).unwrap();
+        let mut optimizer = Optimizer::new(&adam, vec![("p".into(), var.clone())]).unwrap();
+        for _ in 0..2 {
+            let (last, first) = parts.split_last().unwrap();
+            for part in first {
+                optimizer.gather(&gradient(&var, part)).unwrap();
+            }
+            optimizer.step(&gradient(&var, last), 1e-2).unwrap();
+        }
+        var.as_detached_tensor()
+    };
+    let whole = run(&[&(&a + &b).unwrap()]);
+    assert_eq!(largest_difference(&run(&[&a, &b]), &whole), 0.0);
 }

@@ -1,6 +1,7 @@
 //! Everything that decides a run, in one TOML file.
 
 pub(crate) mod differ;
+mod set;
 mod suggest;
 mod text;
 mod validate;
@@ -53,6 +54,17 @@ pub struct Recipe {
     pub epochs: usize,
     /// Images a step.
     pub batch: usize,
+    /// Parts that a batch goes through the networks in, their gradients gathered: less memory, and
+    /// the same step but for BatchNorm, which normalises each part by itself.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// The norm that each arm's gradients are scaled down to where they exceed it; none for no
+    /// clipping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_grad_norm: Option<f64>,
+    /// Of the computation; weights and losses are always f32.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
     /// Outputs of the classifiers, which CASS compares and DINO leaves alone.
     pub outputs: usize,
     /// Whether gradients are zeroed before each step; otherwise they add up over the whole run.
@@ -93,6 +105,31 @@ pub enum Protocol {
     Paper,
     /// The authors' published notebooks, quirks included.
     Notebook,
+}
+
+/// Of the computation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// As the paper's.
+    #[default]
+    F32,
+    /// Half the memory; refused by [`Recipe::validate`] so far.
+    Bf16,
+}
+
+impl Precision {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(value: &usize) -> bool {
+    *value == 1
 }
 
 /// One network and how it is optimised.
@@ -193,6 +230,9 @@ impl Recipe {
             fraction: 1.0,
             epochs: 100,
             batch: 16,
+            accumulate: 1,
+            clip_grad_norm: None,
+            precision: Precision::F32,
             outputs: 1000,
             zero_grad: true,
             skip_bad: false,
@@ -228,6 +268,11 @@ impl Recipe {
             Protocol::Paper => Self::paper(method),
             Protocol::Notebook => Self::notebook(method),
         }
+    }
+
+    /// Images that go through the networks at once, where a batch goes in parts.
+    pub(crate) fn part(&self) -> Option<usize> {
+        (self.accumulate > 1).then(|| self.batch.div_ceil(self.accumulate))
     }
 
     /// Reads a recipe; every field has to be there.

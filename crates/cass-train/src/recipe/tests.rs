@@ -123,8 +123,17 @@ fn a_pipeline_is_a_name_or_a_list_of_transforms() {
 #[test]
 fn impossible_values_name_field_value_and_expectation() {
     type Change = fn(&mut Recipe);
-    let cases: [(&str, Change); 9] = [
+    let cases: [(&str, Change); 12] = [
         ("`batch` = 1: expected at least 2", |r| r.batch = 1),
+        ("`accumulate` = 9: expected so few parts", |r| {
+            r.accumulate = 9
+        }),
+        ("`clip_grad_norm` = 0: expected a norm above 0", |r| {
+            r.clip_grad_norm = Some(0.0)
+        }),
+        ("`precision` = bf16: expected f32", |r| {
+            r.precision = Precision::Bf16
+        }),
         ("`fraction` = 0: expected a share", |r| r.fraction = 0.0),
         ("`val_fraction` = NaN", |r| r.val_fraction = f64::NAN),
         ("`device` = gpu: expected auto, cpu, cuda or cuda:N", |r| {
@@ -176,4 +185,69 @@ fn a_commit_of_the_registrys_weights_deviates_in_nothing_and_other_weights_do() 
     let text = recipe.to_toml().replace("hub:timm/", "hub:../");
     let error = Recipe::from_toml(&text).unwrap_err().to_string();
     assert!(error.contains("expected OWNER/NAME"), "{error}");
+}
+
+#[test]
+fn every_field_of_the_protocols_can_be_set_by_its_name() {
+    // All that tells the notebook from the paper, one by one.
+    let mut recipe = Recipe::paper(Method::Cass);
+    for field in [
+        "protocol=notebook",
+        "fraction=0.1",
+        "val_fraction=0.2",
+        "zero_grad=false",
+        "seed=77",
+        "swa=none",
+    ] {
+        recipe = recipe.set(field).unwrap();
+    }
+    assert_eq!(recipe, Recipe::notebook(Method::Cass));
+
+    // Every field there is, set to what it is.
+    for recipe in every_preset() {
+        let table: toml::Table = recipe.to_toml().parse().unwrap();
+        let mut fields = Vec::new();
+        leaves("", &toml::Value::Table(table), &mut fields);
+        assert!(fields.len() > 25, "{fields:?}");
+        for field in fields {
+            assert_eq!(recipe.set(&field).unwrap(), recipe, "{field}");
+        }
+    }
+
+    let sgd = "arms.cnn.optimizer={ name = \"sgd\", momentum = 0.9 }";
+    let recipe = recipe.set(sgd).unwrap();
+    assert!(matches!(&recipe.arms["cnn"].optimizer, OptimizerConfig::Sgd(s) if s.momentum == 0.9));
+    let recipe = recipe.set("swa.start = 0.5").unwrap();
+    assert_eq!(recipe.swa, Some(Swa { start: 0.5 }));
+    let recipe = recipe
+        .set("arms.vit.network=vit_small_patch16_224")
+        .unwrap();
+    assert_eq!(recipe.arms["vit"].network, "vit_small_patch16_224");
+
+    let error = |field: &str| recipe.set(field).unwrap_err().to_string();
+    assert!(error("zero_grad").contains("expected FIELD=VALUE"));
+    assert!(
+        error("epochs=many").contains("`epochs=many`: "),
+        "{}",
+        error("epochs=many")
+    );
+    assert!(error("arms.cnn.optimiser.lr=1").contains("did you mean `optimizer`?"));
+    assert!(error("epochs.x=1").contains("`epochs` is no table"));
+}
+
+/// `path=value` of everything that is no table.
+fn leaves(path: &str, value: &toml::Value, fields: &mut Vec<String>) {
+    match value {
+        toml::Value::Table(table) => table.iter().for_each(|(key, value)| {
+            let path = if path.is_empty() {
+                key.clone()
+            } else {
+                format!("{path}.{key}")
+            };
+            leaves(&path, value, fields);
+        }),
+        // One that is no choice of the user's to leave empty.
+        toml::Value::String(text) if text.is_empty() => {}
+        other => fields.push(format!("{path}={other}")),
+    }
 }

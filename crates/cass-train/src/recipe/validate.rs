@@ -1,4 +1,4 @@
-use super::{DinoConfig, Method, Recipe};
+use super::{DinoConfig, Method, Precision, Recipe};
 use crate::error::{Error, Result};
 use crate::schedule::ScheduleConfig;
 use cass_data::Pipeline;
@@ -35,6 +35,23 @@ impl Recipe {
         at_least("epochs", self.epochs, 1)?;
         at_least("batch", self.batch, 2)?;
         at_least("outputs", self.outputs, 1)?;
+        at_least("accumulate", self.accumulate, 1)?;
+        check(
+            "accumulate",
+            self.accumulate,
+            self.accumulate == 1 || self.batch / self.accumulate >= 2,
+            "so few parts that each of a batch has 2 images",
+        )?;
+        if let Some(norm) = self.clip_grad_norm {
+            let fits = norm.is_finite() && norm > 0.0;
+            check("clip_grad_norm", norm, fits, "a norm above 0")?;
+        }
+        check(
+            "precision",
+            "bf16",
+            self.precision == Precision::F32,
+            "f32: a CPU gains nothing by bf16, and on a GPU it has not been measured",
+        )?;
         let val = self.val_fraction;
         check(
             "val_fraction",

@@ -1,15 +1,18 @@
+use super::parts::{Part, parts};
+use super::state::{Tensors, put, put_all, take, under};
 use super::{Step, StepReport, Updater, finite, views};
 use crate::error::{Error, Result};
 use crate::loss::cass_loss;
 use crate::recipe::Arm;
 use candle_core::Tensor;
 use cass_models::{Mode, Model};
-use cass_ops::compose;
+use cass_ops::{Gradients, compose};
 
 /// CASS: two networks see one view and are pulled towards the same direction of logits (paper,
 /// algorithm 1). Each has its own optimiser and schedule.
 pub struct CassStep {
     arms: [CassArm; 2],
+    part: Option<usize>,
 }
 
 struct CassArm {
@@ -39,26 +42,55 @@ impl CassStep {
                 updater,
             })
         });
-        Ok(Self { arms: [a?, b?] })
+        Ok(Self {
+            arms: [a?, b?],
+            part: None,
+        })
     }
-}
 
-impl Step for CassStep {
-    fn step(&mut self, images: &[Tensor]) -> Result<StepReport> {
-        let [images] = views(images)?;
+    /// With a number, the images of a batch go through the networks so many at a time, and their
+    /// gradients are gathered: less memory, and the same step but for BatchNorm, which normalises
+    /// each part by itself.
+    pub fn set_part(&mut self, images: Option<usize>) {
+        self.part = images;
+    }
+
+    /// With a number, each arm's gradients are scaled down to that norm where they exceed it.
+    pub fn set_clip_norm(&mut self, clip_norm: Option<f64>) {
+        let arms = self.arms.iter_mut();
+        arms.for_each(|arm| arm.updater.clip(clip_norm));
+    }
+
+    /// The loss of a part of a batch, times its share, and what it has as gradients.
+    fn gradients(&self, part: &Part) -> Result<(f64, Gradients)> {
+        let [images] = views(&part.views)?;
         let [a, b] = &self.arms;
         let (r, t) = (
             a.model.forward(images, Mode::Train)?.logits,
             b.model.forward(images, Mode::Train)?.logits,
         );
-        let loss = compose(&[&r, &t], |t| cass_loss(&t[0], &t[1]))?;
-        let value = finite(&loss, a.updater.steps())?;
-        let grads = loss.backward()?;
-        let mut lr = std::collections::BTreeMap::new();
-        for arm in &mut self.arms {
-            lr.insert(arm.name.clone(), arm.updater.update(&grads)?);
+        let loss = compose(&[&r, &t], |t| part.of(cass_loss(&t[0], &t[1])?))?;
+        Ok((finite(&loss, a.updater.steps())?, loss.backward()?))
+    }
+}
+
+impl Step for CassStep {
+    fn step(&mut self, images: &[Tensor]) -> Result<StepReport> {
+        views::<1>(images)?;
+        let mut report = StepReport::default();
+        let mut parts = parts(images, self.part)?.into_iter().peekable();
+        while let Some(part) = parts.next() {
+            let (loss, grads) = self.gradients(&part)?;
+            report.loss += loss;
+            for CassArm { name, updater, .. } in &mut self.arms {
+                if parts.peek().is_some() {
+                    updater.gather(&grads)?;
+                } else {
+                    report.updated(name, updater.update(&grads)?);
+                }
+            }
         }
-        Ok(StepReport { loss: value, lr })
+        Ok(report)
     }
 
     fn arms(&self) -> Vec<(&str, &Model)> {
@@ -66,5 +98,32 @@ impl Step for CassStep {
             .iter()
             .map(|arm| (arm.name.as_str(), &arm.model))
             .collect()
+    }
+
+    fn state(&self) -> Result<Tensors> {
+        let mut state = Tensors::new();
+        for CassArm {
+            name,
+            model,
+            updater,
+        } in &self.arms
+        {
+            put(&mut state, &format!("{name}.model."), model.params().all());
+            put_all(&mut state, &format!("{name}.optimizer."), updater.state()?);
+        }
+        Ok(state)
+    }
+
+    fn load_state(&mut self, state: &Tensors) -> Result<()> {
+        for CassArm {
+            name,
+            model,
+            updater,
+        } in &mut self.arms
+        {
+            take(state, &format!("{name}.model."), model.params().all())?;
+            updater.load_state(&under(state, &format!("{name}.optimizer.")))?;
+        }
+        Ok(())
     }
 }

@@ -1,12 +1,17 @@
+use super::parts::{Part, parts};
+use super::state::{Tensors, put, put_all, take, under};
 use super::{Step, StepReport, Updater, finite, views};
 use crate::average::blend_parameters;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::loss::dino_loss;
 use crate::projector::Projector;
 use crate::recipe::{Arm, DinoConfig};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Tensor, Var};
 use cass_models::{Mode, Model};
-use cass_ops::{Tracked, compose};
+use cass_ops::{Gradients, Tracked, compose};
+
+/// Name of the centres in a state.
+const CENTERS: &str = "centers";
 
 /// DINO as vit-pytorch's `Dino`: a student predicts, from local crops, what its moving average says
 /// of global crops. The teacher runs in training mode: its BatchNorm normalises by its own batches
@@ -20,6 +25,7 @@ pub struct DinoStep {
     teacher_projector: Projector,
     centers: Tensor,
     updater: Updater,
+    part: Option<usize>,
 }
 
 impl DinoStep {
@@ -51,7 +57,18 @@ impl DinoStep {
             updater: Updater::new(arm, params, zero_grad)?,
             student,
             projector,
+            part: None,
         })
+    }
+
+    /// As [`CassStep::set_part`](super::CassStep::set_part).
+    pub fn set_part(&mut self, images: Option<usize>) {
+        self.part = images;
+    }
+
+    /// As [`CassStep::set_clip_norm`](super::CassStep::set_clip_norm).
+    pub fn set_clip_norm(&mut self, clip_norm: Option<f64>) {
+        self.updater.clip(clip_norm);
     }
 
     /// The student, which is trained, and its projector.
@@ -69,6 +86,16 @@ impl DinoStep {
         &self.centers
     }
 
+    /// All that changes in training but the centres, by the prefix of its names in a state.
+    fn variables(&self) -> [(&'static str, Vec<(String, Var)>); 4] {
+        [
+            ("student.", self.student.params().all()),
+            ("student.projector.", self.projector.trainable()),
+            ("teacher.", self.teacher.params().all()),
+            ("teacher.projector.", self.teacher_projector.trainable()),
+        ]
+    }
+
     fn project(&self, view: &Tensor) -> Result<Tracked> {
         let features = self.student.features(view, Mode::Train)?; // (B, D)
         self.projector.forward(&features, false)
@@ -78,6 +105,35 @@ impl DinoStep {
         let features = self.teacher.frozen()?.features(view, Mode::Train)?;
         let projected = self.teacher_projector.forward(&features, true)?;
         Ok(projected.into_value())
+    }
+
+    /// Of a part of a batch, times its share: the loss, and the mean of the teacher's outputs
+    /// `(1, K)`; and what the loss has as gradients.
+    fn gradients(&self, part: &Part) -> Result<(f64, Tensor, Gradients)> {
+        let [local1, local2, global1, global2] = views(&part.views)?;
+        let (s1, s2) = (self.project(local1)?, self.project(local2)?); // (B, K)
+        let (t1, t2) = (
+            self.project_teacher(global1)?,
+            self.project_teacher(global2)?,
+        );
+        let centers = part.of(Tensor::cat(&[&t1, &t2], 0)?.mean_keepdim(0)?)?; // (1, K)
+        let DinoConfig {
+            teacher_temp,
+            student_temp,
+            ..
+        } = self.config;
+        let loss = |teacher: &Tensor, student: &Tracked| {
+            dino_loss(teacher, student, &self.centers, teacher_temp, student_temp)
+        };
+        let losses = [loss(&t1, &s2)?, loss(&t2, &s1)?];
+        let [first, second] = &losses;
+        let loss = compose(&[first, second], |l| part.of(((&l[0] + &l[1])? / 2.0)?))?;
+        drop(losses);
+        Ok((
+            finite(&loss, self.updater.steps())?,
+            centers,
+            loss.backward()?,
+        ))
     }
 
     /// The teacher's parameters and the centres follow, after the student's update
@@ -95,35 +151,52 @@ impl DinoStep {
 impl Step for DinoStep {
     /// The views are local 1, local 2, global 1 and global 2.
     fn step(&mut self, crops: &[Tensor]) -> Result<StepReport> {
-        let [local1, local2, global1, global2] = views(crops)?;
-        let (s1, s2) = (self.project(local1)?, self.project(local2)?); // (B, K)
-        let (t1, t2) = (
-            self.project_teacher(global1)?,
-            self.project_teacher(global2)?,
-        );
-        let batch_centers = Tensor::cat(&[&t1, &t2], 0)?.mean_keepdim(0)?; // (1, K)
-        let DinoConfig {
-            teacher_temp,
-            student_temp,
-            ..
-        } = self.config;
-        let loss = |teacher: &Tensor, student: &Tracked| {
-            dino_loss(teacher, student, &self.centers, teacher_temp, student_temp)
-        };
-        let losses = [loss(&t1, &s2)?, loss(&t2, &s1)?];
-        let [first, second] = &losses;
-        let loss = compose(&[first, second], |l| (&l[0] + &l[1])? / 2.0)?;
-        drop(losses);
-        let value = finite(&loss, self.updater.steps())?;
-        let lr = self.updater.update(&loss.backward()?)?;
-        self.follow(&batch_centers)?;
-        Ok(StepReport {
-            loss: value,
-            lr: [(self.name.clone(), lr)].into(),
-        })
+        views::<4>(crops)?;
+        let mut report = StepReport::default();
+        let mut batch_centers: Option<Tensor> = None;
+        let mut parts = parts(crops, self.part)?.into_iter().peekable();
+        while let Some(part) = parts.next() {
+            let (loss, centers, grads) = self.gradients(&part)?;
+            report.loss += loss;
+            batch_centers = Some(match batch_centers {
+                Some(sum) => (sum + centers)?,
+                None => centers,
+            });
+            if parts.peek().is_some() {
+                self.updater.gather(&grads)?;
+            } else {
+                report.updated(&self.name, self.updater.update(&grads)?);
+            }
+        }
+        if let Some(batch_centers) = batch_centers {
+            self.follow(&batch_centers)?;
+        }
+        Ok(report)
     }
 
     fn arms(&self) -> Vec<(&str, &Model)> {
         vec![(&self.name, &self.student)]
+    }
+
+    fn state(&self) -> Result<Tensors> {
+        let mut state = Tensors::new();
+        for (prefix, variables) in self.variables() {
+            put(&mut state, prefix, variables);
+        }
+        put_all(&mut state, "optimizer.", self.updater.state()?);
+        state.insert(CENTERS.into(), self.centers.clone());
+        Ok(state)
+    }
+
+    fn load_state(&mut self, state: &Tensors) -> Result<()> {
+        for (prefix, variables) in self.variables() {
+            take(state, prefix, variables)?;
+        }
+        self.updater.load_state(&under(state, "optimizer."))?;
+        let centers = state.get(CENTERS);
+        let centers = centers.filter(|centers| centers.dims() == self.centers.dims());
+        let centers = centers.ok_or_else(|| Error::State(CENTERS.into()))?;
+        self.centers = centers.to_device(self.centers.device())?;
+        Ok(())
     }
 }

@@ -66,11 +66,11 @@ impl SupervisedStep {
         };
         let loss = compose(&[&logits], |t| self.loss.forward(&t[0], labels))?;
         let value = finite(&loss, self.updater.steps())?;
-        let lr = self.updater.update(&loss.backward()?)?;
-        let report = StepReport {
+        let mut report = StepReport {
             loss: value,
-            lr: [("net".to_string(), lr)].into(),
+            ..StepReport::default()
         };
+        report.updated("net", self.updater.update(&loss.backward()?)?);
         Ok((report, logits.into_value()))
     }
 }

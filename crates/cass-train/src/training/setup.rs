@@ -7,7 +7,7 @@ use crate::recipe::{Arm, Recipe, ValidRecipe};
 use crate::step::{CassStep, DinoStep, Step};
 use crate::weights::{Origin, load_weights};
 use candle_core::{DType, Device};
-use cass_data::{Dataset, Loader, LoaderConfig, Manifest, Pipeline, fraction, open};
+use cass_data::{Dataset, Loader, LoaderConfig, Manifest, Pipeline, Task, fraction, open};
 use cass_models::{Model, ModelOptions};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub(super) struct Setup {
     pub(super) test: Loader,
     /// A fixed sample of the test images.
     pub(super) sample: Loader,
+    /// Whether each image is of one class.
+    pub(super) has_classes: bool,
     pub(super) manifest: Manifest,
     /// `{"file", "reason"}` of each image that was left out.
     pub(super) skipped: Vec<Value>,
@@ -53,6 +55,7 @@ impl Setup {
             train: loader(recipe, &dataset, images, recipe.pipeline.clone(), &device)?,
             test: eval(split.test)?,
             sample: eval(sample)?,
+            has_classes: dataset.task == Task::MultiClass,
             manifest,
             skipped: skipped(&dataset),
             device,
@@ -71,11 +74,18 @@ impl Setup {
         }
         let (zero_grad, mut arms) = (recipe.zero_grad, arms.into_iter());
         let step: Box<dyn Step> = match (&recipe.dino, arms.next(), arms.next()) {
-            (None, Some(a), Some(b)) => Box::new(CassStep::new([a, b], zero_grad)?),
+            (None, Some(a), Some(b)) => {
+                let mut step = CassStep::new([a, b], zero_grad)?;
+                step.set_part(recipe.part());
+                step.set_clip_norm(recipe.clip_grad_norm);
+                Box::new(step)
+            }
             (Some(config), Some((name, student, arm)), None) => {
                 let dim = student.feature_dim();
                 let projector = Projector::new(dim, config, recipe.seed, &self.device)?;
-                let step = DinoStep::new(name, student, projector, arm, config, zero_grad)?;
+                let mut step = DinoStep::new(name, student, projector, arm, config, zero_grad)?;
+                step.set_part(recipe.part());
+                step.set_clip_norm(recipe.clip_grad_norm);
                 Box::new(step)
             }
             _ => unreachable!("a valid recipe has its method's arms and settings"),

@@ -1,17 +1,22 @@
 //! The folder a run leaves: recipe, log, checkpoints, metrics.
 
+mod appended;
+mod lock;
+
+pub(crate) use appended::Appended;
+pub use appended::Log;
+pub use lock::{Owner, RunLock};
+
 use crate::error::{Error, Result};
 use crate::recipe::differ;
-use serde::Serialize;
 use serde_json::Value;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 const RECIPE: &str = "recipe.toml";
 const LOG: &str = "log.jsonl";
 const METRICS: &str = "metrics.json";
-const LOCK: &str = ".lock";
 
 /// A run folder in the sole use of this process, until dropped.
 ///
@@ -37,8 +42,7 @@ const LOCK: &str = ".lock";
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    /// Held for its lock.
-    _lock: File,
+    lock: RunLock,
 }
 
 impl RunDir {
@@ -49,16 +53,9 @@ impl RunDir {
     /// first field that differs), or if it cannot be written.
     pub fn open(path: &Path, recipe: &str) -> Result<Self> {
         fs::create_dir_all(path).map_err(Error::io("create folder", path))?;
-        let lock_path = path.join(LOCK);
-        let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Locked(path.into())),
-            Err(TryLockError::Error(source)) => return Err(Error::io("lock", &lock_path)(source)),
-        }
         let run = Self {
             path: path.into(),
-            _lock: lock,
+            lock: RunLock::claim(path)?,
         };
         let other = run.read(RECIPE)?;
         let difference = other
@@ -81,6 +78,11 @@ impl RunDir {
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// This process's right to write in it.
+    pub fn lock(&self) -> &RunLock {
+        &self.lock
     }
 
     /// The path of a file in the folder.
@@ -113,15 +115,51 @@ impl RunDir {
     /// Writes a file beside its name, syncs it and renames it: complete or not there.
     ///
     /// # Errors
-    /// If the disk is full or read-only; an older file of the name is untouched then.
+    /// If the disk is full or read-only, or another process has taken the folder over; an older file
+    /// of the name is untouched then.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let (path, beside) = (self.file(name), self.file(&format!(".{name}.new")));
-        let written = File::create(&beside)
-            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&beside, &path))
+        self.replace(&self.file(name), |beside| {
+            let mut file = File::create(beside)?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+    }
+
+    /// Lets `make` make and sync a file beside `path`, and renames it.
+    pub(crate) fn replace<T>(
+        &self,
+        path: &Path,
+        make: impl FnOnce(&Path) -> std::io::Result<T>,
+    ) -> Result<T> {
+        let made = self.make_beside(path, make)?;
+        self.put_in_place(path)?;
+        Ok(made)
+    }
+
+    /// The first half of [`RunDir::replace`]. A file that cannot be made whole is removed.
+    pub(crate) fn make_beside<T>(
+        &self,
+        path: &Path,
+        make: impl FnOnce(&Path) -> std::io::Result<T>,
+    ) -> Result<T> {
+        self.lock.check()?;
+        let beside = beside(path);
+        make(&beside).map_err(|error| {
+            // It may be what filled the disk.
+            let _ = fs::remove_file(&beside);
+            Error::io("write", path)(error)
+        })
+    }
+
+    /// The second half: renames what was made beside `path`.
+    pub(crate) fn put_in_place(&self, path: &Path) -> Result<()> {
+        // Again: making it may have taken long.
+        self.lock.check()?;
+        let folder = path.parent().unwrap_or(&self.path);
+        let renamed = fs::rename(beside(path), path)
             // The rename itself lasts once the folder is synced.
-            .and_then(|()| File::open(&self.path)?.sync_all());
-        written.map_err(Error::io("write", &path))
+            .and_then(|()| File::open(folder)?.sync_all());
+        renamed.map_err(Error::io("write", path))
     }
 
     /// Starts `log.jsonl` anew.
@@ -129,9 +167,15 @@ impl RunDir {
     /// # Errors
     /// If it cannot be written.
     pub fn log(&self) -> Result<Log> {
-        let path = self.file(LOG);
-        let file = File::create(&path).map_err(Error::io("create", &path))?;
-        Ok(Log { file, path })
+        self.log_from(0)
+    }
+
+    /// Goes on with `log.jsonl` after its first `bytes` bytes; what stood behind them is gone.
+    ///
+    /// # Errors
+    /// If it is shorter, or cannot be written.
+    pub fn log_from(&self, bytes: u64) -> Result<Log> {
+        Ok(Log(Appended::open(self, LOG, bytes)?))
     }
 
     fn read(&self, name: &str) -> Result<Option<String>> {
@@ -144,23 +188,10 @@ impl RunDir {
     }
 }
 
-/// A run's log, one JSON object a line.
-#[derive(Debug)]
-pub struct Log {
-    file: File,
-    path: PathBuf,
-}
-
-impl Log {
-    /// Appends one line, at once: a killed process has logged what it did.
-    ///
-    /// # Errors
-    /// If the line cannot be written.
-    pub fn write(&mut self, event: &impl Serialize) -> Result<()> {
-        let line = serde_json::to_string(event).map_err(std::io::Error::from);
-        line.and_then(|line| self.file.write_all(format!("{line}\n").as_bytes()))
-            .map_err(Error::io("write", &self.path))
-    }
+/// Where a file of this name is while it is made.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.new"))
 }
 
 #[cfg(test)]
@@ -172,7 +203,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDir::open(folder.path(), "a = 1").unwrap();
         let error = RunDir::open(folder.path(), "a = 1").unwrap_err();
-        assert!(matches!(error, Error::Locked(_)), "{error}");
+        assert!(matches!(error, Error::Locked { .. }), "{error}");
         drop(run);
         RunDir::open(folder.path(), "a = 1").unwrap();
     }
@@ -194,7 +225,7 @@ mod tests {
     fn a_full_disk_is_one_clear_line_and_keeps_the_older_file() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDir::open(folder.path(), "").unwrap();
-        std::os::unix::fs::symlink("/dev/full", run.file(LOG)).unwrap();
+        std::os::unix::fs::symlink("/dev/full", run.file(".log.jsonl.new")).unwrap();
         let error = run.log().unwrap().write(&1).unwrap_err().to_string();
         assert!(
             error.starts_with("write ") && error.contains("log.jsonl"),

@@ -1,5 +1,7 @@
 //! Whole runs on phantoms: what they leave, that they repeat, and how they fail.
 
+mod resume;
+
 use candle_core::{Device, safetensors::load};
 use cass_data::{PhantomConfig, write_phantom};
 use cass_train::*;
@@ -52,23 +54,34 @@ impl Folder {
     }
 
     fn run(&self, name: &str, recipe: &Recipe) -> Result<(PathBuf, Value)> {
+        self.watched(name, recipe, &PretrainOptions::default(), &mut |_| ())
+    }
+
+    fn watched(
+        &self,
+        name: &str,
+        recipe: &Recipe,
+        options: &PretrainOptions,
+        observe: &mut dyn FnMut(&Event),
+    ) -> Result<(PathBuf, Value)> {
         let path = self.folder.path().join(name);
         let run = RunDir::open(&path, &recipe.to_toml())?;
-        let metrics = pretrain(&recipe.clone().validate()?, &run, &mut |_| ())?;
+        let metrics = pretrain(&recipe.clone().validate()?, &run, options, observe)?;
         Ok((path, metrics))
     }
 }
 
-/// Metrics without what a clock or the system decides.
-fn timeless(mut metrics: Value) -> Value {
-    let object = metrics.as_object_mut().unwrap();
-    for key in ["seconds", "images_per_s", "peak_rss_mib"] {
-        object.remove(key).unwrap();
+/// JSON without what a clock or the system decides.
+fn timeless(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(object) => {
+            object.retain(|key, _| !WALL_CLOCK.contains(&key.as_str()));
+            object.values_mut().for_each(|v| *v = timeless(v.take()));
+        }
+        Value::Array(values) => values.iter_mut().for_each(|v| *v = timeless(v.take())),
+        _ => {}
     }
-    for epoch in metrics["epochs"].as_array_mut().unwrap() {
-        epoch.as_object_mut().unwrap().remove("seconds");
-    }
-    metrics
+    value
 }
 
 #[test]
@@ -122,9 +135,31 @@ fn cass_leaves_a_finished_folder_and_repeats_to_the_bit() {
     assert_eq!(
         whens,
         [
-            "before", "before", "epoch", "epoch", "epoch", "epoch", "after", "after"
+            "before", "before", "start", "start", "epoch", "epoch", "epoch", "epoch", "after",
+            "after"
         ]
     );
+    for reading in of("collapse") {
+        assert!(reading["mean_cosine"].is_f64(), "{reading}");
+        assert!(
+            reading["logits"]["std"].is_f64() && reading["neighbours"].is_f64(),
+            "{reading}"
+        );
+    }
+    assert_eq!(of("agreement").len(), 5);
+    assert!(steps[0]["grad_norm"]["cnn"].as_f64() > Some(0.0));
+    assert!(
+        first
+            .join("events.out.tfevents.cass")
+            .metadata()
+            .unwrap()
+            .len()
+            > 1000
+    );
+    let provenance = fs::read_to_string(first.join("provenance.json")).unwrap();
+    let provenance: Value = serde_json::from_str(&provenance).unwrap();
+    assert_eq!(provenance["manifest"], metrics["manifest"]);
+    assert_eq!(provenance["attempts"][0]["from_step"], 0);
     assert_eq!(events.last().unwrap()["event"], "done");
 
     // Again in the same folder: nothing is done.
@@ -240,7 +275,7 @@ fn a_full_disk_stops_with_one_line() {
     let folder = Folder::with_phantoms();
     let run = folder.folder.path().join("run");
     fs::create_dir(&run).unwrap();
-    std::os::unix::fs::symlink("/dev/full", run.join("log.jsonl")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", run.join(".log.jsonl.new")).unwrap();
     let error = folder
         .run("run", &recipe(Method::Cass, &folder.data()))
         .unwrap_err()

@@ -1,0 +1,97 @@
+//! Between two steps: states are written, and gone on from.
+
+use super::Training;
+use super::progress::Progress;
+use crate::average::WeightAverage;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::states::State;
+use candle_core::Tensor;
+use cass_models::Model;
+use std::collections::HashMap;
+use std::time::Instant;
+
+impl Training<'_> {
+    /// Goes on from a state.
+    pub(super) fn resume(&mut self, state: State<Progress>) -> Result<()> {
+        let State { about, tensors } = state;
+        if about.manifest != self.progress.manifest {
+            return Err(Error::Mismatch(format!(
+                "go on with {}: its images have changed since it began (manifest {}, then {})",
+                self.run.path().display(),
+                self.progress.manifest,
+                about.manifest,
+            )));
+        }
+        self.progress = about;
+        self.states.remove_after(self.progress.step)?;
+        self.step.load_state(&tensors)?;
+        if self.progress.averaged > 0 {
+            let (count, arms) = (self.progress.averaged, self.step.arms());
+            let averages = arms.into_iter().map(|(arm, model)| {
+                let average = model.deep_copy()?;
+                load_average(&average, arm, &tensors)?;
+                Ok(WeightAverage::resume(average, count))
+            });
+            self.averages = averages.collect::<Result<_>>()?;
+        }
+        let (step, steps) = (self.progress.step, self.steps());
+        self.tell.event(&Event::Resumed { step, steps })
+    }
+
+    /// Between two steps: writes a checkpoint when it is time, and stops when asked to.
+    pub(super) fn checkpoint_if_due(&mut self) -> Result<()> {
+        let stops = self.options.stop.is_requested();
+        if stops || self.cadence.is_due(self.progress.step) {
+            self.checkpoint()?;
+        }
+        if stops {
+            Err(self.interrupted())
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn checkpoint(&mut self) -> Result<()> {
+        let started = Instant::now();
+        // What a state counts on is on the disk before it.
+        (self.progress.log_bytes, self.progress.board_bytes) = self.tell.sync()?;
+        let mut about = self.progress.clone();
+        about.seconds = self.seconds();
+        let mut tensors = self.step.state()?;
+        for ((arm, _), average) in self.step.arms().iter().zip(&self.averages) {
+            for (name, var) in average.model().params().trainable() {
+                tensors.insert(averaged(arm, &name), var.as_detached_tensor());
+            }
+        }
+        self.states.write(self.progress.step, &about, &tensors)?;
+        self.cadence.written(started);
+        Ok(())
+    }
+
+    pub(super) fn interrupted(&self) -> Error {
+        Error::Interrupted {
+            step: self.progress.step,
+            steps: self.steps(),
+        }
+    }
+}
+
+/// The name of an average in a state.
+fn averaged(arm: &str, name: &str) -> String {
+    format!("{arm}.average.{name}")
+}
+
+/// Gives a network the averaged parameters of a state. Its buffers are no average of anything.
+fn load_average(model: &Model, arm: &str, tensors: &HashMap<String, Tensor>) -> Result<()> {
+    for (name, var) in model.params().trainable() {
+        let name = averaged(arm, &name);
+        match tensors.get(&name) {
+            Some(value) if value.dims() == var.dims() => {
+                var.set(&value.to_device(var.device())?)?
+            }
+            _ => return Err(Error::State(name)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! What a user decides about a run beside its recipe.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How a run is gone about: nothing here changes its result.
+#[derive(Debug, Clone, Default)]
+pub struct PretrainOptions {
+    /// After how many steps a checkpoint is written, each time. By default once a minute, or less
+    /// often where writing takes more than a twentieth of the time.
+    pub checkpoint_every: Option<NonZeroU64>,
+    /// Asks the run to stop.
+    pub stop: Stop,
+    /// Whether the run ends, unfinished, after an epoch in which an arm's features collapsed.
+    pub stop_on_collapse: bool,
+    /// What is known of the program, such as its `commit`: for `provenance.json`.
+    pub program: BTreeMap<String, String>,
+}
+
+/// Asks a run to write a checkpoint after the step it is at, and to stop. Copies ask the same run.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks; from a signal's handler too.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody has asked.
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// When the next checkpoint is due.
+pub(super) struct Cadence {
+    every: Option<NonZeroU64>,
+    last: Instant,
+    /// Of the last one.
+    cost: Duration,
+}
+
+impl Cadence {
+    pub(super) fn new(every: Option<NonZeroU64>) -> Self {
+        Self {
+            every,
+            last: Instant::now(),
+            cost: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn is_due(&self, step: u64) -> bool {
+        match self.every {
+            Some(every) => step.is_multiple_of(every.get()),
+            None => self.last.elapsed() >= (20 * self.cost).max(Duration::from_secs(60)),
+        }
+    }
+
+    /// One was written.
+    pub(super) fn written(&mut self, since: Instant) {
+        (self.cost, self.last) = (since.elapsed(), Instant::now());
+    }
+}

@@ -1,0 +1,109 @@
+//! What a recording of PyTorch consists of.
+
+use crate::error::{Error, Result};
+use candle_core::{Device, Tensor};
+use cass_models::{Block, Model, ModelConfig, ModelOptions, ResNetConfig, VitConfig};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// A safetensors file of a recording.
+pub(super) struct Recorded {
+    path: PathBuf,
+    pub(super) tensors: HashMap<String, Tensor>,
+    header: HashMap<String, String>,
+}
+
+impl Recorded {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let wrong = |why: String| Error::Mismatch(format!("replay {}: {why}", path.display()));
+        let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        let read = SafeTensors::read_metadata(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
+        Ok(Self {
+            path: path.into(),
+            tensors: tensors.map_err(|error| wrong(error.to_string()))?,
+            header: read.1.metadata().clone().unwrap_or_default(),
+        })
+    }
+
+    /// The tensor of this name.
+    pub(super) fn get(&self, name: &str) -> Result<&Tensor> {
+        let missing = || self.wrong(format!("it holds no tensor `{name}`"));
+        self.tensors.get(name).ok_or_else(missing)
+    }
+
+    /// How many names end so.
+    pub(super) fn count(&self, end: &str) -> usize {
+        self.tensors
+            .keys()
+            .filter(|name| name.ends_with(end))
+            .count()
+    }
+
+    pub(super) fn wrong(&self, why: impl std::fmt::Display) -> Error {
+        Error::Mismatch(format!("replay {}: {why}", self.path.display()))
+    }
+}
+
+/// The network whose initial weights are in a file, for images of `size` pixels.
+pub(super) fn network(path: &Path, size: usize) -> Result<Model> {
+    let recorded = Recorded::open(path)?;
+    let options = |num_classes| ModelOptions {
+        num_classes,
+        input_size: size,
+        ..Default::default()
+    };
+    let (name, config) = (
+        recorded.header.get("architecture"),
+        recorded.header.get("config"),
+    );
+    let model = match (name, config) {
+        (Some(name), _) => {
+            // As many outputs as the classifier in the file has, whatever timm calls it.
+            let params = Model::new(name, &options(1))?.classifier_params();
+            let bias = params.iter().find(|(name, _)| name.ends_with("bias"));
+            let bias = bias.and_then(|(name, _)| recorded.tensors.get(name));
+            let bias = bias.ok_or_else(|| recorded.wrong("it holds no classifier"))?;
+            Model::new(name, &options(bias.elem_count()))?
+        }
+        (None, Some(config)) => {
+            let wrong = |why: &str| recorded.wrong(format!("its `config` {why}"));
+            let config: Value = serde_json::from_str(config).map_err(|_| wrong("is not JSON"))?;
+            let classes = number(&config, "num_classes");
+            let shape = shape(&config).ok_or_else(|| wrong("is of no network that is known"))?;
+            let classes = classes.ok_or_else(|| wrong("has no num_classes"))?;
+            Model::from_config("recorded", shape, &options(classes))?
+        }
+        (None, None) => {
+            return Err(recorded.wrong("its header has neither `architecture` nor `config`"));
+        }
+    };
+    model.load(path)?;
+    Ok(model)
+}
+
+fn number(config: &Value, key: &str) -> Option<usize> {
+    usize::try_from(config.get(key)?.as_u64()?).ok()
+}
+
+/// Of constructor arguments of timm's `ResNet` or `VisionTransformer`.
+fn shape(config: &Value) -> Option<ModelConfig> {
+    let number = |key| number(config, key);
+    if config.get("patch_size").is_some() {
+        return Some(ModelConfig::Vit(VitConfig {
+            patch_size: number("patch_size")?,
+            embed_dim: number("embed_dim")?,
+            depth: number("depth")?,
+            num_heads: number("num_heads")?,
+        }));
+    }
+    let four = |key| serde_json::from_value::<[usize; 4]>(config.get(key)?.clone()).ok();
+    Some(ModelConfig::ResNet(ResNetConfig {
+        block: Block::Basic,
+        layers: four("layers")?,
+        channels: four("channels")?,
+        stem_width: number("stem")?,
+    }))
+}

@@ -1,0 +1,332 @@
+//! Short runs of PyTorch, replayed on the same batches from the same weights.
+
+mod files;
+
+use crate::average::{WeightAverage, update_bn};
+use crate::error::{Error, Result};
+use crate::optim::{OptimizerConfig, SgdConfig};
+use crate::projector::Projector;
+use crate::recipe::{Arm, DinoConfig, Method, Protocol, Recipe};
+use crate::step::{CassStep, DinoStep, Step};
+use candle_core::{DType, Device, Tensor, Var};
+use cass_models::{Model, TensorError};
+use files::{Recorded, network};
+use std::path::Path;
+
+/// What PyTorch ran, where its files do not say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replay {
+    /// CASS or DINO.
+    pub method: Method,
+    /// Under the notebook's, gradients are never zeroed and nothing is averaged.
+    pub protocol: Protocol,
+    /// Whether CASS' first network was trained by plain SGD and not by Adam.
+    pub cnn_sgd: bool,
+    /// The step, from 0, after which CASS' averages count their first weights in.
+    pub swa_start: usize,
+    /// Learning rate of DINO, constant; CASS' begins with the first that the files hold.
+    pub lr: f64,
+}
+
+/// How far a replay is from what PyTorch recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deviation {
+    /// Of every step.
+    pub losses: Vec<LossError>,
+    /// The largest difference of a learning rate; none where the files hold no rates.
+    pub lr: Option<f64>,
+    /// Of the tensors after the last step, by kind.
+    pub tensors: Vec<KindError>,
+}
+
+/// The loss of one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LossError {
+    /// As computed here.
+    pub ours: f64,
+    /// As recorded.
+    pub theirs: f64,
+}
+
+/// Tensors of one kind, such as all parameters of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KindError {
+    /// `cnn parameters`, `swa.vit statistics`, `centers`, ...
+    pub what: String,
+    /// ‖ours - theirs‖₂ / ‖theirs‖₂ over all of them.
+    pub error: f64,
+    /// The tensor that is furthest off for its own norm.
+    pub worst: TensorError,
+    /// Whether the files hold all that decides these tensors. They need not: vit-pytorch feeds its
+    /// teacher a batch of noise before training, which only the running statistics remember.
+    pub decided: bool,
+}
+
+impl LossError {
+    /// Relative.
+    pub fn error(&self) -> f64 {
+        (self.ours - self.theirs).abs() / self.theirs.abs().max(f64::MIN_POSITIVE)
+    }
+}
+
+impl Deviation {
+    /// The step, from 0, whose loss is furthest off, and its relative error.
+    pub fn worst_loss(&self) -> (usize, f64) {
+        let errors = self.losses.iter().map(LossError::error).enumerate();
+        errors.fold((0, 0.0), |worst, now| {
+            match now.1 > worst.1 || now.1.is_nan() {
+                true => now,
+                false => worst,
+            }
+        })
+    }
+
+    /// Whether every loss is within `rtol`, every rate within 1e-12 (absolute), and the tensors of
+    /// every kind that the files decide within ten times `rtol`, relative by norm.
+    pub fn passed(&self, rtol: f64) -> bool {
+        let tensors = self.tensors.iter().filter(|kind| kind.decided);
+        self.losses.iter().all(|loss| loss.error() <= rtol)
+            && self.lr.is_none_or(|error| error <= 1e-12)
+            && tensors
+                .map(|kind| kind.error)
+                .all(|error| error <= 10.0 * rtol)
+    }
+}
+
+impl Replay {
+    /// PyTorch's run of a method under a protocol, Adam throughout, as the reference script's
+    /// defaults have it.
+    pub fn new(method: Method, protocol: Protocol) -> Self {
+        Self {
+            method,
+            protocol,
+            cnn_sgd: false,
+            swa_start: 4,
+            lr: 1e-3,
+        }
+    }
+
+    /// Replays the run in `folder`: `trajectory.safetensors` (batches or crops, losses, what was
+    /// there after the last step) from the weights in `cnn.safetensors` and `vit.safetensors`, or
+    /// `net.safetensors` and `projector.safetensors`. Their header names the network by timm's
+    /// `architecture`, or gives its `config`.
+    ///
+    /// # Errors
+    /// If a file is missing or malformed, a tensor is missing, or networks and batches do not fit.
+    pub fn run(&self, folder: &Path) -> Result<Deviation> {
+        let recorded = Recorded::open(&folder.join("trajectory.safetensors"))?;
+        match self.method {
+            Method::Cass => self.cass(folder, &recorded),
+            Method::Dino => self.dino(folder, &recorded),
+        }
+    }
+
+    fn cass(&self, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
+        let recipe = Recipe::preset(self.protocol, Method::Cass);
+        let size = recorded.get("batch.0")?.dims4()?.3;
+        let lr = recorded.get("lr")?.to_vec1::<f64>()?;
+        let arm = |name: &str| -> Result<(Model, Arm)> {
+            let mut arm = recipe.arms[name].clone();
+            if name == "cnn" && self.cnn_sgd {
+                arm.optimizer = OptimizerConfig::Sgd(SgdConfig::default());
+            }
+            arm.optimizer.set_lr(lr.first().copied().unwrap_or(self.lr));
+            Ok((
+                network(&folder.join(format!("{name}.safetensors")), size)?,
+                arm,
+            ))
+        };
+        let ((cnn, cnn_arm), (vit, vit_arm)) = (arm("cnn")?, arm("vit")?);
+        let averages = [WeightAverage::new(&cnn)?, WeightAverage::new(&vit)?];
+        let mut averages = Some(averages).filter(|_| recipe.swa.is_some());
+        let mut step = CassStep::new(
+            [("cnn", cnn, &cnn_arm), ("vit", vit, &vit_arm)],
+            recipe.zero_grad,
+        )?;
+        let mut found = steps(recorded, &mut step, &["batch"], |i, step| {
+            if let Some(averages) = averages.as_mut().filter(|_| i >= self.swa_start) {
+                for (average, (_, model)) in averages.iter_mut().zip(step.arms()) {
+                    average.update(model)?;
+                }
+            }
+            Ok(())
+        })?;
+        for (arm, model) in step.arms() {
+            found
+                .tensors
+                .extend(of_network(recorded, arm, model, true)?);
+        }
+        let averages = averages.iter().flatten().zip(["swa.cnn", "swa.vit"]);
+        for (average, name) in averages {
+            let batches =
+                (0..found.losses.len()).map(|i| recorded.get(&format!("batch.{i}")).cloned());
+            update_bn(average.model(), batches)?;
+            found
+                .tensors
+                .extend(of_network(recorded, name, average.model(), true)?);
+        }
+        Ok(found)
+    }
+
+    fn dino(&self, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
+        let size = recorded.get("local1.0")?.dims4()?.3;
+        let student = network(&folder.join("net.safetensors"), size)?;
+        let weights = Recorded::open(&folder.join("projector.safetensors"))?;
+        let centers = recorded.get("centers")?;
+        let config = DinoConfig {
+            projection_hidden_size: weights.get("net.0.weight")?.dims2()?.0,
+            projection_layers: weights.count(".weight"),
+            num_classes_k: centers.elem_count(),
+            ..DinoConfig::default()
+        };
+        let device = Device::Cpu;
+        let projector = Projector::new(student.feature_dim(), &config, 0, &device)?;
+        projector.load(&weights.tensors)?;
+        let mut recipe = Recipe::preset(self.protocol, Method::Dino);
+        let arm = recipe.arms.get_mut("net").map(|arm| {
+            arm.optimizer.set_lr(self.lr);
+            arm.clone()
+        });
+        let arm = arm.ok_or_else(|| Error::Mismatch("replay DINO without a network".into()))?;
+        let mut step = DinoStep::new("net", student, projector, &arm, &config, true)?;
+        // What vit-pytorch's teacher remembers of its mock batch, where it was recorded.
+        let mut known = true;
+        for (name, var) in step.teacher().0.params().buffers() {
+            match recorded.tensors.get(&format!("teacher0.{name}")) {
+                Some(value) if value.dims() == var.dims() => {
+                    var.set(&value.to_dtype(var.dtype())?)?
+                }
+                _ => known = false,
+            }
+        }
+        let views = ["local1", "local2", "global1", "global2"];
+        let mut found = steps(recorded, &mut step, &views, |_, _| Ok(()))?;
+        let (student, projector) = step.student();
+        let (teacher, teacher_projector) = step.teacher();
+        for (who, model, projector, known) in [
+            ("student", student, projector, true),
+            ("teacher", teacher, teacher_projector, known),
+        ] {
+            found
+                .tensors
+                .extend(of_network(recorded, who, model, known)?);
+            let kind = (format!("{who} projector"), format!("{who}.projector."));
+            found
+                .tensors
+                .extend(compare(recorded, kind, projector.trainable(), true)?);
+        }
+        let ours = Var::from_tensor(&step.centers().reshape(centers.shape())?)?;
+        let kind = ("centers".to_string(), String::new());
+        found.tensors.extend(compare(
+            recorded,
+            kind,
+            vec![("centers".into(), ours)],
+            true,
+        )?);
+        Ok(found)
+    }
+}
+
+/// Takes every recorded step.
+fn steps(
+    recorded: &Recorded,
+    step: &mut dyn Step,
+    views: &[&str],
+    mut after: impl FnMut(usize, &dyn Step) -> Result<()>,
+) -> Result<Deviation> {
+    let losses = recorded
+        .get("loss")?
+        .to_dtype(DType::F64)?
+        .to_vec1::<f64>()?;
+    let lrs = recorded.tensors.get("lr").map(|lr| lr.to_vec1::<f64>());
+    let lrs = lrs.transpose()?;
+    let mut found = Deviation {
+        losses: Vec::new(),
+        lr: lrs.as_ref().map(|_| 0.0),
+        tensors: Vec::new(),
+    };
+    for (i, theirs) in losses.into_iter().enumerate() {
+        let views = views
+            .iter()
+            .map(|view| recorded.get(&format!("{view}.{i}")).cloned());
+        let report = step.step(&views.collect::<Result<Vec<Tensor>>>()?)?;
+        let ours = report.loss;
+        found.losses.push(LossError { ours, theirs });
+        if let (Some(worst), Some(theirs)) = (&mut found.lr, lrs.as_ref().and_then(|l| l.get(i))) {
+            let errors = report.lr.values().map(|ours| (ours - theirs).abs());
+            *worst = errors.fold(*worst, f64::max);
+        }
+        after(i, step)?;
+    }
+    Ok(found)
+}
+
+/// A network's parameters and its running statistics, recorded under `name.`; `known` says whether
+/// the files decide the statistics.
+fn of_network(
+    recorded: &Recorded,
+    name: &str,
+    model: &Model,
+    known: bool,
+) -> Result<Vec<KindError>> {
+    let kind = |what: &str| (format!("{name} {what}"), format!("{name}."));
+    let parameters = compare(
+        recorded,
+        kind("parameters"),
+        model.params().trainable(),
+        true,
+    )?;
+    let statistics = compare(
+        recorded,
+        kind("statistics"),
+        model.params().buffers(),
+        known,
+    )?;
+    Ok(parameters.into_iter().chain(statistics).collect())
+}
+
+/// Compares tensors with the recorded ones of a kind, `(what, prefix)`; nothing where there are none.
+fn compare(
+    recorded: &Recorded,
+    (what, prefix): (String, String),
+    ours: Vec<(String, Var)>,
+    decided: bool,
+) -> Result<Option<KindError>> {
+    let (mut distance, mut norm) = (0.0, 0.0);
+    let mut worst: Option<TensorError> = None;
+    for (name, var) in ours {
+        let key = format!("{prefix}{name}");
+        let theirs = recorded.get(&key)?;
+        if theirs.dims() != var.dims() {
+            let (found, wanted) = (theirs.dims(), var.dims());
+            return Err(recorded.wrong(format!("`{key}` is {found:?}, expected {wanted:?}")));
+        }
+        let ours = var.as_detached_tensor().to_dtype(DType::F64)?;
+        let theirs = theirs.to_dtype(DType::F64)?;
+        let (off, size) = (squares(&(ours - &theirs)?)?, squares(&theirs)?);
+        let error = off.sqrt() / size.sqrt().max(1e-6);
+        if worst
+            .as_ref()
+            .is_none_or(|worst| error.is_nan() || error > worst.error)
+        {
+            worst = Some(TensorError { name, error });
+        }
+        // How many batches a statistic has seen is a count, not a size.
+        if var.dtype() == DType::I64 {
+            let differs = off > 0.0 && decided;
+            distance += if differs { f64::INFINITY } else { 0.0 };
+        } else {
+            (distance, norm) = (distance + off, norm + size);
+        }
+    }
+    Ok(worst.map(|worst| KindError {
+        what,
+        error: distance.sqrt() / norm.sqrt().max(1e-6),
+        worst,
+        decided,
+    }))
+}
+
+fn squares(x: &Tensor) -> Result<f64> {
+    Ok(x.sqr()?.sum_all()?.to_scalar()?)
+}

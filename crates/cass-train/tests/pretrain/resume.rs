@@ -1,0 +1,125 @@
+//! Runs that are stopped, and go on to the same bytes.
+
+use super::*;
+use std::num::NonZeroU64;
+
+/// What a run leaves that no clock decides.
+struct Left {
+    log: Vec<Value>,
+    metrics: Value,
+    /// Names and bytes.
+    checkpoints: Vec<(String, Vec<u8>)>,
+}
+
+fn left(run: &Path) -> Left {
+    let read = |name: &str| fs::read_to_string(run.join(name)).unwrap();
+    let json = |text: &str| timeless(serde_json::from_str(text).unwrap());
+    let names = ["cnn", "vit", "net"].map(|arm| format!("checkpoint-{arm}.safetensors"));
+    let there = names.into_iter().filter(|name| run.join(name).exists());
+    let checkpoints = there.map(|name| (name.clone(), fs::read(run.join(name)).unwrap()));
+    Left {
+        log: read("log.jsonl").lines().map(json).collect(),
+        metrics: json(&read("metrics.json")),
+        checkpoints: checkpoints.collect(),
+    }
+}
+
+/// Runs until the steps of `stops` are done, each in an attempt of its own, and then to the end.
+fn in_pieces(folder: &Folder, recipe: &Recipe, stops: &[u64]) -> PathBuf {
+    for &stop_at in stops {
+        let options = PretrainOptions::default();
+        let stop = options.stop.clone();
+        let mut observe = |event: &Event| {
+            if matches!(event, Event::Step { step, .. } if step + 1 == stop_at) {
+                stop.request();
+            }
+        };
+        let error = folder
+            .watched("pieces", recipe, &options, &mut observe)
+            .unwrap_err();
+        assert!(
+            matches!(error, Error::Interrupted { step, .. } if step == stop_at),
+            "{error}"
+        );
+    }
+    let mut resumed = None;
+    let mut observe = |event: &Event| {
+        if let Event::Resumed { step, .. } = event {
+            resumed = Some(*step);
+        }
+    };
+    let options = PretrainOptions::default();
+    let (run, _) = folder
+        .watched("pieces", recipe, &options, &mut observe)
+        .unwrap();
+    assert_eq!(resumed, stops.last().copied());
+    assert!(!run.join("resume").exists());
+    run
+}
+
+fn equal_in_pieces(recipe: &Recipe, folder: &Folder, stops: &[u64]) {
+    let (whole, _) = folder.run("whole", recipe).unwrap();
+    let pieces = in_pieces(folder, recipe, stops);
+    let (whole, pieces) = (left(&whole), left(&pieces));
+    assert_eq!(whole.log, pieces.log);
+    assert_eq!(whole.metrics, pieces.metrics);
+    assert!(
+        whole.checkpoints == pieces.checkpoints,
+        "the checkpoints differ"
+    );
+    assert!(!whole.checkpoints.is_empty());
+}
+
+/// Both optimisers, gradients that add up, running statistics, averages; stopped in the middle of
+/// an epoch, at its end, and after the last step.
+#[test]
+fn cass_goes_on_to_the_same_bytes() {
+    let folder = Folder::with_phantoms();
+    let mut recipe = recipe(Method::Cass, &folder.data());
+    recipe.zero_grad = false;
+    recipe.arms.get_mut("cnn").unwrap().optimizer = OptimizerConfig::Sgd(SgdConfig {
+        momentum: 0.9,
+        ..SgdConfig::default()
+    });
+    recipe.swa = Some(Swa { start: 0.0 });
+    equal_in_pieces(&recipe, &folder, &[3, 4, 8]);
+}
+
+#[test]
+fn dino_goes_on_to_the_same_bytes() {
+    let folder = Folder::with_phantoms();
+    equal_in_pieces(&recipe(Method::Dino, &folder.data()), &folder, &[2, 5]);
+}
+
+#[test]
+fn other_images_or_a_lost_log_are_no_run_to_go_on_with() {
+    let folder = Folder::with_phantoms();
+    let mut recipe = recipe(Method::Dino, &folder.data());
+    let net = recipe.arms.get_mut("net").unwrap();
+    net.network = "vit_tiny_patch16_224".into();
+    recipe.epochs = 1;
+    let options = PretrainOptions {
+        checkpoint_every: NonZeroU64::new(1),
+        ..PretrainOptions::default()
+    };
+    options.stop.request();
+    let stopped = folder.watched("run", &recipe, &options, &mut |_| ());
+    assert!(matches!(stopped, Err(Error::Interrupted { step: 1, .. })));
+
+    let log = folder.folder.path().join("run/log.jsonl");
+    let whole = fs::read(&log).unwrap();
+    fs::write(&log, &whole[..10]).unwrap();
+    let error = folder.run("run", &recipe).unwrap_err().to_string();
+    assert!(error.contains("log.jsonl: it is shorter than"), "{error}");
+    fs::write(&log, &whole).unwrap();
+
+    let image = folder.data().join("Training/glioma/glioma-00000.jpg");
+    fs::rename(&image, image.with_file_name("other.jpg")).unwrap();
+    let error = folder.run("run", &recipe).unwrap_err().to_string();
+    assert!(
+        error.contains("its images have changed since it began"),
+        "{error}"
+    );
+    fs::rename(image.with_file_name("other.jpg"), &image).unwrap();
+    folder.run("run", &recipe).unwrap();
+}

@@ -1,0 +1,224 @@
+//! Steps of every kind of network, in pairs of any kinds, and of batches in parts.
+
+use candle_core::{DType, Device, Tensor, Var};
+use cass_models::{MODELS, Model, ModelConfig, ModelOptions};
+use cass_ops::Rng;
+use cass_train::*;
+use std::collections::{BTreeMap, HashMap};
+
+const SIZE: usize = 64;
+
+/// A network of the same kind with few channels and layers.
+fn small(mut config: ModelConfig) -> ModelConfig {
+    match &mut config {
+        ModelConfig::ResNet(c) | ModelConfig::ResNetD(c) => {
+            (c.layers, c.channels, c.stem_width) = ([1; 4], [4, 4, 8, 8], 8);
+        }
+        ModelConfig::DenseNet(c) => (c.growth_rate, c.block_config) = (4, &[1, 1]),
+        ModelConfig::Vit(c) | ModelConfig::DistilledVit(c) => {
+            (c.embed_dim, c.depth, c.num_heads) = (12, 1, 3);
+        }
+        ModelConfig::Swin(c) => {
+            (c.embed_dim, c.depths, c.num_heads) = (4, [1, 2, 1, 1], [1, 1, 2, 2]);
+            c.window_size = 4;
+        }
+    }
+    config
+}
+
+/// Every kind of network that the registry has, small.
+fn kinds() -> Vec<(&'static str, ModelConfig)> {
+    let kinds = MODELS.iter().map(|info| (info.name, small(info.config)));
+    let kinds: BTreeMap<String, _> = kinds.map(|kind| (format!("{:?}", kind.1), kind)).collect();
+    kinds.into_values().collect()
+}
+
+fn model(config: ModelConfig, seed: u64) -> Model {
+    let options = ModelOptions {
+        num_classes: 5,
+        input_size: SIZE,
+        seed,
+        ..ModelOptions::default()
+    };
+    Model::from_config("small", config, &options).unwrap()
+}
+
+fn images(batch: usize, view: u64) -> Tensor {
+    let mut rng = Rng::new(0, "images", [view, 0], 0);
+    let values = (0..batch * 3 * SIZE * SIZE).map(|_| rng.normal() as f32);
+    let shape = (batch, 3, SIZE, SIZE);
+    Tensor::from_vec(values.collect::<Vec<_>>(), shape, &Device::Cpu).unwrap()
+}
+
+fn views(batch: usize) -> Vec<Tensor> {
+    (0..4).map(|view| images(batch, view)).collect()
+}
+
+fn config() -> DinoConfig {
+    DinoConfig {
+        projection_hidden_size: 8,
+        num_classes_k: 16,
+        ..DinoConfig::default()
+    }
+}
+
+fn dino(network: ModelConfig) -> DinoStep {
+    let net = model(network, 0);
+    let projector = Projector::new(net.feature_dim(), &config(), 0, &Device::Cpu).unwrap();
+    let arm = &Recipe::paper(Method::Dino).arms["net"];
+    DinoStep::new("net", net, projector, arm, &config(), true).unwrap()
+}
+
+fn cass(a: ModelConfig, b: ModelConfig) -> CassStep {
+    let recipe = Recipe::paper(Method::Cass);
+    let adam = recipe.arms["cnn"].clone();
+    let mut sgd = adam.clone();
+    sgd.optimizer = OptimizerConfig::Sgd(SgdConfig {
+        lr: 0.1, // of a parameter of 1, f32 does not keep a smaller change
+        momentum: 0.9,
+        ..SgdConfig::default()
+    });
+    CassStep::new(
+        [("cnn", model(a, 0), &sgd), ("vit", model(b, 1), &adam)],
+        true,
+    )
+    .unwrap()
+}
+
+/// Copies of all parameters.
+fn parameters(variables: Vec<(String, Var)>) -> HashMap<String, Tensor> {
+    let copy = |var: Var| var.as_detached_tensor().copy().unwrap();
+    variables
+        .into_iter()
+        .map(|(name, var)| (name, copy(var)))
+        .collect()
+}
+
+fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    let difference = (a - b).unwrap().to_dtype(DType::F64).unwrap();
+    let squares = difference.sqr().unwrap().sum_all().unwrap();
+    squares.to_scalar::<f64>().unwrap().sqrt()
+}
+
+#[test]
+fn dino_trains_every_kind_of_network_of_the_registry() {
+    let kinds = kinds();
+    let count = |wanted: fn(&ModelConfig) -> bool| kinds.iter().filter(|k| wanted(&k.1)).count();
+    assert!(
+        count(|k| matches!(k, ModelConfig::ResNet(_))) == 2,
+        "basic blocks and bottlenecks"
+    );
+    assert!(count(|k| matches!(k, ModelConfig::ResNetD(_))) > 0);
+    assert!(count(|k| matches!(k, ModelConfig::DenseNet(_))) > 0);
+    assert!(count(|k| matches!(k, ModelConfig::DistilledVit(_))) > 0);
+    assert!(count(|k| matches!(k, ModelConfig::Swin(_))) > 0);
+    for (name, kind) in kinds {
+        let mut step = dino(kind);
+        let before = parameters(step.student().0.backbone_params());
+        let teacher = parameters(step.teacher().0.params().trainable());
+        // Residual branches begin at zero: what is before their last layer moves in the second step.
+        step.step(&views(4)).unwrap();
+        let report = step.step(&views(4)).unwrap();
+        assert!(
+            report.loss.is_finite() && report.grad_norm["net"] > 0.0,
+            "{name}: {report:?}"
+        );
+        for (key, after) in parameters(step.student().0.backbone_params()) {
+            assert!(
+                distance(&after, &before[&key]) > 0.0,
+                "{name}: {key} did not move"
+            );
+            let followed = &step
+                .teacher()
+                .0
+                .params()
+                .get(&key)
+                .unwrap()
+                .as_detached_tensor();
+            assert!(
+                distance(followed, &teacher[&key]) > 0.0,
+                "{name}: teacher's {key}"
+            );
+        }
+        let centers = step.centers().sqr().unwrap().sum_all().unwrap();
+        assert!(centers.to_scalar::<f32>().unwrap() > 0.0, "{name}");
+    }
+}
+
+#[test]
+fn cass_pairs_any_two_networks_each_with_its_optimiser() {
+    let kinds = kinds();
+    let pairs = kinds.iter().zip(kinds.iter().cycle().skip(1));
+    for ((a, first), (b, second)) in pairs {
+        for (first, second) in [(first, second), (first, first)] {
+            let mut step = cass(*first, *second);
+            let before: Vec<_> = step
+                .arms()
+                .iter()
+                .map(|(_, model)| parameters(model.params().trainable()))
+                .collect();
+            step.step(&[images(4, 0)]).unwrap();
+            let report = step.step(&[images(4, 1)]).unwrap();
+            assert!((0.0..=4.0).contains(&report.loss), "{a} + {b}: {report:?}");
+            for ((arm, model), before) in step.arms().into_iter().zip(before) {
+                assert!(report.grad_norm[arm] > 0.0, "{a} + {b}: {report:?}");
+                for (key, after) in parameters(model.params().trainable()) {
+                    assert!(
+                        distance(&after, &before[&key]) > 0.0,
+                        "{a} + {b}: {arm}'s {key}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Networks without BatchNorm: the whole batch and its parts are one step.
+#[test]
+fn a_batch_in_parts_is_the_same_step() {
+    let of =
+        |wanted: fn(&ModelConfig) -> bool| kinds().into_iter().find(|k| wanted(&k.1)).unwrap().1;
+    let vit = of(|k| matches!(k, ModelConfig::Vit(_)));
+    let swin = of(|k| matches!(k, ModelConfig::Swin(_)));
+    let same = |whole: Vec<(String, Var)>, parts: Vec<(String, Var)>| {
+        let parts = parameters(parts);
+        for (key, whole) in parameters(whole) {
+            let (error, norm) = (
+                distance(&whole, &parts[&key]),
+                distance(&whole, &whole.zeros_like().unwrap()),
+            );
+            // Adam's first step is the gradient's sign: only where that is rounding do they differ.
+            assert!(
+                error <= 1e-3 * norm.max(0.1),
+                "{key}: {error:e} of {norm:e}"
+            );
+        }
+    };
+    let (mut whole, mut parts) = (cass(vit, swin), cass(vit, swin));
+    parts.set_part(Some(3));
+    let reports = [&mut whole, &mut parts].map(|step| step.step(&[images(8, 0)]).unwrap());
+    assert!(
+        (reports[0].loss - reports[1].loss).abs() < 1e-6,
+        "{reports:?}"
+    );
+    for arm in ["cnn", "vit"] {
+        let [a, b] = [0, 1].map(|i| reports[i].grad_norm[arm]);
+        assert!((a - b).abs() < 1e-4 * a, "{reports:?}");
+    }
+    for ((_, whole), (_, parts)) in whole.arms().into_iter().zip(parts.arms()) {
+        same(whole.params().trainable(), parts.params().trainable());
+    }
+
+    let (mut whole, mut parts) = (dino(vit), dino(vit));
+    parts.set_part(Some(2));
+    let reports = [&mut whole, &mut parts].map(|step| step.step(&views(6)).unwrap());
+    assert!(
+        (reports[0].loss - reports[1].loss).abs() < 1e-5,
+        "{reports:?}"
+    );
+    same(
+        whole.student().0.backbone_params(),
+        parts.student().0.backbone_params(),
+    );
+    assert!(distance(whole.centers(), parts.centers()) < 1e-6);
+}

@@ -1,0 +1,280 @@
+//! Real processes, killed at any moment, that go on to the same bytes.
+#![cfg(unix)]
+
+use cass_ops::Rng;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    /// A folder with phantoms in `data`.
+    fn new() -> Self {
+        let bench = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let draw = "data phantom --out data --train-per-class 6 --test-per-class 2 --size 24";
+        assert!(bench.cass(draw).status.success());
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, args: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cass"));
+        command
+            .args(args.split_whitespace())
+            .current_dir(self.folder.path())
+            .env_remove("RUST_LOG");
+        command
+    }
+
+    fn cass(&self, args: &str) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn start(&self, args: &str) -> Running {
+        let mut command = self.command(args);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        Running(command.spawn().unwrap())
+    }
+}
+
+/// A process that ends with its owner.
+struct Running(Child);
+
+impl Running {
+    /// Polls until `there` says so; the process must not end before.
+    fn until(&mut self, mut there: impl FnMut() -> bool) {
+        while !there() {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                panic!("it ended before it could be stopped: {status}");
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.0.id().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end; the exit code, if it was not killed, and what it said.
+    fn end(mut self) -> (Option<i32>, String) {
+        use std::io::Read;
+        let mut said = String::new();
+        let stderr = self.0.stderr.as_mut().unwrap();
+        stderr.read_to_string(&mut said).unwrap();
+        (self.0.wait().unwrap().code(), said)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn log_lines(run: &Path) -> usize {
+    let log = fs::read(run.join("log.jsonl")).unwrap_or_default();
+    log.iter().filter(|&&byte| byte == b'\n').count()
+}
+
+/// Names in the folder of the states that `wanted` fits.
+fn states(run: &Path, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let entries = fs::read_dir(run.join("resume")).into_iter().flatten();
+    let names = entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned());
+    let mut names: Vec<_> = names.filter(|name| wanted(name)).collect();
+    names.sort();
+    names
+}
+
+/// JSON without what a clock or the system decides.
+fn timeless(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(object) => {
+            object.retain(|key, _| !cass_train::WALL_CLOCK.contains(&key.as_str()));
+            object.values_mut().for_each(|v| *v = timeless(v.take()));
+        }
+        Value::Array(values) => values.iter_mut().for_each(|v| *v = timeless(v.take())),
+        _ => {}
+    }
+    value
+}
+
+fn json_lines(file: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(file).unwrap();
+    let values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+    values.map(|value| timeless(value.unwrap())).collect()
+}
+
+/// Three epochs of three steps, averaged from the second on; every second step a checkpoint.
+const CASS: &str = "pretrain --method cass --cnn vit_tiny_patch16_224 --vit deit_tiny_patch16_224 \
+    --weights random --data-root data --size 16 --epochs 3 --batch 8 --threads 2 --device cpu \
+    --checkpoint-every 2";
+
+/// When an attempt is killed.
+enum Moment {
+    /// So many milliseconds after the log has so many lines.
+    After(usize, u64),
+    /// While a checkpoint is written that is not there yet.
+    Writing,
+}
+
+#[test]
+fn killed_ten_times_it_ends_with_the_same_bytes() {
+    let bench = Bench::new();
+    assert!(bench.cass(&format!("{CASS} --out whole")).status.success());
+    let (run, whole) = (bench.path("run"), bench.path("whole"));
+    let lines = log_lines(&whole);
+
+    let mut rng = Rng::new(6, "kill", [0, 0], 0);
+    let mut after: Vec<usize> = (0..7).map(|_| rng.below(lines - 2)).collect();
+    after.sort_unstable();
+    let after = after.into_iter();
+    let mut moments: Vec<Moment> = after
+        .map(|line| Moment::After(line, rng.below(30) as u64))
+        .collect();
+    for place in [2, 5, 7] {
+        moments.insert(place, Moment::Writing);
+    }
+    let (mut said, mut damaged) = (String::new(), String::new());
+    for (attempt, moment) in moments.into_iter().enumerate() {
+        said += &killed(&bench, &moment);
+        if attempt == 4 {
+            stopped_politely(&bench);
+            stopped_by_a_full_disk(&bench);
+            damaged = damage_the_newest(&run);
+        }
+    }
+    let last = bench.cass(&format!("{CASS} --out run"));
+    said += &String::from_utf8_lossy(&last.stderr);
+    assert_eq!(last.status.code(), Some(0), "{said}");
+    let warned = format!("warning: the checkpoint run/resume/{damaged} cannot be used");
+    assert!(said.contains(&warned), "{warned}: {said}");
+
+    for name in [
+        "checkpoint-cnn.safetensors",
+        "checkpoint-vit.safetensors",
+        "manifest.tsv",
+    ] {
+        let same = fs::read(run.join(name)).unwrap() == fs::read(whole.join(name)).unwrap();
+        assert!(same, "{name} differs");
+    }
+    for name in ["metrics.json", "log.jsonl"] {
+        let (run, whole) = (json_lines(&run.join(name)), json_lines(&whole.join(name)));
+        assert_eq!(run, whole, "{name}");
+    }
+    assert!(!run.join("resume").exists());
+}
+
+/// An attempt that is killed; what it said.
+fn killed(bench: &Bench, moment: &Moment) -> String {
+    let run = bench.path("run");
+    let mut running = bench.start(&format!("{CASS} --out run"));
+    let is_new = |name: &str| name.starts_with('.');
+    match moment {
+        Moment::After(line, wait) => {
+            running.until(|| log_lines(&run) >= *line);
+            std::thread::sleep(Duration::from_millis(*wait));
+        }
+        Moment::Writing => {
+            let left = states(&run, is_new);
+            running.until(|| {
+                let now = states(&run, is_new);
+                now.iter().any(|name| !left.contains(name))
+            });
+        }
+    }
+    running.0.kill().unwrap();
+    let (code, said) = running.end();
+    assert_eq!(code, None, "it was not killed: {said}");
+    assert!(!run.join("metrics.json").exists());
+    said
+}
+
+/// Asked to stop, it says where it did; while it runs, a second process is turned away.
+fn stopped_politely(bench: &Bench) {
+    let run = bench.path("run");
+    let before = log_lines(&run);
+    let mut running = bench.start(&format!("{CASS} --out run"));
+    running.until(|| log_lines(&run) != before);
+    running.signal("-STOP");
+    let second = bench.cass(&format!("{CASS} --out run"));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(2), "{said}");
+    assert!(said.contains("is running in it"), "{said}");
+    running.signal("-TERM");
+    running.signal("-CONT");
+    let (code, said) = running.end();
+    assert_eq!(code, Some(130), "{said}");
+    assert!(
+        said.contains("the same command goes on from there"),
+        "{said}"
+    );
+}
+
+/// Files may have 40 MB, and a checkpoint has over 100: a write fails as on a full disk.
+fn stopped_by_a_full_disk(bench: &Bench) {
+    let whole = |name: &str| name.ends_with(".safetensors");
+    let before = states(&bench.path("run"), whole);
+    let cass = env!("CARGO_BIN_EXE_cass");
+    let script = format!("trap '' XFSZ; ulimit -f 80000; exec {cass} {CASS} --out run");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(bench.folder.path());
+    let output = shell.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("error: failed to write run/resume/step-"),
+        "{said}"
+    );
+    assert_eq!(states(&bench.path("run"), whole), before);
+}
+
+/// Changes one bit of the newest checkpoint; its name.
+fn damage_the_newest(run: &Path) -> String {
+    let mut kept = states(run, |name| name.ends_with(".safetensors"));
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    let newest = kept.remove(1);
+    let file = run.join("resume").join(&newest);
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    newest
+}
+
+#[test]
+fn a_killed_probe_starts_again() {
+    let bench = Bench::new();
+    let probe = "probe --weights random --arch vit_tiny_patch16_224 --mode finetune --size 16 \
+        --epochs 3 --batch 4 --threads 2 --device cpu --data-root data";
+    assert!(bench.cass(&format!("{probe} --out whole")).status.success());
+    let (run, whole) = (bench.path("run"), bench.path("whole"));
+    let mut running = bench.start(&format!("{probe} --out run"));
+    running.until(|| log_lines(&run) >= 4);
+    running.0.kill().unwrap();
+    running.end();
+    assert!(bench.cass(&format!("{probe} --out run")).status.success());
+    for name in ["checkpoint.safetensors", "predictions.csv"] {
+        let same = fs::read(run.join(name)).unwrap() == fs::read(whole.join(name)).unwrap();
+        assert!(same, "{name} differs");
+    }
+    for name in ["metrics.json", "log.jsonl"] {
+        assert_eq!(
+            json_lines(&run.join(name)),
+            json_lines(&whole.join(name)),
+            "{name}"
+        );
+    }
+}
