@@ -105,7 +105,7 @@ fn unwritten(error: io::Error) -> Failure {
 
 /// A named file whatever its name; of a folder all images at any depth, in order. Links to folders
 /// are not followed: they may lead in a circle.
-fn find(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+pub fn find(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     if !path.is_dir() {
         files.push(path.into());
         return Ok(());
