@@ -82,6 +82,11 @@ mod tests {
             assert!(jpeg.starts_with(b"\xff\xd8\xff") && jpeg.ends_with(b"\xff\xd9"));
         }
         let error = Pixels::from_grey(1, 1, vec![0]).write_png(Path::new("/nonexistent/x.png"));
-        assert!(error.unwrap_err().to_string().contains("/nonexistent/x.png"));
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("/nonexistent/x.png")
+        );
     }
 }

@@ -59,14 +59,21 @@ impl Look {
             (_, tokens) => Err(Error::Look {
                 look: self.name(),
                 network: model.name().to_string(),
-                expected: if tokens { "rollout or last-block" } else { "grad-cam" },
+                expected: if tokens {
+                    "rollout or last-block"
+                } else {
+                    "grad-cam"
+                },
             }),
         }
     }
 
     fn attention(self, model: &Model, images: &Tensor) -> Result<Vec<Heat>> {
         let all = model.intermediate_names().iter();
-        let mut names: Vec<&str> = all.map(String::as_str).filter(|n| n.ends_with(".attn")).collect();
+        let mut names: Vec<&str> = all
+            .map(String::as_str)
+            .filter(|n| n.ends_with(".attn"))
+            .collect();
         if self == Self::LastBlock {
             names.drain(..names.len().saturating_sub(1));
         }
@@ -90,7 +97,10 @@ impl Look {
 }
 
 fn has_tokens(model: &Model) -> bool {
-    matches!(model.config(), ModelConfig::Vit(_) | ModelConfig::DistilledVit(_))
+    matches!(
+        model.config(),
+        ModelConfig::Vit(_) | ModelConfig::DistilledVit(_)
+    )
 }
 
 fn prefix_tokens(model: &Model) -> usize {
@@ -104,7 +114,9 @@ fn prefix_tokens(model: &Model) -> usize {
 /// identity for the residual connection; rows sum to 1 as theirs do.
 fn rollout(blocks: &[Vec<f32>]) -> Vec<f32> {
     let n = blocks.first().map_or(0, |block| block.len().isqrt());
-    let mut product: Vec<f64> = (0..n * n).map(|i| f64::from(u8::from(i % (n + 1) == 0))).collect();
+    let mut product: Vec<f64> = (0..n * n)
+        .map(|i| f64::from(u8::from(i % (n + 1) == 0)))
+        .collect();
     for block in blocks {
         let mut next = vec![0.0; n * n];
         for (token, row) in next.chunks_exact_mut(n).enumerate() {
@@ -147,9 +159,12 @@ fn grad_cam(model: &Model, images: &Tensor, class: Option<usize>) -> Result<Vec<
     let logits = output.logits.value();
     let (batch, classes) = logits.dims2()?;
     let largest = logits.argmax(1)?.to_vec1::<u32>()?;
-    let asked = largest.iter().map(|&largest| class.unwrap_or(largest as usize));
+    let asked = largest
+        .iter()
+        .map(|&largest| class.unwrap_or(largest as usize));
     let asked: Vec<usize> = asked.collect();
-    let score = (0..batch * classes).map(|i| f32::from(u8::from(asked[i / classes] == i % classes)));
+    let score =
+        (0..batch * classes).map(|i| f32::from(u8::from(asked[i / classes] == i % classes)));
     let score = Tensor::from_iter(score, logits.device())?.reshape((batch, classes))?;
     let score = score.to_dtype(logits.dtype())?;
     let missing = || Error::Tensor(candle_core::Error::Msg(format!("no gradient of {name}")));
@@ -167,7 +182,7 @@ fn grad_cam(model: &Model, images: &Tensor, class: Option<usize>) -> Result<Vec<
     let (map, slopes) = (rows(map.value())?, rows(slopes)?);
     let weights = slopes.mean_keepdim(1)?; // (B, 1, C)
     let heat = map.broadcast_mul(&weights)?.sum(2)?; // (B, pixels)
-    let of = |(image, class): (usize, usize)| {
+    let of = |(image, class): (usize, usize)| -> Result<Heat> {
         let positive = values(&heat.i(image)?)?.into_iter().map(|v| v.max(0.0));
         Ok(Heat::scaled(positive.collect(), Some(class)))
     };
@@ -196,7 +211,11 @@ impl Heat {
             let at = (pixel as f64 + 0.5) * side as f64 / size as f64 - 0.5;
             let at = at.clamp(0.0, side.saturating_sub(1) as f64);
             let low = at as usize;
-            (low, (low + 1).min(side.saturating_sub(1)), (at - low as f64) as f32)
+            (
+                low,
+                (low + 1).min(side.saturating_sub(1)),
+                (at - low as f64) as f32,
+            )
         };
         let columns: Vec<_> = (0..size).map(near).collect();
         let mut picture = Vec::with_capacity(size * size);

@@ -79,7 +79,10 @@ impl Gram {
                 *product -= common;
             }
         }
-        let sums: Vec<f64> = products.chunks_exact(n).map(|row| row.iter().sum()).collect();
+        let sums: Vec<f64> = products
+            .chunks_exact(n)
+            .map(|row| row.iter().sum())
+            .collect();
         let sum = sums.iter().sum::<f64>();
         if !sum.is_finite() {
             return Err(Error::NotFinite);
@@ -116,7 +119,10 @@ fn product(a: &[f32], b: &[f32]) -> f64 {
         }
     }
     let rest = a_rest.iter().zip(b_rest);
-    sums.iter().sum::<f64>() + rest.map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>()
+    sums.iter().sum::<f64>()
+        + rest
+            .map(|(&x, &y)| f64::from(x) * f64::from(y))
+            .sum::<f64>()
 }
 
 impl Cka {

@@ -1,9 +1,9 @@
 //! Whether one set of predictions is better than another of the same images.
 
 use crate::{Error, Interval, MultiLabelPredictions, Result, metrics::multi_label_f1_macro};
-use std::collections::BTreeMap;
 use cass_ops::Rng;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 const PERMUTATIONS: u64 = 2000;
 

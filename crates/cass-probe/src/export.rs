@@ -1,6 +1,8 @@
 //! A probe's network with its classifier, as a folder that timm loads.
 
-use crate::{Error, Mode, MultiLabelPredictions, Predictions, ProbeRecipe, Result, probe::CHECKPOINT};
+use crate::{
+    Error, Mode, MultiLabelPredictions, Predictions, ProbeRecipe, Result, probe::CHECKPOINT,
+};
 use cass_models::Model;
 use cass_train::{Finished, Network};
 use std::path::Path;

@@ -19,7 +19,12 @@ impl Predictions {
     /// As [`Predictions::confusion`].
     pub fn confusion_svg(&self) -> Result<String> {
         let rows = self.confusion()?.rows().map(<[_]>::to_vec).collect();
-        Ok(table(&self.classes, &self.classes, ["true", "predicted"], rows))
+        Ok(table(
+            &self.classes,
+            &self.classes,
+            ["true", "predicted"],
+            rows,
+        ))
     }
 
     /// How often predictions of some confidence are right, beside the diagonal where confidence is
@@ -29,7 +34,11 @@ impl Predictions {
             .map(|row| row.probabilities.get(row.predicted).copied())
             .collect();
         let right: Vec<bool> = self.rows.iter().map(|r| r.truth == r.predicted).collect();
-        Some(reliability(["mean confidence", "share right"], &confidence?, &right))
+        Some(reliability(
+            ["mean confidence", "share right"],
+            &confidence?,
+            &right,
+        ))
     }
 
     /// The ROC curve of each class against the rest; classes without one are left out. `None`
@@ -118,10 +127,19 @@ fn table(
         let middle = MARGIN + (column as f64 + 0.5) * width;
         text(&mut svg, (middle, top + SIDE + stagger), "middle", name);
     }
-    let whole = if rows == columns { columns.len() } else { columns.len() / 2 };
+    let whole = if rows == columns {
+        columns.len()
+    } else {
+        columns.len() / 2
+    };
     for (row, counts) in counts.iter().enumerate() {
         let y = top + row as f64 * height;
-        text(&mut svg, (MARGIN - 6.0, y + height / 2.0), "end", &rows[row]);
+        text(
+            &mut svg,
+            (MARGIN - 6.0, y + height / 2.0),
+            "end",
+            &rows[row],
+        );
         for (column, &count) in counts.iter().enumerate() {
             let start = column / whole * whole;
             let all = counts[start..start + whole].iter().sum::<usize>().max(1);
@@ -140,7 +158,12 @@ fn table(
             );
         }
     }
-    text(&mut svg, (MARGIN + SIDE / 2.0, top + SIDE + 48.0), "middle", below);
+    text(
+        &mut svg,
+        (MARGIN + SIDE / 2.0, top + SIDE + 48.0),
+        "middle",
+        below,
+    );
     text(&mut svg, (MARGIN - 6.0, top - 10.0), "end", side);
     svg + "</svg>\n"
 }

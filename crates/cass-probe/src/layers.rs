@@ -38,9 +38,8 @@ impl LayerCka {
             });
         }
         let layers: Vec<Vec<String>> = subjects.iter().map(|s| layers(&s.model)).collect();
-        let empty = |&(a, b): &(usize, usize)| {
-            vec![vec![Cka::default(); layers[b].len()]; layers[a].len()]
-        };
+        let empty =
+            |&(a, b): &(usize, usize)| vec![vec![Cka::default(); layers[b].len()]; layers[a].len()];
         let mut found: Vec<Vec<Vec<Cka>>> = pairs.iter().map(empty).collect();
         for batch in images.loader(indices.to_vec())?.epoch(0) {
             let batch = batch?;
@@ -82,15 +81,22 @@ fn layers(model: &Model) -> Vec<String> {
             name == "patch_embed" || name.starts_with("blocks.")
         }
     };
-    let chosen = names.iter().filter(|n| is_block(n) && !n.ends_with(".attn"));
+    let chosen = names
+        .iter()
+        .filter(|n| is_block(n) && !n.ends_with(".attn"));
     chosen.cloned().collect()
 }
 
 /// Each layer's view of a batch, its whole output flattened (Raghu et al. 2021, section 3).
 fn grams(model: &Model, layers: &[String], batch: &cass_data::Batch) -> Result<Vec<Gram>> {
     let taps = Taps::new(layers.iter().map(String::as_str));
-    let seen = model.forward_with(batch.images(), Mode::Eval, &taps)?.intermediates;
-    let outputs: Vec<_> = seen.iter().map(|(_, output)| output.value().clone()).collect();
+    let seen = model
+        .forward_with(batch.images(), Mode::Eval, &taps)?
+        .intermediates;
+    let outputs: Vec<_> = seen
+        .iter()
+        .map(|(_, output)| output.value().clone())
+        .collect();
     drop(seen);
     let gram = |output: candle_core::Tensor| {
         let rows = values(&output)?;
@@ -116,9 +122,15 @@ mod tests {
         assert_eq!(resnet[..3], ["stem", "layer1.0", "layer1.1"]);
         assert_eq!((resnet.len(), resnet[8].as_str()), (9, "layer4.1"));
         let vit = of("vit_tiny_patch16_224");
-        assert_eq!((vit.len(), vit[0].as_str(), vit[12].as_str()), (13, "patch_embed", "blocks.11"));
+        assert_eq!(
+            (vit.len(), vit[0].as_str(), vit[12].as_str()),
+            (13, "patch_embed", "blocks.11")
+        );
         let densenet = of("densenet121");
         assert_eq!(densenet.last().map(String::as_str), Some("features.norm5"));
-        assert!(densenet.contains(&"features.denseblock2".into()), "{densenet:?}");
+        assert!(
+            densenet.contains(&"features.denseblock2".into()),
+            "{densenet:?}"
+        );
     }
 }

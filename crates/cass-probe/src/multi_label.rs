@@ -116,10 +116,13 @@ impl MultiLabelPredictions {
     pub fn best_thresholds(&self) -> Vec<f64> {
         let k = self.classes.len();
         let of = |class: usize| {
-            let column = |all: &[f64]| -> Vec<f64> {
-                all.iter().skip(class).step_by(k).copied().collect()
-            };
-            let scores = self.probabilities.as_deref().map(column).unwrap_or_default();
+            let column =
+                |all: &[f64]| -> Vec<f64> { all.iter().skip(class).step_by(k).copied().collect() };
+            let scores = self
+                .probabilities
+                .as_deref()
+                .map(column)
+                .unwrap_or_default();
             let truth = self.truth.iter().skip(class).step_by(k);
             best_threshold(&scores, &truth.copied().collect::<Vec<_>>())
         };
@@ -169,7 +172,10 @@ impl MultiLabelPredictions {
             let of = |p: &Vec<f64>| p[row.clone()].to_vec();
             let (truth, predicted) = (&self.truth[row.clone()], &self.predicted[row.clone()]);
             let start = [file.clone(), names(truth), names(predicted)];
-            (start, self.probabilities.as_ref().map(of).unwrap_or_default())
+            (
+                start,
+                self.probabilities.as_ref().map(of).unwrap_or_default(),
+            )
         });
         let columns = COLUMNS.into_iter().chain(headings.map(String::as_str));
         Ok(to_csv(columns, rows))
@@ -184,7 +190,10 @@ impl MultiLabelPredictions {
 
 /// The names of the classes at `places`, as one field.
 pub(crate) fn joined(classes: &[String], places: &[usize]) -> String {
-    let names: Vec<&str> = places.iter().map(|&class| classes[class].as_str()).collect();
+    let names: Vec<&str> = places
+        .iter()
+        .map(|&class| classes[class].as_str())
+        .collect();
     names.join(&SEPARATOR.to_string())
 }
 
@@ -192,12 +201,14 @@ pub(crate) fn joined(classes: &[String], places: &[usize]) -> String {
 fn best_threshold(scores: &[f64], truth: &[bool]) -> f64 {
     const HALF: f64 = 0.5;
     let positives = truth.iter().filter(|&&t| t).count();
-    let mut samples: Vec<(f64, bool)> =
-        scores.iter().copied().zip(truth.iter().copied()).collect();
+    let mut samples: Vec<(f64, bool)> = scores.iter().copied().zip(truth.iter().copied()).collect();
     samples.sort_by(|a, b| b.0.total_cmp(&a.0));
     let (mut best, mut threshold) = (0.0, HALF);
     let (mut found, mut said) = (0, 0);
     for (i, &(score, is_true)) in samples.iter().enumerate() {
+        if score <= 0.0 {
+            break; // above no threshold
+        }
         (found, said) = (found + usize::from(is_true), said + 1);
         let next = samples.get(i + 1).map_or(0.0, |next| next.0);
         if next == score && i + 1 < samples.len() {
@@ -255,7 +266,12 @@ mod tests {
     fn reads_back_what_it_wrote() {
         let mut p = MultiLabelPredictions::new(["a, b", "c", "d"].map(String::from).into());
         p.push("1.tif".into(), &[0, 2], &[], &[0.5, 1e-300, 0.1]);
-        p.push("x y.tif".into(), &[], &[0, 1, 2], &[1.0, f64::from(0.7_f32), 0.6]);
+        p.push(
+            "x y.tif".into(),
+            &[],
+            &[0, 1, 2],
+            &[1.0, f64::from(0.7_f32), 0.6],
+        );
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.csv");
         p.write(&path).unwrap();
@@ -278,7 +294,12 @@ mod tests {
         let mut p = MultiLabelPredictions::new(["a", "b"].map(String::from).into());
         for (file, truth) in truth.into_iter().enumerate() {
             let labels: &[usize] = if truth { &[0] } else { &[1] };
-            p.push(file.to_string(), labels, &[], &[0.2 + 0.1 * file as f64, 0.4]);
+            p.push(
+                file.to_string(),
+                labels,
+                &[],
+                &[0.2 + 0.1 * file as f64, 0.4],
+            );
         }
         let thresholds = p.best_thresholds();
         let f1 = |p: &MultiLabelPredictions| p.metrics().unwrap().averages.f1_macro;

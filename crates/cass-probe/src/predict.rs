@@ -1,7 +1,8 @@
 //! Labels for new images from a finished probe.
 
 use crate::{
-    Error, ProbeRecipe, Result, judge::Decision, multi_label, probe::CHECKPOINT, recipe::Mode as ProbeMode, subject::class_names,
+    Error, ProbeRecipe, Result, judge::Decision, multi_label, probe::CHECKPOINT,
+    recipe::Mode as ProbeMode, subject::class_names,
 };
 use candle_core::{DType, Device, Tensor};
 use cass_models::{Mode, Model, ModelOptions};
@@ -66,7 +67,10 @@ impl Predictor {
         };
         let model = Model::new(&recipe.network, &options)?;
         let report = model.load(&run.join(CHECKPOINT))?;
-        if let Some(kept) = metrics["checkpoint_sha256"].as_str().filter(|k| *k != report.sha256) {
+        if let Some(kept) = metrics["checkpoint_sha256"]
+            .as_str()
+            .filter(|k| *k != report.sha256)
+        {
             let [kept, found] = [kept, &report.sha256].map(|sha| sha.get(..12).unwrap_or(sha));
             return Err(wrong(format!(
                 "its {CHECKPOINT} is of another run: sha256 {found}…, its metrics.json has {kept}…"

@@ -26,10 +26,11 @@ use std::{
 /// The network with its fitted classifier, in the folder of a probe.
 pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 
-/// Runs a probe and leaves its folder: `log.jsonl`, `manifest.tsv` (which file is in
-/// which part), `predictions.csv` of the test images with
-/// `confusion.svg`, `reliability.svg` and `roc.svg` of them, `checkpoint.safetensors` (the network
-/// with its fitted classifier; none for knn) and, last, `metrics.json`, which is also returned. A finished folder is left as it is and its metrics returned.
+/// Runs a probe and leaves its folder: `log.jsonl`, `manifest.tsv` (which file is in which part),
+/// `predictions.csv` of the test images with `confusion.svg`, `reliability.svg` and `roc.svg` of
+/// them, `checkpoint.safetensors` (the network with its fitted classifier; none for knn) and, last,
+/// `metrics.json`, which is also returned. A finished folder is left as it is and its metrics
+/// returned.
 ///
 /// # Errors
 /// If data or weights cannot be had, there are too few images, a file cannot be written, or the

@@ -48,7 +48,9 @@ pub fn pca(features: &[f32], dim: usize) -> Result<Pca> {
     }
     // Distinct directions to start from: any set that no component is orthogonal to.
     let start = |i: usize, j: usize| ((i * BLOCK + j + 1) as f64 * 0.754_877_666).fract() - 0.5;
-    let mut basis = DMatrix::from_fn(dim, BLOCK.min(dim).min(rows), start).qr().q();
+    let mut basis = DMatrix::from_fn(dim, BLOCK.min(dim).min(rows), start)
+        .qr()
+        .q();
     let mut values = [0.0; 2];
     for _ in 0..MOST_ROUNDS {
         let image = &centred * &basis; // (N, block)
@@ -71,15 +73,26 @@ pub fn pca(features: &[f32], dim: usize) -> Result<Pca> {
         basis = next.qr().q();
     }
     for mut column in basis.column_iter_mut() {
-        let largest = column.iter().copied().fold(0.0, |a: f64, b| if b.abs() > a.abs() { b } else { a });
+        let largest = column
+            .iter()
+            .copied()
+            .fold(0.0, |a: f64, b| if b.abs() > a.abs() { b } else { a });
         if largest < 0.0 {
             column.neg_mut();
         }
     }
     let places = &centred * basis;
-    let place = |row: usize, i: usize| if i < places.ncols() { places[(row, i)] } else { 0.0 };
+    let place = |row: usize, i: usize| {
+        if i < places.ncols() {
+            places[(row, i)]
+        } else {
+            0.0
+        }
+    };
     Ok(Pca {
-        points: (0..rows).map(|row| [place(row, 0), place(row, 1)]).collect(),
+        points: (0..rows)
+            .map(|row| [place(row, 0), place(row, 1)])
+            .collect(),
         explained: values.map(|value| (value / total).min(1.0)),
     })
 }
@@ -106,7 +119,11 @@ pub fn tsne(features: &[f32], dim: usize, start: &Pca) -> Result<Vec<[f64; 2]>> 
         return Ok(start.points.clone()); // no neighbourhood to keep
     }
     let spread = start.points.iter().map(|p| p[0] * p[0]).sum::<f64>() / n as f64;
-    let scale = if spread > 0.0 { START / spread.sqrt() } else { 0.0 };
+    let scale = if spread > 0.0 {
+        START / spread.sqrt()
+    } else {
+        0.0
+    };
     // Rows that are equal start apart, or no force would part them from their likes.
     let nudge = |i: usize| START * 1e-3 * ((i as f64 * 0.618_033_988_7).fract() - 0.5);
     let place = |(i, p): (usize, &[f64; 2])| {

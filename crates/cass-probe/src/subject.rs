@@ -73,7 +73,9 @@ impl Subjects {
             Err(_) => {
                 let recipe = ProbeRecipe::from_toml(&finished.recipe);
                 let recipe = recipe.map_err(|error| {
-                    wrong(format!("its recipe.toml is of neither pretraining nor probe ({error})"))
+                    wrong(format!(
+                        "its recipe.toml is of neither pretraining nor probe ({error})"
+                    ))
                 })?;
                 let classes = class_names(&finished.metrics);
                 let classes =
@@ -249,7 +251,10 @@ impl Subject {
 
 /// All values of a tensor, which have to be finite.
 pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
-    let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    let values = tensor
+        .to_dtype(DType::F32)?
+        .flatten_all()?
+        .to_vec1::<f32>()?;
     if values.iter().all(|v| v.is_finite()) {
         Ok(values)
     } else {
@@ -260,5 +265,7 @@ pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
 /// The names of a finished probe's classes, from its `metrics.json`.
 pub(crate) fn class_names(metrics: &Value) -> Option<Vec<String>> {
     let classes = metrics["test"]["per_class"].as_array()?.iter();
-    classes.map(|c| c["class"].as_str().map(String::from)).collect()
+    classes
+        .map(|c| c["class"].as_str().map(String::from))
+        .collect()
 }

@@ -286,7 +286,11 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
         }
         let loss = |i: usize| metrics["epochs"][i]["train_loss"].as_f64();
         assert!(loss(2) < loss(0), "{name}: {:#}", metrics["epochs"]);
-        assert!(recipe.to_toml().contains("multi_label = true\nloss = \"sigmoid\""));
+        assert!(
+            recipe
+                .to_toml()
+                .contains("multi_label = true\nloss = \"sigmoid\"")
+        );
         let tuned = &metrics["tuned"];
         assert_eq!(tuned["thresholds"].as_object().map(|t| t.len()), Some(5));
         assert!(tuned["test_f1_macro"].is_f64());
@@ -305,7 +309,14 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
         loss: cass_train::FocalForm::Softmax,
         ..of(Mode::Linear, Protocol::Paper)
     };
-    let error = run(&wrong, &folder.path().join("wrong")).err().ok_or("it ran")?;
-    assert!(error.to_string().contains("`loss` = softmax: expected sigmoid"), "{error}");
+    let error = run(&wrong, &folder.path().join("wrong"))
+        .err()
+        .ok_or("it ran")?;
+    assert!(
+        error
+            .to_string()
+            .contains("`loss` = softmax: expected sigmoid"),
+        "{error}"
+    );
     Ok(())
 }

@@ -67,8 +67,14 @@ fn attention_equals_torch() -> Outcome {
         let heats = Look::for_network(&model).at(&model, &images, None)?;
         let key = format!("{name}.resized");
         close(&key, &of(&heats, |heat| heat.resized(9)), &golden[&key])?;
-        let error = Look::GradCam.at(&model, &images, None).err().ok_or("it looked")?;
-        assert!(error.to_string().contains("expected rollout or last-block"), "{error}");
+        let error = Look::GradCam
+            .at(&model, &images, None)
+            .err()
+            .ok_or("it looked")?;
+        assert!(
+            error.to_string().contains("expected rollout or last-block"),
+            "{error}"
+        );
     }
     Ok(())
 }
@@ -89,12 +95,20 @@ fn grad_cam_equals_torch() -> Outcome {
         close(&key, &of(&heats, |heat| heat.values.clone()), &golden[&key])?;
         let classes: Vec<_> = heats.iter().filter_map(|heat| heat.class).collect();
         let want = golden[&format!("{name}.class")].to_vec1::<i64>()?;
-        assert!(classes.iter().zip(&want).all(|(&got, &want)| got as i64 == want));
+        assert!(
+            classes
+                .iter()
+                .zip(&want)
+                .all(|(&got, &want)| got as i64 == want)
+        );
         for wrong in [Look::Rollout, Look::LastBlock] {
             assert!(wrong.at(&model, &images, None).is_err());
         }
         let error = look.at(&model, &images, Some(5)).err().ok_or("it looked")?;
-        assert!(error.to_string().contains("output 5: expected less than 5"), "{error}");
+        assert!(
+            error.to_string().contains("output 5: expected less than 5"),
+            "{error}"
+        );
     }
     Ok(())
 }
@@ -168,7 +182,10 @@ fn a_run_is_looked_at_before_and_after() -> Outcome {
     let embedding = Embedding::of(&networks[1], &images, &indices)?;
     assert_eq!(embedding, Embedding::of(&networks[1], &images, &indices)?);
     assert_eq!((embedding.name.as_str(), embedding.tsne.len()), ("cnn", 10));
-    assert_ne!(embedding.pca, Embedding::of(&networks[0], &images, &indices)?.pca);
+    assert_ne!(
+        embedding.pca,
+        Embedding::of(&networks[0], &images, &indices)?.pca
+    );
 
     // A probe's backbone is the one that was pretrained, before and after.
     let probe = Subjects::open(&folder.path().join("probe"), "cpu")?;
@@ -195,16 +212,24 @@ fn what_cannot_be_looked_at_is_one_clear_line() -> Outcome {
         }
     };
     let empty = tempfile::tempdir()?;
-    let error = Subjects::open(empty.path(), "cpu").err().ok_or("it opened")?;
+    let error = Subjects::open(empty.path(), "cpu")
+        .err()
+        .ok_or("it opened")?;
     says(&error, &["use ", "no recipe.toml"]);
     let subjects = Subjects::open(&folder.path().join("probe"), "cpu")?;
-    let error = subjects.network("cnn", When::After).err().ok_or("it opened")?;
+    let error = subjects
+        .network("cnn", When::After)
+        .err()
+        .ok_or("it opened")?;
     says(&error, &["probe", "no arm cnn", "expected vit"]);
 
     // The same layout with other classes.
     let other = folder.path().join("probe/recipe.toml");
     let text = std::fs::read_to_string(&other)?;
-    std::fs::write(&other, text.replace("data = \"brain-mri\"", "data = \"folder\""))?;
+    std::fs::write(
+        &other,
+        text.replace("data = \"brain-mri\"", "data = \"folder\""),
+    )?;
     let kidneys = folder.path().join("kidneys");
     for class in ["cyst", "stone"] {
         std::fs::create_dir_all(kidneys.join(class))?;
@@ -213,6 +238,9 @@ fn what_cannot_be_looked_at_is_one_clear_line() -> Outcome {
     }
     let subjects = Subjects::open(&folder.path().join("probe"), "cpu")?;
     let error = subjects.images(Some(&kidneys)).err().ok_or("it opened")?;
-    says(&error, &["its classes are glioma", "kidneys are cyst, stone"]);
+    says(
+        &error,
+        &["its classes are glioma", "kidneys are cyst, stone"],
+    );
     Ok(())
 }

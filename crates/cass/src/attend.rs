@@ -86,7 +86,11 @@ pub fn run(args: Args) -> Result<Report> {
         Some(arm) => vec![arm.clone()],
         None => subjects.names(),
     };
-    let when = if args.before { When::Before } else { When::After };
+    let when = if args.before {
+        When::Before
+    } else {
+        When::After
+    };
     let networks = names.iter().map(|name| subjects.network(name, when));
     let networks = networks.collect::<std::result::Result<Vec<Subject>, _>>()?;
     let mut files = Vec::new();
@@ -97,7 +101,10 @@ pub fn run(args: Args) -> Result<Report> {
     }
     let created = std::fs::create_dir_all(&args.out);
     created.map_err(|error| {
-        Failure::Failed(format!("failed to create folder {}: {error}", args.out.display()))
+        Failure::Failed(format!(
+            "failed to create folder {}: {error}",
+            args.out.display()
+        ))
     })?;
     let (mut shown, mut failed, mut names) = (Vec::new(), Vec::new(), HashSet::new());
     for file in &files {
@@ -112,7 +119,9 @@ pub fn run(args: Args) -> Result<Report> {
         let stem = free_name(file, &mut names);
         for subject in &networks {
             let model = &subject.model;
-            let look = args.look.map_or_else(|| Look::for_network(model), Look::from);
+            let look = args
+                .look
+                .map_or_else(|| Look::for_network(model), Look::from);
             let images = tensor(&pixels, &model.options().device)?;
             let heat = look.at(model, &images, class)?.remove(0);
             let out = args.out.join(format!("{stem}-{}.png", subject.name));

@@ -111,7 +111,10 @@ fn reference(groups: &[Group], i: usize) -> Option<&Group> {
 fn paired<'a>(
     first: &'a Group,
     second: &'a Group,
-) -> Result<(Vec<&'a MultiLabelPredictions>, Vec<&'a MultiLabelPredictions>)> {
+) -> Result<(
+    Vec<&'a MultiLabelPredictions>,
+    Vec<&'a MultiLabelPredictions>,
+)> {
     let same = |run: &&'a Run| {
         let found = first
             .runs

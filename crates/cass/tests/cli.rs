@@ -530,8 +530,16 @@ fn a_run_is_seen() {
     let embed = json(&bench.cass("embed --run p --images 5 --thumbnail 16 --out p.html --json"));
     assert_eq!(embed["images"].as_array().unwrap().len(), 5);
     assert!(embed["images"][4]["predicted"].is_string());
-    bench.fails("embed --run data --out x.html", 2, &["data", "no recipe.toml"]);
-    bench.fails("embed --run a --arm net --out x.html", 2, &["no arm net", "cnn or vit"]);
+    bench.fails(
+        "embed --run data --out x.html",
+        2,
+        &["data", "no recipe.toml"],
+    );
+    bench.fails(
+        "embed --run a --arm net --out x.html",
+        2,
+        &["no arm net", "cnn or vit"],
+    );
     bench.fails("embed --run a --data-root gone --out x.html", 2, &["gone"]);
     bench.fails("embed --run a --out /proc/x.html", 1, &["/proc/x.html"]);
 
@@ -552,7 +560,10 @@ fn a_run_is_seen() {
     assert_eq!((code(&seen), &report["failed"][0]), (1, &"bad.png".into()));
     let pictures = report["pictures"].as_array().unwrap();
     assert_eq!(pictures.len(), 2 * 2);
-    assert_eq!((&pictures[0]["look"], &pictures[1]["look"]), (&"grad-cam".into(), &"rollout".into()));
+    assert_eq!(
+        (&pictures[0]["look"], &pictures[1]["look"]),
+        (&"grad-cam".into(), &"rollout".into())
+    );
     for picture in pictures {
         let png = fs::read(bench.path(picture["out"].as_str().unwrap())).unwrap();
         assert!(png.starts_with(b"\x89PNG"));
@@ -560,10 +571,14 @@ fn a_run_is_seen() {
     let image = "data/Testing/glioma/glioma-00000.jpg";
     let asked = format!("attend --run p --class notumor --out seen {image} --json");
     assert_eq!(json(&bench.cass(&asked))["pictures"][0]["class"], "notumor");
-    let wrong = |args: &str, said: &[&str]| bench.fails(&format!("{args} --out x {image}"), 2, said);
+    let wrong =
+        |args: &str, said: &[&str]| bench.fails(&format!("{args} --out x {image}"), 2, said);
     wrong("attend --run p --class kidney", &["\"kidney\"", "notumor"]);
     wrong("attend --run a --class glioma", &["--class", "pretraining"]);
-    wrong("attend --run p --look rollout", &["rollout", "resnet18", "grad-cam"]);
+    wrong(
+        "attend --run p --look rollout",
+        &["rollout", "resnet18", "grad-cam"],
+    );
 
     let speed = "bench features --data-root data --size 16 --batch 4 --images 8 --repeat 1 --json";
     let speed = json(&bench.cass(speed));

@@ -144,11 +144,15 @@ fn focal_losses_equal_torch() {
             let focal = focal(FocalForm::Sigmoid, &get("weight"));
             compose(&[&v[0]], |v| focal.forward(&v[0], &labels(&target)))
         });
-        golden.check(&format!("focal_sigmoid_several{suffix}"), &["logits"], |get, v| {
-            let targets = get("target").to_dtype(DType::F32)?.flatten_all()?;
-            let targets = targets.to_vec1::<f32>()?;
-            focal(FocalForm::Sigmoid, &get("weight")).forward_targets(&v[0], &targets)
-        });
+        golden.check(
+            &format!("focal_sigmoid_several{suffix}"),
+            &["logits"],
+            |get, v| {
+                let targets = get("target").to_dtype(DType::F32)?.flatten_all()?;
+                let targets = targets.to_vec1::<f32>()?;
+                focal(FocalForm::Sigmoid, &get("weight")).forward_targets(&v[0], &targets)
+            },
+        );
     }
 }
 

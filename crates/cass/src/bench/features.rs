@@ -56,7 +56,11 @@ pub fn run(args: Args) -> Result<Report> {
         ..ModelOptions::default()
     };
     let model = Model::new(&args.arch, &options)?.frozen()?;
-    let dataset = Arc::new(cass_data::open(&args.source.data, &args.source.data_root, true)?);
+    let dataset = Arc::new(cass_data::open(
+        &args.source.data,
+        &args.source.data_root,
+        true,
+    )?);
     let mut indices = dataset.split(0, 0.1).train;
     let apart = indices.len().div_ceil(args.images).max(1);
     indices = indices.into_iter().step_by(apart).collect();

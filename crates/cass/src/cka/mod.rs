@@ -109,7 +109,14 @@ fn mean(cka: &LayerCka, same_layer: bool) -> Option<f64> {
 fn report(args: &Args, pairs: &[Pair], images: usize) -> Report {
     let mut text = format!("{}: linear CKA on {images} test images", args.out.display());
     let described = pairs.iter().enumerate().map(|(place, pair)| {
-        let (changed, what) = (place >= 2, if place >= 2 { "same layer" } else { "all layers" });
+        let (changed, what) = (
+            place >= 2,
+            if place >= 2 {
+                "same layer"
+            } else {
+                "all layers"
+            },
+        );
         let mean = mean(&pair.cka, changed);
         let shown = mean.map_or("none".into(), |mean| format!("{mean:.3}"));
         text += &format!(

@@ -40,7 +40,11 @@ pub(super) fn page(run: &Path, pairs: &[Pair], images: usize, batch: usize) -> S
          go from the images (top, left) to the features.</p><main>"
     );
     for pair in pairs {
-        let _ = write!(page, "<figure><figcaption>{}</figcaption>", escape(&pair.title));
+        let _ = write!(
+            page,
+            "<figure><figcaption>{}</figcaption>",
+            escape(&pair.title)
+        );
         matrix(&mut page, pair);
         page += "</figure>";
     }
@@ -49,7 +53,10 @@ pub(super) fn page(run: &Path, pairs: &[Pair], images: usize, batch: usize) -> S
 
 fn matrix(page: &mut String, pair: &Pair) {
     let (rows, columns) = (&pair.cka.rows, &pair.cka.columns);
-    let (width, height) = (NAMES + CELL * columns.len() + 8, NAMES + CELL * rows.len() + 8);
+    let (width, height) = (
+        NAMES + CELL * columns.len() + 8,
+        NAMES + CELL * rows.len() + 8,
+    );
     let _ = write!(
         page,
         "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">\

@@ -1,8 +1,8 @@
 //! `cass data check`: what is in a data set, and what is wrong with it.
 
 use super::{Source, html};
+use crate::failure::Result;
 use crate::page::write;
-use crate::failure::{Failure, Result};
 use crate::process;
 use crate::say::Report;
 use cass_data::{Checkup, FindingKind};

@@ -197,9 +197,9 @@ fn report(args: &Args, panels: &[Panel], shown: &[Shown], bytes: usize) -> Repor
             "tsne": tsne,
         })
     });
-    let images = shown.iter().map(|image| {
-        json!({"file": image.file, "true": image.truth, "predicted": image.predicted})
-    });
+    let images = shown.iter().map(
+        |image| json!({"file": image.file, "true": image.truth, "predicted": image.predicted}),
+    );
     let json = json!({
         "kind": "embed",
         "out": out.to_string(),

@@ -114,10 +114,20 @@ fn is_wrong(shown: &Shown) -> bool {
 fn points(page: &mut String, class: &str, places: &[[f64; 2]], shown: &[Shown], kinds: &Kinds) {
     let ends = [0, 1].map(|axis| {
         let of = places.iter().map(|p| p[axis]);
-        (of.clone().fold(f64::INFINITY, f64::min), of.fold(f64::NEG_INFINITY, f64::max))
+        (
+            of.clone().fold(f64::INFINITY, f64::min),
+            of.fold(f64::NEG_INFINITY, f64::max),
+        )
     });
-    let longest = ends.map(|(low, high)| high - low).into_iter().fold(0.0, f64::max);
-    let scale = if longest > 0.0 { (SIDE - 2.0 * MARGIN) / longest } else { 0.0 };
+    let longest = ends
+        .map(|(low, high)| high - low)
+        .into_iter()
+        .fold(0.0, f64::max);
+    let scale = if longest > 0.0 {
+        (SIDE - 2.0 * MARGIN) / longest
+    } else {
+        0.0
+    };
     let radius = if shown.len() > 600 { 2.6 } else { 3.6 };
     let at = |axis: usize, v: f64| (v - f64::midpoint(ends[axis].0, ends[axis].1)) * scale;
     let _ = write!(page, "<g class=\"{class}\">");
@@ -164,7 +174,8 @@ impl Kinds {
 
     fn style(&self) -> String {
         let colours = COLOURS.iter().enumerate();
-        let rule = |class: &str, colour: &str| format!(".{class}{{fill:{colour};background:{colour}}}");
+        let rule =
+            |class: &str, colour: &str| format!(".{class}{{fill:{colour};background:{colour}}}");
         let rules: String = colours.map(|(i, c)| rule(&format!("k{i}"), c)).collect();
         rules + &rule("ko", OTHERS)
     }
@@ -178,7 +189,9 @@ impl Kinds {
                 "<li data-c=\"{class}\"><i class=\"{class}\"></i>{name}<b>{n}</b></li>"
             );
         };
-        let (own, others) = self.by_count.split_at(COLOURS.len().min(self.by_count.len()));
+        let (own, others) = self
+            .by_count
+            .split_at(COLOURS.len().min(self.by_count.len()));
         for (i, (name, n)) in own.iter().enumerate() {
             item(&format!("k{i}"), name, *n);
         }
