@@ -5,11 +5,7 @@ use cass_models::{Model, ModelOptions};
 use cass_probe::{Mode, Predictor, ProbeRecipe, export, probe};
 use cass_train::{Finished, Protocol, RunDir, Weights};
 use serde_json::{Value, json};
-use std::{
-    error::Error,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{error::Error, fs, path::PathBuf};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
