@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 
 /// Show where a run's networks look in chosen images: a PNG a network and image.
 ///
-/// Each picture has the image as the network takes it, and beside it the same under a heat map: of a
-/// ViT or DeiT attention, followed through all blocks (rollout) or of the last block; of every other
-/// network Grad-CAM, which says what speaks for a class. A pretraining has no classes: Grad-CAM then
-/// asks about the largest output.
+/// Each picture has the image, square as the network takes it, and beside it the same under a heat
+/// map: of a ViT or DeiT attention, followed through all blocks (rollout) or of the last block; of
+/// every other network Grad-CAM, which says what speaks for a class. A pretraining has no classes:
+/// Grad-CAM then asks about the largest output. The brightest place is the largest value; one that is
+/// bright everywhere looks nowhere in particular.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -108,14 +109,16 @@ pub fn run(args: Args) -> Result<Report> {
     })?;
     let (mut shown, mut failed, mut names) = (Vec::new(), Vec::new(), HashSet::new());
     for file in &files {
-        let pixels = match cass_data::decode(file) {
-            Ok(pixels) => pixels.resize(subjects.size()),
+        let decoded = match cass_data::decode(file) {
+            Ok(pixels) => pixels,
             Err(error) => {
                 tracing::error!("failed to {error}");
                 failed.push(file.display().to_string());
                 continue;
             }
         };
+        let pixels = decoded.resize(subjects.size());
+        let shows = decoded.resize(subjects.size().max(SMALLEST));
         let stem = free_name(file, &mut names);
         for subject in &networks {
             let model = &subject.model;
@@ -124,8 +127,9 @@ pub fn run(args: Args) -> Result<Report> {
                 .map_or_else(|| Look::for_network(model), Look::from);
             let images = tensor(&pixels, &model.options().device)?;
             let heat = look.at(model, &images, class)?.remove(0);
-            let out = args.out.join(format!("{stem}-{}.png", subject.name));
-            picture(&pixels, &heat).write_png(&out)?;
+            let time = if args.before { "-before" } else { "" };
+            let out = args.out.join(format!("{stem}-{}{time}.png", subject.name));
+            picture(&shows, &heat).write_png(&out)?;
             let class = heat.class.map(|class| match subjects.classes() {
                 Some(classes) => json!(classes[class]),
                 None => json!(class),
@@ -189,6 +193,8 @@ const INFERNO: [[f32; 3]; 9] = [
     [249.0, 201.0, 50.0],
     [252.0, 255.0, 164.0],
 ];
+/// Side of the image in a picture at least, in pixels, for the eye's sake.
+const SMALLEST: usize = 256;
 /// How much the heat covers of the image where it is cold, and where it is hottest.
 const COVER: [f32; 2] = [0.35, 0.75];
 

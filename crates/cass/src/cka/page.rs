@@ -5,9 +5,11 @@ use crate::page::escape;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Side of a square, and room for names, in px.
+/// Side of a square, and what a letter of a name takes, in px.
 const CELL: usize = 20;
-const NAMES: usize = 150;
+const LETTER: usize = 6;
+/// Above the names of the columns, for the network's.
+const LINE: usize = 18;
 /// From 0 to 1, light to dark: Matplotlib's viridis the other way at every eighth.
 const COLOURS: [[f64; 3]; 9] = [
     [253.0, 231.0, 37.0],
@@ -53,23 +55,25 @@ pub(super) fn page(run: &Path, pairs: &[Pair], images: usize, batch: usize) -> S
 
 fn matrix(page: &mut String, pair: &Pair) {
     let (rows, columns) = (&pair.cka.rows, &pair.cka.columns);
-    let (width, height) = (
-        NAMES + CELL * columns.len() + 8,
-        NAMES + CELL * rows.len() + 8,
-    );
+    let longest = |names: &[String], title: &str| {
+        let letters = names.iter().map(|name| name.chars().count()).max();
+        LETTER * letters.unwrap_or(0).max(title.chars().count() + 2) + 12
+    };
+    let (left, top) = (longest(rows, &pair.rows), LINE + longest(columns, ""));
+    let (width, height) = (left + CELL * columns.len() + 8, top + CELL * rows.len() + 8);
     let _ = write!(
         page,
         "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">\
-         <text class=\"axis\" x=\"{NAMES}\" y=\"12\">{} &#8594;</text>\
+         <text class=\"axis\" x=\"{left}\" y=\"12\">{} &#8594;</text>\
          <text class=\"axis\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{} &#8595;</text>",
         escape(&pair.columns),
-        NAMES - 6,
-        NAMES - 8,
+        left - 6,
+        top - 8,
         escape(&pair.rows),
     );
     for (column, name) in columns.iter().enumerate() {
-        let x = NAMES + CELL * column + CELL / 2 + 4;
-        let y = NAMES - 6;
+        let x = left + CELL * column + CELL / 2 + 4;
+        let y = top - 6;
         let _ = write!(
             page,
             "<text x=\"{x}\" y=\"{y}\" transform=\"rotate(-90 {x} {y})\">{}</text>",
@@ -77,16 +81,16 @@ fn matrix(page: &mut String, pair: &Pair) {
         );
     }
     for (row, (name, values)) in rows.iter().zip(&pair.cka.values).enumerate() {
-        let y = NAMES + CELL * row;
+        let y = top + CELL * row;
         let _ = write!(
             page,
             "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
-            NAMES - 6,
+            left - 6,
             y + CELL / 2 + 4,
             escape(name)
         );
         for (column, value) in values.iter().enumerate() {
-            let x = NAMES + CELL * column;
+            let x = left + CELL * column;
             let (fill, ink, said) = match value {
                 Some(value) => {
                     let (fill, ink) = colour(*value);
