@@ -1,6 +1,7 @@
 //! `cass attend`: where a run's networks look.
 
 use crate::failure::{Failure, Result};
+use crate::options::Compute;
 use crate::predict::find;
 use crate::process;
 use crate::say::Report;
@@ -43,12 +44,8 @@ pub struct Args {
     /// The class that Grad-CAM asks about; by default the one predicted.
     #[arg(long, value_name = "CLASS")]
     class: Option<String>,
-    /// Where to compute: auto, cpu, cuda or cuda:N.
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: String,
-    /// Worker threads; 0 for one a core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    compute: Compute,
 }
 
 const EXAMPLE: &str = "\
@@ -79,8 +76,8 @@ impl From<LookName> for Look {
 }
 
 pub fn run(args: Args) -> Result<Report> {
-    process::configure(args.threads)?;
-    let subjects = Subjects::open(&args.run, &args.device)?;
+    process::configure(args.compute.threads)?;
+    let subjects = Subjects::open(&args.run, &args.compute.device)?;
     let class = args.class.as_deref().map(|class| place(&subjects, class));
     let class = class.transpose()?;
     let names = match &args.arm {

@@ -3,6 +3,7 @@
 mod page;
 
 use crate::failure::Result;
+use crate::options::Compute;
 use crate::page::write;
 use crate::process;
 use crate::say::Report;
@@ -33,12 +34,8 @@ pub struct Args {
     /// Images at a time, all of whose layers are in memory; the estimate is the mean over batches.
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(4..))]
     batch: u64,
-    /// Where to compute: auto, cpu, cuda or cuda:N.
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: String,
-    /// Worker threads; 0 for one a core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    compute: Compute,
 }
 
 const EXAMPLE: &str = "\
@@ -54,8 +51,8 @@ struct Pair {
 }
 
 pub fn run(args: Args) -> Result<Report> {
-    process::configure(args.threads)?;
-    let subjects = Subjects::open(&args.run, &args.device)?;
+    process::configure(args.compute.threads)?;
+    let subjects = Subjects::open(&args.run, &args.compute.device)?;
     let names = subjects.names();
     // Of each network first its beginning, then its end.
     let mut networks: Vec<Subject> = Vec::new();

@@ -3,6 +3,7 @@
 mod page;
 
 use crate::failure::{Failure, Result};
+use crate::options::Compute;
 use crate::page::write;
 use crate::process;
 use crate::say::Report;
@@ -42,12 +43,8 @@ pub struct Args {
     /// Width and height of the small images in the page, in pixels.
     #[arg(long, value_name = "PX", default_value_t = 64, value_parser = clap::value_parser!(u64).range(16..=128))]
     thumbnail: u64,
-    /// Where to compute: auto, cpu, cuda or cuda:N.
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: String,
-    /// Worker threads; 0 for one a core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    compute: Compute,
 }
 
 const EXAMPLE: &str = "\
@@ -77,8 +74,8 @@ struct Panel {
 }
 
 pub fn run(args: Args) -> Result<Report> {
-    process::configure(args.threads)?;
-    let subjects = Subjects::open(&args.run, &args.device)?;
+    process::configure(args.compute.threads)?;
+    let subjects = Subjects::open(&args.run, &args.compute.device)?;
     let names = match &args.arm {
         Some(arm) => vec![arm.clone()],
         None => subjects.names(),

@@ -29,7 +29,7 @@ fieldset{border:0;padding:0;margin:0 0 .6rem;display:inline-flex;gap:1rem}label{
 .legend li{cursor:default}.legend i{display:inline-block;width:.7rem;height:.7rem;border-radius:50%;\
 margin-right:.4rem}.legend b{font-weight:400;color:var(--soft);margin-left:.3rem}\
 main{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(26rem,100%),1fr));gap:1rem}\
-figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.6rem}\
+figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.6rem;max-width:36rem}\
 figcaption{font-weight:600}figcaption span{display:block;font-weight:400;font-size:.85rem;color:var(--soft);\
 min-height:1.3rem}svg{width:100%;height:auto;display:block}\
 circle{fill-opacity:.75;stroke-width:0}circle.w{stroke:var(--ink);stroke-width:1}\
