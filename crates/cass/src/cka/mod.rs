@@ -76,7 +76,11 @@ pub fn run(args: Args) -> Result<Report> {
     let pairs: Vec<_> = wanted.iter().map(|(pair, _)| *pair).collect();
     let found = LayerCka::of(&networks, &pairs, &images, &indices)?;
     let title = |place: usize| {
-        let time = if place % 2 == 0 { "before" } else { "after" };
+        let time = if place.is_multiple_of(2) {
+            "before"
+        } else {
+            "after"
+        };
         format!("{}, {time}", networks[place].name)
     };
     let pairs = wanted.into_iter().zip(found);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Side of a square, and what a letter of a name takes, in px.
 const CELL: usize = 20;
-const LETTER: usize = 6;
+const LETTER: usize = 7;
 /// Above the names of the columns, for the network's.
 const LINE: usize = 18;
 /// From 0 to 1, light to dark: Matplotlib's viridis the other way at every eighth.
