@@ -150,7 +150,8 @@ fn focal_losses_equal_torch() {
             |get, v| {
                 let targets = get("target").to_dtype(DType::F32)?.flatten_all()?;
                 let targets = targets.to_vec1::<f32>()?;
-                focal(FocalForm::Sigmoid, &get("weight")).forward_targets(&v[0], &targets)
+                let focal = focal(FocalForm::Sigmoid, &get("weight"));
+                compose(&[&v[0]], |v| focal.forward_targets(&v[0], &targets))
             },
         );
     }
