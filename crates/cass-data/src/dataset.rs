@@ -117,6 +117,15 @@ pub fn open(kind: &str, data_root: &Path, skip_bad: bool) -> Result<Dataset> {
     Dataset::check(kind, sources::find(kind, data_root)?, skip_bad)
 }
 
+/// Whether the images of a data set have one label or any number, told from its layout and tables
+/// without a look at the images. Arguments as of [`open`].
+///
+/// # Errors
+/// An unknown `kind`, a layout that is not there, or a table that cannot be read.
+pub fn task_of(kind: &str, data_root: &Path) -> Result<Task> {
+    Ok(sources::find(kind, data_root)?.task)
+}
+
 /// `has` says whether there are images of a part and class.
 fn every_class_has_images(
     name: &str,

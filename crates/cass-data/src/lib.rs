@@ -41,6 +41,7 @@ mod dataset;
 mod decode;
 #[cfg(feature = "dicom")]
 mod dicom;
+mod encode;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -62,7 +63,7 @@ pub use augment::{
 pub use cache::Cache;
 pub use candle_core::Device;
 pub use check::{Checkup, ClassCount, Finding, FindingKind, check};
-pub use dataset::{Dataset, Part, Sample, Task, open};
+pub use dataset::{Dataset, Part, Sample, Task, open, task_of};
 pub use decode::decode;
 pub use error::{Error, Result};
 pub use loader::{Batch, Epoch, Loader, LoaderConfig};

@@ -9,19 +9,20 @@ pub(crate) struct MicroCounts {
 }
 
 impl MicroCounts {
-    /// Counts logits `(B, C)` of samples that each belong to one class.
-    pub(crate) fn add(&mut self, logits: &Tensor, labels: &[usize]) -> candle_core::Result<()> {
+    /// Counts logits `(B, C)`; `targets`, row-major (B, C), is 1 at each class of a sample.
+    pub(crate) fn add(&mut self, logits: &Tensor, targets: &[f32]) -> candle_core::Result<()> {
+        let classes = logits.dims2()?.1.max(1);
         let rows = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-        for (row, &label) in rows.iter().zip(labels) {
-            self.add_row(row, label);
+        for (row, targets) in rows.iter().zip(targets.chunks(classes)) {
+            self.add_row(row, |class| targets[class] == 1.0);
         }
         Ok(())
     }
 
-    /// Counts the logits `(C)` of one sample.
-    pub(crate) fn add_row(&mut self, logits: &[f32], label: usize) {
+    /// Counts the logits `(C)` of one sample, which `is_of` some classes.
+    pub(crate) fn add_row(&mut self, logits: &[f32], is_of: impl Fn(usize) -> bool) {
         for (class, &logit) in logits.iter().enumerate() {
-            match (logit > 0.0, class == label) {
+            match (logit > 0.0, is_of(class)) {
                 (true, true) => self.true_positive += 1,
                 (true, false) => self.false_positive += 1,
                 (false, true) => self.false_negative += 1,
@@ -59,7 +60,7 @@ mod tests {
         let logits = Tensor::new(&[[1f32, -1.0, 2.0], [-1.0, -1.0, -1.0]], &Device::Cpu)?;
         let mut counts = MicroCounts::default();
         assert_eq!(counts.f1(), 0.0);
-        counts.add(&logits, &[0, 1])?;
+        counts.add(&logits, &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0])?;
         // one hit, one false alarm, one miss
         assert_eq!(counts.f1(), 0.5);
         counts.merge(counts);

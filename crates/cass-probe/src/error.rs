@@ -27,6 +27,12 @@ pub enum Error {
         /// The number of classes.
         classes: usize,
     },
+    /// A class of a multi-label data set whose name cannot stand in a list.
+    #[error("write predictions: class {class:?} has a | in its name, which separates classes")]
+    ClassName {
+        /// Its name.
+        class: String,
+    },
     /// A probability that is none.
     #[error("score predictions: sample {sample} has probability {value}, expected 0 to 1")]
     Probability {
@@ -99,6 +105,40 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// Features of an image that nothing can be read from.
+    #[error(
+        "judge {network}: its features of {} are not finite; are its weights?",
+        file.display()
+    )]
+    Features {
+        /// The network.
+        network: String,
+        /// The image.
+        file: PathBuf,
+    },
+    /// A network that cannot be asked in this way where it looks.
+    #[error("look with {look} through {network}: expected {expected} for it")]
+    Look {
+        /// The way.
+        look: &'static str,
+        /// The network.
+        network: String,
+        /// Ways that suit it.
+        expected: &'static str,
+    },
+    /// An output that a network does not have.
+    #[error("ask {network} about output {class}: expected less than {classes}")]
+    NoOutput {
+        /// The network.
+        network: String,
+        /// The output.
+        class: usize,
+        /// How many it has.
+        classes: usize,
+    },
+    /// Threads could not be had.
+    #[error("start threads: {0}")]
+    Threads(String),
     /// The network gives outputs that are not numbers.
     #[error("judge the network: its outputs are not finite; are its weights?")]
     NotFinite,

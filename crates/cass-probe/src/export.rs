@@ -1,6 +1,8 @@
 //! A probe's network with its classifier, as a folder that timm loads.
 
-use crate::{Error, Mode, Predictions, ProbeRecipe, Result};
+use crate::{
+    Error, Mode, MultiLabelPredictions, Predictions, ProbeRecipe, Result, probe::CHECKPOINT,
+};
 use cass_models::Model;
 use cass_train::{Finished, Network};
 use std::path::Path;
@@ -26,17 +28,21 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
         let why = "a knn probe fits no classifier: expected one of mode linear or finetune";
         return Err(wrong(why.into()));
     }
-    let classes = Predictions::read(&run.path.join("predictions.csv"))
-        .map_err(|error| {
-            wrong(format!(
-                "the names of its classes are unknown: failed to {error}"
-            ))
-        })?
-        .classes;
+    let file = run.path.join("predictions.csv");
+    let classes = if recipe.multi_label {
+        MultiLabelPredictions::read(&file, None).map(|p| p.classes)
+    } else {
+        Predictions::read(&file).map(|p| p.classes)
+    };
+    let classes = classes.map_err(|error| {
+        wrong(format!(
+            "the names of its classes are unknown: failed to {error}"
+        ))
+    })?;
     let method = serde_json::json!(recipe.mode);
     let network = Network {
         name: &recipe.network,
-        checkpoint: "checkpoint.safetensors",
+        checkpoint: CHECKPOINT,
         outputs: classes.len(),
         size: recipe.size,
         label_names: classes,

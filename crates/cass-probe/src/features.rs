@@ -13,6 +13,7 @@ use std::{
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 /// SHA-256 of an image file.
@@ -27,6 +28,8 @@ pub(crate) struct Features {
     parts: [Vec<f32>; 3],
     /// Images that were not kept from an earlier probe.
     pub(crate) computed: usize,
+    /// What it took to have them all.
+    pub(crate) seconds: f64,
 }
 
 impl Features {
@@ -34,6 +37,7 @@ impl Features {
     /// not there. An image's features are known by its file's SHA-256, so that other fractions,
     /// splits and seeds find them too.
     pub(crate) fn of(recipe: &ProbeRecipe, parts: &Parts, model: &Model) -> Result<Self> {
+        let started = Instant::now();
         let model = model.frozen()?;
         let dim = model.feature_dim();
         let file = match &recipe.feature_cache {
@@ -56,7 +60,9 @@ impl Features {
                 let rows = rows.into_value().to_dtype(DType::F32)?.to_vec2::<f32>()?;
                 for (&i, row) in batch.samples.iter().zip(rows) {
                     if row.iter().any(|v| !v.is_finite()) {
-                        return Err(Error::NotFinite);
+                        let file = parts.dataset.samples[i].path.clone();
+                        let network = model.name().to_string();
+                        return Err(Error::Features { network, file });
                     }
                     known.insert(hash(i), row);
                 }
@@ -73,6 +79,7 @@ impl Features {
             dim,
             parts: all.map(rows),
             computed,
+            seconds: started.elapsed().as_secs_f64(),
         })
     }
 

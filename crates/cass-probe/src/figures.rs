@@ -1,6 +1,6 @@
 //! Metrics to look at, as SVG: plain text, no fonts or scripts of its own.
 
-use crate::{Confusion, Predictions, Result, reliability_curve, roc_curve};
+use crate::{MultiLabelPredictions, Predictions, Result, reliability_curve, roc_curve};
 use std::fmt::Write as _;
 
 /// Side of a plot, in px.
@@ -18,7 +18,13 @@ impl Predictions {
     /// # Errors
     /// As [`Predictions::confusion`].
     pub fn confusion_svg(&self) -> Result<String> {
-        Ok(confusion(&self.classes, &self.confusion()?))
+        let rows = self.confusion()?.rows().map(<[_]>::to_vec).collect();
+        Ok(table(
+            &self.classes,
+            &self.classes,
+            ["true", "predicted"],
+            rows,
+        ))
     }
 
     /// How often predictions of some confidence are right, beside the diagonal where confidence is
@@ -28,27 +34,61 @@ impl Predictions {
             .map(|row| row.probabilities.get(row.predicted).copied())
             .collect();
         let right: Vec<bool> = self.rows.iter().map(|r| r.truth == r.predicted).collect();
-        let bins = reliability_curve(&confidence?, &right);
-        let mut plot = Plot::new("mean confidence", "share right");
-        let points: Vec<_> = bins.iter().map(|b| (b.confidence, b.accuracy)).collect();
-        plot.curve(&points, COLOURS[0]);
-        for bin in bins {
-            let share = bin.samples as f64 / self.rows.len() as f64;
-            plot.dot((bin.confidence, bin.accuracy), 2.0 + 12.0 * share.sqrt());
-        }
-        Some(plot.finish())
+        Some(reliability(
+            ["mean confidence", "share right"],
+            &confidence?,
+            &right,
+        ))
     }
 
     /// The ROC curve of each class against the rest; classes without one are left out. `None`
     /// without probabilities.
     pub fn roc_svg(&self) -> Option<String> {
+        MultiLabelPredictions::from(self).roc_svg()
+    }
+}
+
+impl MultiLabelPredictions {
+    /// How often each class was found, missed, said where it is not, and rightly not said; a cell's
+    /// shade is its share of the images with the class, or without it.
+    pub fn confusion_svg(&self) -> String {
+        let columns = ["found", "missed", "false alarm", "rightly not"].map(String::from);
+        let k = self.classes.len();
+        let row = |class: usize| {
+            let truth = self.truth.iter().skip(class).step_by(k);
+            let pairs = truth.zip(self.predicted.iter().skip(class).step_by(k));
+            let mut counts = [0; 4];
+            for pair in pairs {
+                counts[match pair {
+                    (true, true) => 0,
+                    (true, false) => 1,
+                    (false, true) => 2,
+                    (false, false) => 3,
+                }] += 1;
+            }
+            counts.to_vec()
+        };
+        let rows = (0..k).map(row).collect();
+        table(&self.classes, &columns, ["class", ""], rows)
+    }
+
+    /// How often a class of some probability is there, over all classes; else as
+    /// [`Predictions::reliability_svg`].
+    pub fn reliability_svg(&self) -> Option<String> {
+        let axes = ["mean probability", "share that is there"];
+        let p = self.probabilities.as_ref()?;
+        Some(reliability(axes, p, &self.truth))
+    }
+
+    /// As [`Predictions::roc_svg`].
+    pub fn roc_svg(&self) -> Option<String> {
+        let (k, p) = (self.classes.len(), self.probabilities.as_ref()?);
         let mut plot = Plot::new("false positive rate", "true positive rate");
         for (class, name) in self.classes.iter().enumerate() {
-            let scores: Option<Vec<f64>> = (self.rows.iter())
-                .map(|row| row.probabilities.get(class).copied())
-                .collect();
-            let positive: Vec<bool> = self.rows.iter().map(|r| r.truth == class).collect();
-            if let Some(curve) = roc_curve(&scores?, &positive) {
+            let scores: Vec<f64> = p.iter().skip(class).step_by(k).copied().collect();
+            let positive = self.truth.iter().skip(class).step_by(k);
+            let positive: Vec<bool> = positive.copied().collect();
+            if let Some(curve) = roc_curve(&scores, &positive) {
                 let colour = COLOURS[class % COLOURS.len()];
                 plot.curve(&curve, colour);
                 plot.name(class, name, colour);
@@ -58,46 +98,73 @@ impl Predictions {
     }
 }
 
-fn confusion(classes: &[String], confusion: &Confusion) -> String {
-    let cell = SIDE / classes.len().max(1) as f64;
+fn reliability([x, y]: [&str; 2], confidence: &[f64], right: &[bool]) -> String {
+    let bins = reliability_curve(confidence, right);
+    let mut plot = Plot::new(x, y);
+    let points: Vec<_> = bins.iter().map(|b| (b.confidence, b.accuracy)).collect();
+    plot.curve(&points, COLOURS[0]);
+    for bin in bins {
+        let share = bin.samples as f64 / right.len() as f64;
+        plot.dot((bin.confidence, bin.accuracy), 2.0 + 12.0 * share.sqrt());
+    }
+    plot.finish()
+}
+
+/// Counts, shaded by their share of a row; of a table with other columns than rows each half of a row
+/// is a whole.
+fn table(
+    rows: &[String],
+    columns: &[String],
+    [side, below]: [&str; 2],
+    counts: Vec<Vec<usize>>,
+) -> String {
+    let [width, height] = [columns, rows].map(|names| SIDE / names.len().max(1) as f64);
     let size = SIDE + 1.5 * MARGIN;
     let mut svg = open(size, size);
-    for (row, counts) in confusion.rows().enumerate() {
-        let all = counts.iter().sum::<usize>().max(1);
-        let y = MARGIN / 2.0 + row as f64 * cell;
+    let top = MARGIN / 2.0;
+    for (column, name) in columns.iter().enumerate() {
+        let stagger = 14.0 + 14.0 * (column % 2) as f64;
+        let middle = MARGIN + (column as f64 + 0.5) * width;
+        text(&mut svg, (middle, top + SIDE + stagger), "middle", name);
+    }
+    let whole = if rows == columns {
+        columns.len()
+    } else {
+        columns.len() / 2
+    };
+    for (row, counts) in counts.iter().enumerate() {
+        let y = top + row as f64 * height;
         text(
             &mut svg,
-            (MARGIN - 6.0, y + cell / 2.0),
+            (MARGIN - 6.0, y + height / 2.0),
             "end",
-            &classes[row],
+            &rows[row],
         );
-        let below = MARGIN / 2.0 + SIDE + 14.0 + 14.0 * (row % 2) as f64;
-        let middle = MARGIN + (row as f64 + 0.5) * cell;
-        text(&mut svg, (middle, below), "middle", &classes[row]);
         for (column, &count) in counts.iter().enumerate() {
-            let (x, share) = (MARGIN + column as f64 * cell, count as f64 / all as f64);
+            let start = column / whole * whole;
+            let all = counts[start..start + whole].iter().sum::<usize>().max(1);
+            let (x, share) = (MARGIN + column as f64 * width, count as f64 / all as f64);
             let _ = write!(
                 svg,
-                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{cell:.1}\" height=\"{cell:.1}\" \
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
                  fill=\"#0072b2\" fill-opacity=\"{share:.3}\" stroke=\"#ccc\"/>"
             );
             let ink = if share > 0.5 { "#fff" } else { "#000" };
             let _ = write!(
                 svg,
                 "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{ink}\">{count}</text>",
-                x + cell / 2.0,
-                y + cell / 2.0 + 4.0
+                x + width / 2.0,
+                y + height / 2.0 + 4.0
             );
         }
     }
-    let bottom = MARGIN / 2.0 + SIDE + 48.0;
     text(
         &mut svg,
-        (MARGIN + SIDE / 2.0, bottom),
+        (MARGIN + SIDE / 2.0, top + SIDE + 48.0),
         "middle",
-        "predicted",
+        below,
     );
-    text(&mut svg, (MARGIN - 6.0, MARGIN / 2.0 - 10.0), "end", "true");
+    text(&mut svg, (MARGIN - 6.0, top - 10.0), "end", side);
     svg + "</svg>\n"
 }
 
@@ -236,6 +303,18 @@ mod tests {
         let svg = p.roc_svg().unwrap();
         assert_eq!(svg.matches("<polyline").count(), 2);
         assert_eq!(p.reliability_svg().unwrap().matches("<circle").count(), 3);
+    }
+
+    #[test]
+    fn several_classes_an_image_are_counted_apart() {
+        let mut p = MultiLabelPredictions::new(["a", "b"].map(String::from).into());
+        p.push("1".into(), &[0, 1], &[0], &[0.9, 0.2]);
+        p.push("2".into(), &[], &[0], &[0.8, 0.1]);
+        let svg = p.confusion_svg();
+        assert_eq!(svg.matches("<rect").count(), 1 + 2 * 4);
+        assert!(svg.contains("false alarm"), "{svg}");
+        assert_eq!(p.roc_svg().unwrap().matches("<polyline").count(), 2);
+        assert_eq!(p.reliability_svg().unwrap().matches("<circle").count(), 4);
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! The loop over epochs: train, validate, keep the best, stop in time.
 
 use crate::{
-    Confusion, Result,
+    Result,
     counts::MicroCounts,
     event::{Epoch, Event},
+    judge::{Decision, f1_macro},
     learner::Learner,
     parts::{Part, Parts},
     recipe::{ProbeRecipe, Stopping},
     stopping::{Stopper, Validation},
 };
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use std::{collections::HashMap, time::Instant};
 
 pub(crate) struct Fitted {
@@ -25,7 +26,7 @@ pub(crate) fn fit(
     learner: &mut Learner,
     tell: &mut dyn FnMut(Event) -> Result<()>,
 ) -> Result<Fitted> {
-    let labels = parts.labels(Part::Val);
+    let targets = parts.targets(Part::Val);
     let classes = parts.dataset.classes.len();
     let steps = (recipe.epochs * learner.steps()) as u64;
     let mut stopper = Stopper::new(recipe.stopping);
@@ -59,12 +60,12 @@ pub(crate) fn fit(
         let mut stop = false;
         if stopper.validates(running[0].f1()) {
             let logits = learner.logits(Part::Val)?;
-            running[1].add(&logits, &labels)?;
+            running[1].add(&logits, &targets)?;
             let loss = learner
                 .loss()
-                .forward(&logits, &labels)?
+                .forward_targets(&logits, &targets)?
                 .to_scalar::<f32>()?;
-            let f1 = Confusion::new(classes, &labels, &predictions(&logits)?)?.f1_macro();
+            let f1 = f1_macro(classes, &targets, &Decision::of(&logits, recipe)?);
             let score = match recipe.stopping {
                 Stopping::Notebook => running[1].f1(),
                 Stopping::Patience { .. } => f1,
@@ -92,10 +93,4 @@ pub(crate) fn fit(
         }
     }
     Ok(Fitted { epochs, best_epoch })
-}
-
-/// The class of the largest logit, the first of equal ones.
-pub(crate) fn predictions(logits: &Tensor) -> Result<Vec<usize>> {
-    let largest = logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
-    Ok(largest.into_iter().map(|class| class as usize).collect())
 }

@@ -123,7 +123,7 @@ impl Head {
                 *logit =
                     dot(row, &weight.values[class * dim..(class + 1) * dim]) + bias.values[class];
             }
-            counts.add_row(&logits, label);
+            counts.add_row(&logits, |class| class == label);
             let factor = self.loss.alpha * self.loss.weights[label];
             let (value, grads) = focal(&logits, label);
             loss += factor * value;
@@ -255,7 +255,11 @@ mod tests {
                     let rows = Tensor::from_vec(rows, (batch.len(), dim), &Device::Cpu).unwrap();
                     let labels: Vec<usize> = batch.iter().map(|&i| labels[i as usize]).collect();
                     let (report, logits) = general.step(&rows, &labels).unwrap();
-                    sum.add(report.loss, &logits, &labels).unwrap();
+                    let hot = labels
+                        .iter()
+                        .flat_map(|&l| (0..3).map(move |c| f32::from(u8::from(c == l))));
+                    sum.add(report.loss, &logits, &hot.collect::<Vec<_>>())
+                        .unwrap();
                 }
                 let expected = sum.epoch();
                 assert!((epoch.loss - expected.loss).abs() < 1e-5 * expected.loss);

@@ -11,7 +11,7 @@ const TEMPERATURE: f64 = 0.07;
 /// Labelled features that classify others by cosine similarity.
 ///
 /// The k most similar rows vote for their classes with weight exp(cosine / 0.07); a class's
-/// probability is its share of the votes. Of equally similar rows the first counts, of equally
+/// probability is its share of the voters' weight. Of equally similar rows the first counts, of equally
 /// probable classes too. A zero row has cosine 0 with every other.
 ///
 /// ```
@@ -27,7 +27,8 @@ pub struct Knn {
     /// Row-major (N, `dim`), each of length 1 or 0.
     rows: Vec<f32>,
     dim: usize,
-    labels: Vec<usize>,
+    /// The classes of each row.
+    labels: Vec<Vec<usize>>,
     classes: usize,
 }
 
@@ -38,6 +39,20 @@ impl Knn {
     /// Fewer than two rows, numbers that do not fit, a label out of range, a feature that is not
     /// finite.
     pub fn new(features: &[f32], dim: usize, labels: Vec<usize>, classes: usize) -> Result<Self> {
+        let labels = labels.into_iter().map(|label| vec![label]).collect();
+        Self::multi_label(features, dim, labels, classes)
+    }
+
+    /// The same where a row may be of any number of classes: it votes for each of them.
+    ///
+    /// # Errors
+    /// As [`Knn::new`].
+    pub fn multi_label(
+        features: &[f32],
+        dim: usize,
+        labels: Vec<Vec<usize>>,
+        classes: usize,
+    ) -> Result<Self> {
         if labels.len() < 2 {
             let (part, found, needed) = ("training", labels.len(), 2);
             return Err(Error::TooFew {
@@ -53,8 +68,9 @@ impl Knn {
                 expected: labels.len() * dim,
             });
         }
-        if let Some(sample) = labels.iter().position(|&label| label >= classes) {
-            let class = labels[sample];
+        let all = labels.iter().enumerate();
+        let mut all = all.flat_map(|(sample, of)| of.iter().map(move |&class| (sample, class)));
+        if let Some((sample, class)) = all.find(|&(_, class)| class >= classes) {
             return Err(Error::ClassIndex {
                 sample,
                 class,
@@ -109,10 +125,14 @@ impl Knn {
         nearest.sort_unstable_by(by_similarity);
         let mut votes = vec![0.0; self.classes];
         let highest = nearest.first().map_or(0.0, |n| n.0);
+        let mut all = 0.0;
         for (cosine, i) in nearest {
-            votes[self.labels[i]] += ((cosine - highest) / TEMPERATURE).exp();
+            let vote = ((cosine - highest) / TEMPERATURE).exp();
+            all += vote;
+            for &class in &self.labels[i] {
+                votes[class] += vote;
+            }
         }
-        let all: f64 = votes.iter().sum();
         votes.iter().map(|v| (v / all).min(1.0)).collect()
     }
 }
@@ -162,6 +182,14 @@ mod tests {
         let first = vote(1.0, 0.1) + vote(2.0, 0.0) + vote(3.0, -0.2);
         let second = vote(0.1, 1.0) + vote(0.0, 5.0) + vote(-0.1, 2.0);
         assert!((p[0] - first / (first + second)).abs() < 1e-5, "{p:?}");
+    }
+
+    #[test]
+    fn a_row_of_several_classes_votes_for_each() {
+        let labels = vec![vec![0, 1], vec![1], vec![]];
+        let knn = Knn::multi_label(&[1.0, 0.0, 1.0, 0.0, 1.0, 0.0], 2, labels, 2).unwrap();
+        let p = &knn.probabilities(&[1.0, 0.0], 3).unwrap()[0];
+        assert!((p[0] - 1.0 / 3.0).abs() < 1e-12 && (p[1] - 2.0 / 3.0).abs() < 1e-12);
     }
 
     #[test]

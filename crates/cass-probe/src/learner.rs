@@ -9,10 +9,11 @@ use crate::{
     recipe::{Mode as ProbeMode, ProbeRecipe},
 };
 use candle_core::{DType, Tensor};
-use cass_data::Loader;
+use cass_data::{Dataset, Loader};
 use cass_models::{Mode, Model};
 use cass_ops::{Rng, Tracked};
 use cass_train::{FocalLoss, StepReport, SupervisedStep, Trains};
+use std::sync::Arc;
 
 /// What one pass over the labelled images gave.
 pub(crate) struct TrainedEpoch {
@@ -51,6 +52,7 @@ impl<'a> Learner<'a> {
             val: parts.loader(Part::Val, false, recipe)?,
             test: parts.loader(Part::Test, false, recipe)?,
             step: SupervisedStep::new(model, Trains::Everything, &recipe.as_arm(), loss)?,
+            dataset: parts.dataset.clone(),
         })))
     }
 
@@ -112,13 +114,15 @@ pub(crate) struct Linear<'a> {
     recipe: &'a ProbeRecipe,
     trains: Classifier,
     features: Features,
-    labels: Vec<usize>,
+    /// Of the labelled images, `(N, C)`.
+    targets: Vec<f32>,
+    dataset: Arc<Dataset>,
 }
 
 /// How the classifier is trained.
 enum Classifier {
-    /// On features that are computed once, in a step of its own.
-    Fused(Head),
+    /// On features that are computed once, in a step of its own, with each image's class.
+    Fused(Head, Vec<usize>),
     /// The same for what that step does not do.
     Cached(SupervisedStep),
     /// On features of newly augmented images in every epoch.
@@ -128,14 +132,14 @@ enum Classifier {
 impl Classifier {
     fn model(&self) -> &Model {
         match self {
-            Self::Fused(head) => head.model(),
+            Self::Fused(head, _) => head.model(),
             Self::Cached(step) | Self::Augmented(step, _) => step.model(),
         }
     }
 
     fn loss(&self) -> &FocalLoss {
         match self {
-            Self::Fused(head) => head.loss(),
+            Self::Fused(head, _) => head.loss(),
             Self::Cached(step) | Self::Augmented(step, _) => step.loss(),
         }
     }
@@ -150,13 +154,14 @@ impl<'a> Linear<'a> {
             _ if recipe.augment => {
                 Classifier::Augmented(general()?, parts.loader(Part::Train, true, recipe)?)
             }
-            Some(head) => Classifier::Fused(head),
+            Some(head) => Classifier::Fused(head, parts.labels(Part::Train)),
             None => Classifier::Cached(general()?),
         };
         Ok(Self {
             recipe,
             features,
-            labels: parts.labels(Part::Train),
+            targets: parts.targets(Part::Train),
+            dataset: parts.dataset.clone(),
             trains,
         })
     }
@@ -164,8 +169,13 @@ impl<'a> Linear<'a> {
     fn steps(&self) -> usize {
         match &self.trains {
             Classifier::Augmented(_, loader) => loader.batches(),
-            _ => self.labels.len().div_ceil(self.recipe.batch),
+            _ => self.images().div_ceil(self.recipe.batch),
         }
+    }
+
+    /// Labelled images.
+    fn images(&self) -> usize {
+        self.targets.len() / self.dataset.classes.len()
     }
 
     fn train_epoch(
@@ -173,23 +183,28 @@ impl<'a> Linear<'a> {
         epoch: u64,
         watch: &mut dyn FnMut(Taken) -> Result<()>,
     ) -> Result<TrainedEpoch> {
-        let mut order: Vec<u32> = (0..self.labels.len() as u32).collect();
+        let mut order: Vec<u32> = (0..self.images() as u32).collect();
         Rng::new(self.recipe.seed, "probe", [epoch, 0], 0).shuffle(&mut order);
         let rows = self.features.rows(Part::Train);
         let mut sum = Summed::default();
         match &mut self.trains {
-            Classifier::Fused(head) => {
-                return head.train_epoch(rows, &self.labels, &order, self.recipe.batch);
+            Classifier::Fused(head, labels) => {
+                return head.train_epoch(rows, labels, &order, self.recipe.batch);
             }
             Classifier::Cached(step) => {
                 let device = &step.model().options().device.clone();
                 let features = self.features.tensor(Part::Train, device)?;
+                let classes = self.dataset.classes.len();
                 for batch in order.chunks(self.recipe.batch) {
                     let rows = Tensor::from_slice(batch, batch.len(), device)?;
                     let rows = features.index_select(&rows, 0)?;
-                    let labels: Vec<_> = batch.iter().map(|&i| self.labels[i as usize]).collect();
-                    let (report, logits) = step.step(&rows, &labels)?;
-                    sum.add(report.loss, &logits, &labels)?;
+                    let targets = batch.iter().map(|&i| i as usize * classes);
+                    let targets: Vec<f32> = targets
+                        .flat_map(|start| &self.targets[start..start + classes])
+                        .copied()
+                        .collect();
+                    let (report, logits) = step.step_targets(&rows, &targets)?;
+                    sum.add(report.loss, &logits, &targets)?;
                 }
             }
             Classifier::Augmented(step, loader) => {
@@ -197,8 +212,9 @@ impl<'a> Linear<'a> {
                 for batch in loader.epoch(epoch) {
                     let batch = batch?;
                     let rows = frozen.features(batch.images(), Mode::Eval)?;
-                    let (report, logits) = step.step(rows.value(), &batch.labels)?;
-                    sum.add(report.loss, &logits, &batch.labels)?;
+                    let targets = self.dataset.targets(&batch.samples);
+                    let (report, logits) = step.step_targets(rows.value(), &targets)?;
+                    sum.add(report.loss, &logits, &targets)?;
                     watch(sum.taken(&report))?;
                 }
             }
@@ -219,6 +235,7 @@ pub(crate) struct Finetune {
     train: Loader,
     val: Loader,
     test: Loader,
+    dataset: Arc<Dataset>,
 }
 
 impl Finetune {
@@ -230,8 +247,9 @@ impl Finetune {
         let mut sum = Summed::default();
         for batch in self.train.epoch(epoch) {
             let batch = batch?;
-            let (report, logits) = self.step.step(batch.images(), &batch.labels)?;
-            sum.add(report.loss, &logits, &batch.labels)?;
+            let targets = self.dataset.targets(&batch.samples);
+            let (report, logits) = self.step.step_targets(batch.images(), &targets)?;
+            sum.add(report.loss, &logits, &targets)?;
             watch(sum.taken(&report))?;
         }
         Ok(sum.epoch())
@@ -266,11 +284,11 @@ pub(crate) struct Summed {
 }
 
 impl Summed {
-    /// Adds a step of mean loss `loss` over the labels' images.
-    pub(crate) fn add(&mut self, loss: f64, logits: &Tensor, labels: &[usize]) -> Result<()> {
+    /// Adds a step of mean loss `loss` over the images of `logits` and `targets`, `(B, C)` both.
+    pub(crate) fn add(&mut self, loss: f64, logits: &Tensor, targets: &[f32]) -> Result<()> {
         let mut counts = MicroCounts::default();
-        counts.add(logits, labels)?;
-        self.add_counted(loss, labels.len(), counts);
+        counts.add(logits, targets)?;
+        self.add_counted(loss, logits.dims2()?.0, counts);
         Ok(())
     }
 

@@ -12,8 +12,11 @@
 //! assert!(interval.low < metrics.averages.f1_macro && metrics.averages.f1_macro < interval.high);
 //! # Ok::<(), cass_probe::Error>(())
 //! ```
+mod attend;
+mod cka;
 mod compare;
 mod counts;
+mod embed;
 mod error;
 mod event;
 mod export;
@@ -21,7 +24,9 @@ mod features;
 mod figures;
 mod fit;
 mod head;
+mod judge;
 mod knn;
+mod layers;
 mod learner;
 mod metrics;
 mod multi_label;
@@ -29,16 +34,22 @@ mod parts;
 mod predict;
 mod predictions;
 mod probe;
+mod project;
 mod recipe;
 mod stopping;
+mod subject;
 mod table;
 mod vector;
 
+pub use attend::{Heat, Look};
+pub use cka::{Cka, Gram};
 pub use compare::Difference;
+pub use embed::Embedding;
 pub use error::{Error, Result};
 pub use event::{Epoch, Event};
 pub use export::export;
 pub use knn::{KNN_NEIGHBOURS, Knn};
+pub use layers::LayerCka;
 pub use metrics::{
     Averages, ClassMetrics, Confusion, Interval, Metrics, MultiLabelMetrics, ReliabilityBin, auroc,
     average_precision, expected_calibration_error, reliability_curve, roc_curve,
@@ -47,4 +58,6 @@ pub use multi_label::MultiLabelPredictions;
 pub use predict::{Labelled, Predictor};
 pub use predictions::{Prediction, Predictions};
 pub use probe::probe;
+pub use project::{Pca, pca, tsne};
 pub use recipe::{Mode, ProbeRecipe, Stopping};
+pub use subject::{Images, Subject, Subjects, When};

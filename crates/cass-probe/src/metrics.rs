@@ -48,11 +48,23 @@ pub struct MultiLabelMetrics {
     pub samples: usize,
     /// Share of samples whose every class was predicted rightly.
     pub accuracy: f64,
+    /// Mean over the classes of what `balanced_accuracy` is of a class against its absence: the mean
+    /// of the recalls of both, or of the one that occurs.
+    pub balanced_accuracy: f64,
     /// Precision, recall, F1 and ranking scores over the classes.
     #[serde(flatten)]
     pub averages: Averages,
+    /// Mean over the classes of Cohen's kappa of a class against its absence, where it is defined;
+    /// `None` where it is for none.
+    pub kappa: Option<f64>,
+    /// Expected calibration error of every sample's probability of every class, 15 bins; `None`
+    /// without probabilities.
+    pub ece: Option<f64>,
     /// One entry a class, in the order of the classes.
     pub per_class: Vec<ClassMetrics>,
+    /// One matrix a class: a row for absent and one for present, a column for not predicted and one
+    /// for predicted (`sklearn.metrics.multilabel_confusion_matrix`).
+    pub confusion: Vec<[[usize; 2]; 2]>,
 }
 
 /// Scores averaged over classes, each in [0, 1]: `macro` weighs classes equally, `weighted` by their
@@ -157,11 +169,19 @@ impl MultiLabelMetrics {
             truth.iter().skip(class).step_by(k).copied().collect()
         });
         let right = truth.chunks(k).zip(predicted.chunks(k));
+        let binary = counts.iter().map(|c| c.against_absence(samples));
+        let binary: Vec<Confusion> = binary.collect();
+        let kappas: Vec<f64> = binary.iter().filter_map(Confusion::kappa).collect();
+        let balanced = binary.iter().map(Confusion::balanced_accuracy);
         Ok(Self {
             samples,
             accuracy: right.filter(|(t, p)| t == p).count() as f64 / samples as f64,
+            balanced_accuracy: balanced.sum::<f64>() / k as f64,
             averages: Averages::of(&counts, &per_class),
+            kappa: mean(&kappas),
+            ece: probabilities.map(|p| expected_calibration_error(p, truth)),
             per_class,
+            confusion: counts.iter().map(|c| c.matrix(samples)).collect(),
         })
     }
 }
@@ -192,6 +212,17 @@ pub(crate) fn multi_label_interval(
     })
 }
 
+/// The macro F1 of true and predicted flags, both row-major (samples, `classes`).
+pub(crate) fn multi_label_f1_macro(classes: usize, truth: &[bool], predicted: &[bool]) -> f64 {
+    let rows = truth.chunks(classes).zip(predicted.chunks(classes));
+    macro_mean(&decisions(classes, rows), Counts::f1)
+}
+
+/// `None` of nothing.
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
 /// Counts of each class over rows of true and predicted flags.
 fn decisions<'a>(
     classes: usize,
@@ -212,8 +243,7 @@ impl Averages {
     fn of(counts: &[Counts], per_class: &[ClassMetrics]) -> Self {
         let all = Counts::sum(counts);
         let defined_mean = |score: fn(&ClassMetrics) -> Option<f64>| {
-            let defined: Vec<f64> = per_class.iter().filter_map(score).collect();
-            (!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64)
+            mean(&per_class.iter().filter_map(score).collect::<Vec<_>>())
         };
         Self {
             precision_macro: macro_mean(counts, Counts::precision),

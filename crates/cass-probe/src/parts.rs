@@ -29,8 +29,14 @@ impl Parts {
     pub(crate) fn new(recipe: &ProbeRecipe) -> Result<Self> {
         let device = cass_train::open_device(&recipe.device)?;
         let dataset = Arc::new(open(&recipe.data, &recipe.data_root, recipe.skip_bad)?);
-        dataset.expect_task(Task::MultiClass)?;
-        if let [class] = dataset.classes.as_slice() {
+        let task = if recipe.multi_label {
+            Task::MultiLabel
+        } else {
+            Task::MultiClass
+        };
+        dataset.expect_task(task)?;
+        // Of several labels a single one is still a question: is it there or not?
+        if let (Task::MultiClass, [class]) = (task, dataset.classes.as_slice()) {
             let class = class.clone();
             return Err(Error::OneClass { class });
         }
@@ -62,6 +68,7 @@ impl Parts {
         &self.indices[part as usize]
     }
 
+    /// The class of each image of a multi-class part.
     pub(crate) fn labels(&self, part: Part) -> Vec<usize> {
         let samples = &self.dataset.samples;
         self.indices(part)
@@ -70,11 +77,18 @@ impl Parts {
             .collect()
     }
 
+    /// `(N, C)` row-major: 1 at each class of an image.
+    pub(crate) fn targets(&self, part: Part) -> Vec<f32> {
+        self.dataset.targets(self.indices(part))
+    }
+
     /// Images a class among those whose labels are used.
     pub(crate) fn counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.dataset.classes.len()];
-        for label in self.labels(Part::Train) {
-            counts[label] += 1;
+        for &i in self.indices(Part::Train) {
+            for &label in &self.dataset.samples[i].labels {
+                counts[label] += 1;
+            }
         }
         counts
     }

@@ -1,11 +1,11 @@
 //! Labels for new images from a finished probe.
 
 use crate::{
-    Error, ProbeRecipe, Result, fit::predictions, probe::probabilities, recipe::Mode as ProbeMode,
+    Error, ProbeRecipe, Result, judge::Decision, multi_label, probe::CHECKPOINT,
+    recipe::Mode as ProbeMode, subject::class_names,
 };
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use cass_models::{Mode, Model, ModelOptions};
-use cass_train::FocalForm;
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
@@ -15,9 +15,7 @@ use std::path::{Path, PathBuf};
 pub struct Predictor {
     model: Model,
     classes: Vec<String>,
-    form: FocalForm,
-    /// Whether the classifier was fitted to features.
-    on_features: bool,
+    recipe: ProbeRecipe,
 }
 
 /// What a [`Predictor`] says of one image.
@@ -25,7 +23,8 @@ pub struct Predictor {
 pub struct Labelled {
     /// The image.
     pub file: String,
-    /// Name of the most probable class.
+    /// Name of the most probable class; of a multi-label probe the names of all above 0.5, separated
+    /// by `|`.
     pub predicted: String,
     /// One a class, in the order of [`Predictor::classes`], each in [0, 1].
     pub probabilities: Vec<f64>,
@@ -38,6 +37,10 @@ impl Predictor {
     /// # Errors
     /// A folder that holds no such probe, or a checkpoint that does not fit its recipe and classes.
     pub fn open(run: &Path, device: &str) -> Result<Self> {
+        Self::of(run, cass_train::open_device(device)?)
+    }
+
+    pub(crate) fn of(run: &Path, device: Device) -> Result<Self> {
         let wrong = |reason: String| Error::Run {
             path: run.into(),
             reason,
@@ -53,23 +56,26 @@ impl Predictor {
         }
         let metrics: Value = serde_json::from_str(&read("metrics.json")?)
             .map_err(|e| wrong(format!("its metrics.json is not JSON ({e})")))?;
-        let classes: Option<Vec<String>> =
-            metrics["test"]["per_class"].as_array().and_then(|all| {
-                let names = all.iter().map(|c| c["class"].as_str().map(String::from));
-                names.collect()
-            });
-        let Some(classes) = classes else {
-            return Err(wrong("its metrics.json names no classes".into()));
-        };
+        let classes = class_names(&metrics);
+        let classes = classes.ok_or_else(|| wrong("its metrics.json names no classes".into()))?;
         let options = ModelOptions {
             num_classes: classes.len(),
             input_size: recipe.size,
             seed: recipe.seed,
             dtype: DType::F32,
-            device: cass_train::open_device(device)?,
+            device,
         };
         let model = Model::new(&recipe.network, &options)?;
-        let report = model.load(&run.join("checkpoint.safetensors"))?;
+        let report = model.load(&run.join(CHECKPOINT))?;
+        if let Some(kept) = metrics["checkpoint_sha256"]
+            .as_str()
+            .filter(|k| *k != report.sha256)
+        {
+            let [kept, found] = [kept, &report.sha256].map(|sha| sha.get(..12).unwrap_or(sha));
+            return Err(wrong(format!(
+                "its {CHECKPOINT} is of another run: sha256 {found}…, its metrics.json has {kept}…"
+            )));
+        }
         if let Some(head) = report.new_head {
             let (found, expected) = (head.from, head.to);
             return Err(wrong(format!(
@@ -79,14 +85,17 @@ impl Predictor {
         Ok(Self {
             model: model.frozen()?,
             classes,
-            form: recipe.loss,
-            on_features: recipe.mode == ProbeMode::Linear,
+            recipe,
         })
     }
 
     /// Names of the classes.
     pub fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    pub(crate) fn into_model(self) -> Model {
+        self.model
     }
 
     /// Labels a batch of image files: decoded and resized in parallel, one pass through the network.
@@ -112,7 +121,7 @@ impl Predictor {
         }
         let device = &self.model.options().device;
         let images = Tensor::from_vec(good, (n, 3, size, size), device)?;
-        let logits = if self.on_features {
+        let logits = if self.recipe.mode == ProbeMode::Linear {
             // As it was fitted: the two heads of a distilled DeiT both saw the mean of its tokens.
             let features = self.model.features(&images, Mode::Eval)?;
             self.model.classify(&features)?
@@ -124,12 +133,11 @@ impl Predictor {
         let label = |(pixels, file): (Result<Vec<f32>>, &PathBuf)| {
             pixels?;
             row += 1;
-            let logits = logits.narrow(0, row - 1, 1)?;
-            let probabilities = probabilities(&logits, self.form)?.concat();
+            let decision = Decision::of(&logits.narrow(0, row - 1, 1)?, &self.recipe)?.remove(0);
             Ok(Labelled {
                 file: file.display().to_string(),
-                predicted: self.classes[predictions(&logits)?[0]].clone(),
-                probabilities,
+                predicted: multi_label::joined(&self.classes, &decision.classes),
+                probabilities: decision.probabilities,
             })
         };
         Ok(said.drain(..).zip(files).map(label).collect())

@@ -1,6 +1,6 @@
 use crate::{
-    Confusion, Error, Metrics, Result,
-    table::{COLUMNS, Cell, Table, sorted},
+    Confusion, Metrics, Result,
+    table::{COLUMNS, Cell, Table, sorted, to_csv, write_whole},
 };
 use std::path::Path;
 
@@ -117,27 +117,20 @@ impl Predictions {
     /// # Errors
     /// A file that cannot be written; a class index beyond the classes.
     pub fn write(&self, path: &Path) -> Result<()> {
-        self.confusion()?;
-        let written = || -> csv::Result<()> {
-            let mut writer = csv::Writer::from_path(path)?;
-            let bare = self.rows.iter().all(|row| row.probabilities.is_empty());
-            let classes = self.classes.iter().map(String::as_str).filter(|_| !bare);
-            writer.write_record(COLUMNS.into_iter().chain(classes))?;
-            for row in &self.rows {
-                let name = |class: usize| self.classes[class].clone();
-                let start = [row.file.clone(), name(row.truth), name(row.predicted)];
-                let probabilities = row.probabilities.iter().map(|p| format!("{p:?}"));
-                writer.write_record(start.into_iter().chain(probabilities))?;
-            }
-            Ok(writer.flush()?)
-        };
-        written().map_err(|source| Error::File {
-            action: "write",
-            path: path.into(),
-            source,
-        })
+        write_whole(path, &self.to_csv()?)
     }
 
+    pub(crate) fn to_csv(&self) -> Result<Vec<u8>> {
+        self.confusion()?; // every class has a name
+        let bare = self.rows.iter().all(|row| row.probabilities.is_empty());
+        let classes = self.classes.iter().map(String::as_str).filter(|_| !bare);
+        let rows = self.rows.iter().map(|row| {
+            let name = |class: usize| self.classes[class].clone();
+            let start = [row.file.clone(), name(row.truth), name(row.predicted)];
+            (start, row.probabilities.clone())
+        });
+        Ok(to_csv(COLUMNS.into_iter().chain(classes), rows))
+    }
     fn labels(&self) -> (Vec<usize>, Vec<usize>) {
         self.rows.iter().map(|r| (r.truth, r.predicted)).unzip()
     }

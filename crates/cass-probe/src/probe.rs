@@ -1,27 +1,36 @@
 //! One probe, from a recipe to a finished folder.
 
 use crate::{
-    Confusion, Error, Interval, KNN_NEIGHBOURS, Knn, Metrics, Mode, Prediction, Predictions,
-    Result,
+    Error, KNN_NEIGHBOURS, Knn, Mode, MultiLabelPredictions, Result,
     counts::MicroCounts,
     event::Event,
     features::Features,
-    fit::{fit, predictions},
+    fit::fit,
+    judge::{Decision, Judged, Said, f1_macro},
     learner::Learner,
     parts::{Part, Parts},
     recipe::ProbeRecipe,
 };
-use candle_core::{D, DType, Tensor};
-use candle_nn::ops::{sigmoid, softmax};
+use candle_core::DType;
 use cass_models::{Model, ModelOptions};
-use cass_train::{Collapse, FocalForm, FocalLoss, RunDir};
+use cass_train::{Collapse, FocalForm, FocalLoss, Origin, RunDir};
 use serde_json::{Map, Value, json};
-use std::time::Instant;
+use sha2::{Digest, Sha256};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
+    time::Instant,
+};
 
-/// Runs a probe and leaves its folder: `log.jsonl`, `manifest.tsv` (which file is in
-/// which part), `predictions.csv` of the test images with
-/// `confusion.svg`, `reliability.svg` and `roc.svg` of them, `checkpoint.safetensors` (the network
-/// with its fitted classifier; none for knn) and, last, `metrics.json`, which is also returned. A finished folder is left as it is and its metrics returned.
+/// The network with its fitted classifier, in the folder of a probe.
+pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// Runs a probe and leaves its folder: `log.jsonl`, `manifest.tsv` (which file is in which part),
+/// `predictions.csv` of the test images with `confusion.svg`, `reliability.svg` and `roc.svg` of
+/// them, `checkpoint.safetensors` (the network with its fitted classifier; none for knn) and, last,
+/// `metrics.json`, which is also returned. A finished folder is left as it is and its metrics
+/// returned.
 ///
 /// # Errors
 /// If data or weights cannot be had, there are too few images, a file cannot be written, or the
@@ -42,7 +51,7 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
         device: parts.device.clone(),
     };
     let model = Model::new(&recipe.network, &options)?;
-    let origin = cass_train::load_weights(&model, &recipe.network, &recipe.weights, recipe.seed)?;
+    let origin = load_backbone(&model, recipe)?;
     let mut log = run.log()?;
     let mut tell = |event: Event| -> Result<()> {
         observe(&event);
@@ -75,15 +84,7 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
             by_training(recipe, &parts, &mut learner, run, &mut tell)?
         }
     };
-    test.predictions.write(&run.file("predictions.csv"))?;
-    let figures = [
-        ("confusion.svg", Some(test.predictions.confusion_svg()?)),
-        ("reliability.svg", test.predictions.reliability_svg()),
-        ("roc.svg", test.predictions.roc_svg()),
-    ];
-    for (name, svg) in figures {
-        run.write(name, svg.unwrap_or_default().as_bytes())?;
-    }
+    test.write(run)?;
     let seconds = started.elapsed().as_secs_f64();
     tell(Event::Done { seconds })?;
     let mut metrics = json!({
@@ -91,6 +92,7 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
         "mode": recipe.mode,
         "arch": recipe.network,
         "arm": recipe.arm,
+        "task": parts.dataset.task.name(),
         "weights": origin.value,
         "fraction": recipe.fraction,
         "labels": parts.indices(Part::Train).len(),
@@ -118,6 +120,19 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
     Ok(metrics)
 }
 
+/// Loads the weights that are judged, and leaves the classifier as it was initialised: one of as many
+/// classes in the file was fitted to others, or to these already.
+pub(crate) fn load_backbone(model: &Model, recipe: &ProbeRecipe) -> Result<Origin> {
+    let fresh = model.classifier_params().into_iter();
+    let fresh = fresh.map(|(_, var)| Ok((var.as_tensor().copy()?, var)));
+    let fresh = fresh.collect::<Result<Vec<_>>>()?;
+    let origin = cass_train::load_weights(model, &recipe.network, &recipe.weights, recipe.seed)?;
+    for (value, var) in fresh {
+        var.set(&value)?;
+    }
+    Ok(origin)
+}
+
 /// Takes what happens.
 type Tell<'a> = dyn FnMut(Event) -> Result<()> + 'a;
 
@@ -139,7 +154,9 @@ fn by_training(
     run: &RunDir,
     tell: &mut Tell,
 ) -> Result<Outcome> {
+    let started = Instant::now();
     let fitted = fit(recipe, parts, learner, tell)?;
+    let seconds = started.elapsed().as_secs_f64();
     let metadata = [
         ("classes", parts.dataset.classes.join(",")),
         (
@@ -147,24 +164,26 @@ fn by_training(
             json!(recipe.mode).as_str().unwrap_or_default().to_string(),
         ),
     ];
-    learner
-        .model()
-        .save(&run.file("checkpoint.safetensors"), &metadata)?;
+    let checkpoint = run.file(CHECKPOINT);
+    learner.model().save(&checkpoint, &metadata)?;
     let of = |part| {
         let logits = learner.logits(part)?;
         let mut counts = MicroCounts::default();
-        counts.add(&logits, &parts.labels(part))?;
-        let said = predictions(&logits)?
-            .into_iter()
-            .zip(probabilities(&logits, recipe.loss)?);
-        Ok::<_, Error>((judge(recipe, parts, part, said)?, counts))
+        counts.add(&logits, &parts.targets(part))?;
+        let decisions = Decision::of(&logits, recipe)?;
+        Ok::<_, Error>((Judged::of(recipe, parts, part, decisions)?, counts))
     };
     let ((val, _), (test, counts)) = (of(Part::Val)?, of(Part::Test)?);
     let mut readings = Map::new();
+    readings.insert("fit_seconds".into(), json!(seconds));
     readings.insert("epochs".into(), json!(fitted.epochs));
     readings.insert("best_epoch".into(), json!(fitted.best_epoch));
+    readings.insert("checkpoint_sha256".into(), json!(sha256(&checkpoint)?));
     if let Some(features) = learner.features() {
         readings.extend(of_features(features));
+    }
+    if let (Said::Any(val), Said::Any(test)) = (&val.said, &test.said) {
+        readings.insert("tuned".into(), tuned(val, test)?);
     }
     Ok(Outcome {
         val,
@@ -174,63 +193,65 @@ fn by_training(
     })
 }
 
+/// What thresholds chosen on the validation images would give on the test images.
+fn tuned(val: &MultiLabelPredictions, test: &MultiLabelPredictions) -> Result<Value> {
+    let thresholds = val.best_thresholds();
+    let names = val.classes.iter().cloned();
+    let named: Map<_, _> = names.zip(thresholds.iter().map(|&t| json!(t))).collect();
+    let metrics = test.decided_at(&thresholds).metrics()?;
+    Ok(json!({"thresholds": named, "test_f1_macro": metrics.averages.f1_macro}))
+}
+
 /// Lets the labelled images vote.
 fn by_neighbours(recipe: &ProbeRecipe, parts: &Parts, model: &Model) -> Result<Outcome> {
     let features = Features::of(recipe, parts, model)?;
-    let (labels, classes) = (parts.labels(Part::Train), parts.dataset.classes.len());
-    let knn = Knn::new(
-        features.rows(Part::Train),
-        features.dim,
-        labels.clone(),
-        classes,
-    )?;
+    let (targets, classes) = (parts.targets(Part::Train), parts.dataset.classes.len());
+    let samples = parts.indices(Part::Train).iter();
+    let labels = samples.map(|&i| parts.dataset.samples[i].labels.clone());
+    let rows = features.rows(Part::Train);
+    let knn = Knn::multi_label(rows, features.dim, labels.collect(), classes)?;
+    let decide = |votes: Vec<Vec<f64>>| -> Vec<Decision> {
+        let choose = if recipe.multi_label {
+            Decision::above_half
+        } else {
+            Decision::largest
+        };
+        votes.into_iter().map(choose).collect()
+    };
+    let judged = |part, k| {
+        let votes = knn.probabilities(features.rows(part), k)?;
+        Judged::of(recipe, parts, part, decide(votes))
+    };
     let mut tried = Map::new();
     let mut best = (0, f64::NEG_INFINITY);
     for k in KNN_NEIGHBOURS {
-        let votes = knn.leave_one_out(k);
-        let predicted: Vec<usize> = votes.iter().map(|row| largest(row)).collect();
-        let train = Confusion::new(classes, &labels, &predicted)?;
-        let test = judge_votes(recipe, parts, &knn, &features, Part::Test, k)?;
+        let said = decide(knn.leave_one_out(k));
+        let train = f1_macro(classes, &targets, &said);
+        let pairs = said.iter().zip(parts.indices(Part::Train));
+        let right = pairs.filter(|(d, i)| d.classes == parts.dataset.samples[**i].labels);
+        let train_accuracy = right.count() as f64 / said.len() as f64;
+        let test = judged(Part::Test, k)?;
         tried.insert(
             k.to_string(),
             json!({
-                "train_f1_macro": train.f1_macro(),
-                "train_accuracy": train.accuracy(),
-                "test_f1_macro": test.metrics.averages.f1_macro,
-                "test_accuracy": test.metrics.accuracy,
+                "train_f1_macro": train,
+                "train_accuracy": train_accuracy,
+                "test_f1_macro": test.f1_macro,
+                "test_accuracy": test.accuracy,
             }),
         );
-        if train.f1_macro() > best.1 {
-            best = (k, train.f1_macro());
+        if train > best.1 {
+            best = (k, train);
         }
     }
-    let judged = |part| judge_votes(recipe, parts, &knn, &features, part, best.0);
     let mut readings = of_features(&features);
     readings.insert("knn".into(), json!({"k": best.0, "tried": tried}));
     Ok(Outcome {
-        val: judged(Part::Val)?,
-        test: judged(Part::Test)?,
+        val: judged(Part::Val, best.0)?,
+        test: judged(Part::Test, best.0)?,
         f1_notebook: None,
         readings,
     })
-}
-
-fn judge_votes(
-    recipe: &ProbeRecipe,
-    parts: &Parts,
-    knn: &Knn,
-    features: &Features,
-    part: Part,
-    k: usize,
-) -> Result<Judged> {
-    let votes = knn.probabilities(features.rows(part), k)?;
-    let said = votes.into_iter().map(|row| (largest(&row), row));
-    judge(recipe, parts, part, said)
-}
-
-/// The place of the largest value, the first of equal ones.
-fn largest(row: &[f64]) -> usize {
-    (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
 }
 
 /// What the frozen features themselves say.
@@ -239,64 +260,28 @@ fn of_features(features: &Features) -> Map<String, Value> {
     Map::from_iter([
         ("collapse".to_string(), json!(collapse)),
         ("features_computed".to_string(), json!(features.computed)),
+        ("features_seconds".to_string(), json!(features.seconds)),
     ])
 }
 
-struct Judged {
-    metrics: Metrics,
-    interval: Interval,
-    predictions: Predictions,
-}
-
-/// Judges what was said of each image of a part: a class and the probabilities of all.
-fn judge(
-    recipe: &ProbeRecipe,
-    parts: &Parts,
-    part: Part,
-    said: impl Iterator<Item = (usize, Vec<f64>)>,
-) -> Result<Judged> {
-    let samples = parts
-        .indices(part)
-        .iter()
-        .map(|&i| &parts.dataset.samples[i]);
-    let rows = samples
-        .zip(said)
-        .map(|(sample, (predicted, probabilities))| Prediction {
-            file: sample
-                .path
-                .strip_prefix(&parts.dataset.root)
-                .unwrap_or(&sample.path)
-                .display()
-                .to_string(),
-            truth: sample.label(),
-            predicted,
-            probabilities,
-        })
-        .collect();
-    let predictions = Predictions {
-        classes: parts.dataset.classes.clone(),
-        rows,
+/// Of a file, in hexadecimal.
+fn sha256(file: &Path) -> Result<String> {
+    let failed = |source| Error::Io {
+        action: "read",
+        path: file.into(),
+        source,
     };
-    Ok(Judged {
-        metrics: predictions.metrics()?,
-        interval: predictions
-            .confusion()?
-            .interval(recipe.seed, Confusion::f1_macro),
-        predictions,
-    })
-}
-
-/// One a class: softmax, or under the notebook's loss each class' own sigmoid.
-pub(crate) fn probabilities(logits: &Tensor, form: FocalForm) -> Result<Vec<Vec<f64>>> {
-    let logits = logits.to_dtype(DType::F64)?;
-    let p = match form {
-        FocalForm::Softmax => softmax(&logits, D::Minus1)?,
-        FocalForm::Sigmoid => sigmoid(&logits)?,
-    };
-    // Rounding may leave a sum, and so a value, a last digit above 1.
-    let rows = p.minimum(1.0)?.to_vec2::<f64>()?;
-    if rows.iter().flatten().any(|p| !p.is_finite()) {
-        return Err(Error::NotFinite);
+    let mut hash = Sha256::new();
+    let mut bytes = BufReader::with_capacity(1 << 20, File::open(file).map_err(failed)?);
+    loop {
+        let chunk = bytes.fill_buf().map_err(failed)?;
+        if chunk.is_empty() {
+            break;
+        }
+        hash.update(chunk);
+        let taken = chunk.len();
+        bytes.consume(taken);
     }
-    Ok(rows)
+    let bytes = hash.finalize();
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -46,7 +46,10 @@ pub struct ProbeRecipe {
     /// rather than those of the images as they are.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub augment: bool,
-    /// Form of the focal loss.
+    /// Whether an image may be of any number of classes, each decided for itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub multi_label: bool,
+    /// Form of the focal loss; `sigmoid` where an image may be of several classes.
     pub loss: FocalForm,
     /// When to stop early.
     pub stopping: Stopping,
@@ -115,6 +118,7 @@ impl ProbeRecipe {
             epochs: 50,
             batch: 16,
             augment: false,
+            multi_label: false,
             loss: FocalForm::Softmax,
             stopping: Stopping::Patience { epochs: 5 },
             optimizer: OptimizerConfig::Adam(AdamConfig {
@@ -137,6 +141,16 @@ impl ProbeRecipe {
                 seed: 77,
                 ..paper
             },
+        }
+    }
+
+    /// The same settings for images of any number of classes: the paper's focal loss then is one of
+    /// each class' sigmoid, as the published code has it.
+    pub fn for_multi_label(self) -> Self {
+        Self {
+            multi_label: true,
+            loss: FocalForm::Sigmoid,
+            ..self
         }
     }
 
@@ -199,18 +213,27 @@ impl ProbeRecipe {
             1.0,
             !self.augment || self.mode == Mode::Linear,
             "false unless the mode is linear: finetune always augments, knn never",
-        )
+        )?;
+        if self.multi_label && self.loss == FocalForm::Softmax {
+            return Err(Error::Train(cass_train::Error::Field {
+                field: "loss".into(),
+                value: "softmax".into(),
+                expected: "sigmoid where an image may be of several classes".into(),
+            }));
+        }
+        Ok(())
     }
 
     /// What differs from the paper's settings, as `field = value (paper: value)`. Left out: what
     /// every probe chooses or what decides no result.
     pub fn deviations(&self) -> Vec<String> {
-        const OWN: [&str; 10] = [
+        const OWN: [&str; 11] = [
             "arm",
             "data",
             "data_root",
             "device",
             "fraction",
+            "multi_label",
             "network",
             "protocol",
             "seed",
@@ -218,6 +241,9 @@ impl ProbeRecipe {
             "threads",
         ];
         let mut paper = Self::preset(Protocol::Paper, self.mode);
+        if self.multi_label {
+            paper = paper.for_multi_label();
+        }
         if self.arm.is_some() {
             // Weights of a pretraining are what the paper probes.
             paper.weights = self.weights.clone();
@@ -238,6 +264,13 @@ impl ProbeRecipe {
             "class weights run from 0.2 (rarest) to 1 (most frequent), as in the published code"
                 .to_string(),
         ];
+        if self.multi_label {
+            chosen.push(
+                "several labels an image: focal loss of each class' sigmoid, decided at 0.5 (thresholds \
+                 that suit the validation images stand beside it, under `tuned`)"
+                    .into(),
+            );
+        }
         match self.mode {
             Mode::Linear if self.augment => {
                 chosen.push("linear: features of newly augmented images in every epoch".into());

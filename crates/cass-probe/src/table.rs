@@ -4,6 +4,8 @@ use crate::{Error, Result};
 use csv::StringRecord;
 use std::{
     collections::HashMap,
+    fs::File,
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -43,6 +45,34 @@ impl Cell {
             expected: format!("one of {}", classes.join(", ")),
         }
     }
+}
+
+/// A predictions file: its headings, then of each row the first three fields and the probabilities.
+pub(crate) fn to_csv<'a>(
+    headings: impl Iterator<Item = &'a str>,
+    rows: impl Iterator<Item = ([String; 3], Vec<f64>)>,
+) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    // Nothing fails in memory but lines of different lengths, which are written as they are.
+    let _ = writer.write_record(headings);
+    for (start, probabilities) in rows {
+        let probabilities = probabilities.into_iter().map(|p| format!("{p:?}"));
+        let _ = writer.write_record(start.into_iter().chain(probabilities));
+    }
+    writer.into_inner().unwrap_or_default()
+}
+
+/// Writes beside the name, syncs and renames: the file is whole or not there.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = path.with_extension("new");
+    let written = File::create(&beside)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&beside, path));
+    written.map_err(|source| Error::Io {
+        action: "write",
+        path: path.into(),
+        source,
+    })
 }
 
 /// Each name once, in order.

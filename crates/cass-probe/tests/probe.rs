@@ -1,7 +1,9 @@
 //! Probes of a small network on phantoms, from recipe to folder.
 
-use cass_data::{PhantomConfig, write_phantom};
-use cass_probe::{Mode, Predictions, ProbeRecipe, Stopping, probe};
+use cass_data::{PhantomConfig, write_phantom, write_phantom_of};
+use cass_probe::{
+    Mode, MultiLabelPredictions, Predictions, Predictor, ProbeRecipe, Stopping, probe,
+};
 use cass_train::{Protocol, RunDir, Weights};
 use serde_json::Value;
 use std::{error::Error, path::Path};
@@ -244,4 +246,77 @@ fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
         },
         "nothing",
     )
+}
+
+#[test]
+fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let config = PhantomConfig {
+        seed: 5,
+        train_per_class: 16,
+        test_per_class: 4,
+        size: 48,
+    };
+    write_phantom_of("biopsies", &folder.path().join("biopsies"), &config)?;
+    let of = |mode, protocol| ProbeRecipe {
+        data: "biopsies".into(),
+        batch: 8,
+        ..recipe(folder.path(), mode, protocol).for_multi_label()
+    };
+    for (name, recipe) in [
+        ("linear", of(Mode::Linear, Protocol::Paper)),
+        ("finetune", of(Mode::Finetune, Protocol::Paper)),
+        ("notebook", of(Mode::Finetune, Protocol::Notebook)),
+        ("knn", of(Mode::Knn, Protocol::Paper)),
+    ] {
+        let out = folder.path().join(name);
+        let metrics = run(&recipe, &out)?;
+        assert_eq!(metrics["task"], "multi-label", "{metrics:#}");
+        let predictions = MultiLabelPredictions::read(&out.join("predictions.csv"), None)?;
+        assert_eq!(predictions.classes.len(), 5);
+        let again = serde_json::to_value(predictions.metrics()?)?;
+        for key in ["f1_macro", "accuracy", "auroc_macro", "kappa", "ece"] {
+            assert_eq!(again[key], metrics["test"][key], "{name}: {key}");
+        }
+        assert!(metrics["test_f1_macro_95"]["low"].is_f64());
+        let figure = std::fs::read_to_string(out.join("confusion.svg"))?;
+        assert!(figure.contains("TFH-Like") && figure.contains("missed"));
+        if name == "knn" {
+            continue;
+        }
+        let loss = |i: usize| metrics["epochs"][i]["train_loss"].as_f64();
+        assert!(loss(2) < loss(0), "{name}: {:#}", metrics["epochs"]);
+        assert!(
+            recipe
+                .to_toml()
+                .contains("multi_label = true\nloss = \"sigmoid\"")
+        );
+        let tuned = &metrics["tuned"];
+        assert_eq!(tuned["thresholds"].as_object().map(|t| t.len()), Some(5));
+        assert!(tuned["test_f1_macro"].is_f64());
+
+        // What the probe said of its test images, the saved network says of their files.
+        let predictor = Predictor::open(&out, "cpu")?;
+        let root = folder.path().join("biopsies");
+        let files: Vec<_> = predictions.files.iter().map(|f| root.join(f)).collect();
+        let said = std::fs::read_to_string(out.join("predictions.csv"))?;
+        for (line, labelled) in said.lines().skip(1).zip(predictor.predict(&files)?) {
+            let predicted = line.split(',').nth(2).ok_or("no field")?;
+            assert_eq!(predicted, labelled?.predicted, "{line}");
+        }
+    }
+    let wrong = ProbeRecipe {
+        loss: cass_train::FocalForm::Softmax,
+        ..of(Mode::Linear, Protocol::Paper)
+    };
+    let error = run(&wrong, &folder.path().join("wrong"))
+        .err()
+        .ok_or("it ran")?;
+    assert!(
+        error
+            .to_string()
+            .contains("`loss` = softmax: expected sigmoid"),
+        "{error}"
+    );
+    Ok(())
 }

@@ -108,9 +108,40 @@ impl FocalLoss {
     /// # Errors
     /// If the shapes do not fit or a label is out of range.
     pub fn forward(&self, logits: &Tensor, labels: &[usize]) -> Result<Tensor> {
-        let hot = self.one_hot(logits, labels)?;
+        self.forward_targets(logits, &one_hot(labels, self.weights.len())?)
+    }
+
+    /// The loss of a batch in which a sample may be of any number of classes.
+    ///
+    /// # Shapes
+    /// `logits (B, C)`, `targets (B, C)` row-major, 1 at each class of a sample and 0 elsewhere → scalar
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or [`FocalForm::Softmax`] meets a sample that is not of one class.
+    pub fn forward_targets(&self, logits: &Tensor, targets: &[f32]) -> Result<Tensor> {
+        let (batch, classes) = logits.dims2()?;
+        if batch * classes != targets.len() || classes != self.weights.len() {
+            bail!(
+                "focal loss: logits {:?}, {} targets and {} class weights do not fit",
+                logits.dims(),
+                targets.len(),
+                self.weights.len()
+            );
+        }
+        let hot = Tensor::from_slice(targets, (batch, classes), logits.device())?;
+        let hot = if logits.dtype() == DType::F32 {
+            hot
+        } else {
+            hot.to_dtype(logits.dtype())?
+        };
         match self.form {
-            FocalForm::Softmax => self.softmax(logits, &hot),
+            FocalForm::Softmax => {
+                let mut sums = targets.chunks(classes).map(|row| row.iter().sum::<f32>());
+                if let Some(sum) = sums.find(|&sum| sum != 1.0) {
+                    bail!("focal loss: a softmax chooses one class, and a sample is of {sum}");
+                }
+                self.softmax(logits, &hot)
+            }
             FocalForm::Sigmoid => self.sigmoid(logits, &hot),
         }
     }
@@ -146,32 +177,18 @@ impl FocalLoss {
         Tensor::from_slice(&self.weights, (1, self.weights.len()), like.device())?
             .to_dtype(like.dtype())
     }
+}
 
-    /// `(B, C)`: 1 at each label.
-    fn one_hot(&self, logits: &Tensor, labels: &[usize]) -> Result<Tensor> {
-        let (batch, classes) = logits.dims2()?;
-        if batch != labels.len() || classes != self.weights.len() {
-            bail!(
-                "focal loss: logits {:?}, {} labels and {} class weights do not fit",
-                logits.dims(),
-                labels.len(),
-                self.weights.len()
-            );
-        }
-        let mut hot = vec![0f32; batch * classes];
-        for (row, &label) in hot.chunks_exact_mut(classes).zip(labels) {
-            match row.get_mut(label) {
-                Some(cell) => *cell = 1.0,
-                None => bail!("focal loss: label {label} of {classes} classes"),
-            }
-        }
-        let hot = Tensor::from_vec(hot, (batch, classes), logits.device())?;
-        if logits.dtype() == DType::F32 {
-            Ok(hot)
-        } else {
-            hot.to_dtype(logits.dtype())
+/// `(B, C)` row-major: 1 at each label.
+fn one_hot(labels: &[usize], classes: usize) -> Result<Vec<f32>> {
+    let mut hot = vec![0f32; labels.len() * classes];
+    for (row, &label) in hot.chunks_exact_mut(classes.max(1)).zip(labels) {
+        match row.get_mut(label) {
+            Some(cell) => *cell = 1.0,
+            None => bail!("focal loss: label {label} of {classes} classes"),
         }
     }
+    Ok(hot)
 }
 
 /// The published class weights, from 0.2 for the rarest class to 1 for the *most frequent*:

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Result};
 use crate::say::Report;
-use cass_probe::{Difference, Predictions, ProbeRecipe};
+use cass_probe::{Difference, MultiLabelPredictions, Predictions, ProbeRecipe};
 use cass_train::{Recipe, Weights};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -34,7 +34,7 @@ struct Run {
     recipe: ProbeRecipe,
     weights: String,
     f1: f64,
-    predictions: Predictions,
+    predictions: MultiLabelPredictions,
 }
 
 /// Runs that differ in their seed alone.
@@ -111,7 +111,10 @@ fn reference(groups: &[Group], i: usize) -> Option<&Group> {
 fn paired<'a>(
     first: &'a Group,
     second: &'a Group,
-) -> Result<(Vec<&'a Predictions>, Vec<&'a Predictions>)> {
+) -> Result<(
+    Vec<&'a MultiLabelPredictions>,
+    Vec<&'a MultiLabelPredictions>,
+)> {
     let same = |run: &&'a Run| {
         let found = first
             .runs
@@ -194,10 +197,16 @@ fn read(path: &Path) -> Result<Run> {
     let metrics: Value = serde_json::from_str(&text("metrics.json")?)
         .map_err(|e| wrong(format!("its metrics.json is not JSON ({e})")))?;
     let f1 = metrics["test"]["f1_macro"].as_f64();
+    let file = path.join("predictions.csv");
+    let predictions = if recipe.multi_label {
+        MultiLabelPredictions::read(&file, None)?
+    } else {
+        (&Predictions::read(&file)?).into()
+    };
     Ok(Run {
         f1: f1.ok_or_else(|| wrong("its metrics.json has no test.f1_macro".into()))?,
         weights: weights_name(&recipe.weights, &recipe.network),
-        predictions: Predictions::read(&path.join("predictions.csv"))?,
+        predictions,
         recipe,
     })
 }

@@ -78,6 +78,10 @@ impl From<cass_probe::Error> for Failure {
             | Error::Field { .. }
             | Error::NoSamples
             | Error::OneClass { .. }
+            | Error::ClassName { .. }
+            | Error::Features { .. }
+            | Error::Look { .. }
+            | Error::NoOutput { .. }
             | Error::OtherImages
             | Error::Run { .. } => true,
             Error::File { action, .. } => *action == "read",

@@ -1,8 +1,11 @@
 //! The `cass` command: arguments to recipes, recipes to runs, errors to one line and an exit code.
 
+mod attend;
 mod bench;
+mod cka;
 mod compare;
 mod data;
+mod embed;
 mod export;
 mod failure;
 mod fetch;
@@ -11,6 +14,7 @@ mod list;
 mod metrics;
 mod models;
 mod options;
+mod page;
 mod predict;
 mod pretrain;
 mod probe;
@@ -54,6 +58,9 @@ enum Command {
     Probe(probe::Args),
     Predict(predict::Args),
     Compare(compare::Args),
+    Embed(embed::Args),
+    Cka(cka::Args),
+    Attend(attend::Args),
     Metrics(metrics::Args),
     Data(data::Args),
     Models(models::Args),
@@ -70,6 +77,9 @@ fn main() -> ExitCode {
         Command::Probe(args) => probe::run(args),
         Command::Predict(args) => predict::run(args, cli.json),
         Command::Compare(args) => compare::run(args),
+        Command::Embed(args) => embed::run(args),
+        Command::Cka(args) => cka::run(args),
+        Command::Attend(args) => attend::run(args),
         Command::Metrics(args) => metrics::run(args),
         Command::Data(args) => data::run(args),
         Command::Models(args) => models::run(&args),

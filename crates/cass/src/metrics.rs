@@ -42,7 +42,12 @@ pub fn run(args: Args) -> Result<Report> {
         let interval = predictions.interval(args.seed);
         let text = text(
             metrics.samples,
-            &[("accuracy (all classes)", Some(metrics.accuracy))],
+            &[
+                ("accuracy (all classes)", Some(metrics.accuracy)),
+                ("balanced accuracy", Some(metrics.balanced_accuracy)),
+                ("Cohen's kappa", metrics.kappa),
+                ("calibration error", metrics.ece),
+            ],
             &metrics.averages,
             interval,
             &metrics.per_class,

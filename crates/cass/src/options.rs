@@ -124,6 +124,17 @@ fn user_cache() -> Option<PathBuf> {
     Some(cache.or_else(home)?.join("cass/pixels"))
 }
 
+/// Where a command that trains nothing computes.
+#[derive(Args)]
+pub struct Compute {
+    /// Where to compute: auto, cpu, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Worker threads; 0 for one a core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+}
+
 /// Whose settings a run starts from.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum ProtocolName {

@@ -1,6 +1,7 @@
 //! `cass predict`: new images to labels.
 
 use crate::failure::{Failure, Result};
+use crate::options::Compute;
 use crate::process;
 use crate::say::Report;
 use cass_probe::{Labelled, Predictor};
@@ -30,12 +31,8 @@ pub struct Args {
     /// Images at a time.
     #[arg(long, value_name = "N", default_value_t = 16)]
     batch: usize,
-    /// Where to compute: auto, cpu, cuda or cuda:N.
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: String,
-    /// Worker threads; 0 for one a core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    threads: usize,
+    #[command(flatten)]
+    compute: Compute,
 }
 
 const EXAMPLE: &str = "\
@@ -58,8 +55,8 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
     if args.batch == 0 {
         return Err(Failure::Wrong("--batch 0: expected at least 1".into()));
     }
-    process::configure(args.threads)?;
-    let predictor = Predictor::open(&args.run, &args.device)?;
+    process::configure(args.compute.threads)?;
+    let predictor = Predictor::open(&args.run, &args.compute.device)?;
     let mut failed = Vec::new();
     let mut fail = |file: &Path, why: String| {
         tracing::error!("failed to {why}");
@@ -105,7 +102,7 @@ fn unwritten(error: io::Error) -> Failure {
 
 /// A named file whatever its name; of a folder all images at any depth, in order. Links to folders
 /// are not followed: they may lead in a circle.
-fn find(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+pub fn find(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     if !path.is_dir() {
         files.push(path.into());
         return Ok(());

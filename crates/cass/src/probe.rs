@@ -6,7 +6,7 @@ use crate::options::{Common, ProtocolName, apply, set};
 use crate::process;
 use crate::progress::Progress;
 use crate::say::Report;
-use cass_data::Cache;
+use cass_data::{Cache, Task};
 use cass_probe::{Event, Mode, ProbeRecipe, Stopping};
 use cass_train::{Recipe, RunDir, Weights};
 use clap::ValueEnum;
@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 ///
 /// `linear` trains a classifier on features of the frozen network (the paper's text); `finetune`
 /// trains all parameters (the published code, and from other weights the supervised baseline);
-/// `knn` trains nothing. The score is the macro F1 on the test images.
+/// `knn` trains nothing. The score is the macro F1 on the test images. Where images have several
+/// labels, each class is decided by its own sigmoid, at 0.5.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -80,6 +81,15 @@ pub fn run(mut args: Args) -> Result<Report> {
     recipe.validate()?;
     let earlier = std::fs::read_to_string(out.join("recipe.toml")).ok();
     let earlier = earlier.and_then(|text| ProbeRecipe::from_toml(&text).ok());
+    let same_data = |e: &&ProbeRecipe| (&e.data, &e.data_root) == (&recipe.data, &recipe.data_root);
+    // A finished run is told again without its images.
+    let multi_label = match earlier.as_ref().filter(same_data) {
+        Some(earlier) => earlier.multi_label,
+        None => cass_data::task_of(&recipe.data, &recipe.data_root)? == Task::MultiLabel,
+    };
+    if multi_label {
+        recipe = recipe.for_multi_label();
+    }
     let earlier = earlier.map(|recipe| recipe.weights);
     recipe.weights = hub::resolve(&recipe.weights, &recipe.network, earlier.as_ref())?;
     process::configure(recipe.threads)?;

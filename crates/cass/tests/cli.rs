@@ -343,6 +343,10 @@ fn help_shows_an_example_of_every_command() {
         "data preview",
         "bench step",
         "bench loader",
+        "bench features",
+        "embed",
+        "cka",
+        "attend",
         "models fetch",
         "models list",
         "export",
@@ -565,10 +569,103 @@ fn data_sets_are_drawn_looked_at_and_measured() {
         &["expected at least 5 batches"],
     );
 
-    // Several labels an image are nothing a classifier of one class can be trained on.
+    // Several labels an image: each class has its own sigmoid, and both kinds are compared alike.
+    let probe = "probe --weights random --arch resnet18 --data biopsies --data-root . --size 16";
+    let probe = format!("{probe} --epochs 1 --batch 4 --threads 2 --device cpu --json");
+    let metrics = json(&bench.cass(&format!("{probe} --out q")));
+    assert_eq!(metrics["task"], "multi-label");
+    let scored = "metrics --predictions q/predictions.csv --multi-label --json";
+    let scored = json(&bench.cass(scored));
+    assert_eq!(scored["f1_macro"], metrics["test"]["f1_macro"]);
+    assert_eq!(scored["f1_macro_95"], metrics["test_f1_macro_95"]);
+    json(&bench.cass(&format!("{probe} --mode knn --out r")));
+    let compared = json(&bench.cass("compare q r --json"));
+    assert_eq!(compared["differences"][0]["pairs"], 1);
+    let exported = json(&bench.cass("export --run q --out e --json"));
+    assert_eq!(exported["num_classes"], 5);
+}
+
+#[test]
+fn a_run_is_seen() {
+    let bench = Bench::new();
+    json(&bench.cass(&format!("{CASS} {SMALL} --out a --json")));
+    let probe = "probe --run a --arm cnn --epochs 1 --threads 2 --device cpu --out p --json";
+    json(&bench.cass(probe));
+
+    let embed = json(&bench.cass("embed --run a --before --out a.html --json"));
+    let networks = embed["networks"].as_array().unwrap();
+    let told: Vec<_> = networks
+        .iter()
+        .map(|n| (n["name"].as_str().unwrap(), n["when"].as_str().unwrap()))
+        .collect();
+    let expected = ["before", "after"];
+    assert_eq!(told[..2], expected.map(|when| ("cnn", when)));
+    assert_eq!(told[2..], expected.map(|when| ("vit", when)));
+    assert_eq!(networks[0]["tsne"].as_array().unwrap().len(), 8);
+    assert_eq!(embed["images"][0]["true"], "glioma");
+    let page = fs::read_to_string(bench.path("a.html")).unwrap();
+    assert_eq!(page.len() as u64, embed["bytes"].as_u64().unwrap());
+    assert_eq!(page.matches("<circle").count(), 4 * 2 * 8);
+    for outside in ["http", "src=\"", "@import"] {
+        assert!(!page.contains(outside), "the page asks for {outside}");
+    }
+    // The same to the byte, and of a probe with what it said.
+    bench.cass("embed --run a --before --out b.html");
+    assert!(page == fs::read_to_string(bench.path("b.html")).unwrap());
+    let embed = json(&bench.cass("embed --run p --images 5 --thumbnail 16 --out p.html --json"));
+    assert_eq!(embed["images"].as_array().unwrap().len(), 5);
+    assert!(embed["images"][4]["predicted"].is_string());
     bench.fails(
-        "probe --weights random --arch resnet18 --data biopsies --data-root . --size 16 --out q",
+        "embed --run data --out x.html",
         2,
-        &["biopsies", "multi-label, expected multi-class"],
+        &["data", "no recipe.toml"],
     );
+    bench.fails(
+        "embed --run a --arm net --out x.html",
+        2,
+        &["no arm net", "cnn or vit"],
+    );
+    bench.fails("embed --run a --data-root gone --out x.html", 2, &["gone"]);
+    bench.fails("embed --run a --out /proc/x.html", 1, &["/proc/x.html"]);
+
+    let cka = json(&bench.cass("cka --run a --batch 4 --out cka.html --json"));
+    let pairs = cka["pairs"].as_array().unwrap();
+    assert_eq!(pairs.len(), 4);
+    assert_eq!(pairs[0]["what"], "before the run");
+    assert_eq!(pairs[1]["cka"].as_array().unwrap().len(), 9);
+    assert_eq!(pairs[1]["cka"][0].as_array().unwrap().len(), 13);
+    let page = fs::read_to_string(bench.path("cka.html")).unwrap();
+    assert_eq!(page.matches("<rect").count(), 2 * 9 * 13 + 9 * 9 + 13 * 13);
+    let alone = json(&bench.cass("cka --run p --batch 4 --out p-cka.html --json"));
+    assert_eq!(alone["pairs"].as_array().unwrap().len(), 3);
+
+    fs::write(bench.path("bad.png"), b"no image").unwrap();
+    let seen = bench.cass("attend --run a --out seen bad.png data/Testing/glioma --json");
+    let report = json(&seen);
+    assert_eq!((code(&seen), &report["failed"][0]), (1, &"bad.png".into()));
+    let pictures = report["pictures"].as_array().unwrap();
+    assert_eq!(pictures.len(), 2 * 2);
+    assert_eq!(
+        (&pictures[0]["look"], &pictures[1]["look"]),
+        (&"grad-cam".into(), &"rollout".into())
+    );
+    for picture in pictures {
+        let png = fs::read(bench.path(picture["out"].as_str().unwrap())).unwrap();
+        assert!(png.starts_with(b"\x89PNG"));
+    }
+    let image = "data/Testing/glioma/glioma-00000.jpg";
+    let asked = format!("attend --run p --class notumor --out seen {image} --json");
+    assert_eq!(json(&bench.cass(&asked))["pictures"][0]["class"], "notumor");
+    let wrong =
+        |args: &str, said: &[&str]| bench.fails(&format!("{args} --out x {image}"), 2, said);
+    wrong("attend --run p --class kidney", &["\"kidney\"", "notumor"]);
+    wrong("attend --run a --class glioma", &["--class", "pretraining"]);
+    wrong(
+        "attend --run p --look rollout",
+        &["rollout", "resnet18", "grad-cam"],
+    );
+
+    let speed = "bench features --data-root data --size 16 --batch 4 --images 8 --repeat 1 --json";
+    let speed = json(&bench.cass(speed));
+    assert!(speed["share"].as_f64().unwrap() > 0.0 && speed["images"].as_u64() == Some(7));
 }

@@ -1,14 +1,9 @@
 //! A white picture with images and text on it.
-use std::{
-    fs::File,
-    io::{BufWriter, Write as _},
-    path::Path,
-};
+use std::path::Path;
 
 use font8x8::UnicodeFonts as _;
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 
-use crate::{Error, Result};
+use crate::{Pixels, Result};
 
 /// Height of a line of text, in pixels.
 pub(super) const LINE: usize = 14;
@@ -64,23 +59,8 @@ impl Canvas {
         }
     }
 
-    /// Writes a PNG file: beside its name, then renamed.
-    pub(super) fn write(&self, out: &Path) -> Result<()> {
-        let mut beside = out.as_os_str().to_owned();
-        beside.push(".new");
-        let write = || {
-            let mut file = BufWriter::new(File::create(&beside)?);
-            let (width, height) = (self.width as u32, self.height as u32);
-            PngEncoder::new(&mut file)
-                .write_image(&self.rgb, width, height, ExtendedColorType::Rgb8)
-                .map_err(std::io::Error::other)?;
-            file.flush()?;
-            std::fs::rename(&beside, out)
-        };
-        write().map_err(|source| Error::Io {
-            action: "write",
-            path: out.to_owned(),
-            source,
-        })
+    /// Writes a PNG file.
+    pub(super) fn write(self, out: &Path) -> Result<()> {
+        Pixels::from_rgb(self.width, self.height, self.rgb).write_png(out)
     }
 }

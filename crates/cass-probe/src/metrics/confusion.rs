@@ -40,6 +40,12 @@ impl Confusion {
         Ok(Self { classes, counts })
     }
 
+    /// Of two classes.
+    pub(super) fn of_two(counts: [[usize; 2]; 2]) -> Self {
+        let counts = counts.concat();
+        Self { classes: 2, counts }
+    }
+
     /// One row a true class, one column a predicted class.
     pub fn rows(&self) -> impl Iterator<Item = &[usize]> {
         self.counts.chunks_exact(self.classes)

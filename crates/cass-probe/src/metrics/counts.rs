@@ -1,3 +1,5 @@
+use super::Confusion;
+
 /// How often one class was given rightly, given wrongly and missed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -26,6 +28,18 @@ impl Counts {
     /// Samples of this class.
     pub(super) fn support(self) -> usize {
         self.true_positives + self.false_negatives
+    }
+
+    /// Rows: absent, present; columns: not predicted, predicted.
+    pub(super) fn matrix(self, samples: usize) -> [[usize; 2]; 2] {
+        let said = self.support() + self.false_positives;
+        let absent = [samples - said, self.false_positives];
+        [absent, [self.false_negatives, self.true_positives]]
+    }
+
+    /// The class against its absence, as two classes.
+    pub(super) fn against_absence(self, samples: usize) -> Confusion {
+        Confusion::of_two(self.matrix(samples))
     }
 
     /// Of all classes together: what a micro average is made of.

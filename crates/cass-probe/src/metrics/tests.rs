@@ -84,7 +84,7 @@ fn multiclass_equals_scikit_learn() {
 #[test]
 fn multilabel_equals_scikit_learn() {
     let cases = golden("multilabel");
-    assert_eq!(cases.len(), 6);
+    assert_eq!(cases.len(), 10);
     for (name, case) in cases {
         let labels =
             |key: &str| -> Vec<bool> { flat(&case[key]).iter().map(|&v| v == 1.0).collect() };

@@ -144,6 +144,16 @@ fn focal_losses_equal_torch() {
             let focal = focal(FocalForm::Sigmoid, &get("weight"));
             compose(&[&v[0]], |v| focal.forward(&v[0], &labels(&target)))
         });
+        golden.check(
+            &format!("focal_sigmoid_several{suffix}"),
+            &["logits"],
+            |get, v| {
+                let targets = get("target").to_dtype(DType::F32)?.flatten_all()?;
+                let targets = targets.to_vec1::<f32>()?;
+                let focal = focal(FocalForm::Sigmoid, &get("weight"));
+                compose(&[&v[0]], |v| focal.forward_targets(&v[0], &targets))
+            },
+        );
     }
 }
 
@@ -231,6 +241,9 @@ fn wrong_labels_and_shapes_are_errors() -> Result<()> {
                 .forward(&logits, &[0, 1])
                 .is_err()
         );
+        let several = [1.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+        let loss = FocalLoss::new(form, &[1, 2, 3]).forward_targets(&logits, &several);
+        assert_eq!(loss.is_ok(), form == FocalForm::Sigmoid);
     }
     Ok(())
 }

@@ -60,11 +60,32 @@ impl SupervisedStep {
     /// # Errors
     /// As [`Step::step`](super::Step::step), and if a label is out of range.
     pub fn step(&mut self, inputs: &Tensor, labels: &[usize]) -> Result<(StepReport, Tensor)> {
+        self.step_with(inputs, |loss, logits| loss.forward(logits, labels))
+    }
+
+    /// The same where an input may be of any number of classes: `targets` as of
+    /// [`FocalLoss::forward_targets`].
+    ///
+    /// # Errors
+    /// As [`step`](Self::step), and if the loss takes a softmax and an input is not of one class.
+    pub fn step_targets(
+        &mut self,
+        inputs: &Tensor,
+        targets: &[f32],
+    ) -> Result<(StepReport, Tensor)> {
+        self.step_with(inputs, |loss, logits| loss.forward_targets(logits, targets))
+    }
+
+    fn step_with(
+        &mut self,
+        inputs: &Tensor,
+        loss: impl Fn(&FocalLoss, &Tensor) -> candle_core::Result<Tensor>,
+    ) -> Result<(StepReport, Tensor)> {
         let logits = match self.trains {
             Trains::Everything => self.model.forward(inputs, Mode::Train)?.logits,
             Trains::Classifier => self.model.classify(&Tracked::constant(inputs))?,
         };
-        let loss = compose(&[&logits], |t| self.loss.forward(&t[0], labels))?;
+        let loss = compose(&[&logits], |t| loss(&self.loss, &t[0]))?;
         let value = finite(&loss, self.updater.steps())?;
         let mut report = StepReport {
             loss: value,

@@ -2,13 +2,13 @@
 
 use crate::device::open_device;
 use crate::error::{Error, Result};
+use crate::initial::initial_network;
 use crate::projector::Projector;
-use crate::recipe::{Arm, Recipe, ValidRecipe};
+use crate::recipe::{Recipe, ValidRecipe};
 use crate::step::{CassStep, DinoStep, Step};
-use crate::weights::{Origin, load_weights};
-use candle_core::{DType, Device};
+use crate::weights::Origin;
+use candle_core::Device;
 use cass_data::{Dataset, Loader, LoaderConfig, Manifest, Pipeline, Task, fraction, open};
-use cass_models::{Model, ModelOptions};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -66,9 +66,8 @@ impl Setup {
     /// from.
     pub(super) fn method(&self, recipe: &ValidRecipe) -> Result<(Box<dyn Step>, Origins)> {
         let (mut arms, mut origins) = (Vec::new(), Vec::new());
-        for (index, (name, arm)) in recipe.arms.iter().enumerate() {
-            let seed = recipe.seed.wrapping_add(twins(recipe) * index as u64);
-            let (model, origin) = self.network(recipe, arm, seed)?;
+        for (name, arm) in &recipe.arms {
+            let (model, origin) = initial_network(recipe, name, &self.device)?;
             arms.push((name.as_str(), model, arm));
             origins.push((name.clone(), origin));
         }
@@ -92,26 +91,6 @@ impl Setup {
         };
         Ok((step, origins))
     }
-
-    fn network(&self, recipe: &Recipe, arm: &Arm, seed: u64) -> Result<(Model, Origin)> {
-        let options = ModelOptions {
-            num_classes: recipe.outputs,
-            input_size: recipe.size,
-            seed,
-            dtype: DType::F32,
-            device: self.device.clone(),
-        };
-        let model = Model::new(&arm.network, &options)?;
-        let origin = load_weights(&model, &arm.network, &arm.weights, seed)?;
-        Ok((model, origin))
-    }
-}
-
-/// 1 where both arms are the same network: from one seed they would start as one, and agree
-/// without learning anything.
-fn twins(recipe: &Recipe) -> u64 {
-    let mut networks = recipe.arms.values().map(|arm| &arm.network);
-    u64::from(networks.len() == 2 && networks.next() == networks.next())
 }
 
 fn loader(

@@ -1,5 +1,6 @@
 //! `cass bench`: how fast it is on this machine.
 
+mod features;
 mod loader;
 mod memory;
 mod ops;
@@ -24,6 +25,7 @@ enum Bench {
     Ops(ops::Args),
     Memory(memory::Args),
     Loader(loader::Args),
+    Features(features::Args),
 }
 
 pub fn run(args: Args) -> Result<Report> {
@@ -32,5 +34,6 @@ pub fn run(args: Args) -> Result<Report> {
         Bench::Ops(args) => ops::run(args),
         Bench::Memory(args) => memory::run(args),
         Bench::Loader(args) => loader::run(args),
+        Bench::Features(args) => features::run(args),
     }
 }

@@ -1,7 +1,8 @@
 //! `cass data check`: what is in a data set, and what is wrong with it.
 
 use super::{Source, html};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::page::write;
 use crate::process;
 use crate::say::Report;
 use cass_data::{Checkup, FindingKind};
@@ -54,15 +55,6 @@ pub fn run(args: Args) -> Result<Report> {
         json: to_json(data, &checkup),
         passed: checkup.findings.is_empty(),
     })
-}
-
-/// Writes beside the file and renames, so that a file of this name is whole.
-fn write(file: &Path, text: &str) -> Result<()> {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".new");
-    std::fs::write(&beside, text)
-        .and_then(|()| std::fs::rename(&beside, file))
-        .map_err(|error| Failure::Failed(format!("failed to write {}: {error}", file.display())))
 }
 
 /// How many findings there are of each kind.

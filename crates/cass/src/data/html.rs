@@ -1,6 +1,7 @@
 //! A check as one page without scripts or other files.
 
 use super::check::{imbalance, kinds, shown};
+use crate::page::escape;
 use cass_data::Checkup;
 use std::fmt::Write as _;
 
@@ -62,18 +63,4 @@ pub fn page(data: &str, checkup: &Checkup) -> String {
         page += "</table></details>";
     }
     page + "</html>\n"
-}
-
-/// Text as it may stand in a page: names of files are anybody's.
-fn escape(text: &str) -> String {
-    text.chars().fold(String::new(), |mut page, c| {
-        match c {
-            '&' => page += "&amp;",
-            '<' => page += "&lt;",
-            '>' => page += "&gt;",
-            '"' => page += "&quot;",
-            c => page.push(c),
-        }
-        page
-    })
 }
