@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
@@ -92,6 +93,46 @@ pub fn phantom_args(phantom: &Phantom) -> Vec<String> {
     .iter()
     .flat_map(|(flag, value)| [flag.to_string(), value.to_string()])
     .collect()
+}
+
+/// Draws the phantoms of a job unless they are there. Written aside and renamed, so half a set is never read.
+pub fn draw_phantoms(cass: &Path, data: &Data, name: &str) -> Result<()> {
+    let Some(phantom) = &data.phantom else {
+        return Ok(());
+    };
+    let arguments = phantom_args(phantom);
+    let (stamp, folder) = (data.root.join("phantom.txt"), data.root.join(name));
+    if folder.is_dir() && fs::read_to_string(&stamp).is_ok_and(|text| text == arguments.join(" ")) {
+        return Ok(());
+    }
+    let part = data.root.join(format!("{name}.part"));
+    for old in [&folder, &part] {
+        if old.exists() {
+            fs::remove_dir_all(old)
+                .with_context(|| format!("failed to clear {}", old.display()))?;
+        }
+    }
+    fs::create_dir_all(&data.root)
+        .with_context(|| format!("failed to create {}", data.root.display()))?;
+    let output = Command::new(cass)
+        .args(["data", "phantom", "--out"])
+        .arg(&part)
+        .args(&arguments)
+        .output()
+        .with_context(|| format!("failed to start {}", cass.display()))?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        let line = words
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .unwrap_or("it wrote no error");
+        bail!(
+            "failed to draw the phantoms: {}",
+            line.trim_start_matches("error: ")
+        );
+    }
+    fs::rename(&part, &folder).with_context(|| format!("failed to write {}", folder.display()))?;
+    crate::folder::write(&stamp, arguments.join(" ").as_bytes())
 }
 
 /// Eight hexadecimal digits of SHA-256: enough to tell some thousands of runs apart, short enough for a name.

@@ -212,7 +212,7 @@ impl Folder {
     /// The metrics of exactly that run, if it is finished. Damaged files count as unfinished.
     pub fn finished(path: &Path, run: &Run) -> Option<Metrics> {
         let folder = Folder::read(path).ok()??;
-        let same = folder.info.run.recipe == run.recipe && folder.info.run.needs == run.needs;
+        let same = folder.info.run.is(run);
         folder.metrics.ok().filter(|_| same)
     }
 

@@ -5,6 +5,7 @@ mod check;
 mod claims;
 mod cuda;
 mod data;
+mod executor;
 mod folder;
 mod gather;
 mod golden;
@@ -15,7 +16,6 @@ mod progress;
 mod report;
 mod reproduce;
 mod results;
-mod run;
 mod stats;
 mod table;
 

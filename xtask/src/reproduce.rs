@@ -5,16 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::data::Data;
+use crate::data::{Data, draw_phantoms};
+use crate::executor::{Executor, Local, Site};
 use crate::folder::{Folder, Info};
 use crate::gather::Source;
 use crate::machine::{self, Device, Provenance, cores};
-use crate::plan::{Costs, Downstream, Job, Protocol, Role, Run, folder, only};
+use crate::plan::{Costs, Downstream, Job, Plan, Protocol, Role, Run, folder};
 use crate::profile::{DefaultDownstream, Profile};
 use crate::progress::duration;
 use crate::report;
 use crate::results::Results;
-use crate::run::{Executor, draw_phantoms, prepare};
 use crate::table::{Method, Table};
 
 #[derive(clap::Args)]
@@ -86,20 +86,19 @@ pub fn reproduce(args: Args) -> Result<ExitCode> {
         data: &data,
     };
     let all = job.plan();
-    let runs = match &args.only {
-        Some(text) => only(all.clone(), text)?,
+    let plan = match &args.only {
+        Some(text) => all.clone().only(text)?,
         None => all.clone(),
     };
     let jobs = args.jobs as usize;
     if args.dry_run {
-        print_plan(&out, &runs, &profile, jobs);
+        print_plan(&out, &plan, &profile, jobs);
         return Ok(ExitCode::SUCCESS);
     }
 
     let threads = args
         .threads
         .map_or_else(|| (cores() / jobs).max(1), |threads| threads as usize);
-    prepare(&out)?;
     let cass = machine::cass(&device)?;
     let provenance = Provenance::read(&cass, &device, threads, &data.given)?;
     eprintln!(
@@ -107,16 +106,14 @@ pub fn reproduce(args: Args) -> Result<ExitCode> {
         table.number,
         profile.name,
         args.protocol.name(),
-        runs.len(),
+        plan.runs.len(),
         device.0,
         out.display()
     );
-    draw_phantoms(&cass, &data, &table.data)?;
-    let executor = Executor {
+    let site = Site {
         cass: &cass,
         out: &out,
         data: &data,
-        jobs,
         skip_bad: args.skip_bad,
         info: Info {
             table: table.number.clone(),
@@ -124,23 +121,25 @@ pub fn reproduce(args: Args) -> Result<ExitCode> {
             profile: profile.clone(),
             protocol: args.protocol,
             images: data.images,
-            run: runs[0].clone(),
+            run: plan.runs[0].clone(),
             provenance,
             started: 0,
         },
     };
-    let outcome = executor.execute(&runs)?;
+    site.prepare(&plan)?;
+    draw_phantoms(&cass, &data, &table.data)?;
+    let outcome = Local { jobs }.execute(&site, &plan)?;
     if outcome.interrupted {
         eprintln!("interrupted: the same command goes on from here");
         return Ok(ExitCode::from(130));
     }
 
     let mut folders = Vec::new();
-    for run in &all {
+    for run in &all.runs {
         folders.extend(Folder::read(&folder(&out, &run.name))?);
     }
     sort(&mut folders);
-    let seeds: Vec<u64> = distinct_seeds(all.iter());
+    let seeds: Vec<u64> = distinct_seeds(all.runs.iter());
     let results = Source {
         table: &table,
         profile: &profile,
@@ -309,7 +308,8 @@ fn default_out(table: &Table, profile: &Profile, protocol: Protocol) -> PathBuf 
     ))
 }
 
-fn print_plan(out: &Path, runs: &[Run], profile: &Profile, jobs: usize) {
+fn print_plan(out: &Path, plan: &Plan, profile: &Profile, jobs: usize) {
+    let runs = &plan.runs;
     let finished: Vec<_> = runs
         .iter()
         .map(|run| Folder::finished(&folder(out, &run.name), run))

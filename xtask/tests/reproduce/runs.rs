@@ -5,6 +5,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::{Job, data_set, refused, succeeded, text};
 
 fn count(lines: &[impl AsRef<str>], part: &str) -> usize {
@@ -226,4 +228,41 @@ fn an_interrupted_job_ends_its_runs_and_goes_on_later() {
         39,
         "all runs, and the phantoms were there"
     );
+}
+
+#[test]
+fn an_entry_of_the_plan_is_a_whole_command_line() {
+    let job = Job::new();
+    succeeded(&job.demo());
+    let entries: Vec<Value> = serde_json::from_str(&job.read("plan.json")).unwrap();
+    assert_eq!(entries.len(), 39);
+    let names: Vec<&str> = entries
+        .iter()
+        .map(|e| e["name"].as_str().unwrap())
+        .collect();
+    for (index, entry) in entries.iter().enumerate() {
+        let needs = entry["needs"].as_str();
+        assert!(needs.is_none_or(|needs| names[..index].contains(&needs)));
+        assert!(["pretrain", "probe"].contains(&entry["kind"].as_str().unwrap()));
+    }
+    // Any executor may do this, from anywhere.
+    let entry = entries.iter().find(|e| e["kind"] == "probe").unwrap();
+    let folder = std::path::Path::new(entry["folder"].as_str().unwrap());
+    let before = fs::read(folder.join("metrics.json")).unwrap();
+    fs::remove_file(folder.join("metrics.json")).unwrap();
+    let command: Vec<&str> = entry["command"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|word| word.as_str().unwrap())
+        .collect();
+    let status = std::process::Command::new(command[0])
+        .args(&command[1..])
+        .current_dir("/")
+        .status();
+    assert!(status.unwrap().success());
+    assert!(fs::read(folder.join("metrics.json")).unwrap() == before);
+    job.started();
+    succeeded(&job.demo());
+    assert!(job.started().is_empty(), "whoever ran it, it counts");
 }

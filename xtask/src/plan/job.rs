@@ -1,11 +1,10 @@
 //! Which runs a table needs, what each reuses, and what they will cost.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 
-use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::{Estimate, Kind, Plan, Run};
 use crate::data::{Data, short_hash};
 use crate::profile::Profile;
 use crate::table::{Arm, CellId, Method, Table};
@@ -107,21 +106,6 @@ pub enum Role {
     },
 }
 
-/// One start of `cass`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Run {
-    /// Folder name: readable, and ending in the hash of what decides the run.
-    pub name: String,
-    pub role: Role,
-    pub seed: u64,
-    /// `cass`'s arguments but for paths, device and threads.
-    pub recipe: Vec<String>,
-    /// The pretraining whose weights it starts from.
-    pub needs: Option<String>,
-    /// Seconds, by the profile's cost model.
-    pub estimate: f64,
-}
-
 /// What a job is asked to do.
 pub struct Job<'a> {
     pub table: &'a Table,
@@ -134,7 +118,7 @@ pub struct Job<'a> {
 
 impl Job<'_> {
     /// Every run, seed by seed, each after what it needs. Nothing stands there twice.
-    pub fn plan(&self) -> Vec<Run> {
+    pub fn plan(&self) -> Plan {
         let mut runs = Vec::new();
         let mut known = BTreeSet::new();
         let first = self.protocol.first_seed();
@@ -159,8 +143,8 @@ impl Job<'_> {
         }
         runs.retain(|run| known.insert(run.name.clone()));
         // Within a seed the pretrainings first: they are the long ones and the probes wait for them.
-        runs.sort_by_key(|run| (run.seed, matches!(run.role, Role::Probe { .. })));
-        runs
+        runs.sort_by_key(|run| (run.seed, run.kind));
+        Plan { runs }
     }
 
     fn pretrain(&self, cell: CellId, seed: u64) -> Option<Run> {
@@ -272,7 +256,13 @@ impl Job<'_> {
         ];
         Run {
             name: format!("{name}-s{seed}-{}", short_hash(&decides.join("\n"))),
-            estimate: self.estimate(&role),
+            kind: match role {
+                Role::Pretrain { .. } => Kind::Pretrain,
+                Role::Probe { .. } => Kind::Probe,
+            },
+            estimate: Estimate {
+                seconds: self.estimate(&role),
+            },
             role,
             seed,
             recipe,
@@ -318,75 +308,4 @@ impl Job<'_> {
 
 fn fraction(percent: u32) -> f64 {
     f64::from(percent) / 100.0
-}
-
-/// The runs whose names contain `text`, and what they need.
-pub fn only(runs: Vec<Run>, text: &str) -> Result<Vec<Run>> {
-    let mut keep: BTreeSet<String> = BTreeSet::new();
-    for run in runs.iter().filter(|run| run.name.contains(text)) {
-        keep.extend(run.needs.clone());
-        keep.insert(run.name.clone());
-    }
-    ensure!(
-        !keep.is_empty(),
-        "failed to find a run whose name contains `{text}`: see --dry-run for the names"
-    );
-    Ok(runs
-        .into_iter()
-        .filter(|run| keep.contains(&run.name))
-        .collect())
-}
-
-/// Corrects the cost model by what finished runs of its kind really took.
-pub struct Costs {
-    /// Kind -> (estimated, measured) seconds of finished runs.
-    seen: BTreeMap<&'static str, (f64, f64)>,
-}
-
-impl Costs {
-    pub fn new() -> Costs {
-        Costs {
-            seen: BTreeMap::new(),
-        }
-    }
-
-    pub fn add(&mut self, run: &Run, seconds: f64) {
-        let entry = self.seen.entry(kind(&run.role)).or_default();
-        entry.0 += run.estimate;
-        entry.1 += seconds;
-    }
-
-    /// Expected seconds.
-    pub fn of(&self, run: &Run) -> f64 {
-        let all = || {
-            let sum = self
-                .seen
-                .values()
-                .fold((0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
-            (sum.0 > 0.0).then_some(sum)
-        };
-        let (estimated, measured) = self
-            .seen
-            .get(kind(&run.role))
-            .copied()
-            .or_else(all)
-            .unwrap_or((1.0, 1.0));
-        run.estimate * measured / estimated
-    }
-}
-
-fn kind(role: &Role) -> &'static str {
-    match role {
-        Role::Pretrain {
-            method: Method::Cass,
-            ..
-        } => "cass",
-        Role::Pretrain { .. } => "dino",
-        Role::Probe { downstream, .. } => downstream.name(),
-    }
-}
-
-/// Where a run of a job lives.
-pub fn folder(out: &Path, name: &str) -> PathBuf {
-    out.join("runs").join(name)
 }

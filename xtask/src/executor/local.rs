@@ -1,37 +1,23 @@
-//! Starts `cass` for every run that is not finished, some side by side, and stops them all on Ctrl-C.
+//! Runs on this machine, some side by side, all stopped on Ctrl-C.
 
-use std::fs::{self, File};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::data::{Data, phantom_args};
-use crate::folder::{self, Folder, Info};
-use crate::plan::{Costs, Run, folder};
+use super::{Executor, Outcome, Site, index};
+use crate::folder::Folder;
+use crate::plan::{Costs, Plan, Run};
 use crate::progress::{Display, Tail, duration};
 
-/// Everything but the plan.
-pub struct Executor<'a> {
-    pub cass: &'a Path,
-    pub out: &'a Path,
-    pub data: &'a Data,
+/// This machine, so many runs at a time.
+pub struct Local {
     pub jobs: usize,
-    pub skip_bad: bool,
-    /// Noted in every run folder, with the run filled in.
-    pub info: Info,
-}
-
-/// How a job ended.
-pub struct Outcome {
-    /// Runs without metrics, and why.
-    pub failures: Vec<(Run, String)>,
-    /// Ctrl-C was pressed.
-    pub interrupted: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -68,14 +54,13 @@ impl Drop for Active {
 /// `cass`'s exit code for wrong usage or input.
 const WRONG_INPUT: i32 = 2;
 
-impl Executor<'_> {
-    /// Runs what is not finished. A failed run is reported and stops only what needs it.
-    pub fn execute(&self, runs: &[Run]) -> Result<Outcome> {
+impl Executor for Local {
+    fn execute(&self, site: &Site, plan: &Plan) -> Result<Outcome> {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
             .context("failed to listen for Ctrl-C")?;
-        let mut board = Board::new(self, runs);
+        let mut board = Board::new(site, &plan.runs, self.jobs);
         let interrupted = loop {
             board.reap()?;
             board.launch()?;
@@ -94,55 +79,29 @@ impl Executor<'_> {
             interrupted,
         })
     }
+}
 
-    fn command(&self, run: &Run, path: &Path) -> Command {
-        let mut command = Command::new(self.cass);
-        command.args(&run.recipe);
-        if let Some(needs) = &run.needs {
-            command.arg("--run").arg(folder(self.out, needs));
-        }
-        command.arg("--data-root").arg(&self.data.root);
-        command.args(["--device", &self.info.provenance.device]);
-        command.args(["--threads", &self.info.provenance.threads.to_string()]);
-        if self.skip_bad {
-            command.arg("--skip-bad");
-        }
-        command.arg("--out").arg(path);
-        command
-    }
-
-    fn start(&self, run: &Run) -> Result<Child> {
-        let path = folder(self.out, &run.name);
-        // Not finished, or it would not be started: what an earlier attempt left is redone.
-        if path.exists() {
-            fs::remove_dir_all(&path)
-                .with_context(|| format!("failed to clear {}", path.display()))?;
-        }
-        fs::create_dir_all(&path)
-            .with_context(|| format!("failed to create {}", path.display()))?;
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let info = Info {
-            run: run.clone(),
-            started: since_1970.map_or(0, |since| since.as_secs()),
-            ..self.info.clone()
-        };
-        folder::write(&path.join("run.json"), &serde_json::to_vec_pretty(&info)?)?;
-        let log = path.join("stderr.log");
-        let stderr =
-            File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
-        self.command(run, &path)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .with_context(|| format!("failed to start {}", self.cass.display()))
-    }
+fn start(site: &Site, run: &Run) -> Result<Child> {
+    let path = site.open(run)?;
+    let log = path.join("stderr.log");
+    let stderr =
+        File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
+    let command = site.command(run);
+    Command::new(&command[0])
+        .args(&command[1..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        .spawn()
+        .with_context(|| format!("failed to start {}", command[0]))
 }
 
 /// Where every run of a job stands.
 struct Board<'a> {
-    executor: &'a Executor<'a>,
+    site: &'a Site<'a>,
     runs: &'a [Run],
+    jobs: usize,
+    by_name: BTreeMap<&'a str, usize>,
     /// Of each run.
     states: Vec<State>,
     active: Vec<Active>,
@@ -154,27 +113,27 @@ struct Board<'a> {
 }
 
 impl<'a> Board<'a> {
-    fn new(executor: &'a Executor<'a>, runs: &'a [Run]) -> Board<'a> {
+    fn new(site: &'a Site<'a>, runs: &'a [Run], jobs: usize) -> Board<'a> {
         let mut costs = Costs::new();
         let states: Vec<State> = runs
             .iter()
-            .map(
-                |run| match Folder::finished(&folder(executor.out, &run.name), run) {
-                    Some(metrics) => {
-                        costs.add(run, metrics.common().seconds);
-                        State::Done
-                    }
-                    None => State::Waiting,
-                },
-            )
+            .map(|run| match site.finished(run) {
+                Some(metrics) => {
+                    costs.add(run, metrics.common().seconds);
+                    State::Done
+                }
+                None => State::Waiting,
+            })
             .collect();
         let finished = states.iter().filter(|state| **state == State::Done).count();
         if finished > 0 {
             eprintln!("{finished} of {} runs are finished already", runs.len());
         }
         Board {
-            executor,
+            site,
             runs,
+            jobs,
+            by_name: index(runs),
             states,
             active: Vec::new(),
             failures: Vec::new(),
@@ -204,9 +163,9 @@ impl<'a> Board<'a> {
             };
             let ended = self.active.swap_remove(index);
             let run = &self.runs[ended.run];
-            let path = folder(self.executor.out, &run.name);
+            let path = self.site.folder(&run.name);
             self.spent += ended.seconds();
-            let line = match Folder::finished(&path, run).filter(|_| status.success()) {
+            let line = match self.site.finished(run).filter(|_| status.success()) {
                 Some(metrics) => {
                     self.costs.add(run, ended.seconds());
                     self.states[ended.run] = State::Done;
@@ -235,7 +194,7 @@ impl<'a> Board<'a> {
     /// Starts what may go on now.
     fn launch(&mut self) -> Result<()> {
         for (index, run) in self.runs.iter().enumerate() {
-            if self.active.len() >= self.executor.jobs {
+            if self.active.len() >= self.jobs {
                 break;
             }
             if self.states[index] != State::Waiting {
@@ -243,8 +202,8 @@ impl<'a> Board<'a> {
             }
             match self.needed(run) {
                 State::Done => {
-                    let child = self.executor.start(run)?;
-                    let path = folder(self.executor.out, &run.name);
+                    let child = start(self.site, run)?;
+                    let path = self.site.folder(&run.name);
                     self.states[index] = State::Running;
                     self.active.push(Active {
                         run: index,
@@ -276,8 +235,8 @@ impl<'a> Board<'a> {
         let Some(name) = &run.needs else {
             return State::Done;
         };
-        let index = self.runs.iter().position(|other| other.name == *name);
-        index.map_or(State::Failed, |index| self.states[index])
+        let index = self.by_name.get(name.as_str());
+        index.map_or(State::Failed, |&index| self.states[index])
     }
 
     fn show(&self) {
@@ -286,7 +245,7 @@ impl<'a> Board<'a> {
             .iter()
             .map(|a| (self.runs[a.run].name.as_str(), &a.tail.last));
         let now: f64 = self.active.iter().map(Active::seconds).sum();
-        let spent = (self.spent + now) / self.executor.jobs as f64;
+        let spent = (self.spent + now) / self.jobs as f64;
         self.display.running(going, spent, self.left());
     }
 
@@ -306,55 +265,6 @@ impl<'a> Board<'a> {
                 _ => (self.costs.of(&self.runs[active.run]) - active.seconds()).max(0.0),
             })
             .sum();
-        (waiting + running) / self.executor.jobs as f64
+        (waiting + running) / self.jobs as f64
     }
-}
-
-/// Draws the phantoms of a job unless they are there. Written aside and renamed, so half a set is never read.
-pub fn draw_phantoms(cass: &Path, data: &Data, name: &str) -> Result<()> {
-    let Some(phantom) = &data.phantom else {
-        return Ok(());
-    };
-    let arguments = phantom_args(phantom);
-    let (stamp, folder) = (data.root.join("phantom.txt"), data.root.join(name));
-    if folder.is_dir() && fs::read_to_string(&stamp).is_ok_and(|text| text == arguments.join(" ")) {
-        return Ok(());
-    }
-    let part = data.root.join(format!("{name}.part"));
-    for old in [&folder, &part] {
-        if old.exists() {
-            fs::remove_dir_all(old)
-                .with_context(|| format!("failed to clear {}", old.display()))?;
-        }
-    }
-    fs::create_dir_all(&data.root)
-        .with_context(|| format!("failed to create {}", data.root.display()))?;
-    let output = Command::new(cass)
-        .args(["data", "phantom", "--out"])
-        .arg(&part)
-        .args(&arguments)
-        .output()
-        .with_context(|| format!("failed to start {}", cass.display()))?;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
-        let line = words
-            .lines()
-            .rfind(|line| !line.trim().is_empty())
-            .unwrap_or("it wrote no error");
-        bail!(
-            "failed to draw the phantoms: {}",
-            line.trim_start_matches("error: ")
-        );
-    }
-    fs::rename(&part, &folder).with_context(|| format!("failed to write {}", folder.display()))?;
-    folder::write(&stamp, arguments.join(" ").as_bytes())
-}
-
-/// Makes the output folder and makes sure that it can be written to, before anything costs time.
-pub fn prepare(out: &Path) -> Result<()> {
-    fs::create_dir_all(out.join("runs"))
-        .with_context(|| format!("failed to create {}", out.display()))?;
-    let probe = out.join("runs/.writable");
-    folder::write(&probe, b"cass")?;
-    fs::remove_file(&probe).with_context(|| format!("failed to write in {}", out.display()))
 }
