@@ -7,19 +7,24 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::data::Facts;
 use crate::machine::Provenance;
-use crate::plan::{Protocol, Run};
+use crate::plan::{Downstream, Protocol, Run};
 use crate::profile::Profile;
+use crate::seal::Seal;
 
 /// `run.json`: all a report needs to know of a run beside its metrics.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Info {
-    pub table: String,
+    /// The tables that were asked for when it was started.
+    pub tables: Vec<String>,
     pub profile_name: String,
     pub profile: Profile,
     pub protocol: Protocol,
-    /// Training and test images found.
-    pub images: [u64; 2],
+    /// What the job showed.
+    pub downstream: Vec<Downstream>,
+    /// The images of the run's data set.
+    pub images: Facts,
     pub run: Run,
     pub provenance: Provenance,
     /// Seconds since 1970.
@@ -58,12 +63,36 @@ pub struct Common {
     pub seconds: f64,
     #[serde(default)]
     pub manifest: Option<String>,
+    /// Where the initial weights came from, with their hash: a text, or one an arm.
+    #[serde(default)]
+    pub weights: serde_json::Value,
     #[serde(default)]
     pub skipped: Vec<Skipped>,
     #[serde(default)]
     pub deviations: Vec<String>,
     #[serde(default)]
     pub chosen: Vec<String>,
+}
+
+impl Common {
+    /// Weights that were read from the Hub, with their hash.
+    pub fn origins(&self) -> Vec<String> {
+        let of = |value: &serde_json::Value| {
+            let text = |key: &str| value[key].as_str();
+            let (repo, hash) = (text("repo")?, text("sha256")?);
+            let revision = text("revision").unwrap_or("unknown revision");
+            Some(format!("{repo} @ {revision}, sha256 {hash}"))
+        };
+        let arms = self
+            .weights
+            .as_object()
+            .into_iter()
+            .flat_map(|arms| arms.values());
+        std::iter::once(&self.weights)
+            .chain(arms)
+            .filter_map(of)
+            .collect()
+    }
 }
 
 #[derive(Clone, Deserialize, Serialize)]
@@ -81,6 +110,9 @@ pub struct Scores {
     pub balanced_accuracy: Option<f64>,
     /// As the notebooks count it; under their protocol alone.
     pub f1_notebook: Option<f64>,
+    /// A row a true class, a column a predicted class; not of several labels an image.
+    #[serde(default)]
+    pub confusion: Option<Vec<Vec<u64>>>,
 }
 
 impl Scores {
@@ -183,6 +215,16 @@ impl Metrics {
     }
 }
 
+/// How a run stands in its folder.
+pub enum State {
+    Absent,
+    /// Begun, to go on.
+    Unfinished(Box<Info>),
+    Finished(Box<Metrics>),
+    /// To be done again, and why.
+    Damaged(String),
+}
+
 /// A folder as found.
 pub struct Folder {
     pub path: PathBuf,
@@ -209,11 +251,42 @@ impl Folder {
         }))
     }
 
-    /// The metrics of exactly that run, if it is finished. Damaged files count as unfinished.
+    /// How exactly that run stands in its folder. Seals what is finished and was not looked at before.
+    pub fn state(path: &Path, run: &Run) -> State {
+        let folder = match Folder::read(path) {
+            Ok(Some(folder)) => folder,
+            Ok(None) => return State::Absent,
+            Err(error) => return State::Damaged(format!("{error:#}")),
+        };
+        if !folder.info.run.is(run) {
+            return State::Damaged("run.json is of another run".to_owned());
+        }
+        let Ok(metrics) = folder.metrics else {
+            return match path.join("metrics.json").exists() || Seal::exists(path) {
+                true => State::Damaged("metrics.json cannot be read".to_owned()),
+                false => State::Unfinished(Box::new(folder.info)),
+            };
+        };
+        let from = run
+            .needs
+            .as_ref()
+            .and_then(|needs| Some(path.parent()?.join(needs)));
+        if let Some(what) = Seal::broken(path, from.as_deref()) {
+            return State::Damaged(what);
+        }
+        if !Seal::exists(path) {
+            // A folder that may only be read is looked at again the next time.
+            let _ = Seal::put(path, from.as_deref());
+        }
+        State::Finished(Box::new(metrics))
+    }
+
+    /// The metrics of exactly that run, if it is finished. Damaged folders count as unfinished.
     pub fn finished(path: &Path, run: &Run) -> Option<Metrics> {
-        let folder = Folder::read(path).ok()??;
-        let same = folder.info.run.is(run);
-        folder.metrics.ok().filter(|_| same)
+        match Folder::state(path, run) {
+            State::Finished(metrics) => Some(*metrics),
+            _ => None,
+        }
     }
 
     /// Every run folder of `dirs`, each the output of a job, its `runs`, or one run folder.
@@ -246,6 +319,22 @@ impl Folder {
         Ok(folders)
     }
 
+    /// The end of what a run wrote on standard error.
+    pub fn log_tail(path: &Path) -> Vec<String> {
+        const LINES: usize = 12;
+        let text = fs::read(path.join("stderr.log")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text
+            .lines()
+            .map(str::trim_end)
+            .filter(|line| !line.is_empty())
+            .collect();
+        let tail = &lines[lines.len().saturating_sub(LINES)..];
+        tail.iter()
+            .map(|line| line.chars().take(400).collect())
+            .collect()
+    }
+
     /// Why a run without metrics has none: the last line it wrote on standard error.
     pub fn last_words(path: &Path) -> String {
         let text = fs::read(path.join("stderr.log")).unwrap_or_default();
@@ -257,7 +346,7 @@ impl Folder {
     }
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)

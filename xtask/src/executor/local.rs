@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::{Executor, Outcome, Site, index};
-use crate::folder::Folder;
+use crate::folder::{Folder, State};
+use crate::machine;
 use crate::plan::{Costs, Plan, Run};
 use crate::progress::{Display, Tail, duration};
 
@@ -20,8 +21,9 @@ pub struct Local {
     pub jobs: usize,
 }
 
+/// Where a run stands with this job.
 #[derive(Clone, Copy, PartialEq)]
-enum State {
+enum Status {
     Waiting,
     Running,
     Done,
@@ -45,14 +47,36 @@ impl Active {
 
 impl Drop for Active {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing to kill.
+        // Asked first, a run leaves a checkpoint to go on from. It may have ended already; then there is
+        // nothing to kill.
+        ask_to_stop(&self.child);
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(20));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
+/// How long a run may take to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn ask_to_stop(child: &Child) {
+    if cfg!(unix) {
+        let _ = Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .stderr(Stdio::null())
+            .status();
+    }
+}
+
 /// `cass`'s exit code for wrong usage or input.
 const WRONG_INPUT: i32 = 2;
+/// And for having been asked to stop.
+const STOPPED: i32 = 130;
+/// A run that fails is started once more.
+const ATTEMPTS: u32 = 2;
 
 impl Executor for Local {
     fn execute(&self, site: &Site, plan: &Plan) -> Result<Outcome> {
@@ -62,16 +86,23 @@ impl Executor for Local {
             .context("failed to listen for Ctrl-C")?;
         let mut board = Board::new(site, &plan.runs, self.jobs);
         let interrupted = loop {
-            board.reap()?;
-            board.launch()?;
+            board.reap(&stop)?;
+            if !stop.load(Ordering::Relaxed) {
+                board.launch()?;
+            }
             if board.is_done() {
                 break false;
             }
             if stop.load(Ordering::Relaxed) {
+                // All at once, before each is waited for.
+                board
+                    .active
+                    .iter()
+                    .for_each(|active| ask_to_stop(&active.child));
                 break true;
             }
             board.show();
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(20));
         };
         board.display.clear();
         Ok(Outcome {
@@ -103,8 +134,12 @@ struct Board<'a> {
     jobs: usize,
     by_name: BTreeMap<&'a str, usize>,
     /// Of each run.
-    states: Vec<State>,
+    statuses: Vec<Status>,
+    /// Times each run was started.
+    attempts: Vec<u32>,
     active: Vec<Active>,
+    /// What all runs together may take, if that is known.
+    memory: Option<f64>,
     failures: Vec<(Run, String)>,
     costs: Costs,
     /// Seconds of work in runs that ended.
@@ -114,18 +149,25 @@ struct Board<'a> {
 
 impl<'a> Board<'a> {
     fn new(site: &'a Site<'a>, runs: &'a [Run], jobs: usize) -> Board<'a> {
-        let mut costs = Costs::new();
-        let states: Vec<State> = runs
-            .iter()
-            .map(|run| match site.finished(run) {
-                Some(metrics) => {
+        let mut costs = Costs::default();
+        let mut statuses = Vec::new();
+        for run in runs {
+            statuses.push(match site.state(run) {
+                State::Finished(metrics) => {
                     costs.add(run, metrics.common().seconds);
-                    State::Done
+                    Status::Done
                 }
-                None => State::Waiting,
-            })
-            .collect();
-        let finished = states.iter().filter(|state| **state == State::Done).count();
+                State::Damaged(what) => {
+                    eprintln!("{} is done again: {what}", run.name);
+                    Status::Waiting
+                }
+                State::Absent | State::Unfinished(_) => Status::Waiting,
+            });
+        }
+        let finished = statuses
+            .iter()
+            .filter(|status| **status == Status::Done)
+            .count();
         if finished > 0 {
             eprintln!("{finished} of {} runs are finished already", runs.len());
         }
@@ -134,7 +176,9 @@ impl<'a> Board<'a> {
             runs,
             jobs,
             by_name: index(runs),
-            states,
+            statuses,
+            attempts: vec![0; runs.len()],
+            memory: machine::free_memory_mib(),
             active: Vec::new(),
             failures: Vec::new(),
             costs,
@@ -144,12 +188,12 @@ impl<'a> Board<'a> {
     }
 
     fn is_done(&self) -> bool {
-        self.active.is_empty() && !self.states.contains(&State::Waiting)
+        self.active.is_empty() && !self.statuses.contains(&Status::Waiting)
     }
 
     /// Takes what ended off the board. Wrong input met before any run succeeded stops the job: all other
     /// runs would meet it too.
-    fn reap(&mut self) -> Result<()> {
+    fn reap(&mut self, stop: &AtomicBool) -> Result<()> {
         let mut index = 0;
         while let Some(active) = self.active.get_mut(index) {
             active.tail.poll();
@@ -161,25 +205,42 @@ impl<'a> Board<'a> {
                 index += 1;
                 continue;
             };
+            // The terminal's Ctrl-C reaches the runs as well: one that ended of it has not failed.
+            if status.code() == Some(STOPPED) {
+                thread::sleep(Duration::from_millis(200));
+            }
+            if stop.load(Ordering::Relaxed) && !status.success() {
+                self.active.swap_remove(index);
+                continue;
+            }
             let ended = self.active.swap_remove(index);
             let run = &self.runs[ended.run];
             let path = self.site.folder(&run.name);
             self.spent += ended.seconds();
-            let line = match self.site.finished(run).filter(|_| status.success()) {
-                Some(metrics) => {
+            let done = match self.site.state(run) {
+                State::Finished(metrics) if status.success() => Ok(metrics),
+                State::Damaged(what) if status.success() => Err(what),
+                _ if status.success() => Err("it left no metrics.json".to_owned()),
+                _ => Err(Folder::last_words(&path)),
+            };
+            let line = match done {
+                Ok(metrics) => {
                     self.costs.add(run, ended.seconds());
-                    self.states[ended.run] = State::Done;
+                    self.statuses[ended.run] = Status::Done;
+                    self.look_again(ended.run);
                     format!("{} · {}", metrics.summary(), duration(ended.seconds()))
                 }
-                None => {
-                    let reason = if status.success() {
-                        "it left no readable metrics.json".to_owned()
-                    } else {
-                        Folder::last_words(&path)
-                    };
-                    if status.code() == Some(WRONG_INPUT) && !self.states.contains(&State::Done) {
+                Err(reason) => {
+                    let wrong = status.code() == Some(WRONG_INPUT);
+                    if wrong && !self.statuses.contains(&Status::Done) {
                         self.display.clear();
                         bail!("{reason}");
+                    }
+                    if !wrong && self.attempts[ended.run] < ATTEMPTS {
+                        let line = format!("{} failed and is tried again: {reason}", run.name);
+                        self.display.note(&line);
+                        self.statuses[ended.run] = Status::Waiting;
+                        continue;
                     }
                     let line = format!("FAILED ({status}): {reason}");
                     self.fail(ended.run, reason);
@@ -197,14 +258,16 @@ impl<'a> Board<'a> {
             if self.active.len() >= self.jobs {
                 break;
             }
-            if self.states[index] != State::Waiting {
+            if self.statuses[index] != Status::Waiting {
                 continue;
             }
             match self.needed(run) {
-                State::Done => {
+                Status::Done if !self.fits(run) => {}
+                Status::Done => {
                     let child = start(self.site, run)?;
                     let path = self.site.folder(&run.name);
-                    self.states[index] = State::Running;
+                    self.statuses[index] = Status::Running;
+                    self.attempts[index] += 1;
                     self.active.push(Active {
                         run: index,
                         child,
@@ -212,31 +275,54 @@ impl<'a> Board<'a> {
                         since: Instant::now(),
                     });
                 }
-                State::Failed => {
+                Status::Failed => {
                     let needs = run.needs.as_deref().unwrap_or_default();
                     let reason = format!("it needs {needs}, which failed");
                     let line = format!("not run: {reason}");
                     self.fail(index, reason);
                     self.display.ended(&run.name, &line, self.left());
                 }
-                State::Waiting | State::Running => {}
+                Status::Waiting | Status::Running => {}
             }
         }
         Ok(())
     }
 
+    /// Whether there is memory for it beside what goes on; one run always may.
+    fn fits(&self, run: &Run) -> bool {
+        let taken = self
+            .active
+            .iter()
+            .map(|a| self.runs[a.run].estimate.memory_mib);
+        let wanted = taken.sum::<f64>() + run.estimate.memory_mib;
+        self.active.is_empty() || self.memory.is_none_or(|memory| wanted <= memory)
+    }
+
+    /// What started from a run that was done again counts only if that came to the same weights.
+    fn look_again(&mut self, pretrain: usize) {
+        let name = Some(&self.runs[pretrain].name);
+        for (run, status) in self.runs.iter().zip(&mut self.statuses) {
+            if run.needs.as_ref() == name
+                && *status == Status::Done
+                && !matches!(self.site.state(run), State::Finished(_))
+            {
+                *status = Status::Waiting;
+            }
+        }
+    }
+
     fn fail(&mut self, run: usize, reason: String) {
-        self.states[run] = State::Failed;
+        self.statuses[run] = Status::Failed;
         self.failures.push((self.runs[run].clone(), reason));
     }
 
     /// How what a run starts from stands.
-    fn needed(&self, run: &Run) -> State {
+    fn needed(&self, run: &Run) -> Status {
         let Some(name) = &run.needs else {
-            return State::Done;
+            return Status::Done;
         };
         let index = self.by_name.get(name.as_str());
-        index.map_or(State::Failed, |&index| self.states[index])
+        index.map_or(Status::Failed, |&index| self.statuses[index])
     }
 
     fn show(&self) {
@@ -251,9 +337,9 @@ impl<'a> Board<'a> {
 
     /// Seconds until all is done.
     fn left(&self) -> f64 {
-        let states = self.runs.iter().zip(&self.states);
-        let waiting: f64 = states
-            .filter(|(_, state)| **state == State::Waiting)
+        let statuses = self.runs.iter().zip(&self.statuses);
+        let waiting: f64 = statuses
+            .filter(|(_, status)| **status == Status::Waiting)
             .map(|(run, _)| self.costs.of(run))
             .sum();
         let running: f64 = self

@@ -10,8 +10,9 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 
 use crate::data::Data;
-use crate::folder::{self, Folder, Info, Metrics};
+use crate::folder::{self, Folder, Info, State};
 use crate::plan::{self, Plan, Run};
+use crate::table::DataSet;
 
 pub use local::Local;
 
@@ -35,7 +36,7 @@ pub struct Site<'a> {
     pub cass: &'a Path,
     /// Holds `plan.json`, `runs/` and later the report.
     pub out: &'a Path,
-    pub data: &'a Data,
+    pub data: &'a BTreeMap<DataSet, Data>,
     pub skip_bad: bool,
     /// Noted in every run folder, with the run filled in; says device and threads.
     pub info: Info,
@@ -51,9 +52,10 @@ impl Site<'_> {
             command.extend(["--run".to_owned(), text(&self.folder(needs))]);
         }
         let provenance = &self.info.provenance;
+        if let Some(data) = self.data.get(&run.data) {
+            command.extend(["--data-root".to_owned(), text(&data.root)]);
+        }
         command.extend([
-            "--data-root".to_owned(),
-            text(&self.data.root),
             "--device".to_owned(),
             provenance.device.clone(),
             "--threads".to_owned(),
@@ -72,15 +74,22 @@ impl Site<'_> {
     }
 
     /// Makes a run's folder ready for its command: `run.json` is in it, and what an earlier attempt at this very
-    /// run left, for `cass` to go on from. What another run left is removed.
+    /// run left, for `cass` to go on from. What another run left, or was damaged, is removed.
     pub fn open(&self, run: &Run) -> Result<PathBuf> {
         let path = self.folder(&run.name);
-        let same = Folder::read(&path)
-            .ok()
-            .flatten()
-            .is_some_and(|folder| folder.info.run.is(run) && folder.metrics.is_err());
-        let damaged = path.join("metrics.json").exists();
-        if path.exists() && (!same || damaged) {
+        let goes_on = match Folder::state(&path, run) {
+            // `cass` goes on only with the settings that it started with, such as the number of threads.
+            State::Unfinished(info) => {
+                let (old, new) = (&info.provenance, &self.info.provenance);
+                (&old.device, old.threads) == (&new.device, new.threads)
+                    && self
+                        .data
+                        .get(&run.data)
+                        .is_none_or(|data| data.facts == info.images)
+            }
+            _ => false,
+        };
+        if path.exists() && !goes_on {
             fs::remove_dir_all(&path)
                 .with_context(|| format!("failed to clear {}", path.display()))?;
         }
@@ -88,6 +97,10 @@ impl Site<'_> {
             .with_context(|| format!("failed to create {}", path.display()))?;
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let info = Info {
+            images: match self.data.get(&run.data) {
+                Some(data) => data.facts.clone(),
+                None => self.info.images.clone(),
+            },
             run: run.clone(),
             started: since_1970.map_or(0, |since| since.as_secs()),
             ..self.info.clone()
@@ -96,9 +109,9 @@ impl Site<'_> {
         Ok(path)
     }
 
-    /// A run's metrics, if it is finished.
-    pub fn finished(&self, run: &Run) -> Option<Metrics> {
-        Folder::finished(&self.folder(&run.name), run)
+    /// How a run stands.
+    pub fn state(&self, run: &Run) -> State {
+        Folder::state(&self.folder(&run.name), run)
     }
 
     /// Makes the out folder, makes sure that it can be written to before anything costs time, and leaves the plan

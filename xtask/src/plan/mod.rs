@@ -18,16 +18,18 @@
 mod costs;
 mod job;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-pub use costs::Costs;
-pub use job::{Downstream, Job, Protocol, Role};
+pub use costs::{Costs, Estimate};
+pub use job::{Downstream, Job, Protocol};
 
 use crate::folder;
+use crate::networks::Network;
+use crate::table::{Arm, DataSet, Method};
 
 /// One start of `cass`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,7 +38,16 @@ pub struct Run {
     pub name: String,
     /// Runs of a kind may go into one job array: they differ in their arguments alone.
     pub kind: Kind,
-    pub role: Role,
+    pub data: DataSet,
+    pub method: Method,
+    /// What it trains or probes: CASS trains both arms at once, all else has one.
+    pub networks: BTreeMap<Arm, Network>,
+    /// What is not the profile's standard, for people.
+    pub variant: String,
+    /// Share of the images it pretrains on, or of the labels it probes with.
+    pub percent: u32,
+    /// Of a probe.
+    pub downstream: Option<Downstream>,
     pub seed: u64,
     /// `cass`'s arguments but for paths, device and threads, which decide no result.
     pub recipe: Vec<String>,
@@ -59,12 +70,6 @@ impl Run {
 pub enum Kind {
     Pretrain,
     Probe,
-}
-
-/// What a run will take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Estimate {
-    pub seconds: f64,
 }
 
 /// Every run of a job, each after what it needs. Nothing stands there twice.

@@ -147,6 +147,7 @@ fn a_failed_run_is_one_line_and_stops_only_what_needs_it() {
     assert_eq!(output.status.code(), Some(1));
     let stderr = text(&output.stderr);
     let lines: Vec<_> = stderr.lines().collect();
+    assert_eq!(count(&lines, "failed and is tried again"), 1, "{stderr}");
     assert_eq!(
         count(
             &lines,
@@ -167,7 +168,7 @@ fn a_failed_run_is_one_line_and_stops_only_what_needs_it() {
             .starts_with("error: 6 cells are incomplete"),
         "{stderr}"
     );
-    assert_eq!(job.started().len(), 1 + 39 - 6);
+    assert_eq!(job.started().len(), 1 + 39 - 6 + 1, "the failed one twice");
 
     let results = job.results();
     for cell in results["cells"].as_array().unwrap() {
