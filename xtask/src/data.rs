@@ -110,8 +110,10 @@ impl Data {
         let mut images = Vec::new();
         let mut lines = Vec::new();
         for part in set.folders() {
+            ensure!(folder.join(part).is_dir(), missing());
+        }
+        for part in set.folders() {
             let inside = folder.join(part);
-            ensure!(inside.is_dir(), missing());
             let mut found = Vec::new();
             list(&inside, &mut found)?;
             // On top lie tables; images lie in the folders of their classes or in none.

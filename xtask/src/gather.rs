@@ -1,12 +1,14 @@
 //! Run folders -> [`Results`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use crate::claims::{Collapse, Judged, judge};
 use crate::folder::{BeforeAfter, Folder, Metrics, ProbeMetrics, Scores};
 use crate::plan::{Downstream, Job, Kind, Run};
+use crate::preview;
 use crate::results::{Cell, Features, Pretraining, Results, RunEntry, TableEntry};
 use crate::stats::{apart, mean_std};
 use crate::table::{Arm, CellName, Content, Measure, Subject, Table, Value};
@@ -18,6 +20,8 @@ pub struct Source<'a> {
     pub folders: &'a [Folder],
     /// Runs that failed just now, with the reason.
     pub failures: &'a [(Run, String)],
+    /// Where example views may lie.
+    pub dirs: &'a [PathBuf],
 }
 
 /// What was read of a cell.
@@ -93,6 +97,7 @@ impl Source<'_> {
             runs: self.runs(),
             skipped: skipped.into_iter().collect(),
             data: job.data.clone(),
+            previews: preview::read(self.dirs, job.data.keys().copied()),
             manifests: union(&mut common.iter().filter_map(|(folder, c)| {
                 Some(format!("{} {}", folder.info.run.data, c.manifest.as_ref()?))
             })),

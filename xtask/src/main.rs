@@ -13,6 +13,7 @@ mod golden;
 mod machine;
 mod networks;
 mod plan;
+mod preview;
 mod profile;
 mod progress;
 mod rebuild;

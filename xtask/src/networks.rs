@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 /// What `cass models list` says of a network.
@@ -23,6 +23,45 @@ pub struct Figures {
 /// `networks.toml`; a test makes sure that it reads.
 pub static REGISTRY: LazyLock<BTreeMap<String, Figures>> =
     LazyLock::new(|| toml::from_str(include_str!("../networks.toml")).unwrap_or_default());
+
+/// Compares `networks.toml` with what `cass models list --json` printed.
+pub fn check(printed: &str) -> Result<()> {
+    #[derive(Deserialize)]
+    struct List {
+        models: Vec<Model>,
+    }
+    #[derive(Deserialize)]
+    struct Model {
+        name: String,
+        tag: String,
+        parameters: f64,
+        gflops: f64,
+        input_size: u32,
+    }
+    let list: List = serde_json::from_str(printed.lines().last().unwrap_or_default())
+        .context("failed to read what `cass models list --json` printed")?;
+    ensure!(
+        list.models.len() == REGISTRY.len(),
+        "xtask/networks.toml has {} networks, the registry {}",
+        REGISTRY.len(),
+        list.models.len()
+    );
+    for model in list.models {
+        let round = |x: f64| (x * 1000.0).round() / 1000.0;
+        let theirs = Figures {
+            tag: model.tag,
+            parameters: round(model.parameters / 1e6),
+            gflops: round(model.gflops),
+            input: model.input_size,
+        };
+        ensure!(
+            REGISTRY.get(&model.name) == Some(&theirs),
+            "xtask/networks.toml is not the registry: {} is {theirs:?}",
+            model.name
+        );
+    }
+    Ok(())
+}
 
 /// A network of the registry by timm's name, `resnet50` or `resnet50.a1_in1k`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

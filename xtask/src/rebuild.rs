@@ -128,6 +128,7 @@ fn read(dirs: &[PathBuf], tables: Option<&str>) -> Result<Results> {
         job: &job,
         folders: &folders,
         failures: &[],
+        dirs,
     }
     .gather()
 }

@@ -12,6 +12,7 @@ use crate::folder::{Folder, Info};
 use crate::gather::Source;
 use crate::machine::{self, Device, Provenance, cores};
 use crate::plan::Run;
+use crate::preview;
 use crate::report;
 use crate::results::Results;
 use crate::setup::{Images, Setup, check_jobs};
@@ -119,6 +120,9 @@ pub fn reproduce(args: Args) -> Result<ExitCode> {
         return Ok(ExitCode::from(130));
     }
 
+    for data in data.values() {
+        preview::draw(&cass, data, &setup.out);
+    }
     let mut folders = Vec::new();
     for run in &all.runs {
         folders.extend(Folder::read(&site.folder(&run.name))?);
@@ -128,6 +132,7 @@ pub fn reproduce(args: Args) -> Result<ExitCode> {
         job: &job,
         folders: &folders,
         failures: &outcome.failures,
+        dirs: std::slice::from_ref(&setup.out),
     }
     .gather()?;
     report::write(&results, &setup.out)?;

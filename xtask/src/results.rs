@@ -37,6 +37,9 @@ pub struct Results {
     pub runs: Vec<RunEntry>,
     pub skipped: Vec<Skipped>,
     pub data: BTreeMap<DataSet, Facts>,
+    /// Example views, as PNG.
+    #[serde(skip)]
+    pub previews: BTreeMap<DataSet, Vec<u8>>,
     pub manifests: Vec<String>,
     /// What initial weights were read, with their hash.
     pub weights: Vec<String>,

@@ -93,6 +93,14 @@ fn networks(row: &[&Cell]) -> String {
     names.join(" + ")
 }
 
+/// What a reader calls a method.
+fn method_title(method: &str) -> &str {
+    match method {
+        "Untrained" => "As initialised",
+        method => method,
+    }
+}
+
 /// Where what a table shows depends on the downstream step.
 fn section_title(table: &TableEntry, downstream: Downstream) -> &'static str {
     match (table.metric.as_str(), table.downstream.len()) {

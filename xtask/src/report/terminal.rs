@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{notice, pretraining_title, reading, rows, section_title, spread, title, value};
-use crate::results::Results;
+use super::{method_title, notice, pretraining_title, reading, rows, section_title, title};
+use crate::progress::duration;
+use crate::results::{Cell, Results, TableEntry};
 
 /// Every table and the verdicts.
 pub fn summary(results: &Results) -> String {
@@ -32,36 +33,8 @@ pub fn summary(results: &Results) -> String {
                 section_title(table, downstream),
                 table.metric_title
             );
-            let rows = rows(results, table, downstream);
-            let width = rows
-                .iter()
-                .map(|row| row[0].row.chars().count())
-                .max()
-                .unwrap_or(0);
-            for row in rows {
-                let _ = write!(text, "{:<width$}", row[0].row);
-                for cell in row {
-                    let short =
-                        |text: String| text.strip_suffix('0').map(str::to_owned).unwrap_or(text);
-                    let mean = cell
-                        .mean
-                        .map_or("missing".to_owned(), |_| value(cell, cell.mean));
-                    let std = spread(cell)
-                        .map(|std| format!(" ±{}", short(std)))
-                        .unwrap_or_default();
-                    let paper = cell
-                        .paper_mean
-                        .map(|mean| format!(" ({})", short(value(cell, Some(mean)))));
-                    let mark = if cell.apart == Some(true) { " ≠" } else { "" };
-                    let _ = write!(
-                        text,
-                        "  {:>5} {:<26}",
-                        cell.column,
-                        mean + &std + &paper.unwrap_or_default() + mark
-                    );
-                }
-                text.truncate(text.trim_end().len());
-                text.push('\n');
+            for row in rows(results, table, downstream) {
+                line(&mut text, table, &row);
             }
         }
     }
@@ -87,6 +60,41 @@ pub fn summary(results: &Results) -> String {
         }
     }
     text + &claims(results)
+}
+
+/// A row: what it is of, then a column each.
+fn line(text: &mut String, table: &TableEntry, row: &[&Cell]) {
+    let first = row[0];
+    let methods = row.iter().all(|cell| cell.arm == first.arm) && table.downstream.len() > 1;
+    match first.arm.filter(|_| methods) {
+        Some(arm) => {
+            let method = method_title(&first.method);
+            let _ = write!(text, "{method:<15}{:<12}", arm.title());
+        }
+        None => {
+            let _ = write!(text, "{:<27}", first.row);
+        }
+    }
+    for cell in row {
+        let short = |value: Option<f64>| match value {
+            Some(hours) if cell.metric == "hours" => duration(3600.0 * hours),
+            Some(value) => format!("{value:.3}"),
+            None => "missing".to_owned(),
+        };
+        let std = cell.std.map(|std| format!(" ±{}", short(Some(std))));
+        let paper = cell
+            .paper_mean
+            .map(|mean| format!(" ({})", short(Some(mean))));
+        let mark = if cell.apart == Some(true) { " ≠" } else { "" };
+        let _ = write!(
+            text,
+            "  {:>5} {:<21}",
+            table.columns[cell.place.1],
+            short(cell.mean) + &std.unwrap_or_default() + &paper.unwrap_or_default() + mark
+        );
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
 }
 
 /// A line a claim, by table.

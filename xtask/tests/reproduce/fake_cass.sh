@@ -5,6 +5,7 @@ set -eu
 command=$1
 all="$*"
 if [ "$command" = --version ]; then echo "cass 0.0.0 (fake)"; exit; fi
+if [ "$command $2" = "data preview" ]; then exit 1; fi
 out= seed= method= mode= arch=null fraction= data_root= epochs=1
 while [ $# -gt 0 ]; do
     case $1 in

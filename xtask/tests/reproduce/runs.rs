@@ -54,7 +54,7 @@ fn notebooks_pretrain_on_the_labelled_images() {
     );
     assert_eq!(
         count(&lines, "-s77-"),
-        lines.len() - 2,
+        lines.len() - 3,
         "the notebooks' seed is 77"
     );
     assert!(lines.iter().all(|line| !line.starts_with("linear-")));

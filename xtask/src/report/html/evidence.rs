@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::{class, escape, plural};
 use crate::progress::duration;
 use crate::report::{charts, collapse_rule, pretraining_title, reading};
@@ -18,6 +21,36 @@ fn fold(page: &mut String, rows: usize, summary: &str) -> &'static str {
     }
     let _ = writeln!(page, "<details>\n<summary>{}</summary>", escape(summary));
     "</details>\n"
+}
+
+/// What the networks were shown.
+pub fn previews(page: &mut String, results: &Results) {
+    if results.previews.is_empty() {
+        return;
+    }
+    page.push_str(
+        "<section>\n<h2>What the networks see</h2>\n<p class=\"note\">An image of each class, then augmented views \
+         of it as pretraining draws them.</p>\n<div class=\"charts views\">\n",
+    );
+    for (set, png) in &results.previews {
+        let Some((width, height)) = size(png) else {
+            continue;
+        };
+        let _ = writeln!(
+            page,
+            "<figure><svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"Views of {set}\">\
+             <image width=\"{width}\" height=\"{height}\" href=\"data:image/png;base64,{}\"/></svg>\
+             <figcaption>{set}</figcaption></figure>",
+            STANDARD.encode(png)
+        );
+    }
+    page.push_str("</div>\n</section>\n");
+}
+
+/// Width and height from a PNG's header.
+fn size(png: &[u8]) -> Option<(u32, u32)> {
+    let number = |at: usize| Some(u32::from_be_bytes(png.get(at..at + 4)?.try_into().ok()?));
+    Some((number(16)?, number(20)?))
 }
 
 pub fn collapse(page: &mut String, results: &Results) {

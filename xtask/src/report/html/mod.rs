@@ -60,6 +60,7 @@ pub fn report(results: &Results) -> String {
     for entry in &results.tables {
         table::table(page, results, entry);
     }
+    evidence::previews(page, results);
     evidence::collapse(page, results);
     evidence::losses(page, results);
     evidence::runs(page, results);

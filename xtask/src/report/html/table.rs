@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{capital, class, escape, heading};
 use crate::claims::{Judged, Verdict};
 use crate::report::charts::{Bar, bars};
-use crate::report::{delta, networks, rows, section_title, signed, spread, value};
+use crate::report::{delta, method_title, networks, rows, section_title, signed, spread, value};
 use crate::results::{Cell, Results, TableEntry};
 use crate::table::Arm;
 
@@ -325,11 +325,4 @@ fn comparisons(page: &mut String, claim: &Judged) {
         );
     }
     page.push_str("</table>\n</details>\n");
-}
-
-fn method_title(method: &str) -> &str {
-    match method {
-        "Untrained" => "As initialised",
-        method => method,
-    }
 }
