@@ -246,11 +246,12 @@ impl Job<'_> {
                     Augment::Blur => "blur",
                     _ => "blur-solarize",
                 };
-                recipe.add("--pipeline", format!("paper-{stages}"));
+                recipe.add("--set", format!("pipeline=paper-{stages}"));
                 variant.push(stages.to_owned());
             }
             if subject.cnn_optimizer == Optimizer::Sgd {
-                recipe.add("--cnn-optimizer", "sgd");
+                // As torch's is without further arguments, at Adam's rate.
+                recipe.add("--set", "arms.cnn.optimizer={ name = \"sgd\", lr = 1e-3 }");
                 variant.push("sgd".to_owned());
             }
         }
