@@ -59,7 +59,7 @@ enum Command {
         /// Output folders of `reproduce`, or single run folders.
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
-        /// Only these tables [default: all that the folders were run for].
+        /// Only these tables, or a table file [default: all that the folders were run for].
         #[arg(long, value_name = "N,...")]
         table: Option<String>,
         /// Where the report goes [default: the first DIR].
@@ -72,7 +72,7 @@ enum Command {
         /// Output folders of `reproduce`, or single run folders.
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
-        /// Only these tables [default: all that the folders were run for].
+        /// Only these tables, or a table file [default: all that the folders were run for].
         #[arg(long, value_name = "N,...")]
         table: Option<String>,
         /// Print them as JSON, with every comparison.

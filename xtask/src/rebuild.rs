@@ -1,7 +1,7 @@
 //! `cargo xtask report` and `claims`: from run folders alone, of one machine or of several.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
@@ -45,8 +45,12 @@ fn read(dirs: &[PathBuf], tables: Option<&str>) -> Result<Results> {
     sort(&mut folders);
 
     let first = folders[0].info.clone();
+    // How fast a machine was thought to be changes no result.
     let kind = |info: &Info| -> Result<String> {
-        let settings = serde_json::to_string(&info.profile)?;
+        let mut settings = serde_json::to_value(&info.profile)?;
+        if let Some(settings) = settings.as_object_mut() {
+            settings.remove("cost");
+        }
         Ok(format!(
             "profile {} {settings}, {:?}",
             info.profile_name, info.protocol
@@ -79,17 +83,35 @@ fn read(dirs: &[PathBuf], tables: Option<&str>) -> Result<Results> {
         ..first.profile.clone()
     };
     let infos = || folders.iter().map(|folder| &folder.info);
-    let book = Book::load()?;
-    let asked: BTreeSet<&str> = match tables {
-        Some(tables) => tables.split(',').map(str::trim).collect(),
-        None => infos()
-            .flat_map(|info| info.tables.iter().map(String::as_str))
-            .collect(),
-    };
-    let mut numbers: Vec<&str> = Vec::new();
-    for number in asked {
-        numbers.push(&book.table(number)?.number);
+    let mut book = Book::load()?;
+    let mut numbers: Vec<String> = Vec::new();
+    match tables {
+        Some(file) if file.ends_with(".toml") => {
+            let (with_file, number) = book.with_file(Path::new(file))?;
+            book = with_file;
+            numbers.push(number);
+        }
+        Some(tables) => {
+            for number in tables.split(',') {
+                numbers.push(book.table(number.trim())?.number.clone());
+            }
+        }
+        None => {
+            let asked: BTreeSet<&String> = infos().flat_map(|info| &info.tables).collect();
+            for number in asked {
+                match book.table(number) {
+                    Ok(table) => numbers.push(table.number.clone()),
+                    Err(_) => eprintln!(
+                        "table {number} is none of the paper's: pass its file with --table"
+                    ),
+                }
+            }
+        }
     }
+    ensure!(
+        !numbers.is_empty(),
+        "failed to find a table of the paper in these folders"
+    );
     // The first that a folder was started for shows the headline first.
     let mut downstream: Vec<Downstream> = Vec::new();
     for one in infos().flat_map(|info| &info.downstream) {
@@ -100,8 +122,8 @@ fn read(dirs: &[PathBuf], tables: Option<&str>) -> Result<Results> {
     downstream.sort_by_key(|one| *one != first.protocol.headline());
     let job = Job {
         tables: book
-            .paper()
-            .filter(|table| numbers.contains(&table.number.as_str()))
+            .all()
+            .filter(|table| numbers.contains(&table.number))
             .collect(),
         book: &book,
         profile: &profile,

@@ -1,6 +1,12 @@
 //! The table files against the paper's own text.
 
-use super::*;
+use std::fs;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::book::FILES;
+use super::file::File;
 
 /// The paper's text: `CASS_PAPER`, or `../shared/paper/cass.md` beside the workspace or its repository.
 fn text() -> Option<String> {

@@ -197,6 +197,13 @@ fn tables_of_ones_own() {
     };
     succeeded(&run(&good));
     assert_eq!(job.results()["cells"].as_array().unwrap().len(), 6);
+    let before = job.read("report.html");
+    succeeded(&job.run(&format!("report {{out}} --table {}", path.display())));
+    assert!(job.read("report.html") == before);
+    refused(
+        &job.run("report {out}"),
+        &["failed to find a table of the paper"],
+    );
     job.started();
     let line = 1 + good[..good.find("cell = { batch = 8 }").unwrap()]
         .matches('\n')
