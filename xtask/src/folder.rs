@@ -289,7 +289,8 @@ impl Folder {
         }
     }
 
-    /// Every run folder of `dirs`, each the output of a job, its `runs`, or one run folder.
+    /// Every run folder of `dirs`, each the output of a job, its `runs`, or one run folder. One that was changed
+    /// since it was sealed has no metrics.
     pub fn all(dirs: &[PathBuf]) -> Result<Vec<Folder>> {
         let mut folders = Vec::new();
         for dir in dirs {
@@ -314,6 +315,15 @@ impl Folder {
                     "failed to find a run folder in {}: expected runs/<name>/run.json",
                     dir.display()
                 );
+            }
+        }
+        for folder in &mut folders {
+            let needs = folder.info.run.needs.as_ref();
+            let from = needs.and_then(|needs| Some(folder.path.parent()?.join(needs)));
+            if let Some(what) = Seal::broken(&folder.path, from.as_deref())
+                && folder.metrics.is_ok()
+            {
+                folder.metrics = Err(format!("its folder was changed since it finished: {what}"));
             }
         }
         Ok(folders)

@@ -152,11 +152,11 @@ impl Profile {
             }
         };
         for network in networks {
-            differ(
-                "network",
-                self.network(network).to_string(),
-                network.to_string(),
-            );
+            let ours = self.network(network);
+            // The tag behind the dot is of the weights.
+            if ours.short() != network.short() {
+                differ("network", ours.to_string(), network.to_string());
+            }
         }
         let weights = |weights: Weights| match weights {
             Weights::Random => "random".to_owned(),

@@ -142,6 +142,12 @@ fn changed_folders_are_done_again() {
     fs::write(&metrics, edited).unwrap();
     let other = job.folder("linear-dino-vit-100pct").join("recipe.toml");
     fs::write(&other, "").unwrap();
+    let report = job.run("report {out}");
+    assert_eq!(report.status.code(), Some(1));
+    assert!(
+        job.read("report.md")
+            .contains("changed since it finished: metrics.json was changed")
+    );
     // A pretraining that is gone is done again; what was probed of the same weights stays.
     fs::remove_dir_all(job.folder("pretrain-dino-cnn")).unwrap();
     let output = job.demo();
