@@ -107,3 +107,79 @@ fn kind(run: &Run) -> &'static str {
         (Kind::Probe, ..) => "probe",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Downstream, Job, Protocol};
+    use crate::table::{Book, DataSet};
+    use std::collections::BTreeMap;
+
+    /// Table 1 of the paper, in hours: what the estimate has to come near to.
+    #[test]
+    fn the_papers_own_times_are_estimated_within_a_third() {
+        let book = Book::load().unwrap();
+        let profile = Profile::find("paper").unwrap();
+        let sets = [DataSet::BrainMri, DataSet::Isic2019];
+        let facts = |set: DataSet| (set, crate::data::Data::counted(set).facts);
+        let job = Job {
+            tables: vec![book.table("1").unwrap()],
+            book: &book,
+            profile: &profile,
+            protocol: Protocol::Paper,
+            downstream: vec![Downstream::Linear],
+            seeds: vec![0],
+            data: sets.map(facts).into_iter().collect::<BTreeMap<_, _>>(),
+        };
+        let plan = job.plan();
+        for (set, method, hours) in [
+            (DataSet::BrainMri, Method::Cass, 7.18),
+            (DataSet::BrainMri, Method::Dino, 26.35),
+            (DataSet::Isic2019, Method::Cass, 29.97),
+            (DataSet::Isic2019, Method::Dino, 109.35),
+        ] {
+            let runs = plan
+                .runs
+                .iter()
+                .filter(|run| run.data == set && run.method == method);
+            let estimate = runs.map(|run| run.estimate.seconds).sum::<f64>() / 3600.0;
+            let share = estimate / hours;
+            assert!(
+                (0.67..1.5).contains(&share),
+                "{set} {method}: {estimate} for {hours}"
+            );
+        }
+        let most = plan
+            .runs
+            .iter()
+            .map(|run| run.estimate.memory_mib)
+            .fold(0.0, f64::max);
+        assert!(
+            (10_000.0..48.0 * 1024.0).contains(&most),
+            "{most} MiB on a card of 48 GiB"
+        );
+    }
+
+    #[test]
+    fn finished_runs_correct_what_is_left() {
+        let book = Book::load().unwrap();
+        let profile = Profile::find("paper").unwrap();
+        let job = Job {
+            tables: vec![book.table("16").unwrap()],
+            book: &book,
+            profile: &profile,
+            protocol: Protocol::Paper,
+            downstream: vec![Downstream::Linear],
+            seeds: vec![0],
+            data: BTreeMap::from([(
+                DataSet::BrainMri,
+                crate::data::Data::counted(DataSet::BrainMri).facts,
+            )]),
+        };
+        let runs = job.plan().runs;
+        let mut costs = Costs::default();
+        assert_eq!(costs.of(&runs[0]), runs[0].estimate.seconds);
+        costs.add(&runs[0], 3.0 * runs[0].estimate.seconds);
+        assert!((costs.of(&runs[1]) / runs[1].estimate.seconds - 3.0).abs() < 1e-9);
+    }
+}
