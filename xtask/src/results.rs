@@ -63,6 +63,9 @@ pub struct TableEntry {
     /// The downstream steps it is shown for.
     pub downstream: Vec<Downstream>,
     pub contradictions: Vec<String>,
+    /// Nothing in it is pretrained.
+    #[serde(skip)]
+    pub supervised: bool,
 }
 
 /// A mean over seeds beside the paper's.

@@ -123,7 +123,7 @@ impl Setup {
     }
 }
 
-/// `all`, `3`, `3,4`, each once.
+/// `all`, `3`, `3,4`: each once, in the paper's order.
 fn numbers(book: &Book, text: &str, profile: &Profile) -> Result<Vec<String>> {
     if text == "all" {
         return Ok(if profile.tables.is_empty() {
@@ -132,14 +132,16 @@ fn numbers(book: &Book, text: &str, profile: &Profile) -> Result<Vec<String>> {
             profile.tables.clone()
         });
     }
-    let mut numbers: Vec<String> = Vec::new();
-    for number in text.split(',') {
-        let number = book.table(number.trim())?.number.clone();
-        if !numbers.contains(&number) {
-            numbers.push(number);
-        }
-    }
-    Ok(numbers)
+    let asked: Vec<&Table> = text
+        .split(',')
+        .map(|number| book.table(number.trim()))
+        .collect::<Result<_>>()?;
+    let asked = |table: &&Table| asked.iter().any(|other| other.number == table.number);
+    Ok(book
+        .paper()
+        .filter(asked)
+        .map(|table| table.number.clone())
+        .collect())
 }
 
 fn choose_profile(args: &JobArgs, device: &Device, images: Images) -> Result<Profile> {

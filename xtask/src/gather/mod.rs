@@ -13,7 +13,7 @@ use crate::folder::{BeforeAfter, Folder, Metrics};
 use crate::plan::{Downstream, Job, Kind, Run};
 use crate::preview;
 use crate::results::{Features, Pretraining, Results, RunEntry, TableEntry};
-use crate::table::{Arm, CellName, Table};
+use crate::table::{Arm, CellName, Method, Table};
 
 /// What a report is made of.
 pub struct Source<'a> {
@@ -117,6 +117,10 @@ impl Source<'_> {
             rows: table.rows.iter().map(|row| row.head.clone()).collect(),
             downstream: self.job.sections(table),
             contradictions: table.contradictions.clone(),
+            supervised: table.subjects().next().is_some()
+                && table
+                    .subjects()
+                    .all(|subject| subject.method == Method::Supervised),
         }
     }
 

@@ -76,9 +76,12 @@ pub struct Bar<'a> {
     pub cell: &'a Cell,
 }
 
+/// More groups than this make a wide chart.
+pub const FEW: usize = 4;
+
 /// Groups of bars from 0 to 1, the paper's mean as a mark.
 pub fn bars(groups: &[(String, Vec<Bar>)], label: &str) -> String {
-    let frame = if groups.len() > 4 {
+    let frame = if groups.len() > FEW {
         Frame::WIDE
     } else {
         Frame::BARS

@@ -11,7 +11,6 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::folder::{self, Reading};
-use crate::networks::Network;
 use crate::plan::Downstream;
 use crate::progress::duration;
 use crate::results::{Cell, Pretraining, Results, TableEntry};
@@ -103,9 +102,9 @@ fn method_title(method: &str) -> &str {
 
 /// Where what a table shows depends on the downstream step.
 fn section_title(table: &TableEntry, downstream: Downstream) -> &'static str {
-    match (table.metric.as_str(), table.downstream.len()) {
-        ("hours", _) => "Wall time",
-        (_, 1) => "Supervised, all parameters",
+    match table.metric.as_str() {
+        "hours" => "Wall time",
+        _ if table.supervised => "All parameters trained on the labels",
         _ => downstream.title(),
     }
 }
@@ -137,17 +136,17 @@ fn signed(value: f64) -> String {
 /// What a pretraining is, in a line: `CASS, batch8, brain-mri`.
 fn pretraining_title(pretraining: &Pretraining, several_sets: bool) -> String {
     let mut title = pretraining.method.to_string();
-    if let [network] = pretraining.networks.values().collect::<Vec<_>>().as_slice() {
+    let mut variant = pretraining.variant.as_str();
+    // One network is named, two are the profile's pair but for the variant.
+    if let [network] = pretraining.networks.values().collect::<Vec<_>>()[..] {
         title += &format!(" {}", network.short());
+        variant = variant
+            .strip_prefix(network.short())
+            .unwrap_or(variant)
+            .trim();
     }
-    if !pretraining.variant.is_empty()
-        && pretraining
-            .networks
-            .values()
-            .map(Network::short)
-            .all(|n| n != pretraining.variant)
-    {
-        title += &format!(", {}", pretraining.variant);
+    if !variant.is_empty() {
+        title += &format!(", {variant}");
     }
     title += &share(pretraining.percent);
     if several_sets {

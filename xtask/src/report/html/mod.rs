@@ -51,9 +51,11 @@ pub fn report(results: &Results) -> String {
     overview(page, results);
     let _ = writeln!(
         page,
-        "<section class=\"rules\">\n<p class=\"note\">In each cell: ours, mean ± sample deviation over {}; below it \
-         the paper&#39;s cell and ours minus the paper&#39;s. {}</p>\n<p class=\"note\">{}</p>\n</section>",
-        plural(results.seeds.len(), "seed"),
+        "<section class=\"rules\">\n<p class=\"note\">In each cell: ours, {}; below it the paper&#39;s cell and ours minus the paper&#39;s. {}</p>\n<p class=\"note\">{}</p>\n</section>",
+        match results.seeds.len() {
+            1 => "one seed, so without a deviation".to_owned(),
+            n => format!("mean ± sample deviation over {n} seeds"),
+        },
         escape(APART_RULE),
         escape(VERDICT_RULE)
     );

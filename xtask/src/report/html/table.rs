@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{capital, class, escape, heading};
 use crate::claims::{Judged, Verdict};
-use crate::report::charts::{Bar, bars};
+use crate::report::charts::{self, Bar, bars};
 use crate::report::{delta, method_title, networks, rows, section_title, signed, spread, value};
 use crate::results::{Cell, Results, TableEntry};
 use crate::table::Arm;
@@ -29,7 +29,7 @@ pub fn table(page: &mut String, results: &Results, table: &TableEntry) {
             section_title(table, downstream)
         );
         let rows = rows(results, table, downstream);
-        charts(page, table, &rows);
+        draw(page, table, &rows);
         cells(page, table, &rows, results.seeds.len());
         confusions(page, &rows);
     }
@@ -48,7 +48,7 @@ pub fn table(page: &mut String, results: &Results, table: &TableEntry) {
 }
 
 /// Label fractions and methods make a chart an arm; all else is one, a group a row.
-fn charts(page: &mut String, table: &TableEntry, rows: &[Vec<&Cell>]) {
+fn draw(page: &mut String, table: &TableEntry, rows: &[Vec<&Cell>]) {
     let cells: Vec<&Cell> = rows
         .iter()
         .flatten()
@@ -120,9 +120,11 @@ fn charts(page: &mut String, table: &TableEntry, rows: &[Vec<&Cell>]) {
     for (class, name) in legend {
         let _ = writeln!(page, "<li><i class=\"{class}\"></i>{}</li>", escape(name));
     }
-    page.push_str(
-        "<li><i class=\"paper-key\"></i>the paper's mean</li>\n</ul>\n<div class=\"charts\">\n",
-    );
+    page.push_str("<li><i class=\"paper-key\"></i>the paper's mean</li>\n</ul>\n");
+    // One small chart alone would be drawn twice as large as two.
+    let small = figures.len() == 1 && rows.len() <= charts::FEW;
+    let class = if small { "charts one" } else { "charts" };
+    let _ = writeln!(page, "<div class=\"{class}\">");
     for (svg, caption) in figures {
         let _ = writeln!(
             page,
