@@ -37,19 +37,32 @@ struct Active {
     child: Child,
     tail: Tail,
     since: Instant,
+    /// To stop.
+    asked: bool,
 }
 
 impl Active {
     fn seconds(&self) -> f64 {
         self.since.elapsed().as_secs_f64()
     }
+
+    /// Asked once, a run leaves a checkpoint to go on from; asked twice, it stops at once.
+    fn ask_to_stop(&mut self) {
+        if cfg!(unix) && !std::mem::replace(&mut self.asked, true) {
+            let _ = Command::new("kill")
+                .args(["-TERM", &self.child.id().to_string()])
+                .stderr(Stdio::null())
+                .status();
+        }
+    }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        // Asked first, a run leaves a checkpoint to go on from. It may have ended already; then there is
-        // nothing to kill.
-        ask_to_stop(&self.child);
+        // It may have ended already; then there is nothing to stop.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.ask_to_stop();
+        }
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(Duration::from_millis(20));
@@ -60,21 +73,10 @@ impl Drop for Active {
 }
 
 /// How long a run may take to stop.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn ask_to_stop(child: &Child) {
-    if cfg!(unix) {
-        let _ = Command::new("kill")
-            .args(["-TERM", &child.id().to_string()])
-            .stderr(Stdio::null())
-            .status();
-    }
-}
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `cass`'s exit code for wrong usage or input.
 const WRONG_INPUT: i32 = 2;
-/// And for having been asked to stop.
-const STOPPED: i32 = 130;
 /// A run that fails is started once more.
 const ATTEMPTS: u32 = 2;
 
@@ -86,7 +88,7 @@ impl Executor for Local {
             .context("failed to listen for Ctrl-C")?;
         let mut board = Board::new(site, &plan.runs, self.jobs);
         let interrupted = loop {
-            board.reap(&stop)?;
+            board.reap()?;
             if !stop.load(Ordering::Relaxed) {
                 board.launch()?;
             }
@@ -95,10 +97,7 @@ impl Executor for Local {
             }
             if stop.load(Ordering::Relaxed) {
                 // All at once, before each is waited for.
-                board
-                    .active
-                    .iter()
-                    .for_each(|active| ask_to_stop(&active.child));
+                board.active.iter_mut().for_each(Active::ask_to_stop);
                 break true;
             }
             board.show();
@@ -117,14 +116,18 @@ fn start(site: &Site, run: &Run) -> Result<Child> {
     let log = path.join("stderr.log");
     let stderr =
         File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
-    let command = site.command(run);
-    Command::new(&command[0])
-        .args(&command[1..])
+    let words = site.command(run);
+    let mut command = Command::new(&words[0]);
+    // In a group of its own, so that Ctrl-C reaches us alone and each run is asked once.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command
+        .args(&words[1..])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(stderr)
         .spawn()
-        .with_context(|| format!("failed to start {}", command[0]))
+        .with_context(|| format!("failed to start {}", words[0]))
 }
 
 /// Where every run of a job stands.
@@ -193,7 +196,7 @@ impl<'a> Board<'a> {
 
     /// Takes what ended off the board. Wrong input met before any run succeeded stops the job: all other
     /// runs would meet it too.
-    fn reap(&mut self, stop: &AtomicBool) -> Result<()> {
+    fn reap(&mut self) -> Result<()> {
         let mut index = 0;
         while let Some(active) = self.active.get_mut(index) {
             active.tail.poll();
@@ -205,14 +208,6 @@ impl<'a> Board<'a> {
                 index += 1;
                 continue;
             };
-            // The terminal's Ctrl-C reaches the runs as well: one that ended of it has not failed.
-            if status.code() == Some(STOPPED) {
-                thread::sleep(Duration::from_millis(200));
-            }
-            if stop.load(Ordering::Relaxed) && !status.success() {
-                self.active.swap_remove(index);
-                continue;
-            }
             let ended = self.active.swap_remove(index);
             let run = &self.runs[ended.run];
             let path = self.site.folder(&run.name);
@@ -273,6 +268,7 @@ impl<'a> Board<'a> {
                         child,
                         tail: Tail::new(path.join("log.jsonl")),
                         since: Instant::now(),
+                        asked: false,
                     });
                 }
                 Status::Failed => {
