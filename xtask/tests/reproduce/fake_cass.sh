@@ -23,7 +23,11 @@ if [ "$command" = data ]; then
     done
     exit
 fi
-sleep "${FAKE_SLEEP:-0}"
+if [ -n "${FAKE_SLEEP:-}" ]; then
+    # As cass does: asked to stop, it leaves something to go on from.
+    trap 'echo asked >> "$out/asked"; kill $!; exit 130' TERM
+    sleep "$FAKE_SLEEP" & wait $!
+fi
 if [ -n "${FAKE_FAIL:-}" ]; then
     case $name in *$FAKE_FAIL*)
         printf 'starting\nerror: failed to go on: made to <fail> & stop\n' >&2

@@ -221,9 +221,13 @@ fn an_interrupted_job_ends_its_runs_and_goes_on_later() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(Instant::now() < deadline, "it waited for its run");
     assert!(!job.out().join("results.json").exists());
+    let begun = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    let asked = || fs::read_to_string(begun.join("asked")).unwrap();
+    assert_eq!(asked(), "asked\n", "a second signal would stop it without a checkpoint");
 
     job.started();
     succeeded(&job.demo());
+    assert_eq!(asked(), "asked\n", "what it left was there to go on from");
     assert_eq!(
         job.started().len(),
         39,
