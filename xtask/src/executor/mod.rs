@@ -16,7 +16,7 @@ use crate::table::DataSet;
 
 pub use local::Local;
 
-/// Brings a plan to its end. See [`plan`](crate::plan) for what it may rely on.
+/// Brings a plan to its end. See [`plan`] for what it may rely on.
 pub trait Executor {
     /// Runs what is not finished. A failed run is reported, and stops only what needs it.
     fn execute(&self, site: &Site, plan: &Plan) -> Result<Outcome>;

@@ -223,7 +223,11 @@ fn an_interrupted_job_ends_its_runs_and_goes_on_later() {
     assert!(!job.out().join("results.json").exists());
     let begun = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
     let asked = || fs::read_to_string(begun.join("asked")).unwrap();
-    assert_eq!(asked(), "asked\n", "a second signal would stop it without a checkpoint");
+    assert_eq!(
+        asked(),
+        "asked\n",
+        "a second signal would stop it without a checkpoint"
+    );
 
     job.started();
     succeeded(&job.demo());
