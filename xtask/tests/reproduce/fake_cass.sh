@@ -4,6 +4,7 @@
 set -eu
 command=$1
 all="$*"
+if [ "$command" = --json ]; then echo '{"median_ms":300.0,"peak_rss_mib":700.0}'; exit; fi
 if [ "$command" = --version ]; then echo "cass 0.0.0 (fake)"; exit; fi
 if [ "$command $2" = "data preview" ]; then exit 1; fi
 out= seed= method= mode= arch=null fraction= data_root= epochs=1

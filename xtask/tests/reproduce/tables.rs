@@ -184,6 +184,15 @@ fn a_plan_needs_no_images() {
         "{paper:?}"
     );
     assert_ne!(paper, small);
+    // 16 images of 1.13 GFLOP (ResNet-18 and ViT-Ti at 96 pixels), three times for forward and back, in 300 ms.
+    let measured = lines(&job, "plan --table 3 --profile small --measure");
+    assert!(
+        measured
+            .last()
+            .unwrap()
+            .contains("for this machine, measured, 180 GFLOP/s"),
+        "{measured:?}"
+    );
     assert!(job.started().is_empty());
 }
 
