@@ -111,8 +111,14 @@ pub struct Scores {
     /// As the notebooks count it; under their protocol alone.
     pub f1_notebook: Option<f64>,
     /// A row a true class, a column a predicted class; not of several labels an image.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "matrix")]
     pub confusion: Option<Vec<Vec<u64>>>,
+}
+
+/// A matrix; of several labels an image there is one a class, which no report shows.
+fn matrix<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<Vec<u64>>>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 impl Scores {
@@ -378,6 +384,20 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_labels_an_image_have_scores_and_no_matrix() {
+        let read = |confusion: &str| {
+            let text = format!("{{\"f1_macro\":0.5,\"confusion\":{confusion}}}");
+            serde_json::from_str::<Scores>(&text).unwrap()
+        };
+        assert_eq!(
+            read("[[3,1],[0,4]]").confusion,
+            Some(vec![vec![3, 1], vec![0, 4]])
+        );
+        let several = read("[[[0,13],[0,7]],[[11,0],[9,0]]]");
+        assert_eq!((several.f1_macro, several.confusion), (Some(0.5), None));
+    }
 
     #[test]
     fn collapse_is_a_named_threshold_and_nan_counts() {
