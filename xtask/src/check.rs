@@ -10,7 +10,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::cuda;
-use crate::machine::workspace;
+use crate::machine::{Device, cass, workspace};
+use crate::networks;
 use crate::progress::duration;
 
 /// Runs every step, even after one failed; the tests last, so their summary ends the output.
@@ -63,6 +64,13 @@ pub fn check(with_cuda: bool) -> Result<ExitCode> {
         step("cuda", &cuda::check);
     }
     step("demo", &demo);
+    step("networks", &|| {
+        let output = Command::new(cass(&Device("cpu".to_owned()))?)
+            .args(["models", "list", "--json"])
+            .output()
+            .context("failed to start `cass`")?;
+        networks::check(&String::from_utf8_lossy(&output.stdout))
+    });
     step("doc tests", &|| {
         cargo(&["test", "--quiet", "--workspace", "--doc"], &[])
     });

@@ -2,96 +2,243 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::profile::Phantom;
+use crate::table::DataSet;
 
-/// Images as the plan needs to know them: where they are, which they are, how many.
+/// A data set as the plan needs to know it: where it is, which images, how many.
 pub struct Data {
+    pub set: DataSet,
     /// The `--data-root` of every run.
     pub root: PathBuf,
-    /// The root as the user gave it.
-    pub given: String,
+    pub facts: Facts,
+    phantom: Option<Phantom>,
+}
+
+/// What a report has to know of the images.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Facts {
     /// Changes with the images: part of what decides a run.
     pub fingerprint: String,
-    /// Training and test.
-    pub images: [u64; 2],
-    pub phantom: Option<Phantom>,
+    /// Training and test where they are given apart, else all.
+    pub images: Vec<u64>,
+    /// Drawn, not taken of patients.
+    pub phantoms: bool,
+    /// The root as the user gave it.
+    pub root: String,
+}
+
+impl Facts {
+    /// Images for training, validation and test: a tenth of what is given for training is kept for validation,
+    /// and where no test images are given, the parts are 80, 10 and 10 %.
+    pub fn parts(&self) -> [f64; 3] {
+        match self.images.as_slice() {
+            &[train, test] => [0.9 * train as f64, 0.1 * train as f64, test as f64],
+            images => {
+                let all = images.iter().sum::<u64>() as f64;
+                [0.8 * all, 0.1 * all, 0.1 * all]
+            }
+        }
+    }
+}
+
+impl DataSet {
+    /// What a data root holds.
+    pub fn layout(self) -> &'static str {
+        match self {
+            DataSet::BrainMri => "Training/<class>/*.jpg and Testing/<class>/*.jpg",
+            DataSet::Isic2019 => {
+                "ISIC_2019_Training_Input/*.jpg and ISIC_2019_Training_GroundTruth.csv"
+            }
+            DataSet::Biopsies => "TIFF images and a CSV file of the cell types in each",
+        }
+    }
+
+    /// The folders that hold its images, of which each is counted for itself.
+    fn folders(self) -> &'static [&'static str] {
+        match self {
+            DataSet::BrainMri => &["Training", "Testing"],
+            DataSet::Isic2019 => &["ISIC_2019_Training_Input"],
+            DataSet::Biopsies => &["."],
+        }
+    }
+
+    fn is_image(self, file: &str) -> bool {
+        let extension = file
+            .rsplit('.')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        match self {
+            DataSet::BrainMri => true,
+            DataSet::Isic2019 => ["jpg", "jpeg", "png"].contains(&extension.as_str()),
+            DataSet::Biopsies => ["tif", "tiff"].contains(&extension.as_str()),
+        }
+    }
+
+    /// Classes of its phantoms.
+    fn classes(self) -> u64 {
+        match self {
+            DataSet::BrainMri => 4,
+            DataSet::Isic2019 => 8,
+            DataSet::Biopsies => 5,
+        }
+    }
 }
 
 impl Data {
-    /// What a data root holds.
-    pub const LAYOUT: &str = "Training/<class>/*.jpg and Testing/<class>/*.jpg";
-
     /// Looks at, and reads no image of, `root/<name>` or `root` itself.
     ///
     /// The fingerprint covers relative paths and sizes, so it is the same on another machine. What the runs
     /// really read is hashed by `cass` (`manifest` in `metrics.json`).
-    pub fn files(name: &str, root: &Path) -> Result<Data> {
-        let nested = root.join(name);
+    pub fn files(set: DataSet, root: &Path) -> Result<Data> {
+        let nested = root.join(set.name());
         let folder = if nested.is_dir() { &nested } else { root };
-        for part in ["Training", "Testing"] {
-            ensure!(
-                folder.join(part).is_dir(),
-                "failed to find the data set {name}: expected {}; looked in {} and {}",
-                Data::LAYOUT,
+        let missing = || {
+            format!(
+                "failed to find the data set {set}: expected {}; looked in {} and {}",
+                set.layout(),
                 nested.display(),
                 root.display(),
-            );
-        }
-        let mut count = [0, 0];
+            )
+        };
+        let mut images = Vec::new();
         let mut lines = Vec::new();
-        for (count, part) in count.iter_mut().zip(["Training", "Testing"]) {
-            let found = list(&folder.join(part))?;
+        for part in set.folders() {
+            ensure!(folder.join(part).is_dir(), missing());
+        }
+        for part in set.folders() {
+            let inside = folder.join(part);
+            let mut found = Vec::new();
+            list(&inside, &mut found)?;
+            // On top lie tables; images lie in the folders of their classes or in none.
+            if set == DataSet::BrainMri {
+                found.retain(|(file, _)| file.contains('/'));
+            }
+            let count = found.iter().filter(|(file, _)| set.is_image(file)).count();
             ensure!(
-                !found.is_empty(),
+                count > 0,
                 "failed to find an image under {}: expected {}",
-                folder.join(part).display(),
-                Data::LAYOUT,
+                inside.display(),
+                set.layout(),
             );
-            *count = found.len() as u64;
-            lines.extend(
-                found
-                    .into_iter()
-                    .map(|(file, size)| format!("{part}/{file} {size}\n")),
-            );
+            images.push(count as u64);
+            found.sort();
+            let line = |(file, size): (String, u64)| format!("{part}/{file} {size}\n");
+            lines.extend(found.into_iter().map(line));
+        }
+        if set == DataSet::Isic2019 {
+            let truth = folder.join("ISIC_2019_Training_GroundTruth.csv");
+            let size = fs::metadata(&truth).with_context(missing)?.len();
+            lines.push(format!("truth {size}\n"));
         }
         Ok(Data {
+            set,
             root: root.to_owned(),
-            given: root.display().to_string(),
-            fingerprint: short_hash(&lines.concat()),
-            images: count,
+            facts: Facts {
+                fingerprint: short_hash(&lines.concat()),
+                images,
+                phantoms: false,
+                root: root.display().to_string(),
+            },
             phantom: None,
         })
     }
 
-    /// Phantoms, to be written under `out` before the first run.
-    pub fn phantom(phantom: &Phantom, out: &Path) -> Data {
-        let classes = 4;
+    /// As many images as the paper has, nowhere.
+    pub fn counted(set: DataSet) -> Data {
         Data {
+            set,
+            root: PathBuf::new(),
+            facts: Facts {
+                fingerprint: "the paper's".to_owned(),
+                images: set.images().to_vec(),
+                phantoms: false,
+                root: String::new(),
+            },
+            phantom: None,
+        }
+    }
+
+    /// Phantoms, to be written under `out` before the first run.
+    pub fn phantom(set: DataSet, phantom: &Phantom, out: &Path) -> Data {
+        let [train, test] =
+            [phantom.train_per_class, phantom.test_per_class].map(|n| set.classes() * u64::from(n));
+        Data {
+            set,
             root: out.join("data"),
-            given: "phantoms drawn by `cass data phantom`".to_owned(),
-            fingerprint: short_hash(&phantom_args(phantom).join(" ")),
-            images: [phantom.train_per_class, phantom.test_per_class]
-                .map(|n| classes * u64::from(n)),
+            facts: Facts {
+                fingerprint: short_hash(&phantom_args(set, phantom).join(" ")),
+                images: match set {
+                    DataSet::BrainMri => vec![train, test],
+                    _ => vec![train + test],
+                },
+                phantoms: true,
+                root: "phantoms drawn by `cass data phantom`".to_owned(),
+            },
             phantom: Some(phantom.clone()),
         }
     }
 }
 
 /// `cass data phantom`'s arguments, without the folder.
-pub fn phantom_args(phantom: &Phantom) -> Vec<String> {
-    [
+fn phantom_args(set: DataSet, phantom: &Phantom) -> Vec<String> {
+    let mut arguments = vec!["--data".to_owned(), set.name().to_owned()];
+    for (flag, value) in [
         ("--seed", phantom.seed),
         ("--size", phantom.size.into()),
         ("--train-per-class", phantom.train_per_class.into()),
         ("--test-per-class", phantom.test_per_class.into()),
-    ]
-    .iter()
-    .flat_map(|(flag, value)| [flag.to_string(), value.to_string()])
-    .collect()
+    ] {
+        arguments.extend([flag.to_owned(), value.to_string()]);
+    }
+    arguments
+}
+
+/// Draws the phantoms of a job unless they are there. Written aside and renamed, so half a set is never read.
+pub fn draw_phantoms(cass: &Path, data: &Data) -> Result<()> {
+    let Some(phantom) = &data.phantom else {
+        return Ok(());
+    };
+    let (name, arguments) = (data.set.name(), phantom_args(data.set, phantom));
+    let stamp = data.root.join(format!("{name}.txt"));
+    let folder = data.root.join(name);
+    if folder.is_dir() && fs::read_to_string(&stamp).is_ok_and(|text| text == arguments.join(" ")) {
+        return Ok(());
+    }
+    let part = data.root.join(format!("{name}.part"));
+    for old in [&folder, &part] {
+        if old.exists() {
+            fs::remove_dir_all(old)
+                .with_context(|| format!("failed to clear {}", old.display()))?;
+        }
+    }
+    fs::create_dir_all(&data.root)
+        .with_context(|| format!("failed to create {}", data.root.display()))?;
+    let output = Command::new(cass)
+        .args(["data", "phantom", "--out"])
+        .arg(&part)
+        .args(&arguments)
+        .output()
+        .with_context(|| format!("failed to start {}", cass.display()))?;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        let line = words
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .unwrap_or("it wrote no error");
+        bail!(
+            "failed to draw the phantoms: {}",
+            line.trim_start_matches("error: ")
+        );
+    }
+    fs::rename(&part, &folder).with_context(|| format!("failed to write {}", folder.display()))?;
+    crate::folder::write(&stamp, arguments.join(" ").as_bytes())
 }
 
 /// Eight hexadecimal digits of SHA-256: enough to tell some thousands of runs apart, short enough for a name.
@@ -103,26 +250,34 @@ pub fn short_hash(text: &str) -> String {
         .collect()
 }
 
-/// `(class/file, bytes)` of every file in the folders of `folder`, sorted.
-fn list(folder: &Path) -> Result<Vec<(String, u64)>> {
-    let mut files = Vec::new();
-    for class in entries(folder)? {
-        if !class.is_dir() {
-            continue;
-        }
-        for file in entries(&class)? {
-            let name = file.strip_prefix(folder).unwrap_or(&file);
+/// `(path/file, bytes)` of every file under `folder`.
+fn list(folder: &Path, files: &mut Vec<(String, u64)>) -> Result<()> {
+    fn inside(
+        root: &Path,
+        folder: &Path,
+        depth: usize,
+        files: &mut Vec<(String, u64)>,
+    ) -> Result<()> {
+        const DEEPEST: usize = 6;
+        for path in entries(folder)? {
+            if path.is_dir() {
+                if depth < DEEPEST {
+                    inside(root, &path, depth + 1, files)?;
+                }
+                continue;
+            }
+            let name = path.strip_prefix(root).unwrap_or(&path);
             let Some(name) = name.to_str() else {
-                bail!("failed to read {}: its name is not UTF-8", file.display());
+                bail!("failed to read {}: its name is not UTF-8", path.display());
             };
-            let size = fs::metadata(&file)
-                .with_context(|| format!("failed to read {}", file.display()))?
+            let size = fs::metadata(&path)
+                .with_context(|| format!("failed to read {}", path.display()))?
                 .len();
             files.push((name.to_owned(), size));
         }
+        Ok(())
     }
-    files.sort();
-    Ok(files)
+    inside(folder, folder, 0, files)
 }
 
 /// What a folder holds, hidden files left out.
@@ -155,20 +310,51 @@ mod tests {
         write(&nested, "Training/glioma/a.jpg", 3);
         write(&nested, "Training/.DS_Store", 9);
         write(&nested, "Testing/glioma/b.jpg", 4);
-        let outer = Data::files("brain-mri", dir.path()).unwrap();
-        let inner = Data::files("brain-mri", &nested).unwrap();
-        assert_eq!(outer.fingerprint, inner.fingerprint);
-        assert_eq!(outer.images, [1, 1]);
+        let outer = Data::files(DataSet::BrainMri, dir.path()).unwrap();
+        let inner = Data::files(DataSet::BrainMri, &nested).unwrap();
+        assert_eq!(outer.facts.fingerprint, inner.facts.fingerprint);
+        assert_eq!(outer.facts.images, [1, 1]);
 
         write(&nested, "Testing/glioma/b.jpg", 5);
-        let changed = Data::files("brain-mri", &nested).unwrap();
-        assert_ne!(changed.fingerprint, inner.fingerprint);
+        let changed = Data::files(DataSet::BrainMri, &nested).unwrap();
+        assert_ne!(changed.facts.fingerprint, inner.facts.fingerprint);
+    }
+
+    #[test]
+    fn the_three_layouts_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let isic = dir.path().join("isic2019");
+        write(&isic, "ISIC_2019_Training_Input/a.jpg", 3);
+        write(&isic, "ISIC_2019_Training_Input/inner/b.jpg", 3);
+        write(&isic, "ISIC_2019_Training_Input/ATTRIBUTION.txt", 3);
+        let error = Data::files(DataSet::Isic2019, dir.path()).err().unwrap();
+        assert!(error.to_string().contains("GroundTruth.csv"), "{error}");
+        write(&isic, "ISIC_2019_Training_GroundTruth.csv", 9);
+        let data = Data::files(DataSet::Isic2019, dir.path()).unwrap();
+        assert_eq!(data.facts.images, [2]);
+        write(&isic, "ISIC_2019_Training_GroundTruth.csv", 8);
+        let changed = Data::files(DataSet::Isic2019, dir.path()).unwrap();
+        assert_ne!(changed.facts.fingerprint, data.facts.fingerprint);
+        let parts = |images: &[u64]| {
+            Facts {
+                images: images.to_vec(),
+                ..data.facts.clone()
+            }
+            .parts()
+        };
+        assert_eq!(parts(&[100]), [80.0, 10.0, 10.0]);
+        assert_eq!(parts(&[100, 7]), [90.0, 10.0, 7.0]);
+
+        write(&dir.path().join("biopsies"), "labels.csv", 3);
+        write(&dir.path().join("biopsies"), "images/a.tif", 3);
+        let data = Data::files(DataSet::Biopsies, dir.path()).unwrap();
+        assert_eq!(data.facts.images, [1]);
     }
 
     #[test]
     fn a_missing_layout_says_what_was_expected_and_where() {
         let dir = tempfile::tempdir().unwrap();
-        let error = Data::files("brain-mri", dir.path())
+        let error = Data::files(DataSet::BrainMri, dir.path())
             .err()
             .unwrap()
             .to_string();

@@ -7,19 +7,24 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::data::Facts;
 use crate::machine::Provenance;
-use crate::plan::{Protocol, Run};
+use crate::plan::{Downstream, Protocol, Run};
 use crate::profile::Profile;
+use crate::seal::Seal;
 
 /// `run.json`: all a report needs to know of a run beside its metrics.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Info {
-    pub table: String,
+    /// The tables that were asked for when it was started.
+    pub tables: Vec<String>,
     pub profile_name: String,
     pub profile: Profile,
     pub protocol: Protocol,
-    /// Training and test images found.
-    pub images: [u64; 2],
+    /// What the job showed.
+    pub downstream: Vec<Downstream>,
+    /// The images of the run's data set.
+    pub images: Facts,
     pub run: Run,
     pub provenance: Provenance,
     /// Seconds since 1970.
@@ -58,12 +63,36 @@ pub struct Common {
     pub seconds: f64,
     #[serde(default)]
     pub manifest: Option<String>,
+    /// Where the initial weights came from, with their hash: a text, or one an arm.
+    #[serde(default)]
+    pub weights: serde_json::Value,
     #[serde(default)]
     pub skipped: Vec<Skipped>,
     #[serde(default)]
     pub deviations: Vec<String>,
     #[serde(default)]
     pub chosen: Vec<String>,
+}
+
+impl Common {
+    /// Weights that were read from the Hub, with their hash.
+    pub fn origins(&self) -> Vec<String> {
+        let of = |value: &serde_json::Value| {
+            let text = |key: &str| value[key].as_str();
+            let (repo, hash) = (text("repo")?, text("sha256")?);
+            let revision = text("revision").unwrap_or("unknown revision");
+            Some(format!("{repo} @ {revision}, sha256 {hash}"))
+        };
+        let arms = self
+            .weights
+            .as_object()
+            .into_iter()
+            .flat_map(|arms| arms.values());
+        std::iter::once(&self.weights)
+            .chain(arms)
+            .filter_map(of)
+            .collect()
+    }
 }
 
 #[derive(Clone, Deserialize, Serialize)]
@@ -81,6 +110,15 @@ pub struct Scores {
     pub balanced_accuracy: Option<f64>,
     /// As the notebooks count it; under their protocol alone.
     pub f1_notebook: Option<f64>,
+    /// A row a true class, a column a predicted class; not of several labels an image.
+    #[serde(default, deserialize_with = "matrix")]
+    pub confusion: Option<Vec<Vec<u64>>>,
+}
+
+/// A matrix; of several labels an image there is one a class, which no report shows.
+fn matrix<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Vec<Vec<u64>>>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
 impl Scores {
@@ -183,6 +221,16 @@ impl Metrics {
     }
 }
 
+/// How a run stands in its folder.
+pub enum State {
+    Absent,
+    /// Begun, to go on.
+    Unfinished(Box<Info>),
+    Finished(Box<Metrics>),
+    /// To be done again, and why.
+    Damaged(String),
+}
+
 /// A folder as found.
 pub struct Folder {
     pub path: PathBuf,
@@ -209,14 +257,46 @@ impl Folder {
         }))
     }
 
-    /// The metrics of exactly that run, if it is finished. Damaged files count as unfinished.
-    pub fn finished(path: &Path, run: &Run) -> Option<Metrics> {
-        let folder = Folder::read(path).ok()??;
-        let same = folder.info.run.recipe == run.recipe && folder.info.run.needs == run.needs;
-        folder.metrics.ok().filter(|_| same)
+    /// How exactly that run stands in its folder. Seals what is finished and was not looked at before.
+    pub fn state(path: &Path, run: &Run) -> State {
+        let folder = match Folder::read(path) {
+            Ok(Some(folder)) => folder,
+            Ok(None) => return State::Absent,
+            Err(error) => return State::Damaged(format!("{error:#}")),
+        };
+        if !folder.info.run.is(run) {
+            return State::Damaged("run.json is of another run".to_owned());
+        }
+        let Ok(metrics) = folder.metrics else {
+            return match path.join("metrics.json").exists() || Seal::exists(path) {
+                true => State::Damaged("metrics.json cannot be read".to_owned()),
+                false => State::Unfinished(Box::new(folder.info)),
+            };
+        };
+        let from = run
+            .needs
+            .as_ref()
+            .and_then(|needs| Some(path.parent()?.join(needs)));
+        if let Some(what) = Seal::broken(path, from.as_deref()) {
+            return State::Damaged(what);
+        }
+        if !Seal::exists(path) {
+            // A folder that may only be read is looked at again the next time.
+            let _ = Seal::put(path, from.as_deref());
+        }
+        State::Finished(Box::new(metrics))
     }
 
-    /// Every run folder of `dirs`, each the output of a job, its `runs`, or one run folder.
+    /// The metrics of exactly that run, if it is finished. Damaged folders count as unfinished.
+    pub fn finished(path: &Path, run: &Run) -> Option<Metrics> {
+        match Folder::state(path, run) {
+            State::Finished(metrics) => Some(*metrics),
+            _ => None,
+        }
+    }
+
+    /// Every run folder of `dirs`, each the output of a job, its `runs`, or one run folder. One that was changed
+    /// since it was sealed has no metrics.
     pub fn all(dirs: &[PathBuf]) -> Result<Vec<Folder>> {
         let mut folders = Vec::new();
         for dir in dirs {
@@ -243,7 +323,32 @@ impl Folder {
                 );
             }
         }
+        for folder in &mut folders {
+            let needs = folder.info.run.needs.as_ref();
+            let from = needs.and_then(|needs| Some(folder.path.parent()?.join(needs)));
+            if let Some(what) = Seal::broken(&folder.path, from.as_deref())
+                && folder.metrics.is_ok()
+            {
+                folder.metrics = Err(format!("its folder was changed since it finished: {what}"));
+            }
+        }
         Ok(folders)
+    }
+
+    /// The end of what a run wrote on standard error.
+    pub fn log_tail(path: &Path) -> Vec<String> {
+        const LINES: usize = 12;
+        let text = fs::read(path.join("stderr.log")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text
+            .lines()
+            .map(str::trim_end)
+            .filter(|line| !line.is_empty())
+            .collect();
+        let tail = &lines[lines.len().saturating_sub(LINES)..];
+        tail.iter()
+            .map(|line| line.chars().take(400).collect())
+            .collect()
     }
 
     /// Why a run without metrics has none: the last line it wrote on standard error.
@@ -257,7 +362,7 @@ impl Folder {
     }
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)
@@ -279,6 +384,20 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_labels_an_image_have_scores_and_no_matrix() {
+        let read = |confusion: &str| {
+            let text = format!("{{\"f1_macro\":0.5,\"confusion\":{confusion}}}");
+            serde_json::from_str::<Scores>(&text).unwrap()
+        };
+        assert_eq!(
+            read("[[3,1],[0,4]]").confusion,
+            Some(vec![vec![3, 1], vec![0, 4]])
+        );
+        let several = read("[[[0,13],[0,7]],[[11,0],[9,0]]]");
+        assert_eq!((several.f1_macro, several.confusion), (Some(0.5), None));
+    }
 
     #[test]
     fn collapse_is_a_named_threshold_and_nan_counts() {

@@ -21,6 +21,16 @@ pub fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Nine tenths of the memory that is free now, in MiB, where the system says so.
+pub fn free_memory_mib() -> Option<f64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("MemAvailable:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(0.9 * kib / 1024.0)
+}
+
 /// `--device` as the user asks for it: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Device(pub String);
@@ -113,17 +123,10 @@ pub struct Provenance {
     pub os: String,
     pub device: String,
     pub threads: usize,
-    /// The data root as given.
-    pub data_root: String,
 }
 
 impl Provenance {
-    pub fn read(
-        cass: &Path,
-        device: &Device,
-        threads: usize,
-        data_root: &str,
-    ) -> Result<Provenance> {
+    pub fn read(cass: &Path, device: &Device, threads: usize) -> Result<Provenance> {
         let version = Command::new(cass)
             .arg("--version")
             .output()
@@ -138,8 +141,18 @@ impl Provenance {
             os: format!("{} {}", env::consts::OS, env::consts::ARCH),
             device: device.0.clone(),
             threads,
-            data_root: data_root.to_owned(),
         })
+    }
+}
+
+impl Provenance {
+    /// Cores a run kept busy: its threads, or the one that feeds a GPU.
+    pub fn cores_used(&self) -> f64 {
+        if self.device.starts_with("cuda") {
+            1.0
+        } else {
+            self.threads as f64
+        }
     }
 }
 

@@ -5,17 +5,23 @@ mod check;
 mod claims;
 mod cuda;
 mod data;
+mod estimate;
+mod executor;
 mod folder;
 mod gather;
 mod golden;
 mod machine;
+mod networks;
 mod plan;
+mod preview;
 mod profile;
 mod progress;
+mod rebuild;
 mod report;
 mod reproduce;
 mod results;
-mod run;
+mod seal;
+mod setup;
 mod stats;
 mod table;
 
@@ -37,20 +43,41 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a table of the paper, from images to report.html.
+    /// Run tables of the paper, from images to report.html.
     #[command(
         after_help = "Example: cargo xtask reproduce --table 3 --data-root ~/brain-mri --seeds 1"
     )]
     Reproduce(reproduce::Args),
+    /// What tables would take, on a device of a stated speed; needs no images.
+    #[command(
+        after_help = "Example: cargo xtask plan --table all --profile paper --gflops 20000 --jobs 8"
+    )]
+    Plan(estimate::Args),
     /// Write the report again, from run folders alone; several folders are merged.
-    #[command(after_help = "Example: cargo xtask report runs/table-3-small")]
+    #[command(after_help = "Example: cargo xtask report runs/small other-machine/runs/small")]
     Report {
         /// Output folders of `reproduce`, or single run folders.
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
+        /// Only these tables, or a table file [default: all that the folders were run for].
+        #[arg(long, value_name = "N,...")]
+        table: Option<String>,
         /// Where the report goes [default: the first DIR].
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+    },
+    /// The paper's claims and what became of them, from run folders alone.
+    #[command(after_help = "Example: cargo xtask claims runs/small --table 3,16")]
+    Claims {
+        /// Output folders of `reproduce`, or single run folders.
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+        /// Only these tables, or a table file [default: all that the folders were run for].
+        #[arg(long, value_name = "N,...")]
+        table: Option<String>,
+        /// Print them as JSON, with every comparison.
+        #[arg(long)]
+        json: bool,
     },
     /// All that must be right before a change is merged; CI runs this.
     #[command(after_help = "Example: cargo xtask check")]
@@ -87,7 +114,9 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Reproduce(args) => reproduce::reproduce(args),
-        Command::Report { dirs, out } => reproduce::rebuild(&dirs, out),
+        Command::Plan(args) => estimate::plan(&args),
+        Command::Report { dirs, table, out } => rebuild::report(&dirs, table.as_deref(), out),
+        Command::Claims { dirs, table, json } => rebuild::claims(&dirs, table.as_deref(), json),
         Command::Check { cuda } => check::check(cuda),
         Command::Bench(args) => bench::bench(args),
         Command::Golden {

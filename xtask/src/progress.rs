@@ -108,6 +108,14 @@ impl Display {
         }
     }
 
+    /// A line beside the counted ones.
+    pub fn note(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
     /// Runs go on: `spent` and `left` are seconds.
     pub fn running<'a>(
         &self,

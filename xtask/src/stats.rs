@@ -21,6 +21,14 @@ pub fn interval(differences: &[f64]) -> Option<(f64, f64)> {
     Some((mean - half, mean + half))
 }
 
+/// Whether the 95 % intervals of two means do not overlap; `None` where one has no spread to tell.
+pub fn apart(ours: &[f64], theirs: (f64, f64, usize)) -> Option<bool> {
+    let (low, high) = interval(ours)?;
+    let (mean, std, n) = theirs;
+    let half = quantile(n.checked_sub(1)?) * std / (n as f64).sqrt();
+    Some(high < mean - half || low > mean + half)
+}
+
 /// 97.5 % quantile of Student's t. Beyond the table within 0.2 % (Peizer and Pratt's first term).
 fn quantile(degrees: usize) -> f64 {
     const TABLE: [f64; 10] = [
@@ -42,6 +50,16 @@ mod tests {
         assert_eq!(mean_std(&[]), (None, None));
         assert_eq!(mean_std(&[3.0]), (Some(3.0), None));
         assert_eq!(mean_std(&[1.0, 3.0]), (Some(2.0), Some(2f64.sqrt())));
+    }
+
+    #[test]
+    fn intervals_overlap_or_not() {
+        // Ours 3 ± 1.963; theirs ± 1.242 standard deviations.
+        let ours = [1.0, 2.0, 3.0, 4.0, 5.0];
+        assert_eq!(apart(&ours, (6.0, 0.8, 5)), Some(true));
+        assert_eq!(apart(&ours, (6.0, 0.9, 5)), Some(false));
+        assert_eq!(apart(&ours, (0.0, 0.8, 5)), Some(true));
+        assert_eq!(apart(&[1.0], (6.0, 0.8, 5)), None);
     }
 
     #[test]

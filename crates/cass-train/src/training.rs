@@ -55,7 +55,7 @@ pub fn pretrain(
     }
     let started = Instant::now();
     let setup = Setup::new(recipe)?;
-    let (step, origins) = setup.method(recipe)?;
+    let (step, origins) = setup.method(recipe, options.recompute)?;
     let state = states.last(&mut |text| observe(&Event::Warning { text }))?;
     let tell = Tell::open(run, state.as_ref().map(|state| &state.about), observe)?;
     let mut training = Training {

@@ -5,6 +5,7 @@ use crate::hub;
 use crate::options::{Common, ProtocolName, apply, set};
 use crate::process;
 use crate::progress::Progress;
+use crate::recompute::Recompute;
 use crate::say::Report;
 use cass_data::Cache;
 use cass_train::{Event, Method, Precision, PretrainOptions, Recipe, RunDir, Weights, When};
@@ -69,6 +70,9 @@ pub struct Args {
     /// with the initial weights). Without it that is a warning.
     #[arg(long)]
     stop_on_collapse: bool,
+    /// What the backward pass computes again instead of keeping it; changes no result.
+    #[arg(long, value_name = "WHAT", default_value = "none")]
+    recompute: Recompute,
     /// Write a checkpoint to go on from after every N steps; by default once a minute, or less often
     /// where writing takes more than a twentieth of the time. Changes no result.
     #[arg(long, value_name = "N")]
@@ -123,6 +127,7 @@ pub fn run(mut args: Args) -> Result<Report> {
     let options = PretrainOptions {
         checkpoint_every: args.checkpoint_every,
         stop_on_collapse: args.stop_on_collapse,
+        recompute: args.recompute.blocks(),
         program: process::built_from(),
         ..PretrainOptions::default()
     };

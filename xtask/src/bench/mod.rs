@@ -60,7 +60,7 @@ pub fn bench(args: Args) -> Result<ExitCode> {
     let threads = args.threads.map_or_else(machine::cores, |n| n as usize);
     let device = Device("cpu".to_owned());
     let cass = machine::cass(&device)?;
-    let provenance = Provenance::read(&cass, &device, threads, "")?;
+    let provenance = Provenance::read(&cass, &device, threads)?;
     let sides = Sides {
         cass,
         python: args.against_torch,

@@ -2,9 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{method_title, percent};
 use crate::results::{Cell, Pretraining};
-use crate::table::Arm;
 
 /// A drawing area inside its axes, in SVG units.
 struct Frame {
@@ -23,7 +21,11 @@ impl Frame {
         left: 34.0,
         right: 6.0,
         top: 12.0,
-        bottom: 26.0,
+        bottom: 40.0,
+    };
+    const WIDE: Frame = Frame {
+        width: 780.0,
+        ..Frame::BARS
     };
     const CURVE: Frame = Frame {
         width: 320.0,
@@ -65,33 +67,52 @@ impl Frame {
     }
 }
 
-/// Scores of one arm: a group for each label fraction, a bar for each method, the paper's mean as a mark.
-pub fn bars(cells: &[&Cell], arm: Arm) -> String {
-    let frame = Frame::BARS;
-    let mut svg = frame.open(&format!("Scores of the {}", arm.title()));
+/// A bar and the paper's mark over it.
+pub struct Bar<'a> {
+    /// The style sheet's colour.
+    pub class: &'static str,
+    /// What it is, on hovering.
+    pub name: String,
+    pub cell: &'a Cell,
+}
+
+/// More groups than this make a wide chart.
+pub const FEW: usize = 4;
+
+/// Groups of bars from 0 to 1, the paper's mean as a mark.
+pub fn bars(groups: &[(String, Vec<Bar>)], label: &str) -> String {
+    let frame = if groups.len() > FEW {
+        Frame::WIDE
+    } else {
+        Frame::BARS
+    };
+    let mut svg = frame.open(label);
     for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
         frame.grid(&mut svg, tick, &format!("{tick}"));
     }
-    let mut percents: Vec<u32> = cells.iter().map(|cell| cell.percent).collect();
-    percents.sort_unstable();
-    percents.dedup();
-    for (group, &p) in percents.iter().enumerate() {
-        let bars: Vec<_> = cells.iter().filter(|cell| cell.percent == p).collect();
-        let groups = percents.len() as f64;
-        let (from, to) = (group as f64 / groups, (group + 1) as f64 / groups);
-        let slot = (to - from) * 0.84 / bars.len() as f64;
-        for (index, cell) in bars.iter().enumerate() {
+    let count = groups.len() as f64;
+    for (index, (name, bars)) in groups.iter().enumerate() {
+        let (from, to) = (index as f64 / count, (index + 1) as f64 / count);
+        let slot = (to - from) * 0.84 / bars.len().max(1) as f64;
+        for (index, one) in bars.iter().enumerate() {
             let start = from + (to - from) * 0.08 + index as f64 * slot;
             let (x0, x1) = (frame.x(start + 0.1 * slot), frame.x(start + 0.9 * slot));
-            bar(&mut svg, &frame, cell, x0, x1);
+            bar(&mut svg, &frame, one, x0, x1);
         }
-        let _ = write!(
-            svg,
-            "<text class=\"label\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-            frame.x((from + to) / 2.0),
-            frame.height - 8.0,
-            percent(p)
-        );
+        // A long name takes two lines.
+        let (first, second) = match name.rsplit_once(' ') {
+            Some((first, second)) if name.chars().count() > 9 => (first, second),
+            _ => (name.as_str(), ""),
+        };
+        for (line, text) in [first, second].into_iter().enumerate() {
+            let _ = write!(
+                svg,
+                "<text class=\"label\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                frame.x((from + to) / 2.0),
+                frame.height - frame.bottom + 17.0 + 14.0 * line as f64,
+                super::html::escape(text)
+            );
+        }
     }
     let y = frame.y(0.0);
     let _ = write!(
@@ -103,9 +124,9 @@ pub fn bars(cells: &[&Cell], arm: Arm) -> String {
     svg
 }
 
-fn bar(svg: &mut String, frame: &Frame, cell: &Cell, x0: f64, x1: f64) {
+fn bar(svg: &mut String, frame: &Frame, bar: &Bar, x0: f64, x1: f64) {
     let middle = (x0 + x1) / 2.0;
-    let name = format!("{} {}", method_title(cell.method), percent(cell.percent));
+    let (cell, name) = (bar.cell, super::html::escape(&bar.name));
     match cell.mean {
         Some(mean) => {
             let (top, bottom) = (frame.y(mean.clamp(0.0, 1.0)), frame.y(0.0));
@@ -113,7 +134,7 @@ fn bar(svg: &mut String, frame: &Frame, cell: &Cell, x0: f64, x1: f64) {
                 svg,
                 "<rect class=\"{}\" x=\"{x0:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"1.5\">\
                  <title>{name}: {mean:.4}</title></rect>",
-                super::html::class(cell.method),
+                bar.class,
                 x1 - x0,
                 bottom - top,
             );
@@ -189,7 +210,7 @@ pub fn losses(runs: &[&Pretraining], label: &str) -> String {
             .iter()
             .map(|(x, y)| format!("{x:.1} {y:.1}"))
             .collect();
-        let class = super::html::class(run.method);
+        let class = super::html::class(&run.method.to_string());
         let _ = write!(
             svg,
             "<path class=\"curve {class}\" d=\"M{}\"/>",

@@ -11,6 +11,9 @@ pub fn csv(results: &Results) -> Result<Vec<u8>> {
         "profile",
         "protocol",
         "downstream",
+        "row",
+        "column",
+        "data",
         "method",
         "arm",
         "backbone",
@@ -28,12 +31,15 @@ pub fn csv(results: &Results) -> Result<Vec<u8>> {
     let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
     for cell in &results.cells {
         let start = [
-            results.table.clone(),
+            cell.table.clone(),
             results.profile.clone(),
             results.protocol.name().to_owned(),
             cell.downstream.name().to_owned(),
-            cell.method.to_string(),
-            cell.arm.to_string(),
+            cell.row.clone(),
+            cell.column.clone(),
+            cell.data.map(|data| data.to_string()).unwrap_or_default(),
+            cell.method.clone(),
+            cell.arm.map(|arm| arm.to_string()).unwrap_or_default(),
             cell.backbone.clone(),
             cell.fraction.to_string(),
         ];

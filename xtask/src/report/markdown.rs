@@ -1,13 +1,14 @@
-//! `report.md`, and the summary that ends `reproduce`.
+//! `report.md`.
 
 use std::fmt::Write;
 
 use super::{
-    VERDICT_RULE, collapse_rule, method_title, notice, percent, reading, rows, score, signed,
+    APART_RULE, VERDICT_RULE, collapse_rule, delta, networks, notice, pretraining_title, reading,
+    rows, section_title, spread, table_name, title, value,
 };
 use crate::plan::Downstream;
 use crate::progress::duration;
-use crate::results::{Cell, Results};
+use crate::results::{Cell, Results, TableEntry};
 
 /// Text that stays text in a table cell.
 fn escape(text: &str) -> String {
@@ -34,12 +35,7 @@ fn list(text: &mut String, title: &str, items: &[String]) {
 
 pub fn report(results: &Results) -> String {
     let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "# Table {}: {}\n",
-        results.table,
-        escape(&results.title)
-    );
+    let _ = writeln!(text, "# {}\n", escape(&title(results)));
     let _ = writeln!(
         text,
         "Profile **{}**, protocol **{}**, seeds: {}. {}\n",
@@ -61,30 +57,46 @@ pub fn report(results: &Results) -> String {
         "What the text leaves open and was chosen",
         &results.chosen,
     );
-    for &downstream in &results.downstream {
-        let note = if downstream == results.headline {
-            " (headline)"
-        } else {
-            ""
-        };
-        let _ = writeln!(text, "\n## {}{note}\n", downstream.title());
+    let _ = writeln!(
+        text,
+        "\nIn the tables: mean ± sample deviation over n seeds; the paper's cell; the difference. {APART_RULE}\n\n\
+         {VERDICT_RULE}"
+    );
+    for table in &results.tables {
         let _ = writeln!(
             text,
-            "{}: mean ± sample deviation over n seeds, the paper's cell, the difference.\n",
-            escape(&results.metric_title)
+            "\n## {}: {}\n\n{}.",
+            escape(&table_name(&table.number)),
+            escape(&table.title),
+            escape(&table.metric_title)
         );
-        table(&mut text, results, downstream);
+        for &downstream in &table.downstream {
+            let note = if downstream == results.headline && table.downstream.len() > 1 {
+                " (headline)"
+            } else {
+                ""
+            };
+            let _ = writeln!(text, "\n### {}{note}\n", section_title(table, downstream));
+            cells(&mut text, results, table, downstream);
+        }
+        claims(&mut text, results, table);
+        if !table.contradictions.is_empty() {
+            text.push_str("\nWhere the paper contradicts itself:\n\n");
+            for contradiction in &table.contradictions {
+                let _ = writeln!(text, "- {}", escape(contradiction));
+            }
+        }
     }
     let missing: Vec<String> = results
         .cells
         .iter()
         .flat_map(|cell| {
             let name = format!(
-                "{} {} {} {}",
+                "table {}, {} {} {}",
+                cell.table,
                 cell.downstream.name(),
-                method_title(cell.method),
-                cell.arm.title(),
-                percent(cell.percent)
+                cell.row,
+                cell.column
             );
             cell.missing
                 .iter()
@@ -92,16 +104,70 @@ pub fn report(results: &Results) -> String {
         })
         .collect();
     list(&mut text, "Missing", &missing);
+    collapse(&mut text, results);
+    let skipped: Vec<_> = results
+        .skipped
+        .iter()
+        .map(|s| format!("{}: {}", s.file, s.reason))
+        .collect();
+    list(&mut text, "Images left out", &skipped);
+    provenance(&mut text, results);
+    text
+}
 
+fn cells(text: &mut String, results: &Results, table: &TableEntry, downstream: Downstream) {
+    let head: Vec<_> = table.columns.iter().map(|column| escape(column)).collect();
+    let _ = writeln!(text, "| | networks here | {} |", head.join(" | "));
+    let _ = writeln!(text, "|---|---|{}", "---|".repeat(head.len()));
+    for row in rows(results, table, downstream) {
+        let name: Vec<_> = table.rows[row[0].place.0]
+            .iter()
+            .filter(|head| !head.is_empty())
+            .map(|head| escape(&head.replace("**", "")))
+            .collect();
+        let _ = write!(
+            text,
+            "| {} | {} |",
+            name.join(", "),
+            escape(&networks(&row))
+        );
+        for cell in row {
+            let _ = write!(text, " {} |", entry(cell));
+        }
+        text.push('\n');
+    }
+}
+
+fn entry(cell: &Cell) -> String {
+    let mut text = match (cell.mean, spread(cell)) {
+        (None, _) => "missing".to_owned(),
+        (mean, Some(std)) => format!("**{}** ± {std} (n = {})", value(cell, mean), cell.n),
+        (mean, None) => format!("**{}** (n = {})", value(cell, mean), cell.n),
+    };
+    if let Some(printed) = &cell.paper_printed {
+        let _ = write!(text, "; paper {}", printed.trim_matches('*'));
+    }
+    if let Some(delta) = delta(cell) {
+        let _ = write!(text, "; {delta}");
+    }
+    if cell.apart == Some(true) {
+        text.push_str(" ≠");
+    }
+    text
+}
+
+fn claims(text: &mut String, results: &Results, table: &TableEntry) {
+    let claims: Vec<_> = (results.claims.iter())
+        .filter(|claim| claim.table == table.number)
+        .collect();
+    if claims.is_empty() {
+        return;
+    }
     let _ = writeln!(
         text,
-        "\n## The paper's claims, in this run\n\n{VERDICT_RULE}\n"
+        "\n| verdict | claim | why | the paper's own cells |\n|---|---|---|---|"
     );
-    let _ = writeln!(
-        text,
-        "| verdict | claim | why | the paper's own cells |\n|---|---|---|---|"
-    );
-    for claim in &results.claims {
+    for claim in claims {
         let paper = match claim.paper_agrees {
             Some(true) => "agree",
             Some(false) => "**contradict it**",
@@ -116,12 +182,9 @@ pub fn report(results: &Results) -> String {
             escape(&claim.reason)
         );
     }
-    list(
-        &mut text,
-        "Where the paper contradicts itself",
-        &results.contradictions,
-    );
+}
 
+fn collapse(text: &mut String, results: &Results) {
     let _ = writeln!(text, "\n## Collapse\n\n{}\n", collapse_rule());
     let _ = writeln!(
         text,
@@ -132,9 +195,8 @@ pub fn report(results: &Results) -> String {
             let (before, after) = (reading(both.before), reading(both.after));
             let _ = writeln!(
                 text,
-                "| {}{} | {} | {} | {} → {} | {} → {} | {} |",
-                pretraining.method,
-                share(pretraining.percent),
+                "| {} | {} | {} | {} → {} | {} → {} | {} |",
+                escape(&pretraining_title(pretraining, results.data.len() > 1)),
                 arm.title(),
                 pretraining.seed,
                 before.0,
@@ -149,23 +211,20 @@ pub fn report(results: &Results) -> String {
             );
         }
     }
+}
 
-    let skipped: Vec<_> = results
-        .skipped
-        .iter()
-        .map(|s| format!("{}: {}", s.file, s.reason))
-        .collect();
-    list(&mut text, "Images left out", &skipped);
+fn provenance(text: &mut String, results: &Results) {
     let _ = writeln!(
         text,
-        "\n## Where this came from\n\n{} of work in {} runs.\n",
+        "\n## Where this came from\n\n{} of work in {} runs, {:.2} core hours.\n",
         duration(results.seconds),
-        results.runs.len()
+        results.runs.len(),
+        results.core_seconds / 3600.0
     );
     for source in &results.provenance {
         let _ = writeln!(
             text,
-            "- commit {} · {} · {} · {} ({} cores, {}) · device {}, {} threads · data {}",
+            "- commit {} · {} · {} · {} ({} cores, {}) · device {}, {} threads",
             escape(&source.commit),
             escape(&source.cass),
             escape(&source.rustc),
@@ -174,147 +233,19 @@ pub fn report(results: &Results) -> String {
             escape(&source.os),
             escape(&source.device),
             source.threads,
-            escape(&source.data_root)
         );
     }
-    for manifest in &results.manifests {
-        let _ = writeln!(text, "- data manifest {}", escape(manifest));
+    for (set, facts) in &results.data {
+        let _ = writeln!(text, "- data {set}: {}", escape(&facts.root));
     }
-    text
-}
-
-/// ` on 10 %` where a pretraining did not see every image.
-pub(super) fn share(percent: u32) -> String {
-    if percent == 100 {
-        String::new()
-    } else {
-        format!(" on {percent} %")
-    }
-}
-
-fn table(text: &mut String, results: &Results, downstream: Downstream) {
-    let cells: Vec<&Cell> = results
-        .cells
-        .iter()
-        .filter(|cell| cell.downstream == downstream)
-        .collect();
-    let mut percents: Vec<u32> = cells.iter().map(|cell| cell.percent).collect();
-    percents.sort_unstable();
-    percents.dedup();
-    let head: Vec<_> = percents.iter().map(|&p| percent(p)).collect();
-    let _ = writeln!(text, "| method | network | {} |", head.join(" | "));
-    let _ = writeln!(text, "|---|---|{}", "---|".repeat(head.len()));
-    for row in rows(&results.cells)
-        .into_iter()
-        .filter(|row| row[0].downstream == downstream)
-    {
-        let _ = write!(
-            text,
-            "| {} | {} |",
-            method_title(row[0].method),
-            escape(&row[0].backbone)
-        );
-        for cell in row {
-            let _ = write!(text, " {} |", entry(cell));
-        }
-        text.push('\n');
-    }
-}
-
-fn entry(cell: &Cell) -> String {
-    let mut text = match (cell.mean, cell.std) {
-        (None, _) => "missing".to_owned(),
-        (mean, Some(std)) => format!("**{}** ± {std:.4} (n = {})", score(mean), cell.n),
-        (mean, None) => format!("**{}** (n = {})", score(mean), cell.n),
-    };
-    if let Some(printed) = &cell.paper_printed {
-        let _ = write!(text, "; paper {}", printed.trim_matches('*'));
-    }
-    if let Some(delta) = cell.delta {
-        let _ = write!(text, "; {}", signed(delta));
-    }
-    text
-}
-
-/// The headline table and the verdicts, for a terminal.
-pub fn summary(results: &Results) -> String {
-    let mut text = String::new();
-    let _ = writeln!(
-        text,
-        "\nTable {}: {} · profile {} · protocol {}",
-        results.table,
-        results.title,
-        results.profile,
-        results.protocol.name()
-    );
-    if let Some(notice) = notice(results) {
-        let _ = writeln!(text, "{notice}");
-    }
-    for &downstream in &results.downstream {
-        let _ = writeln!(
-            text,
-            "\n{} · {} (paper)",
-            downstream.title(),
-            results.metric_title
-        );
-        for row in rows(&results.cells)
-            .into_iter()
-            .filter(|row| row[0].downstream == downstream)
-        {
-            let _ = write!(
-                text,
-                "{:<15}{:<12}",
-                method_title(row[0].method),
-                row[0].arm.title()
-            );
-            for cell in row {
-                let std = cell
-                    .std
-                    .map(|std| format!(" ±{std:.3}"))
-                    .unwrap_or_default();
-                let mean = cell
-                    .mean
-                    .map_or("missing".to_owned(), |mean| format!("{mean:.3}"));
-                let paper = cell
-                    .paper_mean
-                    .map(|mean| format!(" ({mean:.3})"))
-                    .unwrap_or_default();
-                let _ = write!(
-                    text,
-                    "  {:>5} {:<21}",
-                    percent(cell.percent),
-                    mean + &std + &paper
-                );
-            }
-            text.truncate(text.trim_end().len());
-            text.push('\n');
+    for (what, lines) in [
+        ("data manifest", &results.manifests),
+        ("weights", &results.weights),
+    ] {
+        for line in lines {
+            let _ = writeln!(text, "- {what} {}", escape(line));
         }
     }
-    text.push('\n');
-    for pretraining in results.pretrainings.iter().filter(|p| p.collapsed) {
-        for (arm, both) in pretraining
-            .collapse
-            .iter()
-            .filter(|(_, both)| both.after.collapsed())
-        {
-            let (before, after) = (reading(both.before), reading(both.after));
-            let _ = writeln!(
-                text,
-                "collapsed: {} {}, seed {}: effective rank {} → {}, mean cosine {} → {}",
-                pretraining.method,
-                arm.title(),
-                pretraining.seed,
-                before.1,
-                after.1,
-                before.0,
-                after.0
-            );
-        }
-    }
-    for claim in &results.claims {
-        let _ = writeln!(text, "{:>12}  {}", claim.verdict.text(), claim.text);
-    }
-    text
 }
 
 #[cfg(test)]

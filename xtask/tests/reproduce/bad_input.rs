@@ -9,7 +9,10 @@ use super::{Job, data_set, refused};
 fn usage() {
     let job = Job::new();
     for (arguments, expected) in [
-        ("--table 99", "failed to find table 99: available: 3"),
+        (
+            "--table 99",
+            "failed to find table 99: available: all, 1, 2, 3",
+        ),
         (
             "--table 3 --profile huge",
             "failed to find profile `huge`: expected auto, demo, small or paper",
@@ -30,7 +33,7 @@ fn usage() {
         ),
         (
             "--table 3 --profile small",
-            "profile small needs images: pass --data-root",
+            "profile small needs images: pass --data-root DIR with brain-mri: Training/<class>",
         ),
         ("--tabel 3", "unexpected argument '--tabel'"),
         ("", "required arguments were not provided: --table"),

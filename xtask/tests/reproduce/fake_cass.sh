@@ -4,7 +4,9 @@
 set -eu
 command=$1
 all="$*"
+if [ "$command" = --json ]; then echo '{"median_ms":300.0,"peak_rss_mib":700.0}'; exit; fi
 if [ "$command" = --version ]; then echo "cass 0.0.0 (fake)"; exit; fi
+if [ "$command $2" = "data preview" ]; then exit 1; fi
 out= seed= method= mode= arch=null fraction= data_root= epochs=1
 while [ $# -gt 0 ]; do
     case $1 in
@@ -22,7 +24,11 @@ if [ "$command" = data ]; then
     done
     exit
 fi
-sleep "${FAKE_SLEEP:-0}"
+if [ -n "${FAKE_SLEEP:-}" ]; then
+    # As cass does: asked to stop, it leaves something to go on from.
+    trap 'echo asked >> "$out/asked"; kill $!; exit 130' TERM
+    sleep "$FAKE_SLEEP" & wait $!
+fi
 if [ -n "${FAKE_FAIL:-}" ]; then
     case $name in *$FAKE_FAIL*)
         printf 'starting\nerror: failed to go on: made to <fail> & stop\n' >&2

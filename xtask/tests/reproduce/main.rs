@@ -4,6 +4,7 @@
 mod bad_input;
 mod report;
 mod runs;
+mod tables;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::{Job, data_set, refused, succeeded, text};
 
 fn count(lines: &[impl AsRef<str>], part: &str) -> usize {
@@ -52,7 +54,7 @@ fn notebooks_pretrain_on_the_labelled_images() {
     );
     assert_eq!(
         count(&lines, "-s77-"),
-        lines.len() - 2,
+        lines.len() - 3,
         "the notebooks' seed is 77"
     );
     assert!(lines.iter().all(|line| !line.starts_with("linear-")));
@@ -145,6 +147,7 @@ fn a_failed_run_is_one_line_and_stops_only_what_needs_it() {
     assert_eq!(output.status.code(), Some(1));
     let stderr = text(&output.stderr);
     let lines: Vec<_> = stderr.lines().collect();
+    assert_eq!(count(&lines, "failed and is tried again"), 1, "{stderr}");
     assert_eq!(
         count(
             &lines,
@@ -165,7 +168,7 @@ fn a_failed_run_is_one_line_and_stops_only_what_needs_it() {
             .starts_with("error: 6 cells are incomplete"),
         "{stderr}"
     );
-    assert_eq!(job.started().len(), 1 + 39 - 6);
+    assert_eq!(job.started().len(), 1 + 39 - 6 + 1, "the failed one twice");
 
     let results = job.results();
     for cell in results["cells"].as_array().unwrap() {
@@ -218,12 +221,57 @@ fn an_interrupted_job_ends_its_runs_and_goes_on_later() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(Instant::now() < deadline, "it waited for its run");
     assert!(!job.out().join("results.json").exists());
+    let begun = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    let asked = || fs::read_to_string(begun.join("asked")).unwrap();
+    assert_eq!(
+        asked(),
+        "asked\n",
+        "a second signal would stop it without a checkpoint"
+    );
 
     job.started();
     succeeded(&job.demo());
+    assert_eq!(asked(), "asked\n", "what it left was there to go on from");
     assert_eq!(
         job.started().len(),
         39,
         "all runs, and the phantoms were there"
     );
+}
+
+#[test]
+fn an_entry_of_the_plan_is_a_whole_command_line() {
+    let job = Job::new();
+    succeeded(&job.demo());
+    let entries: Vec<Value> = serde_json::from_str(&job.read("plan.json")).unwrap();
+    assert_eq!(entries.len(), 39);
+    let names: Vec<&str> = entries
+        .iter()
+        .map(|e| e["name"].as_str().unwrap())
+        .collect();
+    for (index, entry) in entries.iter().enumerate() {
+        let needs = entry["needs"].as_str();
+        assert!(needs.is_none_or(|needs| names[..index].contains(&needs)));
+        assert!(["pretrain", "probe"].contains(&entry["kind"].as_str().unwrap()));
+    }
+    // Any executor may do this, from anywhere.
+    let entry = entries.iter().find(|e| e["kind"] == "probe").unwrap();
+    let folder = std::path::Path::new(entry["folder"].as_str().unwrap());
+    let before = fs::read(folder.join("metrics.json")).unwrap();
+    fs::remove_file(folder.join("metrics.json")).unwrap();
+    let command: Vec<&str> = entry["command"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|word| word.as_str().unwrap())
+        .collect();
+    let status = std::process::Command::new(command[0])
+        .args(&command[1..])
+        .current_dir("/")
+        .status();
+    assert!(status.unwrap().success());
+    assert!(fs::read(folder.join("metrics.json")).unwrap() == before);
+    job.started();
+    succeeded(&job.demo());
+    assert!(job.started().is_empty(), "whoever ran it, it counts");
 }

@@ -16,6 +16,9 @@ pub struct PretrainOptions {
     pub stop: Stop,
     /// Whether the run ends, unfinished, after an epoch in which an arm's features collapsed.
     pub stop_on_collapse: bool,
+    /// Whether networks compute their blocks again in the backward pass, instead of keeping what it
+    /// needs; see [`Model::set_recompute`](cass_models::Model::set_recompute).
+    pub recompute: bool,
     /// What is known of the program, such as its `commit`: for `provenance.json`.
     pub program: BTreeMap<String, String>,
 }

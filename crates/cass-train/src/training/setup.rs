@@ -64,10 +64,15 @@ impl Setup {
 
     /// The networks with their initial weights, what trains them, and where each arm's weights are
     /// from.
-    pub(super) fn method(&self, recipe: &ValidRecipe) -> Result<(Box<dyn Step>, Origins)> {
+    pub(super) fn method(
+        &self,
+        recipe: &ValidRecipe,
+        recompute: bool,
+    ) -> Result<(Box<dyn Step>, Origins)> {
         let (mut arms, mut origins) = (Vec::new(), Vec::new());
         for (name, arm) in &recipe.arms {
-            let (model, origin) = initial_network(recipe, name, &self.device)?;
+            let (mut model, origin) = initial_network(recipe, name, &self.device)?;
+            model.set_recompute(recompute);
             arms.push((name.as_str(), model, arm));
             origins.push((name.clone(), origin));
         }

@@ -1,0 +1,130 @@
+//! The planner, and the seam to whatever runs its plan.
+//!
+//! Three parts know of each other only what stands here and on disk:
+//!
+//! * The **planner** ([`Job::plan`]) turns tables, profile, protocol, seeds and images into a [`Plan`]: every
+//!   distinct [`Run`] once, each after the one it [needs](Run::needs). A run is one start of `cass`. Its name ends
+//!   in the hash of all that decides it (arguments, images, the run it starts from), so the same cell of two
+//!   tables, or of two jobs, is the same run in the same folder, and any change of a setting is another run.
+//! * An **executor** ([`Executor`](crate::executor::Executor)) takes a plan to where every run folder is finished
+//!   or has failed. It may start runs in any order that respects `needs`, anywhere that sees the out folder, more
+//!   than once (a finished run is not repeated, a broken one resumes), and needs nothing but the `cass` binary:
+//!   [`Site::command`](crate::executor::Site::command) is a run's whole command line. [`Plan::write`] leaves
+//!   `plan.json` in the out folder with one such line an entry, so that entry `i` can be started by a process that
+//!   knows the file and `i` alone.
+//! * The **gatherer** reads run folders (`run.json` noted before the run, `metrics.json` written last by it) and
+//!   never asks who ran them.
+
+mod costs;
+mod job;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+pub use costs::{Costs, Estimate};
+pub use job::{Downstream, Job, Protocol};
+
+use crate::folder;
+use crate::networks::Network;
+use crate::table::{Arm, DataSet, Method};
+
+/// One start of `cass`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Folder name: readable, and ending in the hash of what decides the run.
+    pub name: String,
+    /// Runs of a kind may go into one job array: they differ in their arguments alone.
+    pub kind: Kind,
+    pub data: DataSet,
+    pub method: Method,
+    /// What it trains or probes: CASS trains both arms at once, all else has one.
+    pub networks: BTreeMap<Arm, Network>,
+    /// What is not the profile's standard, for people.
+    pub variant: String,
+    /// Share of the images it pretrains on, or of the labels it probes with.
+    pub percent: u32,
+    /// Of a probe.
+    pub downstream: Option<Downstream>,
+    pub seed: u64,
+    /// `cass`'s arguments but for paths, device and threads, which decide no result.
+    pub recipe: Vec<String>,
+    /// The pretraining whose weights it starts from.
+    pub needs: Option<String>,
+    /// What it will take, by the profile's cost model.
+    pub estimate: Estimate,
+}
+
+impl Run {
+    /// Whether both are the same run, whatever was expected of it.
+    pub fn is(&self, other: &Run) -> bool {
+        (&self.name, &self.recipe, &self.needs) == (&other.name, &other.recipe, &other.needs)
+    }
+}
+
+/// The subcommand of `cass` that a run starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Pretrain,
+    Probe,
+}
+
+/// Every run of a job, each after what it needs. Nothing stands there twice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub runs: Vec<Run>,
+}
+
+/// An entry of `plan.json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Entry {
+    #[serde(flatten)]
+    pub run: Run,
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// The program and its arguments; working folder and environment do not matter.
+    pub command: Vec<String>,
+}
+
+impl Plan {
+    /// The file's name in the out folder.
+    pub const FILE: &str = "plan.json";
+
+    /// The runs whose names contain `text`, and what they need.
+    pub fn only(self, text: &str) -> Result<Plan> {
+        let mut keep: BTreeSet<String> = BTreeSet::new();
+        for run in self.runs.iter().filter(|run| run.name.contains(text)) {
+            keep.extend(run.needs.clone());
+            keep.insert(run.name.clone());
+        }
+        ensure!(
+            !keep.is_empty(),
+            "failed to find a run whose name contains `{text}`: see --dry-run for the names"
+        );
+        let mut runs = self.runs;
+        runs.retain(|run| keep.contains(&run.name));
+        Ok(Plan { runs })
+    }
+
+    /// Writes `plan.json`: a list of [`Entry`].
+    pub fn write(&self, out: &Path, command: impl Fn(&Run) -> Vec<String>) -> Result<()> {
+        let entries: Vec<Entry> = self
+            .runs
+            .iter()
+            .map(|run| Entry {
+                run: run.clone(),
+                folder: folder(out, &run.name),
+                command: command(run),
+            })
+            .collect();
+        folder::write(&out.join(Plan::FILE), &serde_json::to_vec_pretty(&entries)?)
+    }
+}
+
+/// Where a run of a job lives.
+pub fn folder(out: &Path, name: &str) -> PathBuf {
+    out.join("runs").join(name)
+}

@@ -1,0 +1,241 @@
+//! Several tables at once: what they share, what is asked of each.
+
+use std::fs;
+use std::path::Path;
+
+use super::{Job, refused, succeeded, text};
+
+fn lines(job: &Job, arguments: &str) -> Vec<String> {
+    let output = job.run(arguments);
+    succeeded(&output);
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_table_is_planned_and_shared_runs_stand_there_once() {
+    let job = Job::new();
+    let lines = lines(
+        &job,
+        "reproduce --table all --profile demo --seeds 1 --device cpu --downstream linear --dry-run --out {out}",
+    );
+    let names: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.split_whitespace().next())
+        .take_while(|name| name.contains("-s0-"))
+        .collect();
+    let mut distinct = names.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), names.len());
+    let pretrainings = |part: &str| {
+        let of = names
+            .iter()
+            .filter(|name| name.starts_with("pretrain-") && name.contains(part));
+        of.count()
+    };
+    // CASS and two DINO runs a data set; then what the ablations vary. The demonstration has one network for
+    // ResNet-18 and 50, and starts from random weights anyway.
+    assert_eq!(pretrainings("-isic2019-"), 3);
+    assert_eq!(pretrainings("-biopsies-"), 3 + 2 + 3 + 3 + 1 + 1 + 1);
+    assert_eq!(pretrainings("-brain-mri-"), 3 + 2 + 3 + 1 + 2 + 1 + 1);
+    for variant in [
+        "batch8",
+        "epochs6",
+        "blur-solarize",
+        "sgd",
+        "vit_small",
+        "resnet34",
+        "swin_tiny",
+        "densenet121",
+        "deit_tiny",
+    ] {
+        assert!(names.iter().any(|name| name.contains(variant)), "{variant}");
+    }
+    assert!(job.started().is_empty() && !job.out().exists());
+}
+
+#[test]
+fn all_tables_run_and_what_one_has_another_does_not_repeat() {
+    let job = Job::new();
+    let one =
+        "reproduce --table 3 --profile demo --seeds 1 --device cpu --downstream linear --out {out}";
+    succeeded(&job.run(one));
+    job.started();
+    // Of table 16 the batch of 16 is there; of table 18 all.
+    succeeded(&job.run(&one.replace("--table 3", "--table 16,18")));
+    let started = job.started();
+    assert_eq!(started.len(), 2 + 4, "{started:?}");
+    assert!(
+        started
+            .iter()
+            .all(|line| line.contains("batch8") || line.contains("batch32"))
+    );
+    let results = job.results();
+    assert_eq!(results["table"], "16, 18");
+    assert_eq!(results["cells"].as_array().unwrap().len(), 6 + 4);
+
+    succeeded(&job.run(&one.replace("--table 3", "--table all --jobs 4")));
+    let started = job.started();
+    assert!(
+        started
+            .iter()
+            .all(|line| !line.contains("batch8-brain-mri")),
+        "{started:?}"
+    );
+    let results = job.results();
+    assert_eq!(results["table"], "all");
+    assert_eq!(results["tables"].as_array().unwrap().len(), 20);
+    let cells = results["cells"].as_array().unwrap();
+    let cell = |table: &str, row: &str, column: &str| {
+        let found = cells.iter().find(|c| {
+            (c["table"].as_str(), c["row"].as_str(), c["column"].as_str())
+                == (Some(table), Some(row), Some(column))
+        });
+        found.unwrap_or_else(|| panic!("{table} {row} {column}"))
+    };
+    assert!(cells.iter().all(|cell| !cell["mean"].is_null()));
+    assert_eq!(
+        cell("16", "16", "vit")["mean"],
+        cell("3", "CASS vit", "100%")["mean"]
+    );
+    let best = f64::max(
+        cell("4", "DINO cnn", "10%")["mean"].as_f64().unwrap(),
+        cell("4", "DINO vit", "10%")["mean"].as_f64().unwrap(),
+    );
+    assert_eq!(cell("19", "isic2019 10%", "DINO")["mean"], best);
+    assert_eq!(cell("4", "DINO cnn", "10%")["metric"], "balanced_accuracy");
+    // Two pretrainings of 10 to 11 seconds each, by the stand-in.
+    let hours = cell("1", "brain-mri", "DINO")["mean"].as_f64().unwrap();
+    assert!((20.0 / 3600.0..22.0 / 3600.0).contains(&hours), "{hours}");
+    assert_eq!(
+        cell("1", "brain-mri", "DINO")["runs"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+
+    // The report and the verdicts, from the folders alone.
+    let before = job.read("report.html");
+    succeeded(&job.run("report {out}"));
+    assert!(job.read("report.html") == before);
+    let claims = lines(&job, "claims {out} --table 19");
+    assert_eq!(claims.len(), 8, "{claims:?}");
+    assert!(
+        claims
+            .iter()
+            .any(|line| line.contains("11.5 points") && line.contains("contradict it"))
+    );
+}
+
+#[test]
+fn changed_folders_are_done_again() {
+    let job = Job::new();
+    succeeded(&job.demo());
+    job.started();
+    // An edit that leaves every file readable.
+    let metrics = job.folder("linear-cass-cnn-1pct").join("metrics.json");
+    let edited =
+        fs::read_to_string(&metrics)
+            .unwrap()
+            .replacen("\"f1_macro\":0.", "\"f1_macro\":0.9", 1);
+    fs::write(&metrics, edited).unwrap();
+    let other = job.folder("linear-dino-vit-100pct").join("recipe.toml");
+    fs::write(&other, "").unwrap();
+    let report = job.run("report {out}");
+    assert_eq!(report.status.code(), Some(1));
+    assert!(
+        job.read("report.md")
+            .contains("changed since it finished: metrics.json was changed")
+    );
+    // A pretraining that is gone is done again; what was probed of the same weights stays.
+    fs::remove_dir_all(job.folder("pretrain-dino-cnn")).unwrap();
+    let output = job.demo();
+    succeeded(&output);
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.contains("is done again: metrics.json was changed"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("is done again: recipe.toml was changed"),
+        "{stderr}"
+    );
+    let mut started = job.started();
+    started.sort();
+    assert_eq!(started.len(), 3, "{started:?}");
+    assert!(started[0].contains("pretrain-dino-cnn"), "{started:?}");
+}
+
+#[test]
+fn a_plan_needs_no_images() {
+    let job = Job::new();
+    let paper = lines(&job, "plan --table all --profile paper --gflops 7500");
+    let small = lines(&job, "plan --table 3 --profile paper --gflops 7500");
+    assert!(
+        paper
+            .last()
+            .unwrap()
+            .contains("for a device of 7500 GFLOP/s, 7500 GFLOP/s"),
+        "{paper:?}"
+    );
+    assert!(
+        paper[0].contains("pretrainings") && paper[0].contains("of disk"),
+        "{paper:?}"
+    );
+    assert_ne!(paper, small);
+    // 16 images of 1.13 GFLOP (ResNet-18 and ViT-Ti at 96 pixels), three times for forward and back, in 300 ms.
+    let measured = lines(&job, "plan --table 3 --profile small --measure");
+    assert!(
+        measured
+            .last()
+            .unwrap()
+            .contains("for this machine, measured, 180 GFLOP/s"),
+        "{measured:?}"
+    );
+    assert!(job.started().is_empty());
+}
+
+#[test]
+fn tables_of_ones_own() {
+    let job = Job::new();
+    let path = job.dir.path().join("mine.toml");
+    let good =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tables/16.toml")).unwrap();
+    let good = good.replace("number = \"16\"", "number = \"mine\"");
+    let run = |text: &str| {
+        fs::write(&path, text).unwrap();
+        job.run(&format!(
+            "reproduce --table {} --profile demo --seeds 1 --device cpu --downstream linear --out {{out}}",
+            path.display()
+        ))
+    };
+    succeeded(&run(&good));
+    assert_eq!(job.results()["cells"].as_array().unwrap().len(), 6);
+    let before = job.read("report.html");
+    succeeded(&job.run(&format!("report {{out}} --table {}", path.display())));
+    assert!(job.read("report.html") == before);
+    refused(
+        &job.run("report {out}"),
+        &["failed to find a table of the paper"],
+    );
+    job.started();
+    let line = 1 + good[..good.find("cell = { batch = 8 }").unwrap()]
+        .matches('\n')
+        .count();
+    for (to, expected) in [
+        ("cell = { batches = 8 }", "unknown field `batches`"),
+        (
+            "cell = { cnn = \"resnet49\" }",
+            "unknown network `resnet49`",
+        ),
+        ("cell = { batch = 32 }", "repeats another cell"),
+    ] {
+        let output = run(&good.replace("cell = { batch = 8 }", to));
+        refused(&output, &["mine.toml", "line ", "column ", expected]);
+        if to.contains("batches") {
+            refused(&output, &[&format!("line {line}, column 10")]);
+        }
+    }
+    assert!(job.started().is_empty());
+}
