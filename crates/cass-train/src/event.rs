@@ -114,7 +114,7 @@ pub enum Event {
 
 /// The keys that a clock or the system decides, wherever they stand in `log.jsonl` and
 /// `metrics.json`. A run's seconds are those of all its attempts that led to the result.
-pub const WALL_CLOCK: [&str; 3] = ["seconds", "images_per_s", "peak_rss_mib"];
+pub const WALL_CLOCK: [&str; 4] = ["seconds", "images_per_s", "peak_rss_mib", "fit_seconds"];
 
 impl Event {
     /// Whether it is part of the run, and so of its log.
