@@ -23,6 +23,7 @@ mod results;
 mod seal;
 mod setup;
 mod stats;
+mod status;
 mod table;
 
 use std::path::PathBuf;
@@ -79,6 +80,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// How a job stands, from its run folders alone, whoever runs it.
+    #[command(after_help = "Example: cargo xtask status runs/paper")]
+    Status(status::Args),
+    /// End what was submitted from a folder; the same `reproduce` goes on from there.
+    #[command(after_help = "Example: cargo xtask cancel runs/paper")]
+    Cancel {
+        /// Output folder of `reproduce`.
+        dir: PathBuf,
+    },
     /// All that must be right before a change is merged; CI runs this.
     #[command(after_help = "Example: cargo xtask check")]
     Check {
@@ -117,6 +127,8 @@ fn main() -> ExitCode {
         Command::Plan(args) => estimate::plan(&args),
         Command::Report { dirs, table, out } => rebuild::report(&dirs, table.as_deref(), out),
         Command::Claims { dirs, table, json } => rebuild::claims(&dirs, table.as_deref(), json),
+        Command::Status(args) => status::status(&args),
+        Command::Cancel { dir } => executor::cancel_job(&dir),
         Command::Check { cuda } => check::check(cuda),
         Command::Bench(args) => bench::bench(args),
         Command::Golden {

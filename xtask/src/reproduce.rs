@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 
 use crate::data::draw_phantoms;
 use crate::estimate;
-use crate::executor::{Executor, Local, Site};
+use crate::executor::{Choice, Executor, Local, Site};
 use crate::folder::{Folder, Info};
 use crate::gather::Source;
 use crate::machine::{self, Device, Provenance, cores};
@@ -33,10 +33,13 @@ pub struct Args {
     /// Runs at a time, as far as memory goes.
     #[arg(long, value_name = "J", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     jobs: u64,
+    #[command(flatten)]
+    choice: Choice,
     /// Leave out images that cannot be decoded, and list them in the report.
     #[arg(long)]
     skip_bad: bool,
-    /// Print every run, what it reuses and what it will cost; start nothing.
+    /// Print every run, what it reuses and what it will cost; start nothing. With --executor slurm the
+    /// scripts are written too.
     #[arg(long)]
     dry_run: bool,
     /// With --dry-run: measure this machine for a minute first.
@@ -45,7 +48,12 @@ pub struct Args {
 }
 
 pub fn reproduce(args: Args) -> Result<ExitCode> {
-    let device = args.device.clone().resolve();
+    let slurm = args.choice.slurm()?;
+    let device = match &slurm {
+        // Not what this computer has, but what its nodes have.
+        Some(slurm) => slurm.device(&args.device),
+        None => args.device.clone().resolve(),
+    };
     let mut setup = Setup::new(&args.job, &device, Images::Real)?;
     check_jobs(args.jobs, args.threads)?;
     let jobs = args.jobs as usize;
@@ -60,16 +68,21 @@ pub fn reproduce(args: Args) -> Result<ExitCode> {
     };
     if args.dry_run {
         estimate::print(&setup.out, &plan, &setup.profile, jobs);
-        return Ok(ExitCode::SUCCESS);
+        if slurm.is_none() {
+            return Ok(ExitCode::SUCCESS);
+        }
     }
     ensure!(
         !plan.runs.is_empty(),
         "failed to plan: no run is behind these tables"
     );
 
-    let threads = args
-        .threads
-        .map_or_else(|| (cores() / jobs).max(1), |threads| threads as usize);
+    let fair = || (cores() / jobs).max(1);
+    let threads = match (args.threads, &slurm) {
+        (Some(threads), _) => threads as usize,
+        (None, Some(slurm)) => slurm.threads(),
+        (None, None) => fair(),
+    };
     let cass = machine::cass(&device)?;
     let provenance = Provenance::read(&cass, &device, threads)?;
     let numbers: Vec<String> = job
@@ -114,7 +127,17 @@ pub fn reproduce(args: Args) -> Result<ExitCode> {
     for data in data.values() {
         draw_phantoms(&cass, data)?;
     }
-    let outcome = Local { jobs }.execute(&site, &plan)?;
+    let outcome = match &slurm {
+        Some(slurm) if args.dry_run => {
+            println!("{}", slurm.write(&site, &plan, "dry-run")?.display());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(slurm) => slurm.execute(&site, &plan)?,
+        None => Local { jobs }.execute(&site, &plan)?,
+    };
+    if outcome.detached {
+        return Ok(ExitCode::SUCCESS);
+    }
     if outcome.interrupted {
         eprintln!("interrupted: the same command goes on from here");
         return Ok(ExitCode::from(130));

@@ -131,7 +131,8 @@ fn size_and_time(path: &Path) -> Result<(u64, u64)> {
     Ok((data.len(), nanoseconds))
 }
 
-fn hash(path: &Path) -> Result<String> {
+/// SHA-256 of a file, in hexadecimal.
+pub fn hash(path: &Path) -> Result<String> {
     let failed = || format!("failed to read {}", path.display());
     let mut file = File::open(path).with_context(failed)?;
     let mut hash = Sha256::new();

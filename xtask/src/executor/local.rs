@@ -107,6 +107,7 @@ impl Executor for Local {
         Ok(Outcome {
             failures: std::mem::take(&mut board.failures),
             interrupted,
+            detached: false,
         })
     }
 }

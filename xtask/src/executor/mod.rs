@@ -1,6 +1,8 @@
 //! What every executor shares: how a run is started, where, and when it counts as finished.
 
+mod choice;
 mod local;
+mod slurm;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +16,9 @@ use crate::folder::{self, Folder, Info, State};
 use crate::plan::{self, Plan, Run};
 use crate::table::DataSet;
 
+pub use choice::Choice;
 pub use local::Local;
+pub use slurm::{FAILURES, cancel_job};
 
 /// Brings a plan to its end. See [`plan`] for what it may rely on.
 pub trait Executor {
@@ -29,6 +33,8 @@ pub struct Outcome {
     pub failures: Vec<(Run, String)>,
     /// Ctrl-C was pressed.
     pub interrupted: bool,
+    /// It goes on by itself; nothing is known yet.
+    pub detached: bool,
 }
 
 /// Where and with what the runs of a job are started.

@@ -17,6 +17,7 @@
 
 mod costs;
 mod job;
+mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use costs::{Costs, Estimate};
 pub use job::{Downstream, Job, Protocol};
+pub use schedule::{Schedule, critical_path, schedule};
 
 use crate::folder;
 use crate::networks::Network;
@@ -127,4 +129,18 @@ impl Plan {
 /// Where a run of a job lives.
 pub fn folder(out: &Path, name: &str) -> PathBuf {
     out.join("runs").join(name)
+}
+
+/// A run that takes so many seconds, for tests of what happens to runs.
+#[cfg(test)]
+pub fn test_run(name: &str, needs: Option<&str>, seconds: f64) -> Run {
+    let kind = if needs.is_none() { "pretrain" } else { "probe" };
+    let mut run: Run = serde_json::from_value(serde_json::json!({
+        "name": name, "kind": kind, "data": "brain-mri", "method": "CASS", "networks": {},
+        "variant": "", "percent": 100, "downstream": null, "seed": 0, "recipe": [kind], "needs": needs,
+        "estimate": Estimate::default(),
+    }))
+    .unwrap();
+    run.estimate.seconds = seconds;
+    run
 }
