@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::folder::Folder;
 use crate::machine::{self, Device};
 use crate::networks::Network;
-use crate::plan::{Costs, Kind, Plan, folder};
+use crate::plan::{Costs, Kind, Plan, Run, Schedule, critical_path, folder, schedule};
 use crate::profile::{Cost, Profile};
 use crate::progress::duration;
 use crate::setup::{Images, Setup};
@@ -27,6 +27,9 @@ pub struct Args {
     /// Devices, each with one run at a time.
     #[arg(long, value_name = "J", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     jobs: u64,
+    /// Simulate so many devices with one run at a time each: several numbers with commas between.
+    #[arg(long, value_name = "W,...", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    workers: Vec<u64>,
     /// Print every run too.
     #[arg(long)]
     runs: bool,
@@ -54,7 +57,34 @@ pub fn plan(args: &Args) -> Result<ExitCode> {
     } else {
         total(&setup.out, &plan, &setup.profile, args.jobs as usize);
     }
+    if !args.workers.is_empty() {
+        simulate(&setup.out, &plan, &args.workers);
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How long what is left would take on so many devices, by list scheduling.
+fn simulate(out: &Path, plan: &Plan, workers: &[u64]) {
+    let (finished, costs) = finished(out, plan);
+    let left = plan
+        .runs
+        .iter()
+        .zip(&finished)
+        .filter(|(_, seconds)| seconds.is_none());
+    let left: Vec<&Run> = left.map(|(run, _)| run).collect();
+    let seconds = |run: &Run| costs.of(run);
+    println!(
+        "\ncritical path: {} (no number of devices is faster)",
+        duration(critical_path(&left, seconds))
+    );
+    for &workers in workers {
+        let Schedule { end, busy } = schedule(&left, workers as usize, seconds);
+        let share = 100.0 * busy;
+        println!(
+            "{workers:>8} devices: {:>14}, {share:>5.1} % busy",
+            duration(end)
+        );
+    }
 }
 
 /// Every run, and the sums.

@@ -25,6 +25,8 @@ mod setup;
 mod stats;
 mod status;
 mod table;
+#[cfg(unix)]
+mod test_slurm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -89,6 +91,10 @@ enum Command {
         /// Output folder of `reproduce`.
         dir: PathBuf,
     },
+    /// Table 3 on a real Slurm of two nodes on this machine, mistreated meanwhile. Needs root, and apt-get once.
+    #[cfg(unix)]
+    #[command(after_help = "Example: cargo xtask test-slurm --only node-killed --keep")]
+    TestSlurm(test_slurm::Args),
     /// All that must be right before a change is merged; CI runs this.
     #[command(after_help = "Example: cargo xtask check")]
     Check {
@@ -129,6 +135,8 @@ fn main() -> ExitCode {
         Command::Claims { dirs, table, json } => rebuild::claims(&dirs, table.as_deref(), json),
         Command::Status(args) => status::status(&args),
         Command::Cancel { dir } => executor::cancel_job(&dir),
+        #[cfg(unix)]
+        Command::TestSlurm(args) => test_slurm::test(&args),
         Command::Check { cuda } => check::check(cuda),
         Command::Bench(args) => bench::bench(args),
         Command::Golden {

@@ -1,0 +1,365 @@
+//! `cargo xtask test-slurm`: table 3 on a real Slurm that is mistreated meanwhile, to the numbers of this machine
+//! alone.
+
+mod loopback;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::machine::{self, Device};
+use loopback::{Loopback, NODES, signal, until};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only trials whose names contain this.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Keep the folder, with all logs.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Name, runs (`--only`, or all), what happens meanwhile.
+type Trial = (
+    &'static str,
+    Option<&'static str>,
+    fn(&mut Bench, &mut Child) -> Result<()>,
+);
+
+const TRIALS: &[Trial] = &[
+    ("undisturbed", None, |_, _| Ok(())),
+    ("node-killed", Some(PART), node_killed),
+    ("slurmd-killed", Some(PART), slurmd_killed),
+    ("controller-restarted", Some(PART), controller_restarted),
+    ("task-cancelled", Some(PART), task_cancelled),
+];
+/// One pretraining and the probes of one of its networks.
+const PART: &str = "cass-cnn";
+/// For whatever Slurm does next.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+pub fn test(args: &Args) -> Result<ExitCode> {
+    install()?;
+    let cass = machine::cass(&Device("cpu".to_owned()))?;
+    let dir = env::temp_dir().join(format!("cass-slurm-{}", std::process::id()));
+    fs::create_dir_all(&dir).with_context(|| format!("failed to create {}", dir.display()))?;
+    let result = trials(args, &cass, &dir);
+    let lost = *result.as_ref().unwrap_or(&1);
+    if lost > 0 || args.keep {
+        eprintln!("all logs are in {}", dir.display());
+    } else {
+        fs::remove_dir_all(&dir).with_context(|| format!("failed to remove {}", dir.display()))?;
+    }
+    Ok(ExitCode::from(u8::from(result? > 0)))
+}
+
+/// How many went wrong.
+fn trials(args: &Args, cass: &Path, dir: &Path) -> Result<usize> {
+    let slurm = Loopback::start(dir)?;
+    let mut bench = Bench {
+        slurm,
+        cass: cass.to_owned(),
+        out: PathBuf::new(),
+    };
+    let mut lost = 0;
+    for (name, part, disturb) in TRIALS {
+        if args
+            .only
+            .as_ref()
+            .is_some_and(|only| !name.contains(only.as_str()))
+        {
+            continue;
+        }
+        let since = Instant::now();
+        let outcome = bench.trial(name, *part, *disturb);
+        let seconds = since.elapsed().as_secs();
+        match outcome {
+            Ok(cells) => {
+                println!("passed  {name}: {cells} cells equal the local executor's ({seconds} s)")
+            }
+            Err(error) => {
+                println!("FAILED  {name}: {error:#} ({seconds} s)");
+                lost += 1;
+            }
+        }
+    }
+    Ok(lost)
+}
+
+struct Bench {
+    slurm: Loopback,
+    cass: PathBuf,
+    /// Of the trial that goes on.
+    out: PathBuf,
+}
+
+impl Bench {
+    fn trial(
+        &mut self,
+        name: &str,
+        part: Option<&str>,
+        disturb: fn(&mut Bench, &mut Child) -> Result<()>,
+    ) -> Result<usize> {
+        let local = self.slurm.dir.join(part.unwrap_or("all"));
+        if !local.join("results.json").exists() {
+            let status = self.reproduce(part, &local, &[])?.wait()?;
+            ensure!(
+                status.success(),
+                "failed to run it on this machine: {status}"
+            );
+        }
+        self.out = self.slurm.dir.join(name);
+        let mut job = self.reproduce(part, &self.out, SLURM)?;
+        let disturbed = disturb(self, &mut job);
+        if disturbed.is_err() {
+            let _ = job.kill();
+        }
+        let status = job.wait()?;
+        disturbed?;
+        ensure!(status.success(), "it ended with {status}");
+        let left = self.slurm.says("squeue", &["-h"])?;
+        ensure!(
+            left.trim().is_empty(),
+            "something is left in the queue: {left}"
+        );
+        for node in 0..NODES.len() {
+            if !self.is_up(node) {
+                self.slurm.kill_node(node);
+                self.slurm.start_node(node)?;
+            }
+        }
+        compare(&local, &self.out)
+    }
+
+    fn reproduce(&self, part: Option<&str>, out: &Path, more: &[&str]) -> Result<Child> {
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.slurm.dir.join("log/reproduce.txt"))?;
+        let mut command = Command::new(env::current_exe()?);
+        command
+            .args([
+                "reproduce",
+                "--table",
+                "3",
+                "--profile",
+                "demo",
+                "--seeds",
+                "1",
+            ])
+            .args(["--device", "cpu", "--threads", "1", "--out"])
+            .arg(out)
+            .args(part.map(|part| ["--only", part]).into_iter().flatten())
+            .args(more)
+            .env("SLURM_CONF", self.slurm.conf())
+            .env("CASS_BIN", &self.cass)
+            .env("CASS_TWIN_SECONDS", "2")
+            .stdout(Stdio::null())
+            .stderr(log);
+        command.spawn().context("failed to start xtask")
+    }
+
+    fn is_up(&self, node: usize) -> bool {
+        let state = self
+            .slurm
+            .says("sinfo", &["-h", "-n", NODES[node], "-o", "%T"]);
+        state
+            .is_ok_and(|state| ["idle", "mixed", "allocated", "completing"].contains(&state.trim()))
+    }
+
+    /// Waits until the pretraining trains, and pauses it: it is in the middle for as long as it takes.
+    fn pause_training(&self) -> Result<(usize, u32)> {
+        let mut found = None;
+        until("a pretraining train", PATIENCE, || {
+            found = self.training();
+            found.is_some()
+        })?;
+        let (node, pid) = found.context("failed to find the pretraining")?;
+        signal(pid, "STOP")?;
+        ensure!(
+            !self.is_pretrained(),
+            "the pretraining ended before it was paused"
+        );
+        Ok((node, pid))
+    }
+
+    fn training(&self) -> Option<(usize, u32)> {
+        let log = fs::read_to_string(self.pretrain()?.join("log.jsonl")).ok()?;
+        if !log.contains("\"step\"") {
+            return None;
+        }
+        (0..NODES.len()).find_map(|node| Some((node, self.slurm.cass(node)?)))
+    }
+
+    fn pretrain(&self) -> Option<PathBuf> {
+        let entries = fs::read_dir(self.out.join("runs")).ok()?.flatten();
+        entries.map(|entry| entry.path()).find(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("pretrain-"))
+        })
+    }
+
+    fn is_pretrained(&self) -> bool {
+        self.pretrain()
+            .is_some_and(|path| path.join("metrics.json").exists())
+    }
+
+    /// Whether a log of a task holds this.
+    fn logged(&self, text: &str) -> bool {
+        let logs = fs::read_dir(self.out.join("slurm/1/log"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut texts = logs.filter_map(|log| fs::read_to_string(log.path()).ok());
+        texts.any(|log| log.contains(text))
+    }
+}
+
+const SLURM: &[&str] = &["--executor", "slurm"];
+
+/// All that runs on the node is gone: Slurm finds out, and the run goes on elsewhere.
+fn node_killed(bench: &mut Bench, _: &mut Child) -> Result<()> {
+    let (node, _) = bench.pause_training()?;
+    bench.slurm.kill_node(node);
+    until("the pretraining go on elsewhere", PATIENCE, || {
+        bench.is_pretrained()
+    })
+}
+
+/// Slurm takes the node for dead and starts the run a second time, while the first still goes on.
+fn slurmd_killed(bench: &mut Bench, _: &mut Child) -> Result<()> {
+    let (node, pid) = bench.pause_training()?;
+    bench.slurm.kill_slurmd(node)?;
+    let twin = until("the run started twice", PATIENCE, || {
+        bench.logged("is running in it")
+    });
+    signal(pid, "CONT")?;
+    twin?;
+    until("the first one finish", PATIENCE, || bench.is_pretrained())
+}
+
+/// The controller dies, some time after the submission, and comes back.
+fn controller_restarted(bench: &mut Bench, _: &mut Child) -> Result<()> {
+    let (_, pid) = bench.pause_training()?;
+    thread::sleep(Duration::from_secs(10));
+    bench.slurm.kill_controller()?;
+    signal(pid, "CONT")?;
+    until("the pretraining end without a controller", PATIENCE, || {
+        bench.is_pretrained()
+    })?;
+    bench.slurm.start_controller()
+}
+
+/// A task is cancelled: the job ends incomplete, and the same command goes on from there.
+fn task_cancelled(bench: &mut Bench, job: &mut Child) -> Result<()> {
+    let (_, pid) = bench.pause_training()?;
+    let tasks = bench.slurm.says("squeue", &["-h", "-t", "R", "-o", "%A"])?;
+    let task = tasks
+        .split_whitespace()
+        .next()
+        .context("failed to find a running task")?;
+    bench.slurm.says("scancel", &[task])?;
+    signal(pid, "CONT")?;
+    let status = job.wait()?;
+    ensure!(
+        status.code() == Some(1),
+        "a job with a cancelled task ended with {status}"
+    );
+    ensure!(
+        !bench.is_pretrained(),
+        "the task ended before it was cancelled"
+    );
+    *job = bench.reproduce(Some(PART), &bench.out, SLURM)?;
+    Ok(())
+}
+
+/// Both results are the same but for times; returns the number of cells with a value.
+fn compare(local: &Path, slurm: &Path) -> Result<usize> {
+    let read = |dir: &Path| -> Result<Value> {
+        let path = dir.join("results.json");
+        let text = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        let mut value = serde_json::from_slice(&text)?;
+        without_times(&mut value);
+        Ok(value)
+    };
+    let (one, other) = (read(local)?, read(slurm)?);
+    if let Some(path) = difference(&one, &other) {
+        anyhow::bail!("results.json differs from {} at {path}", local.display());
+    }
+    let cells = one["cells"].as_array().into_iter().flatten();
+    let full = cells.filter(|cell| cell["n"].as_u64() == Some(1)).count();
+    ensure!(full > 0, "there is no cell with a value to compare");
+    Ok(full)
+}
+
+fn without_times(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| {
+                !["seconds", "hours", "started", "images_per_s"]
+                    .iter()
+                    .any(|time| name.contains(time))
+            });
+            fields.values_mut().for_each(without_times);
+        }
+        Value::Array(values) => values.iter_mut().for_each(without_times),
+        _ => {}
+    }
+}
+
+/// Where two values first differ.
+fn difference(one: &Value, other: &Value) -> Option<String> {
+    match (one, other) {
+        (Value::Object(a), Value::Object(b)) if a.keys().eq(b.keys()) => {
+            a.iter().find_map(|(key, value)| {
+                difference(value, &b[key]).map(|rest| format!(".{key}{rest}"))
+            })
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            let pairs = a.iter().zip(b).enumerate();
+            pairs
+                .into_iter()
+                .find_map(|(i, (a, b))| difference(a, b).map(|rest| format!("[{i}]{rest}")))
+        }
+        _ => (one != other).then(|| format!(": {one} and {other}")),
+    }
+}
+
+/// Slurm's packages, where they are missing.
+fn install() -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let root = fs::metadata("/proc/self").is_ok_and(|data| data.uid() == 0);
+    ensure!(
+        root,
+        "failed to start a Slurm: it needs root, in a container for example"
+    );
+    let has = |program: &str| {
+        ["/usr/bin", "/usr/sbin"]
+            .iter()
+            .any(|dir| Path::new(dir).join(program).exists())
+    };
+    if ["slurmctld", "slurmd", "sbatch", "munged"]
+        .into_iter()
+        .all(has)
+    {
+        return Ok(());
+    }
+    let script = "apt-get update && apt-get install -y --no-install-recommends \
+        slurmctld slurmd slurm-client munge";
+    let status = Command::new("sh")
+        .args(["-c", script])
+        .stdout(Stdio::null())
+        .status()?;
+    ensure!(
+        status.success(),
+        "failed to install Slurm's packages with apt-get"
+    );
+    Ok(())
+}
