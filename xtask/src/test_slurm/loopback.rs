@@ -134,7 +134,7 @@ impl Loopback {
     pub fn cass(&self, node: usize) -> Option<u32> {
         let mut pids = vec![self.nodes[node].as_ref()?.id()];
         while let Some(pid) = pids.pop() {
-            if is(pid, "cass") || is(pid, "slurm-cass") {
+            if is(pid, "cass") {
                 return Some(pid);
             }
             pids.extend(children(pid));
