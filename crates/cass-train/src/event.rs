@@ -114,7 +114,13 @@ pub enum Event {
 
 /// The keys that a clock or the system decides, wherever they stand in `log.jsonl` and
 /// `metrics.json`. A run's seconds are those of all its attempts that led to the result.
-pub const WALL_CLOCK: [&str; 4] = ["seconds", "images_per_s", "peak_rss_mib", "fit_seconds"];
+pub const WALL_CLOCK: [&str; 5] = [
+    "seconds",
+    "fit_seconds",
+    "features_seconds",
+    "images_per_s",
+    "peak_rss_mib",
+];
 
 impl Event {
     /// Whether it is part of the run, and so of its log.
