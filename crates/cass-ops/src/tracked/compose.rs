@@ -1,0 +1,57 @@
+//! Gradients through anything written with Candle.
+
+use super::{Gradient, Tracked};
+use crate::profile::{Pass, timed};
+use candle_core::{Result, Tensor, Var};
+
+/// `f` of the inputs, with the gradients that Candle finds for it.
+///
+/// `f` is computed at once, under Candle's own tape. It is the path of every operation on devices
+/// that have no kernels here, and the way to take gradients through a loss written with Candle.
+///
+/// ```
+/// use candle_core::{Device, Var};
+/// use cass_ops::{Tracked, compose};
+///
+/// # fn main() -> candle_core::Result<()> {
+/// let x = Var::new(&[1f32, -3.0], &Device::Cpu)?;
+/// let loss = compose(&[&Tracked::from(&x)], |t| t[0].sqr()?.sum_all())?;
+/// let dx = loss.backward()?.get(&x).map(|dx| dx.to_vec1::<f32>()).transpose()?;
+/// assert_eq!(dx, Some(vec![2.0, -6.0]));
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// If `f` fails.
+pub fn compose(
+    inputs: &[&Tracked],
+    f: impl FnOnce(&[Tensor]) -> Result<Tensor>,
+) -> Result<Tracked> {
+    let variables = inputs.iter().map(|input| match input.is_tracked() {
+        true => Var::from_tensor(&input.value).map(Some),
+        false => Ok(None),
+    });
+    let variables = variables.collect::<Result<Vec<_>>>()?;
+    let tensors: Vec<Tensor> = inputs
+        .iter()
+        .zip(&variables)
+        .map(|(input, variable)| match variable {
+            Some(variable) => variable.as_tensor().clone(),
+            None => input.value.clone(),
+        })
+        .collect();
+    let result = timed("composition", Pass::Forward, || f(&tensors))?;
+    Ok(Tracked::record(
+        "composition",
+        result.detach(),
+        inputs,
+        move |dy| {
+            let gradients = (result * dy)?.sum_all()?.backward()?;
+            let of = |variable: Option<Var>| {
+                variable.and_then(|variable| gradients.get(&variable).map(Tensor::detach))
+            };
+            let found = variables.into_iter().map(of);
+            Ok(found.map(|found| found.map(Gradient::shared)).collect())
+        },
+    ))
+}
