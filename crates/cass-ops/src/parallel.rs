@@ -137,7 +137,13 @@ unsafe impl<T: Send> Sync for Output<T> {}
 
 impl<T: Element> Output<T> {
     pub(crate) fn new(len: usize) -> Self {
-        let mut data = Vec::with_capacity(len);
+        Self::over(Vec::new(), len)
+    }
+
+    /// In the memory of a buffer, whatever it holds, and more if that is too little.
+    pub(crate) fn over(mut data: Vec<T>, len: usize) -> Self {
+        data.clear();
+        data.reserve_exact(len);
         let start = data.as_mut_ptr();
         Self { data, start, len }
     }

@@ -17,7 +17,7 @@ use crate::{
     parallel::{Output, for_each, for_each_chunk, for_each_with},
 };
 use std::ops::Range;
-use transform::{input_transform, output_gradient_transform, output_transform};
+use transform::OfBlock;
 
 /// Products of a tile.
 const POINTS: usize = 16;
@@ -204,18 +204,39 @@ impl<T: Element> Kernels<'_, T> {
     }
 }
 
-/// A transform of every tile of a chunk: `(16, tiles, channels)`; `f` writes a block's.
-fn of_chunk<T: Element>(
+/// Runs `f` on every block of a chunk.
+fn of_chunk<'a, T: Element>(
+    chunk: &'a Chunk,
+    from: &'a [T],
+    to: &'a Output<T>,
+    f: impl Fn(OfBlock<T>) + Sync,
+) {
+    for_each_with(chunk.blocks.len(), Vec::new, |buffer, i| {
+        f(OfBlock {
+            block: &chunk.blocks[i],
+            tiles: chunk.tiles,
+            from,
+            buffer,
+            to,
+        });
+    });
+}
+
+/// A transform to points, `(16, tiles, channels)`, of every tile of a chunk, in the memory of `to`.
+///
+/// # Safety
+/// `f` has to write all points of its block's tiles.
+unsafe fn points<T: Element>(
     chunk: &Chunk,
     channels: usize,
-    f: impl Fn(&Block, &mut Vec<T>, &Output<T>) + Sync,
-) -> Vec<T> {
-    let to = Output::new(POINTS * chunk.tiles * channels);
-    for_each_with(chunk.blocks.len(), Vec::new, |strip, i| {
-        f(&chunk.blocks[i], strip, &to);
-    });
-    // SAFETY: every block has written all points of its tiles, which are all of the chunk's.
-    unsafe { to.written() }
+    from: &[T],
+    to: &mut Vec<T>,
+    f: impl Fn(OfBlock<T>) + Sync,
+) {
+    let points = Output::over(std::mem::take(to), POINTS * chunk.tiles * channels);
+    of_chunk(chunk, from, &points, f);
+    // SAFETY: the blocks' tiles are all of the chunk's, the rest by the caller's promise.
+    *to = unsafe { points.written() };
 }
 
 /// `(B, O, H', W')` of `x (B, I, H, W)`.
@@ -223,33 +244,33 @@ fn convolve<T: Element>(s: &Sizes, x: &[T], kernels: &Kernels<T>) -> Vec<T> {
     let size = s.i * s.o;
     let u = kernels.transform(s.i, s.o);
     let y = Output::new(s.b * s.o * s.oh * s.ow);
-    let one_chunk = |chunk: &Chunk| {
+    let one_chunk = |[v, m]: &mut [Vec<T>; 2], chunk: &Chunk| {
         let tiles = chunk.tiles;
-        let v = of_chunk(chunk, s.i, |block, strip, v| {
-            input_transform(s, (tiles, block), x, strip, v);
-        });
-        let m = Output::new(POINTS * tiles * s.o);
+        // SAFETY: writes all points.
+        unsafe { points(chunk, s.i, x, v, |block| block.input(s)) };
+        let products = Output::over(std::mem::take(m), POINTS * tiles * s.o);
         for_each(POINTS, |p| {
             let v = Mat::new(&v[p * tiles * s.i..][..tiles * s.i], tiles, s.i);
             let u = Mat::new(&u[p * size..][..size], s.i, s.o);
             // SAFETY: each point is given out once.
-            let m = unsafe { m.matrix(p * tiles * s.o, tiles, s.o, s.o) };
+            let m = unsafe { products.matrix(p * tiles * s.o, tiles, s.o, s.o) };
             matmul(m, Into::Overwrite, v, u, T::ONE);
         });
         // SAFETY: the products wrote all points.
-        let m = unsafe { m.written() };
-        for_each_with(chunk.blocks.len(), Vec::new, |strip, i| {
-            output_transform(s, (tiles, &chunk.blocks[i]), &m, strip, &y);
-        });
+        *m = unsafe { products.written() };
+        of_chunk(chunk, m, &y, |block| block.output(s));
     };
     // Loops inside a task run on its thread: either way keeps all threads busy.
     if s.is_wide() {
-        s.chunks(WIDE_CHUNK / s.i.max(s.o))
-            .iter()
-            .for_each(one_chunk);
+        let mut buffers = Default::default();
+        for chunk in s.chunks(WIDE_CHUNK / s.i.max(s.o)) {
+            one_chunk(&mut buffers, &chunk);
+        }
     } else {
         let chunks = s.chunks(0);
-        for_each(chunks.len(), |i| one_chunk(&chunks[i]));
+        for_each_with(chunks.len(), Default::default, |buffers, i| {
+            one_chunk(buffers, &chunks[i]);
+        });
     }
     // SAFETY: the blocks cover all rows of all images.
     unsafe { y.written() }
@@ -283,14 +304,14 @@ pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T>
     let size = g.o * g.c;
     let mut sums = vec![T::ZERO; POINTS * size];
     let held = if s.is_wide() { WIDE_CHUNK } else { CHUNK };
+    let (mut v, mut z) = (Vec::new(), Vec::new());
     for chunk in &s.chunks(held / g.c.max(g.o)) {
         let tiles = chunk.tiles;
-        let v = of_chunk(chunk, g.c, |block, strip, v| {
-            input_transform(&s, (tiles, block), x, strip, v);
-        });
-        let z = of_chunk(chunk, g.o, |block, strip, z| {
-            output_gradient_transform(&s, (tiles, block), dy, strip, z);
-        });
+        // SAFETY: both write all points.
+        unsafe {
+            points(chunk, g.c, x, &mut v, |block| block.input(&s));
+            points(chunk, g.o, dy, &mut z, |block| block.output_gradient(&s));
+        }
         for_each_chunk(&mut sums, size, |p, sum| {
             let v = Mat::new(&v[p * tiles * g.c..][..tiles * g.c], tiles, g.c);
             let z = Mat::new(&z[p * tiles * g.o..][..tiles * g.o], tiles, g.o);

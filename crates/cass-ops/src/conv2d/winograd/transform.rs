@@ -34,6 +34,17 @@ struct Strip {
 }
 
 impl Strip {
+    fn of_output(s: &Sizes, block: &Block) -> Self {
+        Self {
+            h: s.oh,
+            w: s.ow,
+            top: 2 * block.rows.start as isize,
+            rows: 2 * block.rows.len(),
+            padding: 0,
+            width: 2 * block.columns,
+        }
+    }
+
     /// The rows of the strip that the image has, each with its number there.
     #[inline(always)]
     fn inside(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
@@ -81,141 +92,118 @@ impl Strip {
     }
 }
 
-/// `Bᵀ d B` of every tile of a block of the input `x (B, I, H, W)`: `(16, tiles, I)`.
-pub(super) fn input_transform<T: Element>(
-    s: &Sizes,
-    (tiles, block): (usize, &Block),
-    x: &[T],
-    buffer: &mut Vec<T>,
-    to: &Output<T>,
-) {
-    let strip = Strip {
-        h: s.h,
-        w: s.w,
-        top: 2 * block.rows.start as isize - s.padding as isize,
-        rows: 2 * block.rows.len() + 2,
-        padding: s.padding,
-        width: 2 * block.columns + 2,
-    };
-    Arch::new().dispatch(Input {
-        channels: s.i,
-        tiles,
-        block,
-        strip,
-        from: x,
-        buffer,
-        to,
-    });
+/// What a transform reads and writes, of all tiles of one block.
+pub(super) struct OfBlock<'a, T> {
+    pub(super) block: &'a Block,
+    /// Of the block's chunk.
+    pub(super) tiles: usize,
+    pub(super) from: &'a [T],
+    /// Of the thread.
+    pub(super) buffer: &'a mut Vec<T>,
+    pub(super) to: &'a Output<T>,
 }
 
-/// `A dy Aᵀ` of every tile of a block of a result's gradient `(B, O, H', W')`: `(16, tiles, O)`.
-pub(super) fn output_gradient_transform<T: Element>(
-    s: &Sizes,
-    (tiles, block): (usize, &Block),
-    dy: &[T],
-    buffer: &mut Vec<T>,
-    to: &Output<T>,
-) {
-    Arch::new().dispatch(OutputGradient {
-        channels: s.o,
-        tiles,
-        block,
-        strip: output_strip(s, block),
-        from: dy,
-        buffer,
-        to,
-    });
-}
+impl<T: Element> OfBlock<'_, T> {
+    /// `Bᵀ d B` of the input `(B, I, H, W)`: `(16, tiles, I)`.
+    pub(super) fn input(self, s: &Sizes) {
+        let rows = &self.block.rows;
+        let strip = Strip {
+            h: s.h,
+            w: s.w,
+            top: 2 * rows.start as isize - s.padding as isize,
+            rows: 2 * rows.len() + 2,
+            padding: s.padding,
+            width: 2 * self.block.columns + 2,
+        };
+        self.run(s.i, strip, Input);
+    }
 
-/// Writes `Aᵀ m A` of every tile of a block to its place in `(B, O, H', W')`.
-pub(super) fn output_transform<T: Element>(
-    s: &Sizes,
-    (tiles, block): (usize, &Block),
-    m: &[T],
-    buffer: &mut Vec<T>,
-    to: &Output<T>,
-) {
-    Arch::new().dispatch(ToOutput {
-        channels: s.o,
-        tiles,
-        block,
-        strip: output_strip(s, block),
-        from: m,
-        buffer,
-        to,
-    });
-}
+    /// `A dy Aᵀ` of a result's gradient `(B, O, H', W')`: `(16, tiles, O)`.
+    pub(super) fn output_gradient(self, s: &Sizes) {
+        let strip = Strip::of_output(s, self.block);
+        self.run(s.o, strip, OutputGradient);
+    }
 
-fn output_strip(s: &Sizes, block: &Block) -> Strip {
-    Strip {
-        h: s.oh,
-        w: s.ow,
-        top: 2 * block.rows.start as isize,
-        rows: 2 * block.rows.len(),
-        padding: 0,
-        width: 2 * block.columns,
+    /// `Aᵀ m A` of products `(16, tiles, O)`: the block's part of `(B, O, H', W')`.
+    pub(super) fn output(self, s: &Sizes) {
+        let strip = Strip::of_output(s, self.block);
+        self.run(s.o, strip, ToOutput);
+    }
+
+    fn run(self, channels: usize, strip: Strip, transform: impl Transform) {
+        Arch::new().dispatch(Run {
+            of: self,
+            channels,
+            strip,
+            transform,
+        });
     }
 }
 
-macro_rules! of_a_block {
-    ($name:ident) => {
-        struct $name<'a, T> {
-            channels: usize,
-            /// Of the chunk.
-            tiles: usize,
-            block: &'a Block,
-            strip: Strip,
-            from: &'a [T],
-            buffer: &'a mut Vec<T>,
-            to: &'a Output<T>,
-        }
-    };
+/// Every image and every vector of channels of a block, by one transform.
+struct Run<'a, T, K> {
+    of: OfBlock<'a, T>,
+    channels: usize,
+    strip: Strip,
+    transform: K,
 }
 
-of_a_block!(Input);
-of_a_block!(OutputGradient);
-of_a_block!(ToOutput);
+impl<T: Element, K: Transform> WithSimd for Run<'_, T, K> {
+    type Output = ();
 
-/// `$transform` of tiles of `$size` pixels a side.
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        for (nth, image) in self.of.block.images.clone().enumerate() {
+            by_vectors!(T, simd, 0..self.channels, |s, c| {
+                self.transform.vector(s, &mut self, [image, nth, c]);
+            });
+        }
+    }
+}
+
+/// Of one vector of channels, from `c` on, of image `image`, the block's `nth`.
+trait Transform: Copy {
+    fn vector<T: Element, S: Simd>(
+        self,
+        simd: S,
+        run: &mut Run<'_, T, Self>,
+        image_nth_c: [usize; 3],
+    );
+}
+
+/// A [`Transform`] to points, of tiles of `$size` pixels a side.
 macro_rules! to_points {
     ($name:ident, $transform:ident, $size:literal) => {
-        impl<T: Element> $name<'_, T> {
+        #[derive(Clone, Copy)]
+        struct $name;
+
+        impl Transform for $name {
             #[inline(always)]
-            fn vector<S: Simd>(&mut self, simd: S, image: usize, nth: usize, c: usize) {
-                let Self {
+            fn vector<T: Element, S: Simd>(
+                self,
+                simd: S,
+                run: &mut Run<'_, T, Self>,
+                [image, nth, c]: [usize; 3],
+            ) {
+                let Run {
+                    of,
                     channels,
-                    tiles,
-                    block,
                     strip,
                     ..
-                } = self;
+                } = run;
                 let (lanes, channels) = (T::lanes::<S>(), *channels);
-                let planes = &self.from[(image * channels + c) * strip.h * strip.w..];
-                strip.gather::<T, S>(planes, self.buffer);
-                let (line, point) = (strip.width * lanes, *tiles * channels);
-                for (number, row, column) in block.tiles_of(nth) {
-                    let from = &self.buffer[2 * row * line + 2 * column * lanes..];
+                let planes = &of.from[(image * channels + c) * strip.h * strip.w..];
+                strip.gather::<T, S>(planes, of.buffer);
+                let (line, point) = (strip.width * lanes, of.tiles * channels);
+                for (number, row, column) in of.block.tiles_of(nth) {
+                    let from = &of.buffer[2 * row * line + 2 * column * lanes..];
                     let d: tile::Grid<T, S, $size, $size> = tile::load(simd, from, line, lanes);
                     let points = tile::$transform::<T, S>(simd, d);
-                    for (p, &lanes) in points.as_flattened().iter().enumerate() {
+                    for (p, &values) in points.as_flattened().iter().enumerate() {
+                        let at = p * point + number * channels + c;
                         // SAFETY: the block's tiles, which no other task writes.
-                        unsafe {
-                            self.to
-                                .write(simd, p * point + number * channels + c, lanes)
-                        };
+                        unsafe { of.to.write(simd, at, values) };
                     }
-                }
-            }
-        }
-
-        impl<T: Element> WithSimd for $name<'_, T> {
-            type Output = ();
-
-            #[inline(always)]
-            fn with_simd<S: Simd>(mut self, simd: S) {
-                for (nth, image) in self.block.images.clone().enumerate() {
-                    by_vectors!(T, simd, 0..self.channels, |s, c| self
-                        .vector(s, image, nth, c));
                 }
             }
         }
@@ -225,41 +213,36 @@ macro_rules! to_points {
 to_points!(Input, input, 4);
 to_points!(OutputGradient, output_gradient, 2);
 
-impl<T: Element> ToOutput<'_, T> {
+#[derive(Clone, Copy)]
+struct ToOutput;
+
+impl Transform for ToOutput {
     #[inline(always)]
-    fn vector<S: Simd>(&mut self, simd: S, image: usize, nth: usize, c: usize) {
-        let Self {
+    fn vector<T: Element, S: Simd>(
+        self,
+        simd: S,
+        run: &mut Run<'_, T, Self>,
+        [image, nth, c]: [usize; 3],
+    ) {
+        let Run {
+            of,
             channels,
-            tiles,
-            block,
             strip,
             ..
-        } = self;
+        } = run;
         let (lanes, channels) = (T::lanes::<S>(), *channels);
-        let (line, point) = (strip.width * lanes, *tiles * channels);
-        self.buffer.resize(strip.rows * line, T::ZERO);
-        for (number, row, column) in block.tiles_of(nth) {
-            let from = &self.from[number * channels + c..];
+        let (line, point) = (strip.width * lanes, of.tiles * channels);
+        of.buffer.resize(strip.rows * line, T::ZERO);
+        for (number, row, column) in of.block.tiles_of(nth) {
+            let from = &of.from[number * channels + c..];
             let products: tile::Grid<T, S, 4, 4> = tile::load(simd, from, 4 * point, point);
             let pixels = tile::output::<T, S>(simd, products);
-            let to = &mut self.buffer[2 * row * line + 2 * column * lanes..];
+            let to = &mut of.buffer[2 * row * line + 2 * column * lanes..];
             tile::store::<T, S, 2, 2>(simd, pixels, to, line, lanes);
         }
         let first = (image * channels + c) * strip.h * strip.w;
         // SAFETY: rows of different blocks, images and channels do not overlap.
-        unsafe { strip.scatter::<T, S>(self.buffer, first, self.to) };
-    }
-}
-
-impl<T: Element> WithSimd for ToOutput<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        for (nth, image) in self.block.images.clone().enumerate() {
-            by_vectors!(T, simd, 0..self.channels, |s, c| self
-                .vector(s, image, nth, c));
-        }
+        unsafe { strip.scatter::<T, S>(of.buffer, first, of.to) };
     }
 }
 
