@@ -13,7 +13,7 @@ pub(crate) trait Element: WithDType + Lanes + std::ops::Neg<Output = Self> {
     const NAN: Self;
 
     fn exp(self) -> Self;
-    /// Of a positive number that is not subnormal.
+    /// Of a positive number that is not subnormal, or of a NaN.
     fn ln(self) -> Self;
     fn erf(self) -> Self;
     fn sqrt(self) -> Self;
@@ -66,7 +66,8 @@ impl Element for f32 {
         p = p * m + 3.333_333e-1;
         let square = m * m;
         let y = p * m * square + exponent * -2.121_944_4e-4 - 0.5 * square;
-        m + y + exponent * 0.693_359_4
+        // The bits of a NaN are no mantissa: 0, or NaN of a NaN, is added.
+        m + y + exponent * 0.693_359_4 + (self - self)
     }
 
     /// Within 5e-7 absolute (the rational minimax form that Eigen and XLA use).
@@ -199,6 +200,7 @@ mod tests {
             assert!((got - want).abs() <= allowed, "ln({x}) = {got}, not {want}");
         }
         assert_eq!(Element::ln(1f32), 0.0);
+        assert!(Element::ln(f32::NAN).is_nan());
     }
 
     #[test]

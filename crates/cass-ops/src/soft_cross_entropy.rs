@@ -230,6 +230,21 @@ mod tests {
     }
 
     #[test]
+    fn a_logit_that_is_no_number_makes_a_loss_that_is_none() -> Result<()> {
+        let cpu = &candle_core::Device::Cpu;
+        let (good, bad) = (
+            Tensor::new(&[[1f32, 2., 3.]], cpu)?,
+            Tensor::new(&[[1f32, f32::NAN, 3.]], cpu)?,
+        );
+        for (target, logits) in [(&good, &bad), (&bad, &good)] {
+            let logits = Tracked::constant(logits);
+            let loss = soft_cross_entropy(target, &good.zeros_like()?, &logits, &DINO)?;
+            assert!(loss.value().to_scalar::<f32>()?.is_nan());
+        }
+        Ok(())
+    }
+
+    #[test]
     fn shapes_that_do_not_fit_are_errors() -> Result<()> {
         let (target, logits) = (input(0, &[2, 3])?, constant(1, &[2, 4])?);
         assert!(soft_cross_entropy(&target, &input(2, &[1, 4])?, &logits, &DINO).is_err());
