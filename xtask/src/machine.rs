@@ -79,7 +79,7 @@ fn answers(program: &str, argument: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// The `cass` binary: `CASS_BIN`, or built now in release.
+/// The `cass` binary for a device: `CASS_BIN`, or built now in release.
 pub fn cass(device: &Device) -> Result<PathBuf> {
     if let Some(path) = env::var_os("CASS_BIN") {
         return Ok(path.into());
@@ -101,7 +101,14 @@ pub fn cass(device: &Device) -> Result<PathBuf> {
     }
     let output = command.output().context("failed to start cargo")?;
     if !output.status.success() {
-        bail!("failed to build the `cass` binary: cargo says why above");
+        bail!(
+            "failed to build the `cass` binary: cargo says why above{}",
+            if device.is_gpu() {
+                "; one built where there is a CUDA toolkit can be named by CASS_BIN"
+            } else {
+                ""
+            }
+        );
     }
     String::from_utf8_lossy(&output.stdout)
         .lines()
