@@ -1,45 +1,17 @@
 //! Real processes, killed at any moment, that go on to the same bytes.
 #![cfg(unix)]
 
+mod bench;
+
+use bench::Bench;
 use cass_ops::Rng;
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-struct Bench {
-    folder: tempfile::TempDir,
-}
-
 impl Bench {
-    /// A folder with phantoms in `data`.
-    fn new() -> Self {
-        let bench = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        let draw = "data phantom --out data --train-per-class 6 --test-per-class 2 --size 24";
-        assert!(bench.cass(draw).status.success());
-        bench
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, args: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cass"));
-        command
-            .args(args.split_whitespace())
-            .current_dir(self.folder.path())
-            .env_remove("RUST_LOG");
-        command
-    }
-
-    fn cass(&self, args: &str) -> Output {
-        self.command(args).output().unwrap()
-    }
-
     fn start(&self, args: &str) -> Running {
         let mut command = self.command(args);
         command.stdout(Stdio::null()).stderr(Stdio::piped());

@@ -1,0 +1,100 @@
+//! Networks listed, exported and held against PyTorch.
+
+use super::*;
+
+#[test]
+fn pytorchs_steps_are_replayed() {
+    let bench = Bench::new();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
+    let verify = format!("verify --trajectory {golden}/trajectory_cass --method cass");
+    let passed = bench.cass(&format!("{verify} --json"));
+    let found = json(&passed);
+    assert_eq!((code(&passed), &found["passed"]), (0, &true.into()));
+    assert_eq!(found["loss"]["errors"].as_array().map(Vec::len), Some(8));
+    assert!(found["lr"].as_f64() < Some(1e-12));
+    assert_eq!(found["tensors"][3]["what"], "swa.cnn parameters");
+    // Another optimiser than the recorded one.
+    let failed = bench.cass(&format!("{verify} --cnn-optimizer sgd"));
+    let text = String::from_utf8_lossy(&failed.stdout).into_owned();
+    assert!(code(&failed) == 1 && text.contains("FAILED"), "{text}");
+    let dino = "verify --method dino --trajectory";
+    bench.fails(
+        &format!("{dino} {golden}/trajectory_cass"),
+        2,
+        &["no tensor `local1.0`"],
+    );
+    assert_eq!(code(&bench.cass("verify --trajectory x")), 2);
+    assert_eq!(code(&bench.cass("verify --arch resnet18")), 2);
+}
+
+#[test]
+fn networks_of_runs_are_exported_for_timm() {
+    let bench = Bench::new();
+    bench.cass(&format!("{CASS} {SMALL} --out a"));
+    bench.cass("probe --run a --arm vit --epochs 1 --threads 2 --device cpu --out p");
+    let config = |folder: &str| -> Value {
+        let file = bench.path(folder).join("config.json");
+        serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
+    };
+    let cnn = json(&bench.cass("export --run a --arm cnn --out e/cnn --json"));
+    assert_eq!(
+        (&cnn["architecture"], &cnn["num_classes"]),
+        (&"resnet18".into(), &1000.into())
+    );
+    assert!(is_whole(&bench.path("e/cnn/model.safetensors")));
+    assert_eq!(config("e/cnn")["cass"]["method"], "cass");
+    // What the run did, not what the weights of the name were made with.
+    let mean = serde_json::json!([0.485, 0.456, 0.406]);
+    let probed = json(&bench.cass("export --run p --out e/probe --json"));
+    assert_eq!(probed["num_classes"], 4);
+    let probe = config("e/probe");
+    assert_eq!(probe["pretrained_cfg"]["mean"], mean);
+    assert_eq!(probe["model_args"]["img_size"], 16);
+    assert_eq!(probe["cass"]["method"], "linear");
+    assert_eq!(probe["cass"]["arm"], "vit");
+    assert_eq!(
+        probe["label_names"],
+        serde_json::json!(["glioma", "meningioma", "notumor", "pituitary"])
+    );
+
+    bench.fails("export --run a --out x", 2, &["--arm cnn or --arm vit"]);
+    bench.fails("export --run a --arm net --out x", 2, &["no arm net"]);
+    bench.fails("export --run p --arm cnn --out x", 2, &["expected vit"]);
+    bench.fails("export --run data --out x", 2, &["no recipe.toml"]);
+    bench.fails("export --run a --arm cnn --out e/cnn", 2, &["is not empty"]);
+    fs::remove_file(bench.path("p/predictions.csv")).unwrap();
+    bench.fails("export --run p --out x", 2, &["names of its classes"]);
+    fs::remove_file(bench.path("a/metrics.json")).unwrap();
+    bench.fails(
+        "export --run a --arm cnn --out x",
+        2,
+        &["the run is not finished"],
+    );
+    assert!(!bench.path("x").exists());
+}
+
+#[test]
+fn networks_are_listed() {
+    let bench = Bench::new();
+    let names = |args: &str| -> Vec<String> {
+        let found = json(&bench.cass(&format!("models list {args} --json")));
+        let models = found["models"].as_array().unwrap().iter();
+        models
+            .map(|m| m["hub_id"].as_str().unwrap().to_string())
+            .collect()
+    };
+    assert_eq!(
+        names("vit_b*_384"),
+        ["timm/vit_base_patch16_384.augreg_in21k_ft_in1k"]
+    );
+    assert_eq!(names("resnet50.tv_"), ["timm/resnet50.tv_in1k"]);
+    assert_eq!(names("resnet50")[0], "timm/resnet50.a1_in1k");
+    assert!(names("resnet50 --all").len() > 10);
+    let table = bench.cass("models list resnet18");
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(
+        table.contains("11.69 M") && table.contains("3.63") && table.contains("224 px"),
+        "{table}"
+    );
+    bench.fails("models list resnot", 2, &["no name fits \"resnot\""]);
+}
