@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -243,11 +244,7 @@ pub fn draw_phantoms(cass: &Path, data: &Data) -> Result<()> {
 
 /// Eight hexadecimal digits of SHA-256: enough to tell some thousands of runs apart, short enough for a name.
 pub fn short_hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(text.as_bytes())[..4])
 }
 
 /// `(path/file, bytes)` of every file under `folder`.

@@ -1,6 +1,7 @@
 //! Which file is in which part: the record of a split.
-use std::{fmt::Write as _, fs::File, io::Write as _, path::Path};
+use std::{fs::File, io::Write as _, path::Path};
 
+use base16ct::lower::encode_string as hex;
 use sha2::{Digest, Sha256};
 
 use crate::{Dataset, Error, Part, Result, Split, sources::table::table};
@@ -203,11 +204,4 @@ fn split(text: &str, separator: char) -> Vec<&str> {
     }
     pieces.push(&text[start..]);
     pieces
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // a String takes every write
-        text
-    })
 }

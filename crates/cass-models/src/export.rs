@@ -4,8 +4,8 @@ use crate::{
     error::{Error, Result},
     model::Model,
     registry::{Interpolation, ModelConfig, Normalization},
-    weights::hex,
 };
+use base16ct::lower::encode_string as hex;
 use candle_core::Tensor;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -6,6 +6,7 @@ use crate::{
     read::{WEIGHTS_FILE, read_file},
     resample::Resampled,
 };
+use base16ct::lower::encode_string as hex;
 use candle_core::{DType, Tensor};
 use sha2::{Digest, Sha256};
 use std::{
@@ -289,11 +290,4 @@ fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     beside.as_file().sync_all()?;
     beside.persist(file)?;
     std::fs::File::open(folder)?.sync_all()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -5,12 +5,12 @@ use crate::{
     parts::{Part, Parts},
     recipe::ProbeRecipe,
 };
+use base16ct::lower::encode_string as hex;
 use candle_core::{DType, Device, Tensor, safetensors};
 use cass_models::{Mode, Model};
 use sha2::{Digest, Sha256};
 use std::{
     collections::{HashMap, HashSet},
-    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     time::Instant,
@@ -121,11 +121,8 @@ fn file_name(model: &Model) -> Result<String> {
             hash.update(bytes);
         }
     }
-    let mut name = format!("{}-{size}-", model.name());
-    for byte in hash.finalize() {
-        let _ = write!(name, "{byte:02x}"); // a String takes every write
-    }
-    Ok(name + ".safetensors")
+    let hash = hex(&hash.finalize());
+    Ok(format!("{}-{size}-{hash}.safetensors", model.name()))
 }
 
 /// What a file keeps; nothing where it is missing or unlike what [`write`] leaves, which costs time

@@ -11,6 +11,7 @@ use crate::{
     parts::{Part, Parts},
     recipe::ProbeRecipe,
 };
+use base16ct::lower::encode_string as hex;
 use candle_core::DType;
 use cass_models::{Model, ModelOptions};
 use cass_train::{Collapse, FocalForm, FocalLoss, Origin, RunDir};
@@ -282,6 +283,5 @@ fn sha256(file: &Path) -> Result<String> {
         let taken = chunk.len();
         bytes.consume(taken);
     }
-    let bytes = hash.finalize();
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&hash.finalize()))
 }

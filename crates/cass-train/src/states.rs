@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::run_dir::RunDir;
+use base16ct::lower::encode_string as hex;
 use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 use serde::{Serialize, de::DeserializeOwned};
@@ -200,10 +201,6 @@ fn sha256(from: &mut impl Read) -> io::Result<String> {
             read => hash.update(&buffer[..read]),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use base16ct::lower::encode_string as hex;
 use memmap2::Mmap;
 
 use super::Key;
-use crate::{Error, Pixels, Result, manifest::hex, pixels::Bytes};
+use crate::{Error, Pixels, Result, pixels::Bytes};
 
 /// Names the arithmetic: to be counted up whenever decoding or resizing changes a pixel.
 const VERSION: &str = "pixels-1";

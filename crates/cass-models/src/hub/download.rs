@@ -6,7 +6,7 @@ use super::{
     fault::HubFault,
     id::HubId,
 };
-use crate::weights::hex;
+use base16ct::lower::encode_string as hex;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File, OpenOptions},
