@@ -1,6 +1,6 @@
 //! Windows of an image as the columns of a matrix (im2col), and their sum back (col2im).
 
-use super::kernels::{Block, Geometry};
+use super::geometry::{Block, Geometry};
 use crate::{element::Element, phases::Phases};
 use std::ops::Range;
 

@@ -1,6 +1,7 @@
 //! Two-dimensional convolution.
 
 mod columns;
+mod geometry;
 mod kernels;
 pub(crate) mod reference;
 mod winograd;
@@ -11,7 +12,7 @@ use crate::{
     tracked::{Gradient, Tracked, compose},
 };
 use candle_core::{Result, Tensor, bail};
-use kernels::Geometry;
+use geometry::Geometry;
 
 /// Stride, zero padding and groups, the same in both directions, as in `torch.nn.Conv2d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@
 mod tile;
 mod transform;
 
-use super::kernels::Geometry;
+use super::geometry::Geometry;
 use crate::{
     element::Element,
     matmul::{Into, Mat, MatMut, matmul},
