@@ -61,13 +61,13 @@ pub use event::{Event, WALL_CLOCK, When};
 pub use export::{Finished, Network, export};
 pub use features::Reading;
 pub use initial::initial_network;
-pub use loss::{FocalForm, FocalLoss, cass_loss, class_weights, dino_loss};
+pub use loss::{FocalForm, FocalLoss, cass_loss, class_weights, dino_loss, standardise};
 pub use memory::peak_rss_mib;
 pub use optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
 pub use projector::Projector;
 pub use recipe::{
-    Arm, DinoConfig, Method, Precision, Protocol, Recipe, Swa, ValidRecipe, Weights, deviations,
-    from_toml, to_toml,
+    Arm, DinoConfig, Guard, Method, Precision, Protocol, Recipe, Swa, ValidRecipe, Weights,
+    deviations, from_toml, to_toml,
 };
 pub use run_dir::{Log, Owner, RunDir, RunLock};
 pub use schedule::{CosineConfig, Schedule, ScheduleConfig};

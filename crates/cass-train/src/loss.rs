@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// ε of `torch.nn.functional.normalize`.
 const NORMALIZE_EPS: f64 = 1e-12;
+/// ε of `torch.nn.functional.batch_norm`.
+const BATCH_NORM_EPS: f64 = 1e-5;
 /// ε inside the logarithms of the published notebook's focal loss.
 const FOCAL_EPS: f64 = 1e-12;
 /// ε inside the logarithm of vit-pytorch's `loss_fn`.
@@ -32,6 +34,18 @@ pub fn cass_loss(r: &Tensor, t: &Tensor) -> Result<Tensor> {
     }
     let cosine = (normalize(r)? * normalize(t)?)?.sum(D::Minus1)?; // (B)
     (2.0 - (cosine * 2.0)?)?.mean(0)
+}
+
+/// Each output with mean 0 and deviation 1 over the batch, `(x - mean) / sqrt(var + 1e-5)` with the
+/// biased variance: `torch.nn.functional.batch_norm(x, None, None, training=True)`. Beyond the paper;
+/// see [`Guard::Standardise`](crate::Guard::Standardise).
+///
+/// # Shapes
+/// `x (B, K)` → `(B, K)`
+pub fn standardise(x: &Tensor) -> Result<Tensor> {
+    let centred = x.broadcast_sub(&x.mean_keepdim(0)?)?;
+    let var = centred.sqr()?.mean_keepdim(0)?; // (1, K)
+    centred.broadcast_div(&(var + BATCH_NORM_EPS)?.sqrt()?)
 }
 
 /// `x / max(‖x‖₂, ε)` over the last dimension, as `torch.nn.functional.normalize`.

@@ -8,7 +8,7 @@ use crate::progress::Progress;
 use crate::recompute::Recompute;
 use crate::say::Report;
 use cass_data::Cache;
-use cass_train::{Event, Method, Precision, PretrainOptions, Recipe, RunDir, Weights, When};
+use cass_train::{Event, Guard, Method, Precision, PretrainOptions, Recipe, RunDir, Weights, When};
 use clap::ValueEnum;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -57,6 +57,9 @@ pub struct Args {
     /// Scale each arm's gradients down to this norm where they exceed it; off by default.
     #[arg(long, value_name = "NORM")]
     clip_grad_norm: Option<f64>,
+    /// Beyond the paper, and off by default: what keeps CASS from collapsing from random weights.
+    #[arg(long, value_name = "GUARD")]
+    guard: Option<GuardName>,
     /// Of the computation. bf16 is refused so far: a CPU gains nothing by it, and on a GPU it has
     /// not been measured.
     #[arg(long)]
@@ -101,6 +104,20 @@ pub enum MethodName {
     Cass,
     /// One network and its moving average agree on crops of each image.
     Dino,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum GuardName {
+    /// Standardise each arm's logits over the batch before they are compared.
+    Standardise,
+}
+
+impl From<GuardName> for Guard {
+    fn from(name: GuardName) -> Self {
+        match name {
+            GuardName::Standardise => Self::Standardise,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -190,6 +207,7 @@ impl Args {
         apply!(self.common, recipe);
         set(&mut recipe.accumulate, self.accumulate);
         set(&mut recipe.precision, self.precision.map(Precision::from));
+        recipe.guard = self.guard.map(Guard::from).or(recipe.guard);
         recipe.clip_grad_norm = self.clip_grad_norm.or(recipe.clip_grad_norm);
         for field in &self.fields {
             recipe = recipe

@@ -105,6 +105,15 @@ fn cass_equals_torch_zero_vector_included() {
 }
 
 #[test]
+fn cass_of_standardised_logits_equals_torch_a_constant_output_included() {
+    Golden::load().check("standardise", &["r", "t"], |_, v| {
+        compose(&[&v[0], &v[1]], |v| {
+            cass_loss(&standardise(&v[0])?, &standardise(&v[1])?)
+        })
+    });
+}
+
+#[test]
 fn cass_is_symmetric_bounded_and_checks_shapes() -> Result<()> {
     let (r, t) = (
         Tensor::new(&[[1f32, 2.0]], &Device::Cpu)?,
@@ -184,8 +193,12 @@ fn gradients_equal_finite_differences() -> Result<()> {
         form,
     };
     type Loss<'a> = Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>;
-    let losses: [(&str, Loss); 5] = [
+    let losses: [(&str, Loss); 6] = [
         ("cass", Box::new(|x| cass_loss(x, &other))),
+        (
+            "standardised",
+            Box::new(|x| cass_loss(&standardise(x)?, &other)),
+        ),
         (
             "softmax 2",
             Box::new(|x| focal(FocalForm::Softmax, 2.0).forward(x, &[3, 0, 1])),

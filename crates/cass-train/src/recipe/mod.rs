@@ -1,5 +1,6 @@
 //! Everything that decides a run, in one TOML file.
 
+mod chosen;
 pub(crate) mod differ;
 mod set;
 mod suggest;
@@ -65,6 +66,9 @@ pub struct Recipe {
     /// Of the computation; weights and losses are always f32.
     #[serde(default, skip_serializing_if = "Precision::is_default")]
     pub precision: Precision,
+    /// Beyond the paper: what keeps CASS from collapsing from random weights; none for the paper's loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
     /// Outputs of the classifiers, which CASS compares and DINO leaves alone.
     pub outputs: usize,
     /// Whether gradients are zeroed before each step; otherwise they add up over the whole run.
@@ -105,6 +109,16 @@ pub enum Protocol {
     Paper,
     /// The authors' published notebooks, quirks included.
     Notebook,
+}
+
+/// What keeps CASS from collapsing. Not in the paper: from random weights its loss is met by two
+/// networks that give every image the same logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Guard {
+    /// Each arm's logits are [standardised](crate::standardise) over the batch before they are
+    /// compared: what all images share no longer counts as agreement.
+    Standardise,
 }
 
 /// Of the computation.
@@ -233,6 +247,7 @@ impl Recipe {
             accumulate: 1,
             clip_grad_norm: None,
             precision: Precision::F32,
+            guard: None,
             outputs: 1000,
             zero_grad: true,
             skip_bad: false,
@@ -315,64 +330,14 @@ impl Recipe {
         }
         deviations(&recipe, &paper, &own)
     }
-
-    /// What the paper's text leaves open and was chosen here, one sentence each.
-    pub fn chosen(&self) -> Vec<String> {
-        let mut chosen = vec![format!(
-            "val_fraction = {}: cut from the training split, stratified by class, by the run's seed",
-            self.val_fraction
-        )];
-        if self.fraction < 1.0 {
-            chosen.push(format!(
-                "fraction = {}: stratified, at least one image a class",
-                self.fraction
-            ));
-        }
-        if let Some(swa) = &self.swa {
-            chosen.push(format!(
-                "swa.start = {}: the text names no start; weights are averaged once an epoch from \
-                 there on and BatchNorm statistics re-estimated by one pass over the training images",
-                swa.start
-            ));
-        }
-        match self.method {
-            Method::Cass => chosen.extend(self.chosen_pipeline()),
-            Method::Dino => chosen.extend([
-                format!(
-                    "arms.net.optimizer.lr = {}, constant: the text defers to vit-pytorch, whose \
-                     example uses 3e-4",
-                    self.arms.get("net").map_or(0.0, |arm| arm.optimizer.lr())
-                ),
-                "the student's weights are kept, as in vit-pytorch's example".into(),
-            ]),
-        }
-        chosen.push(
-            "the last batch of an epoch is kept when it is smaller, but dropped when it is a single \
-             image, which BatchNorm cannot normalise"
-                .into(),
-        );
-        chosen
-    }
 }
 
-impl Recipe {
-    fn chosen_pipeline(&self) -> Vec<String> {
-        let hue = "colour jitter without hue, as in the authors' code (the text adds hue)";
-        let (blur, solarize) = (
-            "a Gaussian blur of 23 pixels, sigma 0.1 to 2, of every second image, as SimCLR's",
-            "solarisation of every fifth image at 128, as BYOL's and DINO's",
-        );
-        let chosen = match self.pipeline {
-            Pipeline::Paper => vec![hue],
-            Pipeline::PaperHue => vec!["a hue of 0.2 (the text gives one number for all four)"],
-            Pipeline::PaperSolarize => vec![hue, solarize],
-            Pipeline::PaperBlur => vec![hue, blur],
-            Pipeline::PaperBlurSolarize => vec![hue, blur, solarize],
-            Pipeline::Eval | Pipeline::Dino | Pipeline::Stages(_) => vec![],
-        };
-        let name = &self.pipeline;
-        let sentence = |what: &str| format!("pipeline = {name}: {what}");
-        chosen.into_iter().map(sentence).collect()
+impl Guard {
+    /// As in a recipe.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standardise => "standardise",
+        }
     }
 }
 

@@ -27,6 +27,7 @@ impl Recipe {
         self.check_pipeline()?;
         self.check_arms()?;
         self.check_dino()?;
+        self.check_guard()?;
         Ok(ValidRecipe(self))
     }
 
@@ -135,6 +136,19 @@ impl Recipe {
         let given = self.dino.is_some();
         check("dino", text(given), given == wanted, text(wanted))?;
         self.dino.as_ref().map_or(Ok(()), check_dino)
+    }
+
+    fn check_guard(&self) -> Result<()> {
+        let Some(guard) = self.guard else {
+            return Ok(());
+        };
+        let fits = self.method == Method::Cass;
+        check(
+            "guard",
+            guard.name(),
+            fits,
+            "none for method dino, which compares no logits",
+        )
     }
 }
 

@@ -2,8 +2,8 @@ use super::parts::{Part, parts};
 use super::state::{Tensors, put, put_all, take, under};
 use super::{Step, StepReport, Updater, finite, views};
 use crate::error::{Error, Result};
-use crate::loss::cass_loss;
-use crate::recipe::Arm;
+use crate::loss::{cass_loss, standardise};
+use crate::recipe::{Arm, Guard};
 use candle_core::Tensor;
 use cass_models::{Mode, Model};
 use cass_ops::{Gradients, compose};
@@ -13,6 +13,7 @@ use cass_ops::{Gradients, compose};
 pub struct CassStep {
     arms: [CassArm; 2],
     part: Option<usize>,
+    guard: Option<Guard>,
 }
 
 struct CassArm {
@@ -45,14 +46,20 @@ impl CassStep {
         Ok(Self {
             arms: [a?, b?],
             part: None,
+            guard: None,
         })
     }
 
     /// With a number, the images of a batch go through the networks so many at a time, and their
     /// gradients are gathered: less memory, and the same step but for BatchNorm, which normalises
-    /// each part by itself.
+    /// each part by itself, and so does a [guard](Self::set_guard).
     pub fn set_part(&mut self, images: Option<usize>) {
         self.part = images;
+    }
+
+    /// With a guard against collapse, what the loss compares is not the paper's.
+    pub fn set_guard(&mut self, guard: Option<Guard>) {
+        self.guard = guard;
     }
 
     /// With a number, each arm's gradients are scaled down to that norm where they exceed it.
@@ -69,7 +76,12 @@ impl CassStep {
             a.model.forward(images, Mode::Train)?.logits,
             b.model.forward(images, Mode::Train)?.logits,
         );
-        let loss = compose(&[&r, &t], |t| part.of(cass_loss(&t[0], &t[1])?))?;
+        let loss = compose(&[&r, &t], |t| {
+            part.of(match self.guard {
+                None => cass_loss(&t[0], &t[1])?,
+                Some(Guard::Standardise) => cass_loss(&standardise(&t[0])?, &standardise(&t[1])?)?,
+            })
+        })?;
         Ok((finite(&loss, a.updater.steps())?, loss.backward()?))
     }
 }

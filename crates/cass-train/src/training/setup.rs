@@ -82,6 +82,7 @@ impl Setup {
                 let mut step = CassStep::new([a, b], zero_grad)?;
                 step.set_part(recipe.part());
                 step.set_clip_norm(recipe.clip_grad_norm);
+                step.set_guard(recipe.guard);
                 Box::new(step)
             }
             (Some(config), Some((name, student, arm)), None) => {
