@@ -1,7 +1,7 @@
 //! Steps of every kind of network, in pairs of any kinds, and of batches in parts.
 
 use candle_core::{DType, Device, Tensor, Var};
-use cass_models::{MODELS, Model, ModelConfig, ModelOptions};
+use cass_models::{MODELS, Mode, Model, ModelConfig, ModelOptions};
 use cass_ops::Rng;
 use cass_train::*;
 use std::collections::{BTreeMap, HashMap};
@@ -221,4 +221,30 @@ fn a_batch_in_parts_is_the_same_step() {
         parts.student().0.backbone_params(),
     );
     assert!(distance(whole.centers(), parts.centers()) < 1e-6);
+}
+
+#[test]
+fn a_guarded_step_compares_what_images_do_not_share() {
+    let kind = |name: &str| small(MODELS.iter().find(|info| info.name == name).unwrap().config);
+    let (cnn, vit) = (kind("resnet18"), kind("vit_tiny_patch16_224"));
+    let images = images(8, 0);
+    let loss = |guard| {
+        let mut step = cass(cnn, vit);
+        step.set_guard(guard);
+        step.step(std::slice::from_ref(&images)).unwrap().loss
+    };
+    let logits = |config, seed| {
+        let output = model(config, seed).forward(&images, Mode::Train).unwrap();
+        output.logits.into_value()
+    };
+    let (r, t) = (logits(cnn, 0), logits(vit, 1));
+    let expected = |r: &Tensor, t: &Tensor| {
+        let loss = cass_loss(r, t).unwrap().to_scalar::<f32>().unwrap();
+        f64::from(loss)
+    };
+    let plain = expected(&r, &t);
+    let guarded = expected(&standardise(&r).unwrap(), &standardise(&t).unwrap());
+    assert!((plain - guarded).abs() > 0.1, "{plain} {guarded}");
+    assert!((loss(None) - plain).abs() < 1e-6);
+    assert!((loss(Some(Guard::Standardise)) - guarded).abs() < 1e-6);
 }

@@ -114,6 +114,20 @@ fn cass_of_standardised_logits_equals_torch_a_constant_output_included() {
 }
 
 #[test]
+fn networks_that_tell_nothing_apart_meet_the_papers_loss_and_not_the_guarded_one() -> Result<()> {
+    let row = Tensor::new(&[[1f32, -2.0, 0.5]], &Device::Cpu)?;
+    let same = Var::from_tensor(&row.repeat((4, 1))?)?;
+    let loss = cass_loss(&same, &same)?.to_scalar::<f32>()?;
+    assert!(loss.abs() < 1e-6);
+    let guarded = cass_loss(&standardise(&same)?, &standardise(&same)?)?;
+    assert_eq!(guarded.to_scalar::<f32>()?, 2.0);
+    let grads = guarded.backward()?;
+    let grad = grads.get(&same).unwrap().flatten_all()?.to_vec1::<f32>()?;
+    assert!(grad.iter().all(|g| g.is_finite()), "{grad:?}");
+    Ok(())
+}
+
+#[test]
 fn cass_is_symmetric_bounded_and_checks_shapes() -> Result<()> {
     let (r, t) = (
         Tensor::new(&[[1f32, 2.0]], &Device::Cpu)?,
