@@ -98,6 +98,10 @@ Examples:
 Exit status: 0 done, 1 the run failed or its features collapsed (--stop-on-collapse), 2 wrong usage
 or input, 130 stopped by a signal, with a checkpoint. `tensorboard --logdir runs` shows all runs.";
 
+/// Said once, where the paper's own loss has collapsed.
+const REMEDY: &str =
+    "hint: from random weights, `--guard standardise` (beyond the paper) is made against that";
+
 #[derive(Clone, Copy, ValueEnum)]
 pub enum MethodName {
     /// A CNN and a Transformer agree on one view of each image.
@@ -170,7 +174,16 @@ pub fn run(mut args: Args) -> Result<Report> {
     }
     process::on_signal(options.stop.clone())?;
     let mut progress = Progress::new();
-    let show = &mut |event: &Event| show(&mut progress, event);
+    let plain = recipe.method == Method::Cass && recipe.guard.is_none();
+    let mut remedy = plain.then_some(REMEDY);
+    let show = &mut |event: &Event| {
+        show(&mut progress, event);
+        if matches!(event, Event::Collapsed { .. })
+            && let Some(remedy) = remedy.take()
+        {
+            progress.line(remedy);
+        }
+    };
     let metrics = cass_train::pretrain(&recipe, &run, &options, show)?;
     drop(progress);
     Ok(report(&out, metrics))

@@ -172,8 +172,13 @@ fn predictions(run: &Path) -> HashMap<String, String> {
 
 fn report(args: &Args, panels: &[Panel], shown: &[Shown], bytes: usize) -> Report {
     let out = args.out.display();
+    let networks = if panels.len() == 1 {
+        "network"
+    } else {
+        "networks"
+    };
     let text = format!(
-        "{out}: {} images, {} networks, {:.1} MB",
+        "{out}: {} images, {} {networks}, {:.1} MB",
         shown.len(),
         panels.len(),
         bytes as f64 / 1e6
