@@ -61,7 +61,7 @@ pub use event::{Event, WALL_CLOCK, When};
 pub use export::{Finished, Network, export};
 pub use features::Reading;
 pub use initial::initial_network;
-pub use loss::{FocalForm, FocalLoss, cass_loss, class_weights, dino_loss, standardise};
+pub use loss::{FocalForm, FocalLoss, cass_loss, class_weights, dino_loss, variance_penalty};
 pub use memory::peak_rss_mib;
 pub use optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
 pub use projector::Projector;

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 /// ε of `torch.nn.functional.normalize`.
 const NORMALIZE_EPS: f64 = 1e-12;
-/// ε of `torch.nn.functional.batch_norm`.
-const BATCH_NORM_EPS: f64 = 1e-5;
+/// ε of VICReg's standard deviations.
+const VICREG_EPS: f64 = 1e-4;
+/// VICReg's weight of the covariances, 1, against its 25 of agreement and variance.
+const VICREG_COVARIANCE: f64 = 1.0 / 25.0;
 /// ε inside the logarithms of the published notebook's focal loss.
 const FOCAL_EPS: f64 = 1e-12;
 /// ε inside the logarithm of vit-pytorch's `loss_fn`.
@@ -36,16 +38,28 @@ pub fn cass_loss(r: &Tensor, t: &Tensor) -> Result<Tensor> {
     (2.0 - (cosine * 2.0)?)?.mean(0)
 }
 
-/// Each output with mean 0 and deviation 1 over the batch, `(x - mean) / sqrt(var + 1e-5)` with the
-/// biased variance: `torch.nn.functional.batch_norm(x, None, None, training=True)`. Beyond the paper;
-/// see [`Guard::Standardise`](crate::Guard::Standardise).
+/// VICReg's penalty of outputs that vary too little over the batch, or together (Bardes et al. 2022,
+/// equations 1 to 4): `mean_j max(0, 1 - sqrt(var_j + 1e-4)) + 0.04 / K · Σ_{i≠j} cov_ij²`, 0.04 being
+/// the ratio of its weights there. Beyond the CASS paper: see [`Guard::Variance`](crate::Guard::Variance).
 ///
 /// # Shapes
-/// `x (B, K)` → `(B, K)`
-pub fn standardise(x: &Tensor) -> Result<Tensor> {
+/// `x (B, K)`, B from 2 → scalar
+///
+/// # Errors
+/// If there are fewer than two rows.
+pub fn variance_penalty(x: &Tensor) -> Result<Tensor> {
+    let (rows, outputs) = x.dims2()?;
+    if rows < 2 {
+        bail!("variance penalty: {rows} rows have no variance");
+    }
+    let degrees = (rows - 1) as f64;
     let centred = x.broadcast_sub(&x.mean_keepdim(0)?)?;
-    let var = centred.sqr()?.mean_keepdim(0)?; // (1, K)
-    centred.broadcast_div(&(var + BATCH_NORM_EPS)?.sqrt()?)
+    let var = (centred.sqr()?.sum(0)? / degrees)?; // (K)
+    let flat = (1.0 - (&var + VICREG_EPS)?.sqrt()?)?.relu()?.mean(0)?;
+    // All squares of the K x K covariances are those of the B x B products of rows.
+    let gram = (centred.matmul(&centred.t()?)? / degrees)?;
+    let together = (gram.sqr()?.sum_all()? - var.sqr()?.sum_all()?)?;
+    flat + (together * (VICREG_COVARIANCE / outputs as f64))?
 }
 
 /// `x / max(‖x‖₂, ε)` over the last dimension, as `torch.nn.functional.normalize`.

@@ -100,7 +100,7 @@ or input, 130 stopped by a signal, with a checkpoint. `tensorboard --logdir runs
 
 /// Said once, where the paper's own loss has collapsed.
 const REMEDY: &str =
-    "hint: from random weights, `--guard standardise` (beyond the paper) is made against that";
+    "hint: from random weights, `--guard variance` (beyond the paper) is made against that";
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum MethodName {
@@ -112,14 +112,14 @@ pub enum MethodName {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum GuardName {
-    /// Standardise each arm's logits over the batch before they are compared.
-    Standardise,
+    /// Add VICReg's penalty of logits that hardly differ between images, or only together.
+    Variance,
 }
 
 impl From<GuardName> for Guard {
     fn from(name: GuardName) -> Self {
         match name {
-            GuardName::Standardise => Self::Standardise,
+            GuardName::Variance => Self::Variance,
         }
     }
 }

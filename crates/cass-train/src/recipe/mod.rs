@@ -116,9 +116,9 @@ pub enum Protocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Guard {
-    /// Each arm's logits are [standardised](crate::standardise) over the batch before they are
-    /// compared: what all images share no longer counts as agreement.
-    Standardise,
+    /// The loss is added [VICReg's penalty](crate::variance_penalty) of each arm's logits: outputs are
+    /// to differ between images, and from each other.
+    Variance,
 }
 
 /// Of the computation.
@@ -336,7 +336,7 @@ impl Guard {
     /// As in a recipe.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Standardise => "standardise",
+            Self::Variance => "variance",
         }
     }
 }

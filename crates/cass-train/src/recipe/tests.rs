@@ -124,16 +124,16 @@ fn a_pipeline_is_a_name_or_a_list_of_transforms() {
 fn a_guard_is_written_read_and_told_as_a_deviation() {
     let mut recipe = Recipe::paper(Method::Cass);
     assert!(!recipe.to_toml().contains("guard"));
-    recipe = recipe.set("guard=standardise").unwrap();
-    assert_eq!(recipe.guard, Some(Guard::Standardise));
+    recipe = recipe.set("guard=variance").unwrap();
+    assert_eq!(recipe.guard, Some(Guard::Variance));
     assert_eq!(Recipe::from_toml(&recipe.to_toml()).unwrap(), recipe);
-    assert_eq!(recipe.deviations(), ["guard = standardise (paper: none)"]);
+    assert_eq!(recipe.deviations(), ["guard = variance (paper: none)"]);
     assert_eq!(
         recipe.set("guard=none").unwrap(),
         Recipe::paper(Method::Cass)
     );
-    let error = recipe.set("guard=standardize").unwrap_err().to_string();
-    assert!(error.contains("did you mean `standardise`?"), "{error}");
+    let error = recipe.set("guard=varianse").unwrap_err().to_string();
+    assert!(error.contains("did you mean `variance`?"), "{error}");
 }
 
 #[test]
@@ -147,13 +147,10 @@ fn impossible_values_name_field_value_and_expectation() {
         ("`clip_grad_norm` = 0: expected a norm above 0", |r| {
             r.clip_grad_norm = Some(0.0)
         }),
-        (
-            "`guard` = standardise: expected none for method dino",
-            |r| {
-                *r = Recipe::paper(Method::Dino);
-                r.guard = Some(Guard::Standardise);
-            },
-        ),
+        ("`guard` = variance: expected none for method dino", |r| {
+            *r = Recipe::paper(Method::Dino);
+            r.guard = Some(Guard::Variance);
+        }),
         ("`precision` = bf16: expected f32", |r| {
             r.precision = Precision::Bf16
         }),

@@ -2,7 +2,7 @@ use super::parts::{Part, parts};
 use super::state::{Tensors, put, put_all, take, under};
 use super::{Step, StepReport, Updater, finite, views};
 use crate::error::{Error, Result};
-use crate::loss::{cass_loss, standardise};
+use crate::loss::{cass_loss, variance_penalty};
 use crate::recipe::{Arm, Guard};
 use candle_core::Tensor;
 use cass_models::{Mode, Model};
@@ -57,7 +57,7 @@ impl CassStep {
         self.part = images;
     }
 
-    /// With a guard against collapse, what the loss compares is not the paper's.
+    /// With a guard against collapse, the loss is not the paper's.
     pub fn set_guard(&mut self, guard: Option<Guard>) {
         self.guard = guard;
     }
@@ -77,9 +77,13 @@ impl CassStep {
             b.model.forward(images, Mode::Train)?.logits,
         );
         let loss = compose(&[&r, &t], |t| {
+            let (r, t) = (&t[0], &t[1]);
+            let agreement = cass_loss(r, t)?;
             part.of(match self.guard {
-                None => cass_loss(&t[0], &t[1])?,
-                Some(Guard::Standardise) => cass_loss(&standardise(&t[0])?, &standardise(&t[1])?)?,
+                None => agreement,
+                Some(Guard::Variance) => {
+                    (agreement + (variance_penalty(r)? + variance_penalty(t)?)?)?
+                }
             })
         })?;
         Ok((finite(&loss, a.updater.steps())?, loss.backward()?))

@@ -149,16 +149,16 @@ fn a_guard_is_a_deviation_that_the_run_keeps() {
     let run = "pretrain --method cass --cnn vit_tiny_patch16_224 --vit vit_tiny_patch16_224 \
         --weights random --data-root data --size 16 --epochs 1 --batch 8 --threads 2 --device cpu";
     json(&bench.cass(&format!("{run} --out plain --json")));
-    json(&bench.cass(&format!("{run} --guard standardise --out guarded --json")));
+    json(&bench.cass(&format!("{run} --guard variance --out guarded --json")));
     let recipe = fs::read_to_string(bench.path("guarded/recipe.toml")).unwrap();
-    assert!(recipe.contains("guard = \"standardise\""), "{recipe}");
+    assert!(recipe.contains("guard = \"variance\""), "{recipe}");
     let metrics = |run: &str| fs::read_to_string(bench.path(run).join("metrics.json")).unwrap();
-    let said = "guard = standardise (paper: none)";
+    let said = "guard = variance (paper: none)";
     assert!(metrics("guarded").contains(said) && !metrics("plain").contains(said));
     let weights = |run: &str| fs::read(bench.path(run).join("checkpoint-cnn.safetensors")).unwrap();
     assert!(weights("guarded") != weights("plain"));
-    let dino = "pretrain --method dino --net resnet18 --data-root data --guard standardise --out x";
-    bench.fails(dino, 2, &["`guard` = standardise", "none for method dino"]);
+    let dino = "pretrain --method dino --net resnet18 --data-root data --guard variance --out x";
+    bench.fails(dino, 2, &["`guard` = variance", "none for method dino"]);
 }
 
 /// A rate that throws the weights far off leaves features that are all alike.
@@ -175,7 +175,7 @@ fn a_collapse_is_told_and_ends_the_run_if_asked() {
         said.contains("warning: after epoch 0, the features of cnn have collapsed"),
         "{said}"
     );
-    assert_eq!(said.matches("`--guard standardise`").count(), 1, "{said}");
+    assert_eq!(said.matches("`--guard variance`").count(), 1, "{said}");
     assert!(
         said.contains("error: failed to go on after epoch 0: the features of"),
         "{said}"
