@@ -93,6 +93,12 @@ pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Decoded, String> {
     if format == ImageFormat::Jpeg {
         return decode_jpeg(bytes);
     }
+    if format == ImageFormat::Tiff
+        && let Ok(size) = imagesize::blob_size(bytes)
+    {
+        // Its decoder looks for the strips first, which rarely fit a false size.
+        expect_size(size.width as u32, size.height as u32)?; // of 32 bits each
+    }
     let undecodable = |e: image::ImageError| format!("cannot be decoded: {e}");
     let mut decoder = ImageReader::with_format(Cursor::new(bytes), format)
         .into_decoder()

@@ -108,14 +108,10 @@ fn a_huge_header_is_refused_in_every_format() {
     }
     let folder = tempfile::tempdir().unwrap();
     let size = "is 40000x40000 by its header, expected 1 to 100000000 pixels";
-    for (name, bytes, said) in [
-        ("a.jpg", jpeg, size),
-        ("a.bmp", bmp, size),
-        ("a.tif", tiff, "cannot be decoded"), // its strips do not fit its size
-    ] {
+    for (name, bytes) in [("a.jpg", jpeg), ("a.bmp", bmp), ("a.tif", tiff)] {
         let file = folder.path().join(name);
         std::fs::write(&file, bytes).unwrap();
         let error = decode(&file).map(|image| image.width()).unwrap_err();
-        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.to_string().contains(size), "{error}");
     }
 }
