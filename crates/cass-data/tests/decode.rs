@@ -61,7 +61,9 @@ fn unusable_images_say_why() {
         ("huge-header.png", "is 40000x40000 by its header"),
         ("no-pixels.png", ""),
         ("missing.jpg", "cannot be read"),
-        ("", "cannot be read"), // the folder itself
+        ("", "is no regular file"), // the folder itself
+        #[cfg(unix)]
+        ("/dev/zero", "is no regular file"),
     ] {
         let error = decode(&fixture(name)).unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
