@@ -4,18 +4,7 @@ use crate::failure::{Failure, Result};
 use std::path::Path;
 
 /// Text as it may stand in a page: names of files are anybody's.
-pub fn escape(text: &str) -> String {
-    text.chars().fold(String::new(), |mut page, c| {
-        match c {
-            '&' => page += "&amp;",
-            '<' => page += "&lt;",
-            '>' => page += "&gt;",
-            '"' => page += "&quot;",
-            c => page.push(c),
-        }
-        page
-    })
-}
+pub use html_escape::encode_quoted_attribute as escape;
 
 /// Writes beside the file and renames, so that a file of this name is whole.
 pub fn write(file: &Path, text: &str) -> Result<()> {
