@@ -4,7 +4,9 @@ use crate::failure::{Failure, Result};
 use std::path::Path;
 
 /// Text as it may stand in a page: names of files are anybody's.
-pub use html_escape::encode_quoted_attribute as escape;
+pub fn escape(text: &str) -> String {
+    html_escape::encode_quoted_attribute(text).into_owned()
+}
 
 /// Writes the page: a file of this name is whole.
 pub fn write(file: &Path, text: &str) -> Result<()> {
