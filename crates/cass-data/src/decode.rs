@@ -1,5 +1,5 @@
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{Cursor, Read},
     path::Path,
 };
@@ -46,14 +46,19 @@ pub fn decode(path: &Path) -> Result<Pixels> {
 /// The file's bytes, or why not.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
     let fail = |e: std::io::Error| format!("cannot be read: {e}");
-    let file = File::open(path).map_err(fail)?;
-    let length = file.metadata().map_err(fail)?.len();
+    // Asked before it is opened: opening a pipe waits for whoever writes to it.
+    let metadata = fs::metadata(path).map_err(fail)?;
+    if !metadata.is_file() {
+        return Err("is no regular file".into());
+    }
+    let length = metadata.len();
     if length > MAX_FILE_BYTES {
         return Err(format!(
             "has {length} bytes, over the limit of {MAX_FILE_BYTES}"
         ));
     }
     let mut bytes = Vec::with_capacity(length as usize);
+    let file = File::open(path).map_err(fail)?;
     file.take(MAX_FILE_BYTES)
         .read_to_end(&mut bytes)
         .map_err(fail)?;
@@ -85,13 +90,22 @@ pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Decoded, String> {
         #[cfg(not(feature = "dicom"))]
         return Err("is a DICOM file, which only a build with feature dicom reads".into());
     }
-    let format = image::guess_format(bytes)
-        .ok()
-        .and_then(|format| Some((format, name(format)?)));
+    let format = match bytes {
+        // BigTIFF, which `image` reads but does not recognise.
+        [b'I', b'I', 43, 0, ..] | [b'M', b'M', 0, 43, ..] => Some(ImageFormat::Tiff),
+        _ => image::guess_format(bytes).ok(),
+    };
+    let format = format.and_then(|format| Some((format, name(format)?)));
     let (format, format_name) =
         format.ok_or("is none of JPEG, PNG, TIFF, BMP and DICOM by its content".to_owned())?;
     if format == ImageFormat::Jpeg {
         return decode_jpeg(bytes);
+    }
+    if format == ImageFormat::Tiff
+        && let Ok(size) = imagesize::blob_size(bytes)
+    {
+        // Its decoder looks for the strips first, which rarely fit a false size.
+        expect_size(size.width as u32, size.height as u32)?; // of 32 bits each
     }
     let undecodable = |e: image::ImageError| format!("cannot be decoded: {e}");
     let mut decoder = ImageReader::with_format(Cursor::new(bytes), format)

@@ -1,17 +1,13 @@
 //! Images as files that others show.
 
-use std::{
-    fs::File,
-    io::{BufWriter, Write as _},
-    path::Path,
-};
+use std::path::Path;
 
 use image::{
     ExtendedColorType, ImageEncoder,
     codecs::{jpeg::JpegEncoder, png::PngEncoder},
 };
 
-use crate::{Error, Pixels, Result};
+use crate::{Error, Pixels, Result, whole::make_whole};
 
 impl Pixels {
     /// A JPEG file of the image; `quality` is from 1 to 100.
@@ -31,17 +27,9 @@ impl Pixels {
     /// # Errors
     /// If the file cannot be written.
     pub fn write_png(&self, out: &Path) -> Result<()> {
-        let mut beside = out.as_os_str().to_owned();
-        beside.push(".new");
-        let write = || {
-            let mut file = BufWriter::new(File::create(&beside)?);
-            self.encode(PngEncoder::new(&mut file))
-                .map_err(std::io::Error::other)?;
-            file.flush()?;
-            file.get_ref().sync_all()?;
-            std::fs::rename(&beside, out)
-        };
-        write().map_err(|source| unwritten(out, source))
+        let encode = |file: &mut _| self.encode(PngEncoder::new(file));
+        make_whole(out, |file| encode(file).map_err(std::io::Error::other))
+            .map_err(|source| unwritten(out, source))
     }
 
     fn encode(&self, encoder: impl ImageEncoder) -> image::ImageResult<()> {

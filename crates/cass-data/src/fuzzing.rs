@@ -11,11 +11,13 @@ pub fn image(bytes: &[u8]) {
     let _ = decode::decode_bytes(bytes);
 }
 
-/// Decodes what follows the preamble and magic of a DICOM file.
+/// Decodes a DICOM file, or what follows the preamble and magic of one.
 pub fn dicom(bytes: &[u8]) {
+    const START: usize = 128 + 4;
+    let whole = bytes.get(128..START) == Some(b"DICM");
     let mut file = vec![0; 128];
     file.extend(b"DICM");
-    file.extend(bytes);
+    file.extend(if whole { &bytes[START..] } else { bytes });
     image(&file);
 }
 

@@ -54,6 +54,7 @@ mod resample;
 mod sources;
 mod split;
 mod stages;
+mod whole;
 
 pub use augment::{
     Pipeline,
@@ -73,3 +74,4 @@ pub use pixels::Pixels;
 pub use preview::{PreviewConfig, preview};
 pub use split::{Split, fraction};
 pub use stages::StageTimes;
+pub use whole::write_whole;

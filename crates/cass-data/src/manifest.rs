@@ -1,10 +1,10 @@
 //! Which file is in which part: the record of a split.
-use std::{fs::File, io::Write as _, path::Path};
+use std::path::Path;
 
 use base16ct::lower::encode_string as hex;
 use sha2::{Digest, Sha256};
 
-use crate::{Dataset, Error, Part, Result, Split, sources::table::table};
+use crate::{Dataset, Error, Part, Result, Split, sources::table::table, write_whole};
 
 /// The files of a split, each with its SHA-256, part and labels.
 ///
@@ -84,15 +84,8 @@ impl Manifest {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".new");
-        let write = || {
-            let mut file = File::create(&beside)?;
-            file.write_all(self.to_text().as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&beside, path)
-        };
-        write().map_err(|source| Error::Io {
+        let written = write_whole(path, self.to_text().as_bytes());
+        written.map_err(|source| Error::Io {
             action: "write",
             path: path.to_owned(),
             source,

@@ -50,7 +50,7 @@ fn dicom() {
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|e| e == "dcm"));
-    // What follows the preamble and magic.
+    // What follows the preamble and magic, which damage would rarely leave whole.
     let seeds: Vec<_> = files
         .map(|path| fs::read(path).unwrap()[132..].to_vec())
         .collect();

@@ -61,7 +61,9 @@ fn unusable_images_say_why() {
         ("huge-header.png", "is 40000x40000 by its header"),
         ("no-pixels.png", ""),
         ("missing.jpg", "cannot be read"),
-        ("", "cannot be read"), // the folder itself
+        ("", "is no regular file"), // the folder itself
+        #[cfg(unix)]
+        ("/dev/zero", "is no regular file"),
     ] {
         let error = decode(&fixture(name)).unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
@@ -108,14 +110,10 @@ fn a_huge_header_is_refused_in_every_format() {
     }
     let folder = tempfile::tempdir().unwrap();
     let size = "is 40000x40000 by its header, expected 1 to 100000000 pixels";
-    for (name, bytes, said) in [
-        ("a.jpg", jpeg, size),
-        ("a.bmp", bmp, size),
-        ("a.tif", tiff, "cannot be decoded"), // its strips do not fit its size
-    ] {
+    for (name, bytes) in [("a.jpg", jpeg), ("a.bmp", bmp), ("a.tif", tiff)] {
         let file = folder.path().join(name);
         std::fs::write(&file, bytes).unwrap();
         let error = decode(&file).map(|image| image.width()).unwrap_err();
-        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.to_string().contains(size), "{error}");
     }
 }

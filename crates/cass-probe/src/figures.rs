@@ -262,18 +262,9 @@ fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, text: &str) {
 
 /// Text as it may stand in markup: names of classes and files are anybody's.
 pub(crate) fn escape(text: &str) -> String {
-    text.chars().fold(String::new(), |mut out, c| {
-        match c {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            // Not allowed in XML at all.
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-        out
-    })
+    // Control characters are not allowed in XML at all.
+    let text = text.replace(char::is_control, " ");
+    html_escape::encode_quoted_attribute(&text).into_owned()
 }
 
 #[cfg(test)]

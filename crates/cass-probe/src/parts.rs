@@ -140,7 +140,7 @@ impl Parts {
     pub(crate) fn skipped(&self) -> Vec<Value> {
         let skipped = self.dataset.skipped.iter();
         skipped
-            .map(|(file, reason)| json!({"file": file, "reason": reason}))
+            .map(|(file, reason)| json!({"file": file.to_string_lossy(), "reason": reason}))
             .collect()
     }
 }

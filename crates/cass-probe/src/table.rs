@@ -4,8 +4,6 @@ use crate::{Error, Result};
 use csv::StringRecord;
 use std::{
     collections::HashMap,
-    fs::File,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -62,13 +60,9 @@ pub(crate) fn to_csv<'a>(
     writer.into_inner().unwrap_or_default()
 }
 
-/// Writes beside the name, syncs and renames: the file is whole or not there.
+/// The file is whole or not there.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = path.with_extension("new");
-    let written = File::create(&beside)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&beside, path));
-    written.map_err(|source| Error::Io {
+    cass_data::write_whole(path, bytes).map_err(|source| Error::Io {
         action: "write",
         path: path.into(),
         source,

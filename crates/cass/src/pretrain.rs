@@ -6,7 +6,7 @@ use crate::options::{Common, ProtocolName, apply, set};
 use crate::process;
 use crate::progress::Progress;
 use crate::recompute::Recompute;
-use crate::say::Report;
+use crate::say::{Report, left_out};
 use cass_data::Cache;
 use cass_train::{Event, Guard, Method, Precision, PretrainOptions, Recipe, RunDir, Weights, When};
 use clap::ValueEnum;
@@ -346,6 +346,7 @@ fn report(out: &Path, metrics: Value) -> Report {
             reading("after")
         );
     }
+    text += &left_out(&metrics["skipped"]);
     Report::done(text, metrics)
 }
 

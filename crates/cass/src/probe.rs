@@ -5,7 +5,7 @@ use crate::hub;
 use crate::options::{Common, ProtocolName, apply, set};
 use crate::process;
 use crate::progress::Progress;
-use crate::say::Report;
+use crate::say::{Report, left_out};
 use cass_data::{Cache, Task};
 use cass_probe::{Event, Mode, ProbeRecipe, Stopping};
 use cass_train::{Recipe, RunDir, Weights};
@@ -212,11 +212,12 @@ fn report(out: &Path, metrics: Value) -> Report {
             .map_or("none".into(), |x| format!("{x:.4}"))
     };
     let text = format!(
-        "{}: test F1 macro {}, accuracy {}, with {} labels",
+        "{}: test F1 macro {}, accuracy {}, with {} labels\n{}",
         out.display(),
         test("f1_macro"),
         test("accuracy"),
         metrics["labels"],
+        left_out(&metrics["skipped"]),
     );
     Report::done(text, metrics)
 }

@@ -5,7 +5,7 @@ use super::{
     Found,
     listing::{Images, list, name},
     locate, one_hot,
-    table::{Table, table},
+    table::Table,
 };
 use crate::{Result, Task};
 
@@ -23,21 +23,8 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
     );
     let root = locate(data_root, NAME, &expected, |root| only_csv(root).is_some())?;
     let labels = Table::read(&only_csv(&root).unwrap_or_default())?;
-    let image = labels.need(&["image"])?;
-    let mut columns = Vec::new();
-    for class in CLASSES {
-        columns.push(labels.need(&[class])?);
-    }
+    let (image, columns) = one_hot::columns(&labels, &CLASSES, &["patient"])?;
     let patient = labels.column(&["patient"]);
-    for (place, column) in labels.columns.iter().enumerate() {
-        if place != image && !columns.contains(&place) && patient != Some(place) {
-            let detail = format!(
-                "line 1, column {column}: unknown, expected image, patient, {}",
-                CLASSES.join(", ")
-            );
-            return Err(table(&labels.path, detail));
-        }
-    }
     let inner = root.join(IMAGES);
     let mut folders = vec![root.clone()];
     folders.extend(inner.is_dir().then_some(inner));

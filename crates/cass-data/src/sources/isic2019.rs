@@ -23,11 +23,7 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
     let (input, inner) = (root.join(INPUT), root.join(INPUT).join(INPUT));
     let images = Images::of(&[if inner.is_dir() { inner } else { input }])?;
     let truth = Table::read(&root.join(TRUTH))?;
-    let image = truth.need(&["image"])?;
-    let mut columns = Vec::new();
-    for class in COLUMNS {
-        columns.push(truth.need(&[class])?);
-    }
+    let (image, columns) = one_hot::columns(&truth, &COLUMNS, &[])?;
     let mut labelled = one_hot::read(&truth, image, &columns, Task::MultiClass, &images);
     let metadata = root.join(METADATA);
     if metadata.is_file() {

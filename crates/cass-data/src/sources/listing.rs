@@ -11,7 +11,7 @@ use crate::{Error, Result};
 const LITTER: [&str; 2] = ["thumbs.db", "desktop.ini"];
 /// Endings of image files, in the order in which they are preferred.
 const ENDINGS: [&str; 7] = ["jpg", "jpeg", "png", "tif", "tiff", "bmp", "dcm"];
-/// Folders within folders that are followed; deeper is a loop or no data set.
+/// Folders within folders that are followed; deeper is no data set.
 const MAX_DEPTH: usize = 8;
 
 /// The entries of a folder by name, without hidden files and the systems' litter.
@@ -38,20 +38,30 @@ pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(list(folder)?.into_iter().filter(|p| p.is_dir()).collect())
 }
 
-/// All files below a folder.
+/// All files below a folder. A link to a folder that it is in is not followed.
 pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
+    fn collect(folder: &Path, above: &mut Vec<PathBuf>, files: &mut Vec<PathBuf>) -> Result<()> {
+        let real = folder.canonicalize().map_err(|source| Error::Io {
+            action: "list folder",
+            path: folder.to_owned(),
+            source,
+        })?;
+        if above.contains(&real) {
+            return Ok(());
+        }
+        above.push(real);
         for path in list(folder)? {
-            if path.is_dir() && depth < MAX_DEPTH {
-                collect(&path, depth + 1, files)?;
+            if path.is_dir() && above.len() <= MAX_DEPTH {
+                collect(&path, above, files)?;
             } else {
                 files.push(path);
             }
         }
+        above.pop();
         Ok(())
     }
     let mut files = Vec::new();
-    collect(folder, 0, &mut files)?;
+    collect(folder, &mut Vec::new(), &mut files)?;
     Ok(files)
 }
 

@@ -22,7 +22,7 @@ const PARTS: [(Part, &str); 3] = [
     (Part::Test, "test"),
 ];
 /// More classes than any of the collection has; a label beyond is a mistake.
-const MAX_CLASSES: u64 = 1000;
+const MAX_CLASSES: i128 = 1000;
 
 /// Reads the `.npz` file at `data_root`, or the only one in that folder. Classes have numbers for
 /// names, as the file has no others.
@@ -68,7 +68,7 @@ fn read(path: &Path) -> Result<Found, String> {
             ));
         }
         let images = Arc::new(images);
-        let numbers: Vec<u64> = labels.numbers().collect();
+        let numbers: Vec<_> = labels.numbers().collect();
         for (index, row) in numbers.chunks_exact(width).enumerate() {
             let labels = labels_of(row).ok_or_else(|| {
                 format!(
@@ -102,10 +102,12 @@ fn read(path: &Path) -> Result<Found, String> {
 }
 
 /// The labels of a row: one number is a class, several are 0 or 1 for each.
-fn labels_of(row: &[u64]) -> Option<Vec<usize>> {
+fn labels_of(row: &[i128]) -> Option<Vec<usize>> {
     match *row {
-        [class] => (class < MAX_CLASSES).then_some(vec![class as usize]),
-        _ if row.iter().all(|&hot| hot <= 1) => {
+        [class] => (0..MAX_CLASSES)
+            .contains(&class)
+            .then_some(vec![class as usize]),
+        _ if row.iter().all(|hot| (0..=1).contains(hot)) => {
             Some((0..row.len()).filter(|&label| row[label] == 1).collect())
         }
         _ => None,

@@ -17,6 +17,7 @@ pub(crate) struct Array {
     /// Little-endian, `width` bytes a number.
     pub(crate) data: Vec<u8>,
     pub(crate) width: usize,
+    signed: bool,
 }
 
 /// The array of this name, `None` where there is none, or why it cannot be read.
@@ -65,7 +66,7 @@ pub(crate) fn parse(mut source: impl Read) -> Result<Array, String> {
     let mut header = vec![0; length];
     source.read_exact(&mut header).map_err(fail)?;
     let header = String::from_utf8_lossy(&header);
-    let (shape, width) = describe(&header)?;
+    let (shape, width, signed) = describe(&header)?;
     let bytes = shape
         .iter()
         .try_fold(width as u64, |product, &side| {
@@ -80,12 +81,17 @@ pub(crate) fn parse(mut source: impl Read) -> Result<Array, String> {
         let found = data.len();
         return Err(format!("has {found} bytes of {bytes}: it is truncated"));
     }
-    Ok(Array { shape, data, width })
+    Ok(Array {
+        shape,
+        data,
+        width,
+        signed,
+    })
 }
 
-/// Shape and bytes a number from a header such as
+/// Shape, bytes a number and whether it has a sign from a header such as
 /// `{'descr': '|u1', 'fortran_order': False, 'shape': (5, 28, 28), }`.
-fn describe(header: &str) -> Result<(Vec<usize>, usize), String> {
+fn describe(header: &str) -> Result<(Vec<usize>, usize, bool), String> {
     let after = |key: &str| {
         let rest = header.split_once(&format!("'{key}':"));
         rest.map(|(_, rest)| rest.trim_start())
@@ -113,16 +119,17 @@ fn describe(header: &str) -> Result<(Vec<usize>, usize), String> {
     let sides = sides.map(str::trim).filter(|side| !side.is_empty());
     let shape: Result<Vec<usize>, _> = sides.map(str::parse).collect();
     let shape = shape.map_err(|_| "has an unreadable shape".to_owned())?;
-    Ok((shape, width))
+    Ok((shape, width, kind[1..].starts_with('i')))
 }
 
 impl Array {
-    /// The numbers, each as it would be without a sign.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = u64> {
+    /// The numbers, wide enough for all kinds.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = i128> {
         self.data.chunks_exact(self.width).map(|bytes| {
-            let mut whole = [0; 8];
+            let negative = self.signed && bytes.last().is_some_and(|&high| high >= 128);
+            let mut whole = [if negative { 0xFF } else { 0 }; 16];
             whole[..bytes.len()].copy_from_slice(bytes);
-            u64::from_le_bytes(whole)
+            i128::from_le_bytes(whole)
         })
     }
 }

@@ -2,14 +2,39 @@
 use super::{
     Entry, Origin, Problem, ProblemKind,
     listing::{Images, name},
-    table::{Row, Table},
+    table::{Row, Table, table as unusable},
 };
-use crate::Task;
+use crate::{Result, Task};
 
 /// What a table says of its images.
 pub(super) struct Labelled {
     pub(super) entries: Vec<Entry>,
     pub(super) problems: Vec<Problem>,
+}
+
+/// The places of column `image` and of the classes' columns.
+///
+/// # Errors
+/// If one is missing, or there is one that is none of them nor of `others`: it may be a class.
+pub(super) fn columns(
+    table: &Table,
+    classes: &[&str],
+    others: &[&str],
+) -> Result<(usize, Vec<usize>)> {
+    let image = table.need(&["image"])?;
+    let mut places = Vec::new();
+    for class in classes {
+        places.push(table.need(&[class])?);
+    }
+    let other: Vec<_> = others.iter().map(|other| table.column(&[other])).collect();
+    for (place, column) in table.columns.iter().enumerate() {
+        if place != image && !places.contains(&place) && !other.contains(&Some(place)) {
+            let known = [&["image"], others, classes].concat().join(", ");
+            let detail = format!("line 1, column {column}: unknown, expected {known}");
+            return Err(unusable(&table.path, detail));
+        }
+    }
+    Ok((image, places))
 }
 
 /// Reads the labels of the images in the table's column `image` from its columns `classes`: one of

@@ -87,7 +87,11 @@ impl Table {
                         rows.push(Row { line, fields });
                     } else {
                         let (found, expected) = (record.len(), columns.len());
-                        bad(format!("line {line}: {found} fields, expected {expected}"));
+                        let open = record.iter().any(|field| field.contains('\n'));
+                        let hint = if open { "; is a quote left open?" } else { "" };
+                        bad(format!(
+                            "line {line}: {found} fields, expected {expected}{hint}"
+                        ));
                     }
                 }
                 Err(error) => {

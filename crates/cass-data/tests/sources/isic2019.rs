@@ -118,6 +118,7 @@ fn a_wrong_header_is_named() {
     for (from, to, said) in [
         (HEADER, "image,MEL,NV", "expected a column BCC"),
         ("image,", "name,", "expected a column image"),
+        ("UNK", "UNK,XYZ", "column XYZ: unknown, expected image, MEL"),
         (
             "NV",
             "MEL",

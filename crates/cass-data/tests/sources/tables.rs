@@ -83,6 +83,12 @@ fn folders_with_and_without_parts() {
         false,
         &["expected folders <class>"],
     );
+    #[cfg(unix)]
+    {
+        let above = flat.path().join("a/x/above");
+        std::os::unix::fs::symlink(flat.path().join("a"), above).unwrap();
+        assert_eq!(open("folder", flat.path(), false).unwrap().len(), 3);
+    }
     fs::remove_dir_all(flat.path().join("b")).unwrap();
     fs::create_dir(flat.path().join("b")).unwrap();
     fails("folder", flat.path(), false, &["class \"b\""]);
@@ -142,6 +148,14 @@ fn tables_of_paths() {
         false,
         &["line 2, column path: \"1.png\", expected an image file that is there"],
     );
+    let open_quote = "path,label\n1.png,x\n\"1.png,x\n1.png,x\n";
+    let bad = layout(&[("1.png", None), ("t.csv", Some(open_quote))]);
+    fails(
+        "csv",
+        bad.path(),
+        false,
+        &["t.csv line 3: 1 fields, expected 2; is a quote left open?"],
+    );
     let none = layout(&[("t.csv", Some("path,label\n"))]);
     fails("csv", none.path(), false, &["there are none"]);
 }
@@ -174,6 +188,8 @@ fn medmnist_archives_are_read_with_their_parts() {
     let (two, none) = (medmnist(""), medmnist("absent"));
     fails("medmnist", &two, false, &["exactly one .npz file"]);
     fails("medmnist", &none, false, &["which is no folder"]);
+    let said = "array val_labels, row 1: [-1], expected a class";
+    fails("medmnist", &medmnist("negative.npz"), false, &[said]);
 }
 
 #[test]

@@ -125,6 +125,6 @@ fn loader(
 fn skipped(dataset: &Dataset) -> Vec<Value> {
     let skipped = dataset.skipped.iter();
     skipped
-        .map(|(file, reason)| json!({"file": file, "reason": reason}))
+        .map(|(file, reason)| json!({"file": file.to_string_lossy(), "reason": reason}))
         .collect()
 }

@@ -146,10 +146,9 @@ fn to_json(data: &str, checkup: &Checkup) -> Value {
         let counts = json!({"total": class.total(), "train": train, "val": val, "test": test, "unsplit": unsplit});
         (class.class.clone(), counts)
     });
-    let findings = checkup
-        .findings
-        .iter()
-        .map(|f| json!({"kind": f.kind.name(), "file": f.file, "detail": f.detail}));
+    let findings = checkup.findings.iter().map(
+        |f| json!({"kind": f.kind.name(), "file": f.file.to_string_lossy(), "detail": f.detail}),
+    );
     let sizes = checkup.sizes.iter();
     let sizes =
         sizes.map(|((width, height), n)| json!({"width": width, "height": height, "images": n}));
@@ -157,7 +156,7 @@ fn to_json(data: &str, checkup: &Checkup) -> Value {
     json!({
         "kind": "check",
         "data": data,
-        "root": checkup.root,
+        "root": checkup.root.to_string_lossy(),
         "task": checkup.task.name(),
         "images": checkup.images,
         "groups": checkup.groups,

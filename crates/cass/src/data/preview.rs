@@ -3,7 +3,7 @@
 use super::Source;
 use crate::failure::Result;
 use crate::process;
-use crate::say::Report;
+use crate::say::{Report, left_out};
 use cass_data::{Pipeline, PreviewConfig};
 use serde_json::json;
 use std::path::PathBuf;
@@ -56,8 +56,16 @@ pub fn run(args: Args) -> Result<Report> {
     };
     cass_data::preview(&dataset, &config, &args.out)?;
     let (out, classes) = (&args.out, dataset.classes.len());
+    let skipped = dataset.skipped.iter();
+    let skipped =
+        skipped.map(|(file, reason)| json!({"file": file.to_string_lossy(), "reason": reason}));
+    let skipped = skipped.collect();
     Ok(Report::done(
-        format!("drew {classes} classes of {data} in {}", out.display()),
-        json!({"kind": "preview", "data": data, "out": out, "classes": dataset.classes}),
+        format!(
+            "drew {classes} classes of {data} in {}\n{}",
+            out.display(),
+            left_out(&skipped)
+        ),
+        json!({"kind": "preview", "data": data, "out": out, "classes": dataset.classes, "skipped": skipped}),
     ))
 }

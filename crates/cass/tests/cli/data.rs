@@ -38,6 +38,25 @@ fn data_check_reports_and_exits_with_its_verdict() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_bad_file_of_any_name_is_told_of() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let bench = Bench::new();
+    let name = OsStr::from_bytes(b"\xff.png");
+    fs::write(bench.path("data/Training/glioma").join(name), "no image").unwrap();
+    let report = json(&bench.cass("data check --data-root data --json"));
+    assert_eq!(report["counts"]["unreadable"], 1);
+    let file = report["findings"][0]["file"].as_str().unwrap();
+    assert!(file.ends_with("Training/glioma/\u{fffd}.png"), "{file}");
+
+    let preview = bench.cass("data preview --data-root data --skip-bad --size 24 --out p.png");
+    let text = String::from_utf8_lossy(&preview.stdout).into_owned();
+    assert!(text.contains("left out as unusable: 1\n"), "{text}");
+    assert!(text.contains("\u{fffd}.png is none of JPEG"), "{text}");
+}
+
 #[test]
 fn data_sets_are_drawn_looked_at_and_measured() {
     let bench = Bench::new();

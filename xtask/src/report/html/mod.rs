@@ -12,18 +12,7 @@ use crate::results::Results;
 
 /// Text as HTML text or attribute value.
 pub(in crate::report) fn escape(text: impl Display) -> String {
-    let mut escaped = String::new();
-    for c in text.to_string().chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    html_escape::encode_quoted_attribute(&text.to_string()).into_owned()
 }
 
 /// The style sheet's name for a method.
@@ -221,7 +210,7 @@ mod tests {
         let text = super::escape("<script>\"a\" & 'b'</script>");
         assert_eq!(
             text,
-            "&lt;script&gt;&quot;a&quot; &amp; &#39;b&#39;&lt;/script&gt;"
+            "&lt;script&gt;&quot;a&quot; &amp; &#x27;b&#x27;&lt;/script&gt;"
         );
     }
 }
