@@ -38,6 +38,7 @@
 
 mod activation;
 mod attention;
+mod autocast;
 mod avg_pool2d;
 mod batch_norm;
 #[cfg(test)]
@@ -62,6 +63,7 @@ mod vector;
 
 pub use activation::{gelu, relu};
 pub use attention::{attention, attention_weights, window_attention, window_attention_weights};
+pub use autocast::autocast;
 pub use avg_pool2d::{AvgPool2dConfig, avg_pool2d};
 pub use batch_norm::{Activation, BatchStats, batch_norm_eval, batch_norm_train};
 pub use conv2d::{Conv2dConfig, conv2d};

@@ -57,8 +57,9 @@ pub struct Args {
     /// Scale each arm's gradients down to this norm where they exceed it; off by default.
     #[arg(long, value_name = "NORM")]
     clip_grad_norm: Option<f64>,
-    /// Of the computation. bf16 is refused so far: a CPU gains nothing by it, and on a GPU it has
-    /// not been measured.
+    /// Of the products in training steps, on a GPU: with bf16, convolutions, linear maps and attention
+    /// multiply as under PyTorch's autocast; weights, their gradients, normalisation and losses stay
+    /// f32. How fast that is has not been measured.
     #[arg(long)]
     precision: Option<PrecisionName>,
     /// Change any field of the recipe, by its name there, after all other flags; may be repeated:
@@ -107,7 +108,7 @@ pub enum MethodName {
 enum PrecisionName {
     /// As the paper's.
     F32,
-    /// Half the memory.
+    /// Products of eight bits; refused on a CPU, which gains nothing by it.
     Bf16,
 }
 
@@ -133,7 +134,10 @@ pub fn run(mut args: Args) -> Result<Report> {
     };
     let mut recipe = args.recipe()?;
     // Before anything is fetched for it.
-    recipe.clone().validate()?;
+    let valid = recipe.clone().validate()?;
+    if valid.precision == Precision::Bf16 {
+        cass_train::device_of(&valid, options.emulate_bf16)?;
+    }
     let earlier = std::fs::read_to_string(out.join("recipe.toml")).ok();
     let earlier = earlier.and_then(|text| Recipe::from_toml(&text).ok());
     for (name, arm) in &mut recipe.arms {

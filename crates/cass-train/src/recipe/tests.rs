@@ -123,16 +123,13 @@ fn a_pipeline_is_a_name_or_a_list_of_transforms() {
 #[test]
 fn impossible_values_name_field_value_and_expectation() {
     type Change = fn(&mut Recipe);
-    let cases: [(&str, Change); 12] = [
+    let cases: [(&str, Change); 11] = [
         ("`batch` = 1: expected at least 2", |r| r.batch = 1),
         ("`accumulate` = 9: expected so few parts", |r| {
             r.accumulate = 9
         }),
         ("`clip_grad_norm` = 0: expected a norm above 0", |r| {
             r.clip_grad_norm = Some(0.0)
-        }),
-        ("`precision` = bf16: expected f32", |r| {
-            r.precision = Precision::Bf16
         }),
         ("`fraction` = 0: expected a share", |r| r.fraction = 0.0),
         ("`val_fraction` = NaN", |r| r.val_fraction = f64::NAN),

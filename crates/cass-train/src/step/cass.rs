@@ -3,7 +3,7 @@ use super::state::{Tensors, put, put_all, take, under};
 use super::{Step, StepReport, Updater, finite, views};
 use crate::error::{Error, Result};
 use crate::loss::cass_loss;
-use crate::recipe::Arm;
+use crate::recipe::{Arm, Precision};
 use candle_core::Tensor;
 use cass_models::{Mode, Model};
 use cass_ops::{Gradients, compose};
@@ -13,6 +13,7 @@ use cass_ops::{Gradients, compose};
 pub struct CassStep {
     arms: [CassArm; 2],
     part: Option<usize>,
+    precision: Precision,
 }
 
 struct CassArm {
@@ -45,6 +46,7 @@ impl CassStep {
         Ok(Self {
             arms: [a?, b?],
             part: None,
+            precision: Precision::F32,
         })
     }
 
@@ -53,6 +55,11 @@ impl CassStep {
     /// each part by itself.
     pub fn set_part(&mut self, images: Option<usize>) {
         self.part = images;
+    }
+
+    /// Of the products in the forward and backward passes; f32 unless set.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// With a number, each arm's gradients are scaled down to that norm where they exceed it.
@@ -65,10 +72,13 @@ impl CassStep {
     fn gradients(&self, part: &Part) -> Result<(f64, Gradients)> {
         let [images] = views(&part.views)?;
         let [a, b] = &self.arms;
-        let (r, t) = (
-            a.model.forward(images, Mode::Train)?.logits,
-            b.model.forward(images, Mode::Train)?.logits,
-        );
+        let logits = |arm: &CassArm| {
+            let output = self
+                .precision
+                .run(|| arm.model.forward(images, Mode::Train))?;
+            Ok::<_, Error>(output.logits)
+        };
+        let (r, t) = (logits(a)?, logits(b)?);
         let loss = compose(&[&r, &t], |t| part.of(cass_loss(&t[0], &t[1])?))?;
         Ok((finite(&loss, a.updater.steps())?, loss.backward()?))
     }
