@@ -54,7 +54,10 @@ fn equal_share(what: &str, ours: &[f32], theirs: &[f32]) -> f64 {
     assert_eq!(ours.len(), theirs.len(), "{what}");
     for (a, b) in ours.iter().zip(theirs) {
         assert_eq!((a.to_bits() | b.to_bits()) & BELOW, 0, "{what}: {a}, {b}");
-        assert!((a - b).abs() <= unit(a.abs().max(b.abs())), "{what}: {a}, not {b}");
+        assert!(
+            (a - b).abs() <= unit(a.abs().max(b.abs())),
+            "{what}: {a}, not {b}"
+        );
     }
     let equal = ours.iter().zip(theirs).filter(|(a, b)| a == b).count();
     equal as f64 / ours.len() as f64
@@ -70,7 +73,10 @@ struct Golden(HashMap<String, Tensor>);
 
 impl Golden {
     fn load() -> Result<Self> {
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden/autocast");
+        let root = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../fixtures/golden/autocast"
+        );
         let tensors = safetensors::load(format!("{root}/ops.safetensors"), &Device::Cpu)?;
         Ok(Self(tensors))
     }
@@ -165,7 +171,10 @@ fn a_bias_is_added_in_f32_and_differs_from_torchs_by_rounding_alone() -> Result<
     for (i, (&db, &want)) in low[3].iter().zip(&torch[3]).enumerate() {
         let summed = dy.iter().skip(i).step_by(bias.len());
         let halves = unit(want) + summed.map(|&dy| unit(dy)).sum::<f32>();
-        assert!((db - want).abs() <= 0.5 * halves * 1.001, "{db}, not {want}");
+        assert!(
+            (db - want).abs() <= 0.5 * halves * 1.001,
+            "{db}, not {want}"
+        );
     }
     Ok(())
 }
@@ -189,7 +198,7 @@ fn attention_and_its_gradient_are_torchs() -> Result<()> {
     Ok(())
 }
 
-/// Every operation that the networks have, in one: a convolution, BatchNorm, a linear map with a
+/// Operations that the networks have, in one: a convolution, BatchNorm, a linear map with a
 /// residual, LayerNorm, both attentions.
 fn network(t: &[Tracked]) -> Result<Tracked> {
     let config = Conv2dConfig::default();
@@ -215,7 +224,7 @@ fn operands() -> Result<Vec<Tensor>> {
         &[2, 16, 16],
     ];
     let shapes = shapes.iter().enumerate();
-    shapes.map(|(i, s)| normal(i as u64, s)).collect()
+    shapes.map(|(i, s)| normal(i as u64, s)? * 0.3).collect()
 }
 
 #[test]
@@ -225,7 +234,7 @@ fn ends_where_it_ends_and_changes_no_bit_of_f32() -> Result<()> {
     let low = pass(&inputs, &dy, |t| autocast(true, || network(t)))?;
     for (low, full) in low.iter().zip(&before) {
         let off = relative(low, full);
-        eprintln!("{off:.1e} {}", full.iter().map(|v| v.abs()).fold(0., f32::max));
+        assert!((1e-3..0.05).contains(&off), "{off:.1e}");
     }
     let off_inside = pass(&inputs, &dy, |t| {
         autocast(true, || autocast(false, || network(t)))
@@ -256,7 +265,11 @@ fn what_is_computed_again_is_computed_in_bf16_again() -> Result<()> {
 /// Normalisation, activations and residual sums take no part, nor does f64.
 #[test]
 fn all_but_products_is_the_same_to_the_bit() -> Result<()> {
-    let (x, w, b) = (normal(0, &[4, 6, 3, 3])?, normal(1, &[6])?, normal(2, &[6])?);
+    let (x, w, b) = (
+        normal(0, &[4, 6, 3, 3])?,
+        normal(1, &[6])?,
+        normal(2, &[6])?,
+    );
     let rows = normal(3, &[5, 6])?;
     let dy = x.ones_like()?;
     let norm = |t: &[Tracked]| {

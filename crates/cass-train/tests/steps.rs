@@ -222,3 +222,40 @@ fn a_batch_in_parts_is_the_same_step() {
     );
     assert!(distance(whole.centers(), parts.centers()) < 1e-6);
 }
+
+/// Of the same batches, again and again: the losses that each step began with.
+fn losses(step: &mut dyn Step, views: usize) -> Vec<f64> {
+    let batches: Vec<Vec<Tensor>> = (0..2u64)
+        .map(|batch| {
+            (0..views as u64)
+                .map(|view| images(6, 4 * batch + view))
+                .collect()
+        })
+        .collect();
+    let steps = batches.iter().cycle().take(10);
+    steps.map(|batch| step.step(batch).unwrap().loss).collect()
+}
+
+/// The loss falls as in f32, and not by the same bits.
+#[test]
+fn in_bf16_a_training_learns_as_in_f32() {
+    let of =
+        |wanted: fn(&ModelConfig) -> bool| kinds().into_iter().find(|k| wanted(&k.1)).unwrap().1;
+    let resnet = of(|k| matches!(k, ModelConfig::ResNet(_)));
+    let vit = of(|k| matches!(k, ModelConfig::Vit(_)));
+    let trained = |precision| {
+        let (mut cass, mut dino) = (cass(resnet, vit), dino(vit));
+        cass.set_precision(precision);
+        dino.set_precision(precision);
+        [losses(&mut cass, 1), losses(&mut dino, 4)]
+    };
+    let (full, low) = (trained(Precision::F32), trained(Precision::Bf16));
+    for (full, low) in full.iter().zip(&low) {
+        eprintln!("{full:?}\n{low:?}");
+        assert!(low[9] < 0.9 * low[0], "{low:?}");
+        for (full, low) in full.iter().zip(low) {
+            assert!((full - low).abs() < 0.05 * full.abs(), "{full:?}, {low:?}");
+            assert_ne!(full, low);
+        }
+    }
+}
