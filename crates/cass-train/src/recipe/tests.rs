@@ -30,6 +30,21 @@ fn paper_deviates_from_itself_in_nothing_and_the_notebook_in_what_protocol_says(
     );
 }
 
+/// Also of a field that the paper's recipe leaves out, as all that were written before it do.
+#[test]
+fn a_deviation_says_what_the_paper_means() {
+    let mut recipe = Recipe::paper(Method::Cass);
+    (recipe.precision, recipe.accumulate) = (Precision::Bf16, 4);
+    assert_eq!(
+        recipe.deviations(),
+        ["accumulate = 4 (paper: 1)", "precision = bf16 (paper: f32)"]
+    );
+    let text = recipe.to_toml();
+    assert!(text.contains("precision = \"bf16\""), "{text}");
+    assert_eq!(Recipe::from_toml(&text).unwrap(), recipe);
+    recipe.validate().unwrap();
+}
+
 #[test]
 fn unknown_keys_name_the_nearest_and_the_line() {
     let text = Recipe::paper(Method::Cass).to_toml();
