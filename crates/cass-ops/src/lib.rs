@@ -32,6 +32,8 @@
 //! anything written in Candle's own operations, a loss for instance; [`Tracked::watch`] keeps the
 //! gradient of a tensor that is no variable.
 //!
+//! [`autocast`] has products made in bf16.
+//!
 //! Each op is a plain twin in Candle's own operations, which is also its path on other devices,
 //! and kernels over slices; tests hold the two equal. [`Rng`] is the workspace's one source of
 //! randomness. This crate knows tensors only: no network, no data.

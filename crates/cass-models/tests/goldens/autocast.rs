@@ -6,7 +6,7 @@
 //! distance of PyTorch's bf16 from its f32.
 
 use crate::{Tensors, error, golden, model};
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Result};
 use cass_models::Mode;
 use cass_ops::{autocast, compose};
 
