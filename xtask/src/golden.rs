@@ -13,6 +13,7 @@ use crate::check::succeed;
 use crate::machine::workspace;
 
 /// Values may differ by this share of the largest value of their tensor: another CPU rounds differently.
+/// A file whose header has a `tolerance` asks for that instead.
 const TOLERANCE: f64 = 1e-4;
 
 /// Exports into a copy under `target`, so that `check` changes nothing and a failing script spoils nothing.
@@ -70,12 +71,15 @@ fn compare(kept: &Path, fresh: &Path) -> Result<()> {
         return Ok(());
     }
     match fresh.extension().and_then(|extension| extension.to_str()) {
-        Some("safetensors") => same(&tensors(&kept)?, &tensors(&fresh_bytes)?),
+        Some("safetensors") => {
+            let allowed = tolerance(&kept)?;
+            same(&tensors(&kept)?, &tensors(&fresh_bytes)?, allowed)
+        }
         Some("json") => {
             let (mut a, mut b) = (BTreeMap::new(), BTreeMap::new());
             flatten("", &serde_json::from_slice(&kept)?, &mut a);
             flatten("", &serde_json::from_slice(&fresh_bytes)?, &mut b);
-            same(&a, &b)
+            same(&a, &b, TOLERANCE)
         }
         _ => bail!("differs"),
     }
@@ -83,7 +87,7 @@ fn compare(kept: &Path, fresh: &Path) -> Result<()> {
 
 type Values = BTreeMap<String, Vec<f64>>;
 
-fn same(kept: &Values, fresh: &Values) -> Result<()> {
+fn same(kept: &Values, fresh: &Values, tolerance: f64) -> Result<()> {
     ensure!(
         kept.keys().eq(fresh.keys()),
         "holds other names: {} kept, {} exported",
@@ -102,11 +106,20 @@ fn same(kept: &Values, fresh: &Values) -> Result<()> {
             .iter()
             .fold(0f64, |largest, value| largest.max(value.abs()));
         for (a, b) in a.iter().zip(b) {
-            let equal = (a - b).abs() <= TOLERANCE * largest || (a.is_nan() && b.is_nan());
+            let equal = (a - b).abs() <= tolerance * largest || (a.is_nan() && b.is_nan());
             ensure!(equal, "{name}: {a} kept, {b} exported (largest {largest})");
         }
     }
     Ok(())
+}
+
+fn tolerance(bytes: &[u8]) -> Result<f64> {
+    let (_, header) = SafeTensors::read_metadata(bytes).context("is not a safetensors file")?;
+    let given = header.metadata().as_ref().and_then(|m| m.get("tolerance"));
+    given.map_or(Ok(TOLERANCE), |text| {
+        text.parse()
+            .with_context(|| format!("has the tolerance {text:?}"))
+    })
 }
 
 fn tensors(bytes: &[u8]) -> Result<Values> {
@@ -199,12 +212,25 @@ mod tests {
     #[test]
     fn rounding_is_equal_and_more_is_not() {
         let values = |list: &[f64]| Values::from([("x".to_owned(), list.to_vec())]);
-        assert!(same(&values(&[1.0, 1e-9]), &values(&[1.00001, 2e-9])).is_ok());
-        let error = same(&values(&[1.0, 0.5]), &values(&[1.0, 0.51]))
+        assert!(same(&values(&[1.0, 1e-9]), &values(&[1.00001, 2e-9]), TOLERANCE).is_ok());
+        let error = same(&values(&[1.0, 0.5]), &values(&[1.0, 0.51]), TOLERANCE)
             .unwrap_err()
             .to_string();
         assert!(error.contains("0.5 kept, 0.51 exported"), "{error}");
-        assert!(same(&values(&[1.0]), &Values::new()).is_err());
+        assert!(same(&values(&[1.0]), &Values::new(), TOLERANCE).is_err());
+    }
+
+    #[test]
+    fn a_file_may_ask_for_another_tolerance() {
+        let file = |text: &str| {
+            let header = format!(r#"{{"__metadata__":{{{text}}}}}"#);
+            let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+            bytes.extend(header.as_bytes());
+            bytes
+        };
+        assert_eq!(tolerance(&file("")).unwrap(), TOLERANCE);
+        assert_eq!(tolerance(&file(r#""tolerance":"0.0078""#)).unwrap(), 0.0078);
+        assert!(tolerance(&file(r#""tolerance":"much""#)).is_err());
     }
 
     #[test]
@@ -215,8 +241,9 @@ mod tests {
             values
         };
         let golden = r#"{"a": [1.0, 2.0], "b": {"c": "x", "d": null}, "versions": "1"}"#;
-        assert!(same(&flat(golden), &flat(&golden.replace("\"1\"", "\"2\""))).is_ok());
-        assert!(same(&flat(golden), &flat(&golden.replace("\"x\"", "\"y\""))).is_err());
-        assert!(same(&flat(golden), &flat(&golden.replace("2.0", "2.1"))).is_err());
+        let alike = |text: String| same(&flat(golden), &flat(&text), TOLERANCE);
+        assert!(alike(golden.replace("\"1\"", "\"2\"")).is_ok());
+        assert!(alike(golden.replace("\"x\"", "\"y\"")).is_err());
+        assert!(alike(golden.replace("2.0", "2.1")).is_err());
     }
 }

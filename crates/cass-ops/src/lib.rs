@@ -32,12 +32,15 @@
 //! anything written in Candle's own operations, a loss for instance; [`Tracked::watch`] keeps the
 //! gradient of a tensor that is no variable.
 //!
+//! [`autocast`] has products made in bf16.
+//!
 //! Each op is a plain twin in Candle's own operations, which is also its path on other devices,
 //! and kernels over slices; tests hold the two equal. [`Rng`] is the workspace's one source of
 //! randomness. This crate knows tensors only: no network, no data.
 
 mod activation;
 mod attention;
+mod autocast;
 mod avg_pool2d;
 mod batch_norm;
 #[cfg(test)]
@@ -62,6 +65,7 @@ mod vector;
 
 pub use activation::{gelu, relu};
 pub use attention::{attention, attention_weights, window_attention, window_attention_weights};
+pub use autocast::autocast;
 pub use avg_pool2d::{AvgPool2dConfig, avg_pool2d};
 pub use batch_norm::{Activation, BatchStats, batch_norm_eval, batch_norm_train};
 pub use conv2d::{Conv2dConfig, conv2d};

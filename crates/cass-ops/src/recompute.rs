@@ -1,5 +1,6 @@
 //! Computing a part of a network twice instead of keeping what its backward pass needs.
 
+use crate::autocast::{autocast, is_autocast};
 use crate::tracked::{Tracked, without_recording};
 use candle_core::Result;
 use std::cell::Cell;
@@ -43,14 +44,14 @@ pub fn recompute(
     if !depends {
         return Ok(y);
     }
-    let input = x.clone();
+    let (input, low) = (x.clone(), is_autocast());
     Ok(Tracked::record_again(y.into_value(), x, move |dy| {
         let x = match input.is_tracked() {
             true => Tracked::constant(input.value()).watch(),
             false => input,
         };
         let before = AGAIN.replace(true);
-        let y = f(&x);
+        let y = autocast(low, || f(&x));
         AGAIN.set(before);
         let mut gradients = y?.backward_from(dy)?;
         let dx = gradients.take(&x);

@@ -1,5 +1,6 @@
 use crate::error::{Error, Result};
-use candle_core::Device;
+use crate::recipe::{Precision, Recipe};
+use candle_core::{DType, Device, Tensor};
 
 /// The device of a recipe's `device`: `auto` is the first GPU where this build and machine have
 /// one, else the CPU.
@@ -28,6 +29,44 @@ pub fn open_device(name: &str) -> Result<Device> {
         ));
     }
     Device::new_cuda(ordinal).map_err(|error| wrong(format!("a GPU that is there ({error})")))
+}
+
+/// The device of a recipe, if that can compute in the recipe's precision.
+///
+/// # Errors
+/// As [`open_device`]; of [`Precision::Bf16`] on a CPU unless that is to emulate it, and on a GPU that
+/// has no bf16.
+pub fn device_of(recipe: &Recipe, emulate_bf16: bool) -> Result<Device> {
+    let device = open_device(&recipe.device)?;
+    let wrong = |expected: String| Error::Field {
+        field: "precision".into(),
+        value: "bf16".into(),
+        expected,
+    };
+    match (recipe.precision, device.is_cpu()) {
+        (Precision::F32, _) => {}
+        (Precision::Bf16, true) if emulate_bf16 => {}
+        (Precision::Bf16, true) => {
+            let name = &recipe.device;
+            return Err(wrong(format!(
+                "f32 on a CPU (`device` = {name}), which gains nothing by bf16"
+            )));
+        }
+        (Precision::Bf16, false) => try_bf16(&device).map_err(|error| {
+            let error = error.to_string();
+            let error = error.lines().next().unwrap_or_default().to_string();
+            wrong(format!("f32 on this GPU, which has no bf16 ({error})"))
+        })?,
+    }
+    Ok(device)
+}
+
+/// One convolution, whose kernel older GPUs (below compute capability 8.0) lack, and one product.
+fn try_bf16(device: &Device) -> candle_core::Result<()> {
+    let one = Tensor::ones((1, 1, 1, 1), DType::F32, device)?.to_dtype(DType::BF16)?;
+    let one = one.conv2d(&one, 0, 1, 1, 1)?.matmul(&one)?;
+    one.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    Ok(())
 }
 
 /// `cpu` or `cuda:N`.

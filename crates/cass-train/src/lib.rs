@@ -55,7 +55,7 @@ mod weights;
 
 pub use average::{WeightAverage, update_bn};
 pub use collapse::Collapse;
-pub use device::{device_name, open_device};
+pub use device::{device_name, device_of, open_device};
 pub use error::{Error, Result};
 pub use event::{Event, WALL_CLOCK, When};
 pub use export::{Finished, Network, export};

@@ -246,3 +246,42 @@ fn a_guard_is_added_to_the_loss() {
     assert!((loss(None) - plain).abs() < 1e-6);
     assert!((loss(Some(Guard::Variance)) - plain - penalty).abs() < 1e-6);
 }
+
+/// Of the same batches, again and again: the losses that each step began with.
+fn losses(step: &mut dyn Step, views: usize) -> Vec<f64> {
+    let batches: Vec<Vec<Tensor>> = (0..2u64)
+        .map(|batch| {
+            (0..views as u64)
+                .map(|view| images(6, 4 * batch + view))
+                .collect()
+        })
+        .collect();
+    let steps = batches.iter().cycle().take(10);
+    steps.map(|batch| step.step(batch).unwrap().loss).collect()
+}
+
+/// CASS' loss falls as in f32, DINO's moves as in f32, and neither by the same bits. Losses part as
+/// steps follow each other: they are held against the first.
+#[test]
+fn in_bf16_a_training_learns_as_in_f32() {
+    let of =
+        |wanted: fn(&ModelConfig) -> bool| kinds().into_iter().find(|k| wanted(&k.1)).unwrap().1;
+    let resnet = of(|k| matches!(k, ModelConfig::ResNet(_)));
+    let vit = of(|k| matches!(k, ModelConfig::Vit(_)));
+    let trained = |precision| {
+        let (mut cass, mut dino) = (cass(resnet, vit), dino(vit));
+        cass.set_precision(precision);
+        dino.set_precision(precision);
+        [losses(&mut cass, 1), losses(&mut dino, 4)]
+    };
+    let (full, low) = (trained(Precision::F32), trained(Precision::Bf16));
+    for cass in [&full[0], &low[0]] {
+        assert!(cass[9] < 0.1 * cass[0], "{cass:?}");
+    }
+    for (full, low) in full.iter().zip(&low) {
+        let off = full.iter().zip(low).map(|(full, low)| (full - low).abs());
+        let most = off.fold(0.0, f64::max);
+        assert!(most < 0.05 * full[0], "{full:?}, {low:?}");
+        assert_ne!(full, low);
+    }
+}

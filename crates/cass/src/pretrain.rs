@@ -60,8 +60,9 @@ pub struct Args {
     /// Beyond the paper, and off by default: what keeps CASS from collapsing from random weights.
     #[arg(long, value_name = "GUARD")]
     guard: Option<GuardName>,
-    /// Of the computation. bf16 is refused so far: a CPU gains nothing by it, and on a GPU it has
-    /// not been measured.
+    /// Of the products in training steps, on a GPU: with bf16, convolutions, linear maps and attention
+    /// multiply as under PyTorch's autocast; weights, their gradients, normalisation and losses stay
+    /// f32. How fast that is has not been measured.
     #[arg(long)]
     precision: Option<PrecisionName>,
     /// Change any field of the recipe, by its name there, after all other flags; may be repeated:
@@ -128,7 +129,7 @@ impl From<GuardName> for Guard {
 enum PrecisionName {
     /// As the paper's.
     F32,
-    /// Half the memory.
+    /// Products of eight bits; refused on a CPU, which gains nothing by it.
     Bf16,
 }
 
@@ -154,7 +155,10 @@ pub fn run(mut args: Args) -> Result<Report> {
     };
     let mut recipe = args.recipe()?;
     // Before anything is fetched for it.
-    recipe.clone().validate()?;
+    let valid = recipe.clone().validate()?;
+    if valid.precision == Precision::Bf16 {
+        cass_train::device_of(&valid, options.emulate_bf16)?;
+    }
     let earlier = std::fs::read_to_string(out.join("recipe.toml")).ok();
     let earlier = earlier.and_then(|text| Recipe::from_toml(&text).ok());
     for (name, arm) in &mut recipe.arms {

@@ -1,5 +1,6 @@
 //! Small networks of every family against what timm computed (`fixtures/golden`).
 
+mod autocast;
 mod intermediates;
 mod networks;
 mod recompute;

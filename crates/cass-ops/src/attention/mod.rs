@@ -4,6 +4,7 @@ mod kernels;
 pub(crate) mod reference;
 
 use crate::{
+    autocast::casts,
     element::{Read, tensor, with_float},
     profile::{Pass, timed},
     tracked::{Gradient, Tracked, compose},
@@ -24,7 +25,7 @@ use kernels::Added;
 /// If the last dimension does not divide by `3 · heads`, or `qkv` is neither f32 nor f64.
 pub fn attention(qkv: &Tracked, heads: usize) -> Result<Tracked> {
     let sizes = Sizes::new(qkv.value().dims3()?, heads)?;
-    if !qkv.is_on_cpu() {
+    if !on_kernels(qkv) {
         return compose(&[qkv], |t| reference::attention(&t[0], &sizes, None));
     }
     on_cpu(sizes, qkv, None, None)
@@ -60,7 +61,7 @@ pub fn window_attention(
 ) -> Result<Tracked> {
     let s = Sizes::of_windows(qkv.value(), heads, bias.value(), mask)?;
     let mask = mask.map(|mask| mask.detach().contiguous()).transpose()?;
-    if !qkv.is_on_cpu() {
+    if !on_kernels(qkv) {
         return compose(&[qkv, bias], |t| {
             reference::attention(&t[0], &s, Some((&t[1], mask.as_ref())))
         });
@@ -85,6 +86,12 @@ pub fn window_attention_weights(
 ) -> Result<Tensor> {
     let s = Sizes::of_windows(qkv, heads, bias, mask)?;
     reference::weights(qkv, &s, Some((bias, mask)))
+}
+
+/// Whether the kernels compute it. They have no place to round in between: what is to be in bf16 is
+/// composed on a CPU too.
+fn on_kernels(qkv: &Tracked) -> bool {
+    qkv.is_on_cpu() && !casts(qkv.value())
 }
 
 fn on_cpu(

@@ -1,15 +1,15 @@
 use super::Sizes;
+use crate::autocast::matmul;
 use candle_core::{D, Result, Tensor};
 
 /// What is added to the scores before the softmax: the bias `(heads, N, N)`, and the mask
 /// `(windows, N, N)`.
 pub(crate) type Added<'a> = (&'a Tensor, Option<&'a Tensor>);
 
-/// The plain twin, and the path on other devices.
+/// The plain twin, and the path on other devices and under [`autocast`](crate::autocast()).
 pub(crate) fn attention(qkv: &Tensor, s: &Sizes, added: Option<Added>) -> Result<Tensor> {
     let [q, k, v] = split(qkv, s)?;
-    weights_of(&q, &k, s, added)?
-        .matmul(&v)?
+    matmul(&weights_of(&q, &k, s, added)?, &v)?
         .transpose(1, 2)?
         .reshape((s.b, s.n, s.width()))
 }
@@ -30,7 +30,7 @@ fn split(qkv: &Tensor, s: &Sizes) -> Result<[Tensor; 3]> {
 }
 
 fn weights_of(q: &Tensor, k: &Tensor, s: &Sizes, added: Option<Added>) -> Result<Tensor> {
-    let mut scores = (q * s.scale())?.matmul(&k.t()?)?; // (B, heads, N, N)
+    let mut scores = matmul(&(q * s.scale())?, &k.t()?)?; // (B, heads, N, N)
     if let Some((bias, mask)) = added {
         scores = scores.broadcast_add(bias)?;
         if let Some(mask) = mask {

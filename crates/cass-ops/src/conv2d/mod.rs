@@ -7,6 +7,7 @@ pub(crate) mod reference;
 mod winograd;
 
 use crate::{
+    autocast::{casts, in_bf16},
     element::{Read, tensor, with_float},
     profile::{Pass, timed},
     tracked::{Gradient, Tracked, compose},
@@ -58,6 +59,9 @@ impl Conv2dConfig {
 /// If the shapes do not fit or the dtypes differ or are neither f32 nor f64.
 pub fn conv2d(x: &Tracked, weight: &Tracked, config: &Conv2dConfig) -> Result<Tracked> {
     let g = Geometry::new(x.value().dims4()?, weight.value().dims4()?, config)?;
+    if casts(x.value()) {
+        return in_bf16(x, weight, |x, weight| conv2d(x, weight, config));
+    }
     if !x.is_on_cpu() {
         return compose(&[x, weight], |t| reference::conv2d(&t[0], &t[1], config));
     }

@@ -4,6 +4,7 @@ mod kernels;
 pub(crate) mod reference;
 
 use crate::{
+    autocast::{casts, in_bf16},
     element::{Read, tensor, with_float},
     profile::{Pass, timed},
     tracked::{Gradient, Tracked, compose},
@@ -50,6 +51,13 @@ pub fn linear_add(
             bias.map(Tracked::dims),
             residual.map(Tracked::dims)
         );
+    }
+    if casts(x.value()) {
+        let mut y = in_bf16(x, weight, |x, weight| linear(x, weight, None))?;
+        for added in bias.into_iter().chain(residual) {
+            y = y.broadcast_add(added)?;
+        }
+        return Ok(y);
     }
     let (has_bias, has_residual) = (bias.is_some(), residual.is_some());
     if !x.is_on_cpu() {

@@ -6,7 +6,7 @@
 use candle_core::{CpuStorage, WithDType};
 use std::sync::Mutex;
 
-/// Elements a task takes at once: large against rayon's overhead, small against the L2 cache.
+/// Elements a task takes at once: large against the cost of handing one out, small against the L2 cache.
 const CHUNK: usize = 16 * 1024;
 
 /// The scalars that kernels are written for.

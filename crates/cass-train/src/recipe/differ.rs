@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
-/// One field that differs; `none` where a side lacks it.
+/// One field that differs, with the value it has where a side does not write it.
 pub(crate) struct Difference {
     /// The path of the field, with dots.
     pub(crate) field: String,
@@ -24,17 +24,29 @@ pub(crate) fn first(left: &str, right: &str) -> Option<String> {
 /// Every differing field, in alphabetical order.
 pub(crate) fn differences(left: &Table, right: &Table) -> Vec<Difference> {
     let (left, right) = (flat(left), flat(right));
-    let none = || "none".to_string();
     let fields: std::collections::BTreeSet<&String> = left.keys().chain(right.keys()).collect();
     fields
         .into_iter()
         .filter(|field| left.get(*field) != right.get(*field))
         .map(|field| Difference {
             field: field.clone(),
-            left: left.get(field).cloned().unwrap_or_else(none),
-            right: right.get(field).cloned().unwrap_or_else(none),
+            left: left.get(field).cloned().unwrap_or_else(|| unwritten(field)),
+            right: right
+                .get(field)
+                .cloned()
+                .unwrap_or_else(|| unwritten(field)),
         })
         .collect()
+}
+
+/// What a recipe means that does not write a field.
+fn unwritten(field: &str) -> String {
+    let value = match field {
+        "accumulate" => "1",
+        "precision" => "f32",
+        _ => "none",
+    };
+    value.into()
 }
 
 /// `a.b.c` → the value's text.

@@ -63,7 +63,7 @@ pub struct Recipe {
     /// clipping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_grad_norm: Option<f64>,
-    /// Of the computation; weights and losses are always f32.
+    /// Of the products in a training step.
     #[serde(default, skip_serializing_if = "Precision::is_default")]
     pub precision: Precision,
     /// Beyond the paper: what keeps CASS from collapsing from random weights; none for the paper's loss.
@@ -121,20 +121,28 @@ pub enum Guard {
     Variance,
 }
 
-/// Of the computation.
+/// Of the products in a training step. What is measured of networks, and the re-estimation of
+/// averaged networks' BatchNorm statistics, is always in f32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// As the paper's.
     #[default]
     F32,
-    /// Half the memory; refused by [`Recipe::validate`] so far.
+    /// Of convolutions, linear maps and attention; all else, weights, their gradients and updates,
+    /// normalisation and losses, stays f32: see [`cass_ops::autocast`]. On a GPU only, unless
+    /// [`emulate_bf16`](crate::PretrainOptions::emulate_bf16).
     Bf16,
 }
 
 impl Precision {
     fn is_default(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Runs a forward pass in it.
+    pub(crate) fn run<R>(self, forward: impl FnOnce() -> R) -> R {
+        cass_ops::autocast(self == Self::Bf16, forward)
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{DinoConfig, Method, Precision, Recipe};
+use super::{DinoConfig, Method, Recipe};
 use crate::error::{Error, Result};
 use crate::schedule::ScheduleConfig;
 use cass_data::Pipeline;
@@ -47,12 +47,6 @@ impl Recipe {
             let fits = norm.is_finite() && norm > 0.0;
             check("clip_grad_norm", norm, fits, "a norm above 0")?;
         }
-        check(
-            "precision",
-            "bf16",
-            self.precision == Precision::F32,
-            "f32: a CPU gains nothing by bf16, and on a GPU it has not been measured",
-        )?;
         let val = self.val_fraction;
         check(
             "val_fraction",

@@ -3,7 +3,7 @@ use super::state::{Tensors, put, put_all, take, under};
 use super::{Step, StepReport, Updater, finite, views};
 use crate::error::{Error, Result};
 use crate::loss::{cass_loss, variance_penalty};
-use crate::recipe::{Arm, Guard};
+use crate::recipe::{Arm, Guard, Precision};
 use candle_core::Tensor;
 use cass_models::{Mode, Model};
 use cass_ops::{Gradients, compose};
@@ -14,6 +14,7 @@ pub struct CassStep {
     arms: [CassArm; 2],
     part: Option<usize>,
     guard: Option<Guard>,
+    precision: Precision,
 }
 
 struct CassArm {
@@ -47,6 +48,7 @@ impl CassStep {
             arms: [a?, b?],
             part: None,
             guard: None,
+            precision: Precision::F32,
         })
     }
 
@@ -62,6 +64,11 @@ impl CassStep {
         self.guard = guard;
     }
 
+    /// Of the products in the forward and backward passes; f32 unless set.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
+    }
+
     /// With a number, each arm's gradients are scaled down to that norm where they exceed it.
     pub fn set_clip_norm(&mut self, clip_norm: Option<f64>) {
         let arms = self.arms.iter_mut();
@@ -72,10 +79,13 @@ impl CassStep {
     fn gradients(&self, part: &Part) -> Result<(f64, Gradients)> {
         let [images] = views(&part.views)?;
         let [a, b] = &self.arms;
-        let (r, t) = (
-            a.model.forward(images, Mode::Train)?.logits,
-            b.model.forward(images, Mode::Train)?.logits,
-        );
+        let logits = |arm: &CassArm| {
+            let output = self
+                .precision
+                .run(|| arm.model.forward(images, Mode::Train))?;
+            Ok::<_, Error>(output.logits)
+        };
+        let (r, t) = (logits(a)?, logits(b)?);
         let loss = compose(&[&r, &t], |t| {
             let (r, t) = (&t[0], &t[1]);
             let agreement = cass_loss(r, t)?;

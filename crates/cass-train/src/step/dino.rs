@@ -5,7 +5,7 @@ use crate::average::blend_parameters;
 use crate::error::{Error, Result};
 use crate::loss::dino_loss;
 use crate::projector::Projector;
-use crate::recipe::{Arm, DinoConfig};
+use crate::recipe::{Arm, DinoConfig, Precision};
 use candle_core::{DType, Tensor, Var};
 use cass_models::{Mode, Model};
 use cass_ops::{Gradients, Tracked, compose};
@@ -26,6 +26,7 @@ pub struct DinoStep {
     centers: Tensor,
     updater: Updater,
     part: Option<usize>,
+    precision: Precision,
 }
 
 impl DinoStep {
@@ -58,12 +59,18 @@ impl DinoStep {
             student,
             projector,
             part: None,
+            precision: Precision::F32,
         })
     }
 
     /// As [`CassStep::set_part`](super::CassStep::set_part).
     pub fn set_part(&mut self, images: Option<usize>) {
         self.part = images;
+    }
+
+    /// As [`CassStep::set_precision`](super::CassStep::set_precision).
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// As [`CassStep::set_clip_norm`](super::CassStep::set_clip_norm).
@@ -97,14 +104,18 @@ impl DinoStep {
     }
 
     fn project(&self, view: &Tensor) -> Result<Tracked> {
-        let features = self.student.features(view, Mode::Train)?; // (B, D)
-        self.projector.forward(&features, false)
+        self.precision.run(|| {
+            let features = self.student.features(view, Mode::Train)?; // (B, D)
+            self.projector.forward(&features, false)
+        })
     }
 
     fn project_teacher(&self, view: &Tensor) -> Result<Tensor> {
-        let features = self.teacher.frozen()?.features(view, Mode::Train)?;
-        let projected = self.teacher_projector.forward(&features, true)?;
-        Ok(projected.into_value())
+        self.precision.run(|| {
+            let features = self.teacher.frozen()?.features(view, Mode::Train)?;
+            let projected = self.teacher_projector.forward(&features, true)?;
+            Ok(projected.into_value())
+        })
     }
 
     /// Of a part of a batch, times its share: the loss, and the mean of the teacher's outputs

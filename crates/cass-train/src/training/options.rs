@@ -19,6 +19,9 @@ pub struct PretrainOptions {
     /// Whether networks compute their blocks again in the backward pass, instead of keeping what it
     /// needs; see [`Model::set_recompute`](cass_models::Model::set_recompute).
     pub recompute: bool,
+    /// Whether a CPU may compute a recipe of [`Precision::Bf16`](crate::Precision::Bf16): slower than
+    /// f32, in as much memory, to see what bf16 does to a recipe. Otherwise it is refused there.
+    pub emulate_bf16: bool,
     /// What is known of the program, such as its `commit`: for `provenance.json`.
     pub program: BTreeMap<String, String>,
 }

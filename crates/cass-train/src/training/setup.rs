@@ -1,6 +1,6 @@
 //! What a run needs before its first step: data, loaders, networks.
 
-use crate::device::open_device;
+use crate::device::device_of;
 use crate::error::{Error, Result};
 use crate::initial::initial_network;
 use crate::projector::Projector;
@@ -36,8 +36,8 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    pub(super) fn new(recipe: &ValidRecipe) -> Result<Self> {
-        let device = open_device(&recipe.device)?;
+    pub(super) fn new(recipe: &ValidRecipe, emulate_bf16: bool) -> Result<Self> {
+        let device = device_of(recipe, emulate_bf16)?;
         let dataset = Arc::new(open(&recipe.data, &recipe.data_root, recipe.skip_bad)?);
         let split = dataset.split(recipe.seed, recipe.val_fraction);
         let manifest = dataset.manifest(&split);
@@ -81,6 +81,7 @@ impl Setup {
             (None, Some(a), Some(b)) => {
                 let mut step = CassStep::new([a, b], zero_grad)?;
                 step.set_part(recipe.part());
+                step.set_precision(recipe.precision);
                 step.set_clip_norm(recipe.clip_grad_norm);
                 step.set_guard(recipe.guard);
                 Box::new(step)
@@ -90,6 +91,7 @@ impl Setup {
                 let projector = Projector::new(dim, config, recipe.seed, &self.device)?;
                 let mut step = DinoStep::new(name, student, projector, arm, config, zero_grad)?;
                 step.set_part(recipe.part());
+                step.set_precision(recipe.precision);
                 step.set_clip_norm(recipe.clip_grad_norm);
                 Box::new(step)
             }

@@ -2,7 +2,7 @@
 
 mod resume;
 
-use candle_core::{Device, safetensors::load};
+use candle_core::{DType, Device, safetensors::load};
 use cass_data::{PhantomConfig, write_phantom};
 use cass_train::*;
 use serde_json::Value;
@@ -32,6 +32,14 @@ fn recipe(method: Method, root: &Path) -> Recipe {
     recipe
 }
 
+/// Those of a user, but that any precision may be tried.
+fn options() -> PretrainOptions {
+    PretrainOptions {
+        emulate_bf16: true,
+        ..PretrainOptions::default()
+    }
+}
+
 struct Folder {
     folder: tempfile::TempDir,
 }
@@ -54,7 +62,7 @@ impl Folder {
     }
 
     fn run(&self, name: &str, recipe: &Recipe) -> Result<(PathBuf, Value)> {
-        self.watched(name, recipe, &PretrainOptions::default(), &mut |_| ())
+        self.watched(name, recipe, &options(), &mut |_| ())
     }
 
     fn watched(

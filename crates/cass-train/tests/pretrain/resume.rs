@@ -27,7 +27,7 @@ fn left(run: &Path) -> Left {
 /// Runs until the steps of `stops` are done, each in an attempt of its own, and then to the end.
 fn in_pieces(folder: &Folder, recipe: &Recipe, stops: &[u64]) -> PathBuf {
     for &stop_at in stops {
-        let options = PretrainOptions::default();
+        let options = options();
         let stop = options.stop.clone();
         let mut observe = |event: &Event| {
             if matches!(event, Event::Step { step, .. } if step + 1 == stop_at) {
@@ -48,7 +48,7 @@ fn in_pieces(folder: &Folder, recipe: &Recipe, stops: &[u64]) -> PathBuf {
             resumed = Some(*step);
         }
     };
-    let options = PretrainOptions::default();
+    let options = options();
     let (run, _) = folder
         .watched("pieces", recipe, &options, &mut observe)
         .unwrap();
@@ -89,6 +89,61 @@ fn cass_goes_on_to_the_same_bytes() {
 fn dino_goes_on_to_the_same_bytes() {
     let folder = Folder::with_phantoms();
     equal_in_pieces(&recipe(Method::Dino, &folder.data()), &folder, &[2, 5]);
+}
+
+/// What is kept is f32 all the same, and what is kept is all there is to it.
+#[test]
+fn bf16_goes_on_to_the_same_bytes() {
+    let folder = Folder::with_phantoms();
+    let mut recipe = recipe(Method::Cass, &folder.data());
+    (recipe.precision, recipe.epochs) = (Precision::Bf16, 1);
+    equal_in_pieces(&recipe, &folder, &[2]);
+
+    let (low, metrics) = (folder.folder.path().join("whole"), "metrics.json");
+    let metrics = fs::read_to_string(low.join(metrics)).unwrap();
+    assert!(
+        metrics.contains("precision = bf16 (paper: f32)"),
+        "{metrics}"
+    );
+    recipe.precision = Precision::F32;
+    let (full, _) = folder.run("f32", &recipe).unwrap();
+    for arm in ["cnn", "vit"] {
+        let [low, full] = [&low, &full].map(|run| {
+            let file = run.join(format!("checkpoint-{arm}.safetensors"));
+            load(file, &Device::Cpu).unwrap()
+        });
+        let [mut away, mut differ] = [0, 0];
+        for (key, low) in &low {
+            let full = &full[key];
+            assert_eq!(low.dtype(), full.dtype(), "{arm}: {key}");
+            let [low, full] = [low, full].map(|t| t.to_dtype(DType::F32).unwrap());
+            let low = low.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let full = full.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            differ += usize::from(low != full);
+            // More bits than bf16 has: these are no rounded weights.
+            away += usize::from(low.iter().any(|v| v.to_bits() & 0xffff != 0));
+        }
+        assert!(
+            differ * 2 > low.len() && away * 2 > low.len(),
+            "{arm}: {differ}, {away}"
+        );
+    }
+}
+
+/// The device is what decides, and it is told before anything is read.
+#[test]
+fn a_cpu_refuses_bf16_unless_it_is_to_emulate_it() {
+    let folder = Folder::with_phantoms();
+    let mut recipe = recipe(Method::Dino, Path::new("nowhere"));
+    recipe.precision = Precision::Bf16;
+    let user = PretrainOptions::default();
+    let refused = folder.watched("refused", &recipe, &user, &mut |_| ());
+    let message = refused.unwrap_err().to_string();
+    let wanted = "accept recipe field `precision` = bf16: expected f32 on a CPU (`device` = cpu)";
+    assert!(message.starts_with(wanted), "{message}");
+    assert!(!message.contains('\n'));
+    let tried = folder.run("tried", &recipe).unwrap_err().to_string();
+    assert!(tried.contains("nowhere"), "{tried}");
 }
 
 #[test]

@@ -39,7 +39,13 @@ fn wrong_usage_is_one_line_that_helps() {
         &["`zero_gard=false`", "did you mean `zero_grad`?"],
     );
     wrong(&with("--set swa.start=2"), &["`swa.start` = 2"]);
-    wrong(&with("--precision bf16"), &["`precision` = bf16", "f32"]);
+    wrong(
+        &with("--precision bf16"),
+        &[
+            "`precision` = bf16: expected f32 on a CPU",
+            "`device` = cpu",
+        ],
+    );
     wrong(&with("--accumulate 5"), &["`accumulate` = 5", "2 images"]);
     let no_gpu = with("").replace("--device cpu", "--device cuda");
     if cfg!(not(feature = "cuda")) {
