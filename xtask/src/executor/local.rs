@@ -77,6 +77,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `cass`'s exit code for wrong usage or input.
 const WRONG_INPUT: i32 = 2;
+/// Its exit code where another process works in the run folder.
+const ELSEWHERE: i32 = 75;
 /// A run that fails is started once more.
 const ATTEMPTS: u32 = 2;
 
@@ -227,7 +229,7 @@ impl<'a> Board<'a> {
                     format!("{} · {}", metrics.summary(), duration(ended.seconds()))
                 }
                 Err(reason) => {
-                    let wrong = status.code() == Some(WRONG_INPUT);
+                    let wrong = matches!(status.code(), Some(WRONG_INPUT | ELSEWHERE));
                     if wrong && !self.statuses.contains(&Status::Done) {
                         self.display.clear();
                         bail!("{reason}");
