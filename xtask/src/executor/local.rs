@@ -197,8 +197,8 @@ impl<'a> Board<'a> {
         self.active.is_empty() && !self.statuses.contains(&Status::Waiting)
     }
 
-    /// Takes what ended off the board. Wrong input met before any run succeeded stops the job: all other
-    /// runs would meet it too.
+    /// Takes what ended off the board. Wrong input, or another job at work in this folder, met before any run
+    /// succeeded stops the job: all other runs would meet it too.
     fn reap(&mut self) -> Result<()> {
         let mut index = 0;
         while let Some(active) = self.active.get_mut(index) {
