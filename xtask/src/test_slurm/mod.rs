@@ -18,9 +18,9 @@ use loopback::{Loopback, NODES, signal, until};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only trials whose names contain this.
+    /// Only trials whose names contain this; may be given several times.
     #[arg(long, value_name = "TEXT")]
-    only: Option<String>,
+    only: Vec<String>,
     /// Keep the folder, with all logs.
     #[arg(long)]
     keep: bool,
@@ -70,11 +70,8 @@ fn trials(args: &Args, cass: &Path, dir: &Path) -> Result<usize> {
     };
     let mut lost = 0;
     for (name, part, disturb) in TRIALS {
-        if args
-            .only
-            .as_ref()
-            .is_some_and(|only| !name.contains(only.as_str()))
-        {
+        let wanted = |only: &String| name.contains(only.as_str());
+        if !args.only.is_empty() && !args.only.iter().any(wanted) {
             continue;
         }
         let since = Instant::now();
