@@ -17,10 +17,6 @@ const BEAT: Duration = Duration::from_secs(10);
 /// An owner on another host that gives no sign of life for so long is dead.
 const SILENCE: Duration = Duration::from_secs(45);
 
-fn silence() -> u64 {
-    SILENCE.as_millis() as u64
-}
-
 /// Who works in a run folder, as its owner's file says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
@@ -43,9 +39,9 @@ pub struct Owner {
 /// several computers share may be on a file system whose locks do not reach across them: there the
 /// owner's file decides, `.owner.N` for the N-th owner (its generation). An owner rewrites it every
 /// ten seconds; a claimant from elsewhere waits for that, and only where 45 seconds (or fewer, if the
-/// file says so) show no sign of life takes over, as generation N + 1. The one it took over from may yet be alive, paused or cut
-/// off: it finds its file gone when it next [checks](RunLock::check), before anything it writes, and
-/// so never writes again. No two clocks are compared.
+/// file says so) show no sign of life takes over, as generation N + 1. The one it took over from may
+/// yet be alive, paused or cut off: it finds its file gone when it next [checks](RunLock::check),
+/// before anything it writes, and so never writes again. No two clocks are compared.
 #[derive(Debug)]
 pub struct RunLock {
     folder: PathBuf,
@@ -198,6 +194,11 @@ impl std::fmt::Display for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "process {} on {}", self.pid, self.host)
     }
+}
+
+/// What owners say of themselves.
+fn silence() -> u64 {
+    SILENCE.as_millis() as u64
 }
 
 /// Whether an owner's file stays as it is, or goes, for as long as it says, or the usual time.

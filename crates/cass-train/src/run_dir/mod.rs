@@ -219,22 +219,20 @@ impl RunDir {
 
     /// Removes what earlier owners began to write and did not finish.
     fn remove_begun(&self) -> Result<()> {
-        let own = format!("{BEGUN}{}", self.lock.generation());
+        let earlier = |name: &str| {
+            let (_, generation) = name.strip_prefix('.')?.rsplit_once(BEGUN)?;
+            let generation: u64 = generation.parse().ok()?;
+            Some(generation < self.lock.generation())
+        };
         let mut folders = vec![self.path.clone()];
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).map_err(Error::io("read", &folder))? {
                 let path = entry.map_err(Error::io("read", &folder))?.path();
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                let begun = name.starts_with('.') && name.contains(BEGUN) && !name.ends_with(&own);
-                if path.is_dir() && !path.is_symlink() {
+                if earlier(&name) == Some(true) || name.starts_with(TEMPORARY) {
+                    self.remove(&path)?;
+                } else if path.is_dir() && !path.is_symlink() {
                     folders.push(path);
-                } else if begun || name.starts_with(TEMPORARY) {
-                    match fs::remove_file(&path) {
-                        Err(error) if error.kind() != ErrorKind::NotFound => {
-                            return Err(Error::io("remove", &path)(error));
-                        }
-                        _ => {}
-                    }
                 }
             }
         }
