@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf};
 /// Exit code for a folder that another process works in.
 const ELSEWHERE: Option<i32> = Some(75);
 
-/// Small, and a checkpoint after every step, so that there is always something about to be written.
+/// Small, and paused after the first step of six there are checkpoints to come.
 const PRETRAIN: &str = "pretrain --method cass --cnn vit_tiny_patch16_224 --vit deit_tiny_patch16_224 \
-    --weights random --data-root data --size 16 --epochs 1 --batch 8 --threads 1 --device cpu \
-    --checkpoint-every 1 --out run";
+    --weights random --data-root data --size 16 --epochs 1 --batch 4 --threads 1 --device cpu \
+    --checkpoint-every 2 --out run";
 const PROBE: &str = "probe --weights random --arch vit_tiny_patch16_224 --mode finetune --size 16 \
-    --epochs 3 --batch 4 --threads 1 --device cpu --data-root data --out run";
+    --epochs 4 --batch 4 --threads 1 --device cpu --data-root data --out run";
 
 #[test]
 fn a_pretraining_that_was_taken_over_changes_nothing_when_it_wakes_up() {
