@@ -166,7 +166,7 @@ fn by_training(
         ),
     ];
     let checkpoint = run.file(CHECKPOINT);
-    learner.model().save(&checkpoint, &metadata)?;
+    run.save(CHECKPOINT, learner.model(), &metadata)?;
     let of = |part| {
         let logits = learner.logits(part)?;
         let mut counts = MicroCounts::default();

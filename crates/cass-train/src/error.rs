@@ -54,8 +54,13 @@ pub enum Error {
         owner: String,
     },
     /// Another process has taken over the folder that this one worked in.
-    #[error("write in {}: another process has taken the run over", .0.display())]
-    Fenced(PathBuf),
+    #[error("write in {}: its lock is lost, {owner} has taken the run over", path.display())]
+    Fenced {
+        /// The folder.
+        path: PathBuf,
+        /// `process 123 on node-2`, or `another process`.
+        owner: String,
+    },
     /// The run was asked to end where features collapse, and they have.
     #[error("go on after epoch {epoch}: {text}")]
     Collapsed {

@@ -111,7 +111,7 @@ impl<'a> States<'a> {
     pub(crate) fn remove_after(&self, step: u64) -> Result<()> {
         for path in self.files()? {
             if path > self.path(step) {
-                fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+                self.run.remove(&path)?;
             }
         }
         Ok(())
@@ -126,6 +126,7 @@ impl<'a> States<'a> {
     /// # Errors
     /// If that fails.
     pub(crate) fn clear(&self) -> Result<()> {
+        self.run.lock().check()?;
         match fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::io("remove", &self.folder)(error))
@@ -162,7 +163,7 @@ impl<'a> States<'a> {
         kept.extend(kept.iter().map(|path| checksum(path)).collect::<Vec<_>>());
         for path in self.entries()? {
             if !kept.contains(&path) {
-                fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+                self.run.remove(&path)?;
             }
         }
         Ok(())
@@ -280,7 +281,7 @@ mod tests {
         let states = States::of(&run);
         states.write(1, &1, &tensors(1.0)).unwrap();
         // The name that the sum is made under; of the state itself see the command's tests.
-        let link = run.file("resume/.step-000000002.safetensors.sha256.new");
+        let link = run.file("resume/.step-000000002.safetensors.sha256.new.1");
         std::os::unix::fs::symlink("/dev/full", &link).unwrap();
         let error = states.write(2, &2, &tensors(2.0)).unwrap_err().to_string();
         assert!(
@@ -299,8 +300,8 @@ mod tests {
         let own = format!(".owner.{}", run.lock().generation());
         fs::remove_file(run.file(&own)).unwrap();
         let error = States::of(&run).write(1, &1, &tensors(1.0)).unwrap_err();
-        assert!(matches!(error, Error::Fenced(_)), "{error}");
+        assert!(matches!(error, Error::Fenced { .. }), "{error}");
         assert!(States::of(&run).entries().unwrap().is_empty());
-        assert!(matches!(run.write("x", b"x"), Err(Error::Fenced(_))));
+        assert!(matches!(run.write("x", b"x"), Err(Error::Fenced { .. })));
     }
 }

@@ -291,17 +291,14 @@ impl Training<'_> {
     }
 
     fn save(&self, arms: &[(&str, &Model)], epoch: usize) -> Result<()> {
-        self.run.lock().check()?;
         for (arm, model) in arms {
             let metadata = [
                 ("arm", arm.to_string()),
                 ("method", self.recipe.method.name().to_string()),
                 ("epoch", epoch.to_string()),
             ];
-            model.save(
-                &self.run.file(&format!("checkpoint-{arm}.safetensors")),
-                &metadata,
-            )?;
+            let name = format!("checkpoint-{arm}.safetensors");
+            self.run.save(&name, model, &metadata)?;
         }
         Ok(())
     }

@@ -12,6 +12,9 @@ pub enum Failure {
     Failed(String),
     /// The run was asked to stop, and can go on. Exit code 130, what shells give for Ctrl-C.
     Stopped(String),
+    /// Another process works in the run folder, or has taken it over. Exit code 75, `EX_TEMPFAIL` of
+    /// `sysexits.h`: the same command may well do later.
+    Elsewhere(String),
 }
 
 /// The result of a command.
@@ -23,6 +26,7 @@ impl Failure {
             Self::Wrong(_) => 2,
             Self::Failed(_) => 1,
             Self::Stopped(_) => 130,
+            Self::Elsewhere(_) => 75,
         })
     }
 
@@ -41,7 +45,10 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Wrong(text) | Self::Failed(text) | Self::Stopped(text) => f.write_str(text),
+            Self::Wrong(text)
+            | Self::Failed(text)
+            | Self::Stopped(text)
+            | Self::Elsewhere(text) => f.write_str(text),
         }
     }
 }
@@ -60,8 +67,12 @@ impl From<cass_models::Error> for Failure {
 
 impl From<cass_train::Error> for Failure {
     fn from(error: cass_train::Error) -> Self {
+        use cass_train::Error;
         match error {
-            cass_train::Error::Interrupted { .. } => Self::Stopped(format!("failed to {error}")),
+            Error::Interrupted { .. } => Self::Stopped(format!("failed to {error}")),
+            Error::Locked { .. } | Error::Fenced { .. } => {
+                Self::Elsewhere(format!("failed to {error}"))
+            }
             _ => Self::of(&error, of_train(&error)),
         }
     }
@@ -70,9 +81,12 @@ impl From<cass_train::Error> for Failure {
 impl From<cass_probe::Error> for Failure {
     fn from(error: cass_probe::Error) -> Self {
         use cass_probe::Error;
+        let error = match error {
+            Error::Train(error) => return error.into(),
+            other => other,
+        };
         let users = match &error {
             Error::Data(error) => of_data(error),
-            Error::Train(error) => of_train(error),
             Error::Model(error) => of_models(error),
             Error::TooFew { .. }
             | Error::Field { .. }
@@ -105,15 +119,14 @@ fn of_train(error: &cass_train::Error) -> bool {
     match error {
         Error::Data(error) => of_data(error),
         Error::Model(error) => of_models(error),
-        Error::Field { .. }
-        | Error::Recipe(_)
-        | Error::Mismatch(_)
-        | Error::Locked { .. }
-        | Error::OtherRecipe { .. } => true,
+        Error::Field { .. } | Error::Recipe(_) | Error::Mismatch(_) | Error::OtherRecipe { .. } => {
+            true
+        }
         Error::NoGradient(_)
         | Error::State(_)
         | Error::NonFinite { .. }
-        | Error::Fenced(_)
+        | Error::Locked { .. }
+        | Error::Fenced { .. }
         | Error::Collapsed { .. }
         | Error::Interrupted { .. }
         | Error::Io { .. }

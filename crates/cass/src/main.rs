@@ -50,7 +50,8 @@ Example, on drawn images, in a minute or two:
       --data-root phantoms --size 64 --epochs 2 --out runs/cass
   cass probe --run runs/cass --arm vit --data-root phantoms --out runs/cass-vit
 
-Exit status: 0 done, 1 the run or check failed, 2 wrong usage or input.";
+Exit status: 0 done, 1 the run or check failed, 2 wrong usage or input, 75 another process works in
+the run folder, 130 stopped by a signal (the same command goes on).";
 
 #[derive(Subcommand)]
 enum Command {

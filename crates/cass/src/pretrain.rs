@@ -97,7 +97,8 @@ Examples:
       --size 64 --set 'arms.cnn.optimizer={ name = \"sgd\", lr = 0.01, momentum = 0.9 }' --out runs/two
 
 Exit status: 0 done, 1 the run failed or its features collapsed (--stop-on-collapse), 2 wrong usage
-or input, 130 stopped by a signal, with a checkpoint. `tensorboard --logdir runs` shows all runs.";
+or input, 75 another process works in the run folder, 130 stopped by a signal, with a checkpoint.
+`tensorboard --logdir runs` shows all runs.";
 
 /// Said once, where the paper's own loss has collapsed.
 const REMEDY: &str =

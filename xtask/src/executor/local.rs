@@ -77,6 +77,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `cass`'s exit code for wrong usage or input.
 const WRONG_INPUT: i32 = 2;
+/// Its exit code where another process works in the run folder.
+const ELSEWHERE: i32 = 75;
 /// A run that fails is started once more.
 const ATTEMPTS: u32 = 2;
 
@@ -195,8 +197,8 @@ impl<'a> Board<'a> {
         self.active.is_empty() && !self.statuses.contains(&Status::Waiting)
     }
 
-    /// Takes what ended off the board. Wrong input met before any run succeeded stops the job: all other
-    /// runs would meet it too.
+    /// Takes what ended off the board. Wrong input, or another job at work in this folder, met before any run
+    /// succeeded stops the job: all other runs would meet it too.
     fn reap(&mut self) -> Result<()> {
         let mut index = 0;
         while let Some(active) = self.active.get_mut(index) {
@@ -227,7 +229,7 @@ impl<'a> Board<'a> {
                     format!("{} · {}", metrics.summary(), duration(ended.seconds()))
                 }
                 Err(reason) => {
-                    let wrong = status.code() == Some(WRONG_INPUT);
+                    let wrong = matches!(status.code(), Some(WRONG_INPUT | ELSEWHERE));
                     if wrong && !self.statuses.contains(&Status::Done) {
                         self.display.clear();
                         bail!("{reason}");

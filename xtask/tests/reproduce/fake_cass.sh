@@ -1,6 +1,7 @@
 #!/bin/sh
 # Stands in for `cass` in tests: leaves run folders of the right shape with numbers made up from the folder's
-# name. FAKE_FAIL names runs that fail, FAKE_EXIT their exit code, FAKE_LOG a file that gets a line a start.
+# name. FAKE_FAIL names runs that fail, FAKE_EXIT their exit code, FAKE_LOG a file that gets a line a start; where
+# there is a file FAKE_BUSY, a run is another process's, once.
 set -eu
 command=$1
 all="$*"
@@ -26,8 +27,14 @@ if [ "$command" = data ]; then
 fi
 if [ -n "${FAKE_SLEEP:-}" ]; then
     # As cass does: asked to stop, it leaves something to go on from.
-    trap 'echo asked >> "$out/asked"; kill $!; exit 130' TERM
-    sleep "$FAKE_SLEEP" & wait $!
+    sleep "$FAKE_SLEEP" &
+    trap 'echo asked >> "$out/asked"; kill $! 2> /dev/null || :; exit 130' TERM
+    : > "$out/asleep"
+    wait $! || :
+fi
+if [ -n "${FAKE_BUSY:-}" ] && rm "$FAKE_BUSY" 2> /dev/null; then
+    echo "error: failed to use $out: process 1 on elsewhere is running in it" >&2
+    exit 75
 fi
 if [ -n "${FAKE_FAIL:-}" ]; then
     case $name in *$FAKE_FAIL*)

@@ -4,6 +4,7 @@
 mod bad_input;
 mod report;
 mod runs;
+mod slurm;
 mod tables;
 
 use std::fs;

@@ -186,16 +186,18 @@ fn a_failed_run_is_one_line_and_stops_only_what_needs_it() {
 }
 
 #[test]
-fn wrong_input_stops_the_job_at_its_first_run() {
-    let job = Job::new();
-    let output = job
-        .xtask("reproduce --table 3 --seeds 1 --device cpu --out {out}")
-        .env("FAKE_FAIL", "pretrain")
-        .env("FAKE_EXIT", "2")
-        .output()
-        .unwrap();
-    refused(&output, &["made to <fail> & stop"]);
-    assert_eq!(job.started().len(), 2, "the phantoms and one run");
+fn wrong_input_or_a_folder_in_use_stops_the_job_at_its_first_run() {
+    for code in ["2", "75"] {
+        let job = Job::new();
+        let output = job
+            .xtask("reproduce --table 3 --seeds 1 --device cpu --out {out}")
+            .env("FAKE_FAIL", "pretrain")
+            .env("FAKE_EXIT", code)
+            .output()
+            .unwrap();
+        refused(&output, &["made to <fail> & stop"]);
+        assert_eq!(job.started().len(), 2, "the phantoms and one run");
+    }
 }
 
 #[test]

@@ -26,6 +26,9 @@ pub struct Owner {
     pub pid: u32,
     /// Signs of life so far.
     beat: u64,
+    /// Milliseconds without one after which it is dead, by its own word.
+    #[serde(default = "silence")]
+    silence: u64,
     /// Whether it has left the folder.
     released: bool,
 }
@@ -35,10 +38,10 @@ pub struct Owner {
 /// On one computer the system's lock on `.lock` decides, which ends with its process. A folder that
 /// several computers share may be on a file system whose locks do not reach across them: there the
 /// owner's file decides, `.owner.N` for the N-th owner (its generation). An owner rewrites it every
-/// ten seconds; a claimant from elsewhere waits for that, and only where 45 seconds show no sign of
-/// life takes over, as generation N + 1. The one it took over from may yet be alive, paused or cut
-/// off: it finds its file gone when it next [checks](RunLock::check), before anything it writes, and
-/// so never writes again. No two clocks are compared.
+/// ten seconds; a claimant from elsewhere waits for that, and only where 45 seconds (or fewer, if the
+/// file says so) show no sign of life takes over, as generation N + 1. The one it took over from may
+/// yet be alive, paused or cut off: it finds its file gone when it next [checks](RunLock::check),
+/// before anything it writes, and so never writes again. No two clocks are compared.
 #[derive(Debug)]
 pub struct RunLock {
     folder: PathBuf,
@@ -57,10 +60,6 @@ impl RunLock {
     /// # Errors
     /// [`Error::Locked`] if another process works in it, or if its files cannot be written.
     pub fn claim(folder: &Path) -> Result<Self> {
-        Self::claim_after(folder, SILENCE)
-    }
-
-    fn claim_after(folder: &Path, silence: Duration) -> Result<Self> {
         let path = folder.join(LOCK);
         let locked = |owner: Option<&Owner>| Error::Locked {
             path: folder.into(),
@@ -80,7 +79,7 @@ impl RunLock {
         if let Some(owner) = owner
             && !owner.released
             && (held.is_none() || owner.host != host)
-            && !silent(&owner_path(folder, generation), owner, silence)
+            && !silent(&owner_path(folder, generation), owner)
         {
             return Err(locked(Some(owner)));
         }
@@ -88,6 +87,7 @@ impl RunLock {
             host,
             pid: std::process::id(),
             beat: 0,
+            silence: silence(),
             released: false,
         };
         let generation = generation + 1;
@@ -121,7 +121,7 @@ impl RunLock {
     /// Whether this process is still the owner. To be asked before anything is written.
     ///
     /// # Errors
-    /// [`Error::Fenced`] if another process has taken the folder over.
+    /// [`Error::Fenced`] if another process has taken the folder over, or the file is gone otherwise.
     pub fn check(&self) -> Result<()> {
         // Opened, not looked up: on NFS that asks the server.
         match File::open(owner_path(&self.folder, self.generation)) {
@@ -129,7 +129,13 @@ impl RunLock {
             Err(e) if e.kind() == ErrorKind::PermissionDenied => {
                 Err(Error::io("read", &self.folder)(e))
             }
-            Err(_) => Err(Error::Fenced(self.folder.clone())),
+            Err(_) => Err(Error::Fenced {
+                path: self.folder.clone(),
+                owner: match last(&self.folder) {
+                    Ok(Some((_, Some(owner)))) => owner.to_string(),
+                    _ => "another process".into(),
+                },
+            }),
         }
     }
 
@@ -190,8 +196,14 @@ impl std::fmt::Display for Owner {
     }
 }
 
-/// Whether an owner's file stays as it is, or goes, for so long.
-fn silent(path: &Path, owner: &Owner, silence: Duration) -> bool {
+/// What owners say of themselves.
+fn silence() -> u64 {
+    SILENCE.as_millis() as u64
+}
+
+/// Whether an owner's file stays as it is, or goes, for as long as it says, or the usual time.
+fn silent(path: &Path, owner: &Owner) -> bool {
+    let silence = Duration::from_millis(owner.silence).min(SILENCE);
     let since = Instant::now();
     while since.elapsed() < silence {
         match read(path) {
@@ -234,12 +246,13 @@ mod tests {
     use super::*;
 
     /// An owner on another host, which this one's system lock does not see.
-    fn elsewhere(folder: &Path, generation: u64) -> (File, Owner) {
+    fn elsewhere(folder: &Path, generation: u64, silence: u64) -> (File, Owner) {
         let mut file = File::create(owner_path(folder, generation)).unwrap();
         let owner = Owner {
             host: "elsewhere".into(),
             pid: 1,
             beat: 0,
+            silence,
             released: false,
         };
         owner.write(&mut file).unwrap();
@@ -268,9 +281,8 @@ mod tests {
     #[test]
     fn a_silent_owner_elsewhere_is_taken_over_and_fenced() {
         let folder = tempfile::tempdir().unwrap();
-        elsewhere(folder.path(), 7);
-        let short = Duration::from_millis(20);
-        let lock = RunLock::claim_after(folder.path(), short).unwrap();
+        elsewhere(folder.path(), 7, 20);
+        let lock = RunLock::claim(folder.path()).unwrap();
         assert_eq!(lock.generation(), 8);
         assert!(!owner_path(folder.path(), 7).exists());
 
@@ -284,16 +296,16 @@ mod tests {
             _held: None,
         };
         let error = twin.check().unwrap_err();
-        assert!(matches!(error, Error::Fenced(_)), "{error}");
+        assert!(matches!(error, Error::Fenced { .. }), "{error}");
         lock.check().unwrap();
     }
 
     #[test]
     fn an_owner_elsewhere_that_gives_a_sign_of_life_keeps_the_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut file, mut owner) = elsewhere(folder.path(), 1);
+        let (mut file, mut owner) = elsewhere(folder.path(), 1, u64::MAX);
         let claim = thread::scope(|scope| {
-            let claim = scope.spawn(|| RunLock::claim_after(folder.path(), SILENCE));
+            let claim = scope.spawn(|| RunLock::claim(folder.path()));
             thread::sleep(Duration::from_millis(100));
             owner.beat += 1;
             owner.write(&mut file).unwrap();
@@ -306,7 +318,7 @@ mod tests {
     #[test]
     fn an_owner_elsewhere_that_left_or_wrote_nothing_is_not_waited_for() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut file, mut owner) = elsewhere(folder.path(), 1);
+        let (mut file, mut owner) = elsewhere(folder.path(), 1, u64::MAX);
         owner.released = true;
         owner.write(&mut file).unwrap();
         assert_eq!(RunLock::claim(folder.path()).unwrap().generation(), 2);

@@ -9,20 +9,27 @@ pub use lock::{Owner, RunLock};
 
 use crate::error::{Error, Result};
 use crate::recipe::differ;
+use cass_models::Model;
 use serde_json::Value;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 const RECIPE: &str = "recipe.toml";
 const LOG: &str = "log.jsonl";
 const METRICS: &str = "metrics.json";
+/// In the name of a file that is being made, before its owner's generation.
+const BEGUN: &str = ".new.";
+/// What `tempfile` names begin with: a network that is being saved.
+const TEMPORARY: &str = ".tmp";
 
 /// A run folder in the sole use of this process, until dropped.
 ///
 /// It holds `recipe.toml` (everything that decides the run), `log.jsonl` (what happened, one JSON
 /// object a line), checkpoints, and `metrics.json`, written last: where it is, the run is finished.
-/// Files appear under their names complete and synced or not at all.
+/// Files appear under their names complete and synced or not at all: they are made as `.NAME.new.N`,
+/// N the owner's generation. Whoever takes the folder over removes what those before it began, so
+/// that a process that was thought dead finds nothing left to rename, whenever it wakes up.
 ///
 /// ```
 /// use cass_train::RunDir;
@@ -57,6 +64,7 @@ impl RunDir {
             path: path.into(),
             lock: RunLock::claim(path)?,
         };
+        run.remove_begun()?;
         let other = run.read(RECIPE)?;
         let difference = other
             .as_deref()
@@ -125,6 +133,38 @@ impl RunDir {
         })
     }
 
+    /// Saves a network and its architecture as a safetensors file, complete or not at all.
+    ///
+    /// # Errors
+    /// As [`RunDir::write`]'s.
+    pub fn save(&self, name: &str, model: &Model, metadata: &[(&str, String)]) -> Result<()> {
+        let path = self.file(name);
+        self.lock.check()?;
+        model
+            .save(&self.beside(&path), metadata)
+            .map_err(|error| match error {
+                cass_models::Error::Write { source, .. } => {
+                    self.or_fenced(Error::io("write", &path)(source))
+                }
+                other => other.into(),
+            })?;
+        self.put_in_place(&path)
+    }
+
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    /// If that fails, or another process has taken the folder over.
+    pub(crate) fn remove(&self, path: &Path) -> Result<()> {
+        self.lock.check()?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io("remove", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Lets `make` make and sync a file beside `path`, and renames it.
     pub(crate) fn replace<T>(
         &self,
@@ -143,23 +183,60 @@ impl RunDir {
         make: impl FnOnce(&Path) -> std::io::Result<T>,
     ) -> Result<T> {
         self.lock.check()?;
-        let beside = beside(path);
+        let beside = self.beside(path);
         make(&beside).map_err(|error| {
             // It may be what filled the disk.
             let _ = fs::remove_file(&beside);
-            Error::io("write", path)(error)
+            self.or_fenced(Error::io("write", path)(error))
         })
     }
 
     /// The second half: renames what was made beside `path`.
     pub(crate) fn put_in_place(&self, path: &Path) -> Result<()> {
+        let beside = self.beside(path);
         // Again: making it may have taken long.
-        self.lock.check()?;
+        if let Err(fenced) = self.lock.check() {
+            let _ = fs::remove_file(beside); // it is nobody else's
+            return Err(fenced);
+        }
         let folder = path.parent().unwrap_or(&self.path);
-        let renamed = fs::rename(beside(path), path)
+        let renamed = fs::rename(beside, path)
             // The rename itself lasts once the folder is synced.
             .and_then(|()| File::open(folder)?.sync_all());
-        renamed.map_err(Error::io("write", path))
+        renamed.map_err(|error| self.or_fenced(Error::io("write", path)(error)))
+    }
+
+    /// Why writing failed: whoever takes the folder over removes what is being written.
+    fn or_fenced(&self, error: Error) -> Error {
+        self.lock.check().err().unwrap_or(error)
+    }
+
+    /// Where this owner makes a file, to be renamed.
+    fn beside(&self, path: &Path) -> PathBuf {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        path.with_file_name(format!(".{name}{BEGUN}{}", self.lock.generation()))
+    }
+
+    /// Removes what earlier owners began to write and did not finish.
+    fn remove_begun(&self) -> Result<()> {
+        let earlier = |name: &str| {
+            let (_, generation) = name.strip_prefix('.')?.rsplit_once(BEGUN)?;
+            let generation: u64 = generation.parse().ok()?;
+            Some(generation < self.lock.generation())
+        };
+        let mut folders = vec![self.path.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).map_err(Error::io("read", &folder))? {
+                let path = entry.map_err(Error::io("read", &folder))?.path();
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if earlier(&name) == Some(true) || name.starts_with(TEMPORARY) {
+                    self.remove(&path)?;
+                } else if path.is_dir() && !path.is_symlink() {
+                    folders.push(path);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Starts `log.jsonl` anew.
@@ -182,16 +259,10 @@ impl RunDir {
         let path = self.file(name);
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("read", &path)(error)),
         }
     }
-}
-
-/// Where a file of this name is while it is made.
-fn beside(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.new"))
 }
 
 #[cfg(test)]
@@ -220,12 +291,43 @@ mod tests {
         open("b = { c = 'x' }\na = 1").unwrap();
     }
 
+    #[test]
+    fn what_an_earlier_owner_began_never_gets_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let twin = RunDir::open(folder.path(), "").unwrap();
+        fs::create_dir(twin.file("resume")).unwrap();
+        twin.write("x", b"first").unwrap();
+        // It is paused between making files and renaming them, and taken over from elsewhere, where
+        // its lock is not seen.
+        for name in ["x", "resume/y"] {
+            twin.make_beside(&twin.file(name), |beside| fs::write(beside, "stale"))
+                .unwrap();
+        }
+        fs::remove_file(twin.file(".lock")).unwrap();
+        let next = RunDir::open(folder.path(), "").unwrap();
+        next.write("x", b"second").unwrap();
+        next.make_beside(&next.file("resume/y"), |beside| fs::write(beside, "next"))
+            .unwrap();
+
+        let path = twin.file("x");
+        let error = fs::rename(twin.beside(&path), &path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "past the last check");
+        for name in ["x", "resume/y"] {
+            let error = twin.put_in_place(&twin.file(name)).unwrap_err();
+            assert!(matches!(error, Error::Fenced { .. }), "{error}");
+        }
+        assert!(twin.remove(&path).is_err());
+        next.put_in_place(&next.file("resume/y")).unwrap();
+        assert_eq!(fs::read(path).unwrap(), b"second");
+        assert_eq!(fs::read(next.file("resume/y")).unwrap(), b"next");
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_one_clear_line_and_keeps_the_older_file() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDir::open(folder.path(), "").unwrap();
-        std::os::unix::fs::symlink("/dev/full", run.file(".log.jsonl.new")).unwrap();
+        std::os::unix::fs::symlink("/dev/full", run.file(".log.jsonl.new.1")).unwrap();
         let error = run.log().unwrap().write(&1).unwrap_err().to_string();
         assert!(
             error.starts_with("write ") && error.contains("log.jsonl"),
@@ -237,7 +339,7 @@ mod tests {
         );
 
         run.write("x", b"old").unwrap();
-        std::os::unix::fs::symlink("/dev/full", run.file(".x.new")).unwrap();
+        std::os::unix::fs::symlink("/dev/full", run.file(".x.new.1")).unwrap();
         assert!(run.write("x", b"new").is_err());
         assert_eq!(fs::read(run.file("x")).unwrap(), b"old");
     }

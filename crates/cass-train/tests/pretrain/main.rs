@@ -283,7 +283,7 @@ fn a_full_disk_stops_with_one_line() {
     let folder = Folder::with_phantoms();
     let run = folder.folder.path().join("run");
     fs::create_dir(&run).unwrap();
-    std::os::unix::fs::symlink("/dev/full", run.join(".log.jsonl.new")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", run.join(".log.jsonl.new.1")).unwrap();
     let error = folder
         .run("run", &recipe(Method::Cass, &folder.data()))
         .unwrap_err()

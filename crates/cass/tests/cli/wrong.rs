@@ -108,7 +108,7 @@ fn an_output_that_cannot_be_written_is_one_line() {
 
     let full = bench.path("full");
     fs::create_dir(&full).unwrap();
-    std::os::unix::fs::symlink("/dev/full", full.join(".metrics.json.new")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", full.join(".metrics.json.new.1")).unwrap();
     bench.fails(
         &format!("{CASS} {SMALL} --out full"),
         1,

@@ -59,22 +59,22 @@ while [ -z "$told" ]; do
         mv "$log" "$folder/stderr.log"
         exit 0
     fi
+    [ -z "$told" ] || break
     # Stopped, a pretraining goes on from its checkpoint; a probe would never end where the time is too short for it.
-    case $late$told$command in
+    case $late$command in
     1probe) failed "the time limit came first" ;;
     1*) continue ;;
     esac
-    reason=$(tail -n 1 "$log")
-    case $reason in
+    case $code in
     # Slurm took a node for dead, and the run is going on there. Whoever owns the folder goes on; the other waits, to
     # take over should that one end.
-    *"is running in it" | *"another process has taken the run over")
+    75)
         sleep "${CASS_TWIN_SECONDS:-20}" &
         wait $!
         continue ;;
-    esac
     # Wrong input stays wrong.
-    [ "$code" -ne 2 ] || tries=1
-    failed "exit status $code: $reason"
+    2) tries=1 ;;
+    esac
+    failed "exit status $code: $(tail -n 1 "$log")"
 done
 exit 130
