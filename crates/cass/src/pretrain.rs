@@ -57,7 +57,8 @@ pub struct Args {
     /// Scale each arm's gradients down to this norm where they exceed it; off by default.
     #[arg(long, value_name = "NORM")]
     clip_grad_norm: Option<f64>,
-    /// Beyond the paper, and off by default: what keeps CASS from collapsing from random weights.
+    /// Beyond the paper, and off by default: what keeps CASS from collapsing from random weights. A
+    /// Transformer then also wants a lower rate: --set arms.vit.optimizer.lr=1e-4.
     #[arg(long, value_name = "GUARD")]
     guard: Option<GuardName>,
     /// Of the products in training steps, on a GPU: with bf16, convolutions, linear maps and attention
@@ -101,8 +102,8 @@ or input, 75 another process works in the run folder, 130 stopped by a signal, w
 `tensorboard --logdir runs` shows all runs.";
 
 /// Said once, where the paper's own loss has collapsed.
-const REMEDY: &str =
-    "hint: from random weights, `--guard variance` (beyond the paper) is made against that";
+const REMEDY: &str = "hint: against that, from random weights, are `--guard variance` and a lower rate for a Transformer \
+     (beyond the paper; see --guard in --help)";
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum MethodName {
