@@ -285,7 +285,14 @@ fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
+    let mut beside = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // What the umask leaves, as any file: a temporary one is its owner's alone.
+        beside.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut beside = beside.tempfile_in(folder)?;
     beside.write_all(bytes)?;
     beside.as_file().sync_all()?;
     beside.persist(file)?;

@@ -32,6 +32,20 @@ fn logits(model: &Model, size: usize) -> Result<Vec<f32>, Box<dyn Error>> {
         .to_vec1()?)
 }
 
+/// On a shared file system others read what one trains.
+#[cfg(unix)]
+#[test]
+fn what_is_saved_is_as_open_as_any_file() -> Outcome {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir()?;
+    let [plain, saved] = ["plain", "saved.safetensors"].map(|name| folder.path().join(name));
+    std::fs::write(&plain, b"")?;
+    model(5, 64, 0)?.save(&saved, &[])?;
+    let mode = |file| std::io::Result::Ok(std::fs::metadata(file)?.permissions().mode());
+    assert_eq!(mode(saved)?, mode(plain)?);
+    Ok(())
+}
+
 #[test]
 fn what_is_saved_loads_again() -> Outcome {
     let folder = tempfile::tempdir()?;
