@@ -41,7 +41,7 @@ impl Features {
         let model = model.frozen()?;
         let dim = model.feature_dim();
         let file = match &recipe.feature_cache {
-            Some(folder) => Some(folder.join(file_name(&model)?)),
+            Some(folder) => Some(folder.join(file_name(&model, recipe.batch)?)),
             None => None,
         };
         let mut known = file.as_deref().map(|f| read(f, dim)).unwrap_or_default();
@@ -53,6 +53,10 @@ impl Features {
             .collect();
         let computed = missing.len();
         if computed > 0 {
+            // In full batches alone: the rounding of an image's features depends on how many there are
+            // beside it, not on which, and so must not depend on what an earlier probe has kept.
+            let mut missing = missing;
+            missing.resize(computed.next_multiple_of(recipe.batch), missing[0]);
             let loader = parts.loader_of(missing, false, recipe)?;
             for batch in loader.epoch(0) {
                 let batch = batch?;
@@ -99,8 +103,9 @@ impl Features {
     }
 }
 
-/// Names the network, its weights but the classifier's, the input size and the view.
-fn file_name(model: &Model) -> Result<String> {
+/// Names the network, its weights but the classifier's, the input size, the view and the batch, whose
+/// size shows in the rounding.
+fn file_name(model: &Model, batch: usize) -> Result<String> {
     let classifier: HashSet<String> = (model.classifier_params().into_iter())
         .map(|(name, _)| name)
         .collect();
@@ -109,7 +114,7 @@ fn file_name(model: &Model) -> Result<String> {
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     let size = model.options().input_size;
     let mut hash = Sha256::new();
-    hash.update(format!("{} {size} {VIEW}\n", model.name()));
+    hash.update(format!("{} {size} {VIEW} {batch}\n", model.name()));
     for (name, tensor) in tensors {
         hash.update(format!("{name} {:?}\n", tensor.dims()));
         let values = tensor
@@ -207,7 +212,7 @@ mod tests {
             ..Default::default()
         };
         let model = Model::new("resnet18", &options).unwrap();
-        let name = file_name(&model).unwrap();
+        let name = file_name(&model, 16).unwrap();
         let more = cass_models::ModelOptions {
             num_classes: 3,
             seed: 1,
@@ -215,11 +220,12 @@ mod tests {
         };
         assert_ne!(
             name,
-            file_name(&Model::new("resnet18", &more).unwrap()).unwrap()
+            file_name(&Model::new("resnet18", &more).unwrap(), 16).unwrap()
         );
+        assert_ne!(name, file_name(&model, 8).unwrap());
         for (_, var) in model.classifier_params() {
             var.set(&var.ones_like().unwrap()).unwrap();
         }
-        assert_eq!(name, file_name(&model).unwrap());
+        assert_eq!(name, file_name(&model, 16).unwrap());
     }
 }
