@@ -185,6 +185,27 @@ fn tables_and_files_that_do_not_fit_are_found() {
 }
 
 #[test]
+fn one_class_alone_is_told() {
+    let folder = phantoms(48);
+    for part in ["Training", "Testing"] {
+        for class in ["glioma", "meningioma", "notumor"] {
+            fs::remove_dir_all(folder.path().join(part).join(class)).unwrap();
+        }
+        let lower = folder
+            .path()
+            .join(if part == "Training" { "train" } else { "test" });
+        fs::rename(folder.path().join(part), lower).unwrap();
+    }
+    let checkup = examine("folder", folder.path());
+    assert_eq!(counts(&checkup), BTreeMap::from([("single-class", 1)]));
+    let (_, detail) = only(&checkup, FindingKind::SingleClass);
+    assert_eq!(
+        detail,
+        "has no class but \"pituitary\": nothing to tell apart"
+    );
+}
+
+#[test]
 fn what_is_not_there_cannot_be_examined() {
     let nothing = tempfile::tempdir().unwrap();
     assert!(check("brain-mri", nothing.path(), &|_, _| {}).is_err());

@@ -5,7 +5,10 @@ use std::{
 };
 
 use super::{ClassCount, Finding, FindingKind};
-use crate::sources::{Entry, Found, csv, folder};
+use crate::{
+    Task,
+    sources::{Entry, Found, csv, folder},
+};
 
 /// Shorter names differ by a letter for good reasons.
 const TYPO_LENGTH: usize = 5;
@@ -60,6 +63,18 @@ pub(super) fn empty(root: &Path, classes: &[ClassCount]) -> Vec<Finding> {
         detail: format!("has no usable image of class {:?}", class.class),
     };
     empty.map(finding).collect()
+}
+
+/// With several labels an image, one class can be there or not.
+pub(super) fn single(root: &Path, task: Task, classes: &[ClassCount]) -> Option<Finding> {
+    match classes {
+        [only] if task == Task::MultiClass => Some(Finding {
+            kind: FindingKind::SingleClass,
+            file: root.to_owned(),
+            detail: format!("has no class but {:?}: nothing to tell apart", only.class),
+        }),
+        _ => None,
+    }
 }
 
 /// The number of groups.

@@ -83,6 +83,8 @@ pub enum FindingKind {
     UnknownClass,
     /// A class without a usable image.
     EmptyClass,
+    /// A single class, where each image has one: nothing to tell apart.
+    SingleClass,
     /// Two classes whose names differ by a slip.
     LabelTypo,
     /// A file whose name says another format than its content.
@@ -121,6 +123,7 @@ impl FindingKind {
             Self::UnlabelledFile => "unlabelled-file",
             Self::UnknownClass => "unknown-class",
             Self::EmptyClass => "empty-class",
+            Self::SingleClass => "single-class",
             Self::LabelTypo => "label-typo",
             Self::WrongExtension => "wrong-extension",
             Self::Blank => "blank",
@@ -188,6 +191,7 @@ pub fn check(
     findings.extend(duplicates::find(&found.root, &seen));
     let classes = count(&found, &seen);
     findings.extend(labels::empty(&found.root, &classes));
+    findings.extend(labels::single(&found.root, found.task, &classes));
     findings.sort();
     let mut checkup = Checkup {
         task: found.task,
