@@ -227,12 +227,12 @@ impl Model {
         Ok((value, sides))
     }
 
-    /// Writes all variables as safetensors under timm's key names, with `metadata` and the
-    /// architecture in the header. The file appears whole or not at all.
+    /// All variables as a safetensors file under timm's key names, with `metadata` and the
+    /// architecture in the header.
     ///
     /// # Errors
-    /// If the file cannot be written.
-    pub fn save(&self, file: &Path, metadata: &[(&str, String)]) -> Result<()> {
+    /// If they cannot be brought from their device.
+    pub fn to_safetensors(&self, metadata: &[(&str, String)]) -> Result<Vec<u8>> {
         let tensors = self.params().tensors()?;
         let mut header: HashMap<String, String> = metadata
             .iter()
@@ -245,7 +245,15 @@ impl Model {
             .map_err(|e| e.to_string())
             .and_then(|bytes| with_sorted_header(&bytes))
             .map_err(candle_core::Error::msg)?;
-        write_whole(file, &bytes).map_err(|source| Error::Write {
+        Ok(bytes)
+    }
+
+    /// Writes [`Model::to_safetensors`]. The file appears whole or not at all.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(&self, file: &Path, metadata: &[(&str, String)]) -> Result<()> {
+        write_whole(file, &self.to_safetensors(metadata)?).map_err(|source| Error::Write {
             file: file.to_path_buf(),
             source,
         })

@@ -20,8 +20,6 @@ const LOG: &str = "log.jsonl";
 const METRICS: &str = "metrics.json";
 /// In the name of a file that is being made, before its owner's generation.
 const BEGUN: &str = ".new.";
-/// What `tempfile` names begin with: a network that is being saved.
-const TEMPORARY: &str = ".tmp";
 
 /// A run folder in the sole use of this process, until dropped.
 ///
@@ -138,17 +136,7 @@ impl RunDir {
     /// # Errors
     /// As [`RunDir::write`]'s.
     pub fn save(&self, name: &str, model: &Model, metadata: &[(&str, String)]) -> Result<()> {
-        let path = self.file(name);
-        self.lock.check()?;
-        model
-            .save(&self.beside(&path), metadata)
-            .map_err(|error| match error {
-                cass_models::Error::Write { source, .. } => {
-                    self.or_fenced(Error::io("write", &path)(source))
-                }
-                other => other.into(),
-            })?;
-        self.put_in_place(&path)
+        self.write(name, &model.to_safetensors(metadata)?)
     }
 
     /// Removes a file, if it is there.
@@ -229,7 +217,7 @@ impl RunDir {
             for entry in fs::read_dir(&folder).map_err(Error::io("read", &folder))? {
                 let path = entry.map_err(Error::io("read", &folder))?.path();
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                if earlier(&name) == Some(true) || name.starts_with(TEMPORARY) {
+                if earlier(&name) == Some(true) {
                     self.remove(&path)?;
                 } else if path.is_dir() && !path.is_symlink() {
                     folders.push(path);
