@@ -63,7 +63,7 @@ pub fn bench(args: Args) -> Result<ExitCode> {
         .map_or_else(cass_reproduce::cores, |n| n as usize);
     let device = Device("cpu".to_owned());
     let cass = checkout::cass(&device)?;
-    let provenance = Provenance::read(&cass, &device, threads)?;
+    let provenance = Provenance::read(&cass, &device, threads, checkout::commit().as_deref())?;
     let sides = Sides {
         cass,
         python: args.against_torch,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 
 use super::outcome::{exit, incomplete, print_results, sort};
-use super::setup::facts_of;
+use super::setup::{facts_of, order};
 use crate::plan::{Downstream, Job, Profile};
 use crate::report;
 use crate::results::{Results, Source};
@@ -50,8 +50,8 @@ fn read(dirs: &[PathBuf], tables: Option<&str>) -> Result<Results> {
             settings.remove("cost");
         }
         Ok(format!(
-            "profile {} {settings}, {:?}",
-            info.profile_name, info.protocol
+            "profile {} {settings}, {:?}, {:?}",
+            info.profile_name, info.protocol, info.set
         ))
     };
     for folder in &folders {
@@ -110,14 +110,9 @@ fn read(dirs: &[PathBuf], tables: Option<&str>) -> Result<Results> {
         !numbers.is_empty(),
         "failed to find a table of the paper in these folders"
     );
-    // The first that a folder was started for shows the headline first.
-    let mut downstream: Vec<Downstream> = Vec::new();
-    for one in infos().flat_map(|info| &info.downstream) {
-        if !downstream.contains(one) {
-            downstream.push(*one);
-        }
-    }
-    downstream.sort_by_key(|one| *one != first.protocol.headline());
+    let mut downstream: Vec<Downstream> =
+        infos().flat_map(|info| info.downstream.clone()).collect();
+    order(&mut downstream, first.protocol.headline());
     let job = Job {
         tables: book
             .all()
@@ -132,6 +127,7 @@ fn read(dirs: &[PathBuf], tables: Option<&str>) -> Result<Results> {
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect(),
+        set: first.set.clone(),
         data: facts_of(infos().map(|info| (info.run.data, &info.images, info.started))),
     };
     // What no cell of these tables is read off, such as runs on an earlier state of the images, is left out.

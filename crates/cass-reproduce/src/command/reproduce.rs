@@ -122,6 +122,7 @@ pub fn reproduce(args: Args, host: &Host) -> Result<ExitCode> {
             profile: setup.profile.clone(),
             protocol: setup.protocol,
             downstream: job.downstream.clone(),
+            set: job.set.clone(),
             images: job.data[&first.data].clone(),
             run: first.clone(),
             provenance,

@@ -24,9 +24,14 @@ pub struct JobArgs {
     /// The paper's text, or what its published notebooks do.
     #[arg(long, value_enum, default_value = "paper")]
     protocol: Protocol,
-    /// linear: frozen features; finetune: all parameters; default: as the profile says.
-    #[arg(long, value_enum)]
-    downstream: Option<Which>,
+    /// What is trained on the labels, several with commas between. On frozen features: linear (the paper's
+    /// classifier), logistic (regression, to its optimum), knn (nothing). finetune: all parameters
+    /// [default: as the profile says].
+    #[arg(long, value_enum, value_delimiter = ',')]
+    downstream: Vec<Which>,
+    /// A setting of every pretraining's recipe, as `--set` of `cass pretrain`; may be given several times.
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = assignment)]
+    set: Vec<String>,
     /// Folder that holds the data sets as brain-mri, isic2019 and biopsies, or the one that is needed.
     #[arg(long, value_name = "DIR")]
     data_root: Option<PathBuf>,
@@ -41,8 +46,11 @@ pub struct JobArgs {
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 pub enum Which {
     Linear,
+    Logistic,
+    Knn,
     Finetune,
-    Both,
+    #[value(alias = "both")]
+    All,
 }
 
 /// The arguments, understood.
@@ -53,6 +61,7 @@ pub struct Setup {
     pub protocol: Protocol,
     downstream: Vec<Downstream>,
     seeds: Vec<u64>,
+    set: Vec<String>,
     pub data: BTreeMap<DataSet, Data>,
     pub out: PathBuf,
 }
@@ -92,8 +101,9 @@ impl Setup {
         let first = args.protocol.first_seed();
         let seeds = args.seeds.unwrap_or(profile.seeds);
         Ok(Setup {
-            downstream: downstreams(args.downstream, &profile, args.protocol),
+            downstream: downstreams(&args.downstream, &profile, args.protocol),
             seeds: (first..first + seeds).collect(),
+            set: args.set.clone(),
             protocol: args.protocol,
             book,
             numbers,
@@ -115,12 +125,20 @@ impl Setup {
             protocol: self.protocol,
             downstream: self.downstream.clone(),
             seeds: self.seeds.clone(),
+            set: self.set.clone(),
             data: self
                 .data
                 .iter()
                 .map(|(set, data)| (*set, data.facts.clone()))
                 .collect(),
         })
+    }
+}
+
+fn assignment(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((field, _)) if !field.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected FIELD=VALUE".to_owned()),
     }
 }
 
@@ -181,21 +199,31 @@ fn find_images(
 }
 
 /// The headline first.
-pub fn downstreams(asked: Option<Which>, profile: &Profile, protocol: Protocol) -> Vec<Downstream> {
+fn downstreams(asked: &[Which], profile: &Profile, protocol: Protocol) -> Vec<Downstream> {
+    use Downstream::{Finetune, Knn, Linear, Logistic};
     let headline = protocol.headline();
-    let asked = asked.unwrap_or(match (profile.downstream, headline) {
-        (DefaultDownstream::Both, _) => Which::Both,
-        (DefaultDownstream::Headline, Downstream::Linear) => Which::Linear,
-        (DefaultDownstream::Headline, Downstream::Finetune) => Which::Finetune,
-    });
-    match asked {
-        Which::Linear => vec![Downstream::Linear],
-        Which::Finetune => vec![Downstream::Finetune],
-        Which::Both if headline == Downstream::Linear => {
-            vec![Downstream::Linear, Downstream::Finetune]
-        }
-        Which::Both => vec![Downstream::Finetune, Downstream::Linear],
+    let of = |which: &Which| match which {
+        Which::Linear => vec![Linear],
+        Which::Logistic => vec![Logistic],
+        Which::Knn => vec![Knn],
+        Which::Finetune => vec![Finetune],
+        Which::All => vec![Linear, Finetune],
+    };
+    let mut downstream: Vec<Downstream> = asked.iter().flat_map(of).collect();
+    if asked.is_empty() {
+        downstream = match profile.downstream {
+            DefaultDownstream::All => of(&Which::All),
+            DefaultDownstream::Headline => vec![headline],
+        };
     }
+    order(&mut downstream, headline);
+    downstream
+}
+
+/// Each once, the headline first.
+pub fn order(downstream: &mut Vec<Downstream>, headline: Downstream) {
+    downstream.sort_by_key(|one| (*one != headline, *one));
+    downstream.dedup();
 }
 
 fn default_out(host: &Host, profile: &Profile, protocol: Protocol) -> PathBuf {

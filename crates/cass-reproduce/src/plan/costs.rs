@@ -47,12 +47,14 @@ impl Estimate {
             (Kind::Pretrain, Method::Dino, _) => (epochs * train * (2.0 * TRAIN + 2.0), 5.0, 2.0),
             (Kind::Pretrain, ..) => (epochs * train * TRAIN, 4.0, 1.0),
             // Every image once; the classifier itself costs next to nothing.
-            (Kind::Probe, _, Some(Downstream::Linear)) => (train + val + test, 1.0, 0.3),
-            (Kind::Probe, ..) => (epochs * cost.stop * (train * TRAIN + val) + test, 4.0, 1.0),
+            (Kind::Probe, _, Some(Downstream::Finetune)) => {
+                (epochs * cost.stop * (train * TRAIN + val) + test, 4.0, 1.0)
+            }
+            (Kind::Probe, ..) => (train + val + test, 1.0, 0.3),
         };
         let kept = match (run.kind, run.downstream) {
-            (Kind::Probe, Some(Downstream::Linear)) => 0.0,
-            _ => parameters,
+            (Kind::Probe, Some(Downstream::Finetune)) | (Kind::Pretrain, _) => parameters,
+            (Kind::Probe, _) => 0.0,
         };
         let mib = |weights: f64| weights * WEIGHT * 1e6 / (1 << 20) as f64;
         Estimate {
@@ -128,6 +130,7 @@ mod tests {
             protocol: Protocol::Paper,
             downstream: vec![Downstream::Linear],
             seeds: vec![0],
+            set: Vec::new(),
             data: sets.map(facts).into_iter().collect::<BTreeMap<_, _>>(),
         };
         let plan = job.plan();
@@ -170,6 +173,7 @@ mod tests {
             protocol: Protocol::Paper,
             downstream: vec![Downstream::Linear],
             seeds: vec![0],
+            set: Vec::new(),
             data: BTreeMap::from([(
                 DataSet::BrainMri,
                 crate::plan::Facts::counted(DataSet::BrainMri),

@@ -50,8 +50,12 @@ impl Protocol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Downstream {
-    /// A linear classifier on frozen features.
+    /// The paper's linear classifier on frozen features: so many epochs of Adam.
     Linear,
+    /// A logistic regression on frozen features, to its optimum.
+    Logistic,
+    /// Nothing: the nearest labelled images vote.
+    Knn,
     /// All parameters.
     Finetune,
 }
@@ -60,6 +64,8 @@ impl Downstream {
     pub fn name(self) -> &'static str {
         match self {
             Downstream::Linear => "linear",
+            Downstream::Logistic => "logistic",
+            Downstream::Knn => "knn",
             Downstream::Finetune => "finetune",
         }
     }
@@ -67,14 +73,35 @@ impl Downstream {
     pub fn title(self) -> &'static str {
         match self {
             Downstream::Linear => "Frozen features, linear classifier",
+            Downstream::Logistic => "Frozen features, logistic regression",
+            Downstream::Knn => "Frozen features, nearest neighbours",
             Downstream::Finetune => "All parameters fine-tuned",
         }
     }
 
-    /// Whether a method has cells of this kind: networks as initialised, fine-tuned, are supervised training,
-    /// which trains all parameters by definition and stands in both.
+    /// What heads a column of it.
+    pub fn short(self) -> &'static str {
+        match self {
+            Downstream::Linear => "paper's probe",
+            Downstream::Logistic => "logistic",
+            Downstream::Knn => "kNN",
+            Downstream::Finetune => "fine-tuned",
+        }
+    }
+
+    /// Whether the paper's numbers are of this kind: the other two are ours.
+    pub fn is_papers(self) -> bool {
+        matches!(self, Downstream::Linear | Downstream::Finetune)
+    }
+
+    /// Whether a method has cells of this kind. Networks as initialised, fine-tuned, are supervised training. That
+    /// trains all parameters by definition, and stands where the paper's own numbers do.
     pub fn shows(self, method: Method) -> bool {
-        self == Downstream::Linear || method != Method::Untrained
+        match method {
+            Method::Untrained => self != Downstream::Finetune,
+            Method::Supervised => self.is_papers(),
+            Method::Cass | Method::Dino => true,
+        }
     }
 
     /// How the cells of a method are really trained.
@@ -95,6 +122,8 @@ pub struct Job<'a> {
     /// The headline first.
     pub downstream: Vec<Downstream>,
     pub seeds: Vec<u64>,
+    /// Settings of every pretraining's recipe, as `field=value`.
+    pub set: Vec<String>,
     pub data: BTreeMap<DataSet, Facts>,
 }
 
@@ -106,7 +135,7 @@ impl Job<'_> {
             for table in self.needed_tables() {
                 for &downstream in &self.sections(table) {
                     for subject in table.subjects() {
-                        if downstream.shows(subject.method) {
+                        if self.shows(subject, downstream) {
                             runs.extend(self.runs(subject, downstream, seed));
                         }
                     }
@@ -146,6 +175,11 @@ impl Job<'_> {
         } else {
             self.downstream.iter().copied().take(1).collect()
         }
+    }
+
+    /// Whether a subject has cells of a downstream step here: rows beyond the paper are for profiles that want them.
+    pub fn shows(&self, subject: &Subject, downstream: Downstream) -> bool {
+        downstream.shows(subject.method) && (self.profile.beyond || subject.label.is_none())
     }
 
     /// The data sets its runs read.
@@ -253,7 +287,10 @@ impl Job<'_> {
                 variant.push("sgd".to_owned());
             }
         }
-        let mut name = format!("pretrain-{}", subject.method.to_string().to_lowercase());
+        for one in subject.set.iter().chain(&self.set) {
+            recipe.add("--set", one);
+        }
+        let mut name = format!("pretrain-{}", slug(subject));
         if subject.method == Method::Dino {
             name += &format!("-{arm}");
         }
@@ -266,6 +303,7 @@ impl Job<'_> {
                 kind: Kind::Pretrain,
                 data: subject.data,
                 method: subject.method,
+                label: subject.label.clone(),
                 networks: owned(networks),
                 variant: variant.join(" "),
                 percent,
@@ -288,8 +326,8 @@ impl Job<'_> {
     ) -> Run {
         let (profile, arm) = (self.profile, subject.arm);
         let probe = match downstream {
-            Downstream::Linear => &profile.linear,
             Downstream::Finetune => &profile.finetune,
+            _ => &profile.linear,
         };
         let network = profile.network(subject.network(arm));
         let networks = BTreeMap::from([(arm, network)]);
@@ -312,10 +350,12 @@ impl Job<'_> {
         }
         recipe.add("--mode", downstream.name());
         recipe.add("--fraction", f64::from(subject.percent) / 100.0);
-        recipe.add("--epochs", probe.epochs);
-        recipe.add("--patience", probe.patience);
+        if downstream.is_papers() {
+            recipe.add("--epochs", probe.epochs);
+            recipe.add("--patience", probe.patience);
+        }
         recipe.add("--batch", probe.batch);
-        let method = subject.method.to_string().to_lowercase();
+        let method = slug(subject);
         self.run(
             Run {
                 name: format!(
@@ -326,6 +366,7 @@ impl Job<'_> {
                 kind: Kind::Probe,
                 data: subject.data,
                 method: subject.method,
+                label: subject.label.clone(),
                 networks: owned(networks),
                 variant: variant.join(" "),
                 percent: subject.percent,
@@ -399,6 +440,13 @@ impl Recipe {
     fn add(&mut self, flag: &str, value: impl ToString) {
         self.words.extend([flag.to_owned(), value.to_string()]);
     }
+}
+
+/// A method's name as a part of a folder's.
+fn slug(subject: &Subject) -> String {
+    let name = subject.method_name().to_lowercase();
+    let plain = |c: char| if c.is_alphanumeric() { c } else { '-' };
+    name.chars().map(plain).collect()
 }
 
 fn owned(networks: BTreeMap<Arm, &Network>) -> BTreeMap<Arm, Network> {

@@ -48,6 +48,9 @@ pub struct Run {
     pub method: Method,
     /// What it trains or probes: CASS trains both arms at once, all else has one.
     pub networks: BTreeMap<Arm, Network>,
+    /// What its method is called where a table gave it other settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// What is not the profile's standard, for people.
     pub variant: String,
     /// Share of the images it pretrains on, or of the labels it probes with.

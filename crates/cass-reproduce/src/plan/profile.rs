@@ -25,6 +25,9 @@ pub struct Profile {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<String>,
     pub downstream: DefaultDownstream,
+    /// Whether rows beyond the paper are run too.
+    #[serde(default)]
+    pub beyond: bool,
     pub seeds: u64,
     /// Where the paper starts from ImageNet's.
     pub weights: Weights,
@@ -46,9 +49,11 @@ pub struct Profile {
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DefaultDownstream {
-    /// The protocol's own alone.
+    /// The protocol's own, and those on frozen features that cost next to nothing beside a pretraining.
     Headline,
-    Both,
+    /// All of them.
+    #[serde(alias = "both")]
+    All,
 }
 
 /// Arguments of `cass data phantom`.

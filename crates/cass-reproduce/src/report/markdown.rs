@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use super::{
-    APART_RULE, VERDICT_RULE, collapse_rule, delta, networks, notice, pretraining_title, reading,
-    rows, section_title, spread, table_name, title, value,
+    APART_RULE, Section, UNCONVERGED_RULE, VERDICT_RULE, across, collapse_rule, delta,
+    disagreement, has_unconverged, networks, notice, pretraining_title, reading, rows,
+    section_title, sections, spread, table_name, title, value,
 };
 use crate::plan::Downstream;
 use crate::results::{Cell, Results, TableEntry};
@@ -47,6 +48,9 @@ pub fn report(results: &Results) -> String {
     if let Some(notice) = notice(results) {
         let _ = writeln!(text, "> **{notice}**");
     }
+    if let Some(line) = disagreement(results) {
+        let _ = writeln!(text, "\n{line}");
+    }
     list(
         &mut text,
         "What differs from the paper",
@@ -70,14 +74,18 @@ pub fn report(results: &Results) -> String {
             escape(&table.title),
             escape(&table.metric_title)
         );
-        for &downstream in &table.downstream {
+        for section in sections(table) {
+            let downstream = section.downstream;
             let note = if downstream == results.headline && table.downstream.len() > 1 {
                 " (headline)"
             } else {
                 ""
             };
             let _ = writeln!(text, "\n### {}{note}\n", section_title(table, downstream));
-            cells(&mut text, results, table, downstream);
+            cells(&mut text, results, table, &section);
+            if has_unconverged(results, table, downstream) {
+                let _ = writeln!(text, "\n{UNCONVERGED_RULE}");
+            }
         }
         claims(&mut text, results, table);
         if !table.contradictions.is_empty() {
@@ -115,11 +123,23 @@ pub fn report(results: &Results) -> String {
     text
 }
 
-fn cells(text: &mut String, results: &Results, table: &TableEntry, downstream: Downstream) {
-    let head: Vec<_> = table.columns.iter().map(|column| escape(column)).collect();
+fn cells(text: &mut String, results: &Results, table: &TableEntry, section: &Section) {
+    let rows = rows(results, table, section.downstream);
+    let Some(first) = rows.first() else { return };
+    let mut head = Vec::new();
+    for cell in first {
+        let column = escape(&table.columns[cell.place.1]);
+        let probes = [&[section.downstream], &section.beside[..]].concat();
+        let of = across(results, cell, section).len();
+        let name = |(nth, probe): (usize, &Downstream)| match nth {
+            0 => column.clone(),
+            _ => format!("{column} {}", probe.short()),
+        };
+        head.extend(probes.iter().take(of).enumerate().map(name));
+    }
     let _ = writeln!(text, "| | networks here | {} |", head.join(" | "));
     let _ = writeln!(text, "|---|---|{}", "---|".repeat(head.len()));
-    for row in rows(results, table, downstream) {
+    for row in rows {
         let name: Vec<_> = table.rows[row[0].place.0]
             .iter()
             .filter(|head| !head.is_empty())
@@ -132,7 +152,9 @@ fn cells(text: &mut String, results: &Results, table: &TableEntry, downstream: D
             escape(&networks(&row))
         );
         for cell in row {
-            let _ = write!(text, " {} |", entry(cell));
+            for cell in across(results, cell, section) {
+                let _ = write!(text, " {} |", cell.map(entry).unwrap_or_default());
+            }
         }
         text.push('\n');
     }
@@ -153,6 +175,9 @@ fn entry(cell: &Cell) -> String {
     if cell.apart == Some(true) {
         text.push_str(" ≠");
     }
+    if cell.unconverged > 0 {
+        text.push_str(" †");
+    }
     text
 }
 
@@ -165,7 +190,7 @@ fn claims(text: &mut String, results: &Results, table: &TableEntry) {
     }
     let _ = writeln!(
         text,
-        "\n| verdict | claim | why | the paper's own cells |\n|---|---|---|---|"
+        "\n| verdict | claim | why | under logistic regression | the paper's own cells |\n|---|---|---|---|---|"
     );
     for claim in claims {
         let paper = match claim.paper_agrees {
@@ -173,9 +198,14 @@ fn claims(text: &mut String, results: &Results, table: &TableEntry) {
             Some(false) => "**contradict it**",
             None => "",
         };
+        let converged = match (&claim.converged, claim.otherwise()) {
+            (_, Some(other)) => format!("**{}**", other.verdict.text()),
+            (Some(same), None) => same.verdict.text().to_owned(),
+            (None, None) => String::new(),
+        };
         let _ = writeln!(
             text,
-            "| **{}** | {} ({}) | {} | {paper} |",
+            "| **{}** | {} ({}) | {} | {converged} | {paper} |",
             claim.verdict.text(),
             escape(&claim.text),
             escape(&claim.source),

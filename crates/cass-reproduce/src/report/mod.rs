@@ -79,6 +79,59 @@ fn rows<'a>(
     rows
 }
 
+/// A part of a table: a downstream step, and those whose cells stand in further columns beside its own.
+struct Section {
+    downstream: Downstream,
+    beside: Vec<Downstream>,
+}
+
+/// What is ours alone stands beside the paper's probe, where that is there.
+fn sections(table: &TableEntry) -> Vec<Section> {
+    let linear = table.downstream.contains(&Downstream::Linear);
+    let is_beside = |one: &Downstream| linear && !one.is_papers();
+    let of = table.downstream.iter().filter(|one| !is_beside(one));
+    of.map(|&downstream| Section {
+        downstream,
+        beside: match downstream {
+            Downstream::Linear => table.downstream.iter().copied().filter(is_beside).collect(),
+            _ => Vec::new(),
+        },
+    })
+    .collect()
+}
+
+/// A cell's columns: itself, and the same under the steps beside. Times have no other.
+fn across<'a>(results: &'a Results, cell: &'a Cell, section: &Section) -> Vec<Option<&'a Cell>> {
+    let other = |downstream: &Downstream| {
+        results.cells.iter().find(|other| {
+            (&other.table, other.place, other.downstream) == (&cell.table, cell.place, *downstream)
+        })
+    };
+    let beside = section.beside.iter().filter(|_| cell.metric != "hours");
+    std::iter::once(Some(cell))
+        .chain(beside.map(other))
+        .collect()
+}
+
+/// What a reader must know where the paper's probe and the converged one disagree: one line, or none.
+fn disagreement(results: &Results) -> Option<String> {
+    let both = results
+        .claims
+        .iter()
+        .filter(|claim| claim.converged.is_some());
+    let differ = both
+        .clone()
+        .filter(|claim| claim.otherwise().is_some())
+        .count();
+    let both = both.count();
+    (differ > 0).then(|| {
+        format!(
+            "{differ} of {both} verdicts are others under logistic regression on the same features, which has \
+             converged, than under the paper's probe."
+        )
+    })
+}
+
 /// The networks of a row as they are here.
 fn networks(row: &[&Cell]) -> String {
     let mut names: Vec<&str> = Vec::new();
@@ -134,7 +187,7 @@ fn signed(value: f64) -> String {
 
 /// What a pretraining is, in a line: `CASS, batch8, brain-mri`.
 fn pretraining_title(pretraining: &Pretraining, several_sets: bool) -> String {
-    let mut title = pretraining.method.to_string();
+    let mut title = pretraining.method_name();
     let mut variant = pretraining.variant.as_str();
     // One network is named, two are the profile's pair but for the variant.
     if let [network] = pretraining.networks.values().collect::<Vec<_>>()[..] {
@@ -189,6 +242,16 @@ fn collapse_rule() -> String {
 const VERDICT_RULE: &str = "A claim held if every comparison in it did: the 95 % interval (Student's t) of the \
     difference paired over seeds lies where the claim wants it; it did not hold if one lies wholly elsewhere; else \
     it is undecided at this number of seeds.";
+
+/// Below a table with marked cells.
+const UNCONVERGED_RULE: &str = "† The classifier had not converged in every seed: its best epoch was its last. Such a \
+    score also measures how large the features are, and more epochs would change it.";
+
+/// Whether a table has such cells in a downstream step.
+fn has_unconverged(results: &Results, table: &TableEntry, downstream: Downstream) -> bool {
+    let mut cells = results.cells.iter();
+    cells.any(|c| c.table == table.number && c.downstream == downstream && c.unconverged > 0)
+}
 
 /// What the mark at a cell says.
 const APART_RULE: &str =

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{method_title, notice, pretraining_title, reading, rows, section_title, title};
+use super::{
+    UNCONVERGED_RULE, disagreement, has_unconverged, method_title, notice, pretraining_title,
+    reading, rows, section_title, title,
+};
 use crate::results::{Cell, Results, TableEntry};
 use crate::units::duration;
 
@@ -36,6 +39,9 @@ pub fn summary(results: &Results) -> String {
             for row in rows(results, table, downstream) {
                 line(&mut text, table, &row);
             }
+            if has_unconverged(results, table, downstream) {
+                let _ = writeln!(text, "{UNCONVERGED_RULE}");
+            }
         }
     }
     text.push('\n');
@@ -59,7 +65,11 @@ pub fn summary(results: &Results) -> String {
             );
         }
     }
-    text + &claims(results)
+    text += &claims(results);
+    if let Some(line) = disagreement(results) {
+        let _ = writeln!(text, "{line}");
+    }
+    text
 }
 
 /// A row: what it is of, then a column each.
@@ -85,12 +95,13 @@ fn line(text: &mut String, table: &TableEntry, row: &[&Cell]) {
         let paper = cell
             .paper_mean
             .map(|mean| format!(" ({})", short(Some(mean))));
-        let mark = if cell.apart == Some(true) { " ≠" } else { "" };
+        let mark = if cell.apart == Some(true) { " ≠" } else { "" }.to_owned()
+            + if cell.unconverged > 0 { " †" } else { "" };
         let _ = write!(
             text,
             "  {:>5} {:<21}",
             table.columns[cell.place.1],
-            short(cell.mean) + &std.unwrap_or_default() + &paper.unwrap_or_default() + mark
+            short(cell.mean) + &std.unwrap_or_default() + &paper.unwrap_or_default() + &mark
         );
     }
     text.truncate(text.trim_end().len());
@@ -111,9 +122,13 @@ pub fn claims(results: &Results) -> String {
             Some(false) => " (the paper's own cells contradict it)",
             _ => "",
         };
+        let other = claim
+            .otherwise()
+            .map(|other| format!(" (under logistic regression: {})", other.verdict.text()));
+        let other = other.unwrap_or_default();
         let _ = writeln!(
             text,
-            "{:>12}  {table}{}{paper}",
+            "{:>12}  {table}{}{paper}{other}",
             claim.verdict.text(),
             claim.text
         );

@@ -17,6 +17,7 @@ struct Reading {
     missing: Vec<String>,
     others: BTreeMap<&'static str, Vec<f64>>,
     confusion: Option<Vec<Vec<u64>>>,
+    unconverged: usize,
 }
 
 impl Source<'_> {
@@ -25,7 +26,7 @@ impl Source<'_> {
         for (r, row) in table.rows.iter().enumerate() {
             for (c, (column, cell)) in table.columns.iter().zip(&row.cells).enumerate() {
                 let subject = match &cell.content {
-                    Content::Runs(subject) if !downstream.shows(subject.method) => continue,
+                    Content::Runs(subject) if !self.job.shows(subject, downstream) => continue,
                     Content::Runs(subject) => Some(&**subject),
                     Content::Computed { .. } => None,
                 };
@@ -53,7 +54,7 @@ impl Source<'_> {
                     downstream,
                     data: subject.map(|subject| subject.data),
                     method: match &cell.content {
-                        Content::Runs(subject) => subject.method.to_string(),
+                        Content::Runs(subject) => subject.method_name(),
                         Content::Computed { method, .. } => method.clone(),
                     },
                     arm: subject.filter(|_| !hours).map(|subject| subject.arm),
@@ -83,6 +84,7 @@ impl Source<'_> {
                         .filter_map(|(metric, values)| Some((metric, mean_std(&values).0?)))
                         .collect(),
                     confusion: reading.confusion,
+                    unconverged: reading.unconverged,
                     missing: reading.missing,
                 });
             }

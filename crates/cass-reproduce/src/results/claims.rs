@@ -42,6 +42,25 @@ pub struct Judged {
     /// Whether the paper's own printed means agree with the claim; absent where it prints none.
     pub paper_agrees: Option<bool>,
     pub comparisons: Vec<Compared>,
+    /// The same under a probe that has converged, where the verdict above rests on the paper's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub converged: Option<Converged>,
+}
+
+/// What a claim comes to under the logistic regression.
+#[derive(Clone, Serialize)]
+pub struct Converged {
+    pub verdict: Verdict,
+    pub reason: String,
+    pub comparisons: Vec<Compared>,
+}
+
+impl Judged {
+    /// The verdict under the converged probe, where it is another.
+    pub fn otherwise(&self) -> Option<&Converged> {
+        let converged = self.converged.as_ref();
+        converged.filter(|converged| converged.verdict != self.verdict)
+    }
 }
 
 /// A comparison of a claim, left minus right.
@@ -71,19 +90,32 @@ pub struct Collapse {
 const PAIRED: &str = "95 % interval (Student's t) of the difference, paired over seeds";
 const READING: &str = "effective rank and mean cosine of the test images' features";
 
-/// Judges a claim of a table by our cells, and by the `printed` ones.
+/// Judges a claim of a table by our cells, and by the `printed` ones; and, if there are any, by cells of a `converged`
+/// probe.
 pub fn judge(
     claim: &Claim,
     table: &str,
     ours: Cells,
+    converged: Option<Cells>,
     printed: Cells,
     collapses: &[Collapse],
 ) -> Judged {
-    let comparisons: Vec<Compared> = claim
-        .all
-        .iter()
-        .map(|comparison| compare(comparison, ours, printed))
-        .collect();
+    let compared = |cells: Cells| -> Vec<Compared> {
+        let comparisons = claim.all.iter();
+        comparisons
+            .map(|comparison| compare(comparison, cells, printed))
+            .collect()
+    };
+    let comparisons = compared(ours);
+    let converged = converged.filter(|_| !claim.all.is_empty()).map(|cells| {
+        let comparisons = compared(cells);
+        let (verdict, reason) = sum_up(&comparisons);
+        Converged {
+            verdict,
+            reason,
+            comparisons,
+        }
+    });
     let (verdict, reason) = match claim.never_collapses {
         Some(method) => judge_collapse(method, collapses),
         None => sum_up(&comparisons),
@@ -109,6 +141,7 @@ pub fn judge(
             .filter(|papers| !papers.is_empty())
             .map(|papers| papers.into_iter().all(|agrees| agrees)),
         comparisons,
+        converged,
     }
 }
 
@@ -270,7 +303,7 @@ mod tests {
         for table in book.all() {
             let printed = |name: &CellName| book.printed(&table.number, name);
             for claim in &table.claims {
-                let judged = judge(claim, &table.number, &|_| None, &printed, &[]);
+                let judged = judge(claim, &table.number, &|_| None, None, &printed, &[]);
                 assert_eq!(
                     judged.paper_agrees.is_none(),
                     claim.never_collapses.is_some()

@@ -57,9 +57,13 @@ impl Source<'_> {
                 let path = text.split(" = ").next().unwrap_or_default();
                 let field = path.rsplit('.').next().unwrap_or_default();
                 let meant = varied && VARIED.iter().any(|part| path.contains(part));
-                if !OF_PROFILE.contains(&field) && !meant {
-                    deviations.insert(format!("{step} {text}"));
+                if OF_PROFILE.contains(&field) || meant {
+                    continue;
                 }
+                // What a row beyond the paper differs in is said of that row.
+                let of = folder.info.run.label.as_ref();
+                let of = of.map(|label| format!("{label}: ")).unwrap_or_default();
+                deviations.insert(format!("{of}{step} {text}"));
             }
         }
         deviations

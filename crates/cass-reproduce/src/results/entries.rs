@@ -100,6 +100,8 @@ pub struct Cell {
     pub delta: Option<f64>,
     /// Whether the 95 % intervals of the two means do not overlap; absent where one has none.
     pub apart: Option<bool>,
+    /// Seeds whose classifier had not converged.
+    pub unconverged: usize,
     /// Means of the other scores.
     pub other: BTreeMap<&'static str, f64>,
     /// Sum of the confusion matrices over the seeds: true classes down, predicted ones across.
@@ -109,11 +111,23 @@ pub struct Cell {
     pub missing: Vec<String>,
 }
 
+impl Pretraining {
+    /// What the method is called: its label, where it has one.
+    pub fn method_name(&self) -> String {
+        self.label
+            .clone()
+            .unwrap_or_else(|| self.method.to_string())
+    }
+}
+
 #[derive(Serialize)]
 pub struct Pretraining {
     pub run: String,
     pub data: DataSet,
     pub method: Method,
+    /// What it is called where a table gave it other settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     pub networks: BTreeMap<Arm, Network>,
     /// What is not the profile's standard.
     pub variant: String,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::claims::{Collapse, Judged, judge};
+use super::claims::{Cells, Collapse, Judged, judge};
 use super::entries::{Features, Pretraining, Results, RunEntry, TableEntry};
 use crate::images::preview;
 use crate::plan::{Downstream, Job, Kind, Run};
@@ -121,7 +121,7 @@ impl Source<'_> {
         }
     }
 
-    fn finished(&self) -> impl Iterator<Item = (&Folder, &Metrics)> {
+    pub(super) fn finished(&self) -> impl Iterator<Item = (&Folder, &Metrics)> {
         self.folders
             .iter()
             .filter_map(|folder| Some((folder, folder.metrics.as_ref().ok()?)))
@@ -143,7 +143,8 @@ impl Source<'_> {
                 .collect();
             let collapses: Vec<Collapse> = pretrainings
                 .iter()
-                .filter(|pretraining| own.contains(&pretraining.run))
+                // The paper's claims are of the paper's method.
+                .filter(|p| own.contains(&p.run) && p.label.is_none())
                 .flat_map(|p| {
                     p.collapse
                         .iter()
@@ -156,12 +157,14 @@ impl Source<'_> {
                 })
                 .collect();
             let ours = |name: &CellName| self.values(name, table, headline);
+            let logistic = |name: &CellName| self.values(name, table, Downstream::Logistic);
+            let also =
+                headline != Downstream::Logistic && job.downstream.contains(&Downstream::Logistic);
+            let converged = also.then_some(&logistic as Cells);
             let printed = |name: &CellName| job.book.printed(&table.number, name);
+            let of = table.claims.iter();
             claims.extend(
-                table
-                    .claims
-                    .iter()
-                    .map(|claim| judge(claim, &table.number, &ours, &printed, &collapses)),
+                of.map(|claim| judge(claim, &table.number, &ours, converged, &printed, &collapses)),
             );
         }
         claims
@@ -240,6 +243,7 @@ fn pretraining(folder: &Folder) -> Option<Pretraining> {
         run: run.name.clone(),
         data: run.data,
         method: run.method,
+        label: run.label.clone(),
         networks: run.networks.clone(),
         variant: run.variant.clone(),
         percent: run.percent,

@@ -7,6 +7,6 @@ mod entries;
 mod gather;
 mod stats;
 
-pub use claims::{Judged, Verdict};
+pub use claims::{Compared, Judged, Verdict};
 pub use entries::{Cell, Pretraining, Results, TableEntry};
 pub use gather::Source;

@@ -29,7 +29,8 @@ impl Event {
         Some((self.step? + 1) as f64 / self.steps.filter(|&steps| steps > 0)? as f64)
     }
 
-    fn describe(&self) -> String {
+    /// The newest epoch and loss, for a line of progress.
+    pub fn describe(&self) -> String {
         let epoch = self.epoch.map(|epoch| format!(" epoch {epoch}"));
         let loss = self.loss.map(|loss| format!(" loss {loss:.2e}"));
         epoch.unwrap_or_default() + &loss.unwrap_or_default()

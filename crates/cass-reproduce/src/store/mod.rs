@@ -14,7 +14,7 @@ mod stand;
 pub use files::{read_json, write};
 pub use found::{Folder, State};
 pub use log::{Event, Tail, last_words, log_tail};
-pub use metrics::{BeforeAfter, Metrics, PretrainEpoch, ProbeMetrics, Reading, Scores, Skipped};
+pub use metrics::{BeforeAfter, Metrics, PretrainEpoch, ProbeMetrics, Reading, Skipped};
 pub use noted::{Entry, Info, PLAN, folder, write_plan};
 pub use seal::hash;
 pub use stand::{FAILURES, Stand, unfinished, why};

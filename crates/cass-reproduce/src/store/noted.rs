@@ -19,6 +19,9 @@ pub struct Info {
     pub protocol: Protocol,
     /// What the job showed.
     pub downstream: Vec<Downstream>,
+    /// Settings of every pretraining of the job, as `field=value`.
+    #[serde(default)]
+    pub set: Vec<String>,
     /// The images of the run's data set.
     pub images: Facts,
     pub run: Run,

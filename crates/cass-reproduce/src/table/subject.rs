@@ -93,10 +93,21 @@ pub struct Subject {
     pub augment: Augment,
     pub cnn_optimizer: Optimizer,
     pub weights: Weights,
+    /// Settings of the pretraining's recipe that are not the method's own, as `field=value`.
+    pub set: Vec<String>,
+    /// What a method with other settings is called: a row beyond the paper.
+    pub label: Option<String>,
     pub measure: Measure,
 }
 
 impl Subject {
+    /// What the method is called: its label, where it has one.
+    pub fn method_name(&self) -> String {
+        self.label
+            .clone()
+            .unwrap_or_else(|| self.method.to_string())
+    }
+
     /// The network in an arm.
     pub fn network(&self, arm: Arm) -> &Network {
         match arm {
@@ -141,6 +152,8 @@ fields! {
     augment: Augment,
     cnn_optimizer: Optimizer,
     weights: Weights,
+    set: Vec<String>,
+    label: String,
     measure: Measure,
 }
 
@@ -167,6 +180,20 @@ impl Fields {
         if batch < 2 || epochs < 1 {
             bail!("`batch` is {batch} and `epochs` {epochs}, expected at least 2 and 1");
         }
+        let set = self.set.unwrap_or_default();
+        if !set.is_empty() && !matches!(method, Method::Cass | Method::Dino) {
+            bail!("`set` is of a pretraining's recipe, but {method} has none");
+        }
+        if let Some(wrong) = set.iter().find(|one| !one.contains('=')) {
+            bail!("`set` holds `{wrong}`, expected field=value");
+        }
+        if self
+            .label
+            .as_ref()
+            .is_some_and(|label| label.trim().is_empty())
+        {
+            bail!("`label` is empty, expected a name");
+        }
         Ok(Subject {
             data,
             method,
@@ -181,6 +208,8 @@ impl Fields {
             augment: self.augment.unwrap_or(Augment::Paper),
             cnn_optimizer: self.cnn_optimizer.unwrap_or(Optimizer::Adam),
             weights: self.weights.unwrap_or(Weights::Hub),
+            set,
+            label: self.label,
             measure,
         })
     }

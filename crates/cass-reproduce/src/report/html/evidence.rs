@@ -74,7 +74,7 @@ pub fn collapse(results: &Results) -> Markup {
                     @let (before, after) = (reading(both.before), reading(both.after));
                     tr {
                         td {
-                            i.(colour(&pretraining.method.to_string())) {}
+                            i.(colour(&pretraining.method_name())) {}
                             (pretraining_title(pretraining, results.data.len() > 1)) ", " (arm.title())
                         }
                         td { (pretraining.seed) }
@@ -112,7 +112,7 @@ pub fn losses(results: &Results) -> Markup {
         groups.entry(key).or_default().push(run);
     }
     let curve = |run: &&Pretraining| Line {
-        colour: colour(&run.method.to_string()),
+        colour: colour(&run.method_name()),
         points: (run.epochs.iter())
             .filter_map(|epoch| Some((epoch.epoch, epoch.loss?)))
             .collect(),

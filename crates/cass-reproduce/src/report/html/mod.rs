@@ -6,7 +6,7 @@ mod table;
 use cass_page::Page;
 use maud::{Markup, html};
 
-use super::{APART_RULE, VERDICT_RULE, notice, table_name, title};
+use super::{APART_RULE, VERDICT_RULE, disagreement, notice, table_name, title};
 use crate::results::{Results, Verdict};
 use crate::units::duration;
 
@@ -16,7 +16,8 @@ fn colour(method: &str) -> &'static str {
         "Untrained" => "cn",
         "DINO" => "c1",
         "CASS" => "c0",
-        _ => "c2",
+        "Supervised" => "c2",
+        _ => "c5",
     }
 }
 
@@ -86,6 +87,7 @@ fn header(results: &Results) -> Markup {
             p { (results.summary) }
             @if let Some(notice) = notice(results) { p.notice { (notice) } }
             ul.facts { @for (number, text) in facts { li { b { (number) } " " (text) } } }
+            @if let Some(line) = disagreement(results) { p.note { (line) } }
         }
     }
 }

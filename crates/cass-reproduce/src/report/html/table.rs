@@ -6,8 +6,11 @@ use cass_page::chart::{self, Bar};
 use maud::{Markup, PreEscaped, html};
 
 use super::{capital, colour, heading};
-use crate::report::{delta, method_title, networks, rows, section_title, signed, spread, value};
-use crate::results::{Cell, Judged, Results, TableEntry, Verdict};
+use crate::report::{
+    Section, UNCONVERGED_RULE, across, delta, has_unconverged, method_title, networks, rows,
+    section_title, sections, signed, spread, value,
+};
+use crate::results::{Cell, Compared, Judged, Results, TableEntry, Verdict};
 use crate::table::Arm;
 
 pub fn table(results: &Results, table: &TableEntry) -> Markup {
@@ -18,14 +21,17 @@ pub fn table(results: &Results, table: &TableEntry) -> Markup {
         section.table id={ "table-" (table.number) } {
             h2 { (heading(&table.number, &table.title)) }
             p.note { (table.metric_title) "." }
-            @for &downstream in &table.downstream {
+            @for section in sections(table) {
                 h3 {
-                    (section_title(table, downstream))
-                    @if downstream == results.headline && table.downstream.len() > 1 { " " small { "headline" } }
+                    (section_title(table, section.downstream))
+                    @if section.downstream == results.headline && table.downstream.len() > 1 {
+                        " " small { "headline" }
+                    }
                 }
-                @let rows = rows(results, table, downstream);
+                @let rows = rows(results, table, section.downstream);
                 (figures(table, &rows))
-                (cells(table, &rows, results.seeds.len()))
+                (cells(results, table, &rows, &section))
+                @if has_unconverged(results, table, section.downstream) { p.note { (UNCONVERGED_RULE) } }
                 (confusions(&rows))
             }
             @if !claims.is_empty() {
@@ -139,15 +145,37 @@ fn bar(colour: &'static str, name: String, cell: &Cell) -> Bar {
     }
 }
 
-fn cells(table: &TableEntry, rows: &[Vec<&Cell>], seeds: usize) -> Markup {
+fn cells(results: &Results, table: &TableEntry, rows: &[Vec<&Cell>], section: &Section) -> Markup {
+    // The columns of each column of the paper: one, or the paper's probe and ours beside it.
+    let columns = |index: usize| {
+        let mut cells = rows.iter().flatten().filter(|cell| cell.place.1 == index);
+        let times = cells.all(|cell| cell.metric == "hours");
+        if times { 1 } else { 1 + section.beside.len() }
+    };
+    let names = [&[section.downstream], &section.beside[..]].concat();
     html! {
         div.scroll {
-            table.scores {
-                tr.group { th {} @for column in &table.columns { th { (column) } } }
+            table.scores.wide[!section.beside.is_empty()] {
+                tr.group {
+                    th {}
+                    @for (index, column) in table.columns.iter().enumerate() { th colspan=(columns(index)) { (column) } }
+                }
+                @if !section.beside.is_empty() {
+                    tr.group.probes {
+                        th {}
+                        @for index in 0..table.columns.len() {
+                            @for name in &names[..columns(index)] { th { small { (name.short()) } } }
+                        }
+                    }
+                }
                 @for row in rows {
                     tr.own[is_of(row, "CASS")].start[is_of(row, "Untrained")] {
                         th { (head(table, row)) }
-                        @for cell in row { td { (entry(cell, seeds)) } }
+                        @for cell in row {
+                            @for cell in across(results, cell, section) {
+                                td { @if let Some(cell) = cell { (entry(cell, results.seeds.len())) } }
+                            }
+                        }
                     }
                 }
             }
@@ -186,6 +214,9 @@ fn entry(cell: &Cell, seeds: usize) -> Markup {
             @if let Some(std) = spread(cell) { span.std { " ±" (std) } }
             @if cell.apart == Some(true) {
                 span.apart title="the 95 % intervals do not overlap" { " ≠" }
+            }
+            @if cell.unconverged > 0 {
+                span.std title={ "not converged in " (cell.unconverged) " of " (cell.n) " seeds" } { " †" }
             }
             @if cell.n != seeds { span.std { " n = " (cell.n) } }
         } @else {
@@ -274,26 +305,34 @@ fn judged(claim: &Judged) -> Markup {
                     }
                     "."
                 }
-                (comparisons(claim))
+                @if let Some(converged) = &claim.converged {
+                    p.bad[claim.otherwise().is_some()] {
+                        "Under logistic regression: " (converged.verdict.text()) ". " (capital(&converged.reason)) "."
+                    }
+                }
+                (comparisons(claim.test, &claim.comparisons))
+                @if let Some(converged) = &claim.converged {
+                    (comparisons("the same under logistic regression", &converged.comparisons))
+                }
             }
         }
     }
 }
 
 /// Left minus right, with what it was tested with.
-fn comparisons(claim: &Judged) -> Markup {
+fn comparisons(test: &str, comparisons: &[Compared]) -> Markup {
     let number = |value: Option<f64>| value.map_or("—".to_owned(), signed);
     let interval = |interval: Option<[f64; 2]>| match interval {
         Some([low, high]) => format!("{} to {}", signed(low), signed(high)),
         None => "—".to_owned(),
     };
     html! {
-        @if !claim.comparisons.is_empty() {
+        @if !comparisons.is_empty() {
             details {
-                summary { (claim.test) }
+                summary { (test) }
                 table.list {
                     tr { th { "comparison" } th.n { "difference" } th.n { "interval" } th.n { "paper" } }
-                    @for compared in &claim.comparisons {
+                    @for compared in comparisons {
                         tr {
                             td { (compared.text) }
                             td.n { (number(compared.difference)) }
