@@ -1,15 +1,14 @@
 //! Logits, features, running statistics and every parameter's gradient within 1e-4 relative, and the
 //! gradients' slopes in f64.
 
-use crate::{error, golden, model};
+use crate::{golden, model};
 use candle_core::{DType, Result, Tensor};
 use cass_models::Mode;
 use cass_ops::compose;
+use cass_testing::assert_close;
 
 fn close(what: &str, a: &Tensor, b: &Tensor) -> Result<()> {
-    let error = error(a, b)?;
-    assert!(error <= 1e-4, "{what} is off by {error:.2e}");
-    Ok(())
+    assert_close(what, a, b, 1e-4)
 }
 
 fn equals_timm(name: &str) -> Result<()> {

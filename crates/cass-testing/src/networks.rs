@@ -2,8 +2,11 @@
 
 use cass_models::{Block, DenseNetConfig, ModelConfig, ResNetConfig, SwinConfig, VitConfig};
 
-/// The shape of the network in this folder.
-pub fn small(folder: &str) -> ModelConfig {
+/// The shape of the network in a folder of `fixtures/golden`.
+///
+/// # Panics
+/// If the folder has none.
+pub fn small_network(folder: &str) -> ModelConfig {
     match folder {
         "resnet_small" => ModelConfig::ResNet(ResNetConfig {
             block: Block::Basic,
