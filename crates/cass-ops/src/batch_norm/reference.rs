@@ -65,6 +65,7 @@ fn activate(y: Tensor, residual: Option<&Tensor>, activation: Activation) -> Res
     };
     match activation {
         Activation::Identity => Ok(y),
-        Activation::Relu => y.gt(0.0)?.where_cond(&y, &y.zeros_like()?),
+        // Asked this way round, a NaN stays one.
+        Activation::Relu => y.le(0.0)?.where_cond(&y.zeros_like()?, &y),
     }
 }
