@@ -38,6 +38,10 @@
 //! and kernels over slices; tests hold the two equal. [`Rng`] is the workspace's one source of
 //! randomness. This crate knows tensors only: no network, no data.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod activation;
 mod attention;
 mod autocast;
@@ -49,7 +53,7 @@ mod conv2d;
 mod element;
 mod layer_norm;
 mod linear;
-mod matmul;
+mod matrix;
 mod max_pool2d;
 mod movement;
 mod parallel;
