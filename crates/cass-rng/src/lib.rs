@@ -1,3 +1,5 @@
+#![doc = include_str!("../README.md")]
+
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng as _, SeedableRng},
@@ -7,11 +9,11 @@ use rand_chacha::{
 ///
 /// A generator is named, not shared: the key of a ChaCha8 block function is made of the run's
 /// `seed`, a `purpose` and a `path` of two counters (say epoch and sample), the nonce is a `stream`
-/// (say the view). Whoever asks for the same name draws the same numbers, so neither the order of
+/// (say the view). The same name draws the same numbers everywhere, so neither the order of
 /// work nor the number of threads nor a restart changes a result.
 ///
 /// ```
-/// use cass_ops::Rng;
+/// use cass_rng::Rng;
 /// let mut a = Rng::new(7, "augment", [3, 1042], 0);
 /// let mut b = Rng::new(7, "augment", [3, 1042], 0);
 /// assert_eq!(a.next_u64(), b.next_u64());
@@ -93,7 +95,7 @@ impl Rng {
         radius * cos
     }
 
-    /// Fisher and Yates.
+    /// Brings the items into a uniformly random order (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i + 1));

@@ -1,9 +1,10 @@
 //! Who may write in a run folder.
 
-use crate::error::{Error, Result};
+use crate::error::{Action, Error, Result};
+use crate::file::read_bounded;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -12,7 +13,9 @@ use std::time::{Duration, Instant};
 const LOCK: &str = ".lock";
 /// Before the generation in an owner's file name.
 const OWNER: &str = ".owner.";
-/// Between two signs of life.
+/// A folder has had fewer owners.
+const MOST_OWNERS: u64 = 1 << 48;
+/// Time between two signs of life.
 const BEAT: Duration = Duration::from_secs(10);
 /// An owner on another host that gives no sign of life for so long is dead.
 const SILENCE: Duration = Duration::from_secs(45);
@@ -22,7 +25,7 @@ const SILENCE: Duration = Duration::from_secs(45);
 pub struct Owner {
     /// Name of the computer.
     pub host: String,
-    /// Of the process there.
+    /// Number of the process there.
     pub pid: u32,
     /// Signs of life so far.
     beat: u64,
@@ -65,7 +68,7 @@ impl RunLock {
             path: folder.into(),
             owner: owner.map_or("another process".into(), Owner::to_string),
         };
-        let held = File::create(&path).map_err(Error::io("create", &path))?;
+        let held = open(&path).map_err(Error::io(Action::Create, &path))?;
         let last = last(folder)?;
         let owner = last.as_ref().and_then(|(_, owner)| owner.as_ref());
         let held = match held.try_lock() {
@@ -96,10 +99,10 @@ impl RunLock {
             Ok(file) => file,
             // Somebody else came to the same conclusion a moment earlier.
             Err(e) if e.kind() == ErrorKind::AlreadyExists => return Err(locked(None)),
-            Err(e) => return Err(Error::io("create", &path)(e)),
+            Err(e) => return Err(Error::io(Action::Create, &path)(e)),
         };
         let written = owner.write(&mut file).and_then(|()| file.sync_all());
-        written.map_err(Error::io("write", &path))?;
+        written.map_err(Error::io(Action::Write, &path))?;
         for (older, path) in owners(folder)? {
             if older < generation {
                 // Gone already, or it fences nobody: the newest generation counts.
@@ -121,19 +124,24 @@ impl RunLock {
     /// Whether this process is still the owner. To be asked before anything is written.
     ///
     /// # Errors
-    /// [`Error::Fenced`] if another process has taken the folder over, or the file is gone otherwise.
+    /// [`Error::Fenced`] if another process has taken the folder over, [`Error::Gone`] if the folder or
+    /// the owner's file was removed otherwise.
     pub fn check(&self) -> Result<()> {
         // Opened, not looked up: on NFS that asks the server.
         match File::open(owner_path(&self.folder, self.generation)) {
             Ok(_) => Ok(()),
             Err(e) if e.kind() == ErrorKind::PermissionDenied => {
-                Err(Error::io("read", &self.folder)(e))
+                Err(Error::io(Action::Read, &self.folder)(e))
             }
-            Err(_) => Err(Error::Fenced {
-                path: self.folder.clone(),
-                owner: match last(&self.folder) {
-                    Ok(Some((_, Some(owner)))) => owner.to_string(),
-                    _ => "another process".into(),
+            Err(_) => Err(match last(&self.folder) {
+                // An owner makes its file before it removes those of the owners before it.
+                Ok(Some((generation, owner))) if generation > self.generation => Error::Fenced {
+                    path: self.folder.clone(),
+                    owner: owner.map_or("another process".into(), |owner| owner.to_string()),
+                },
+                _ => Error::Gone {
+                    path: self.folder.clone(),
+                    name: format!("{OWNER}{}", self.generation),
                 },
             }),
         }
@@ -166,12 +174,25 @@ impl RunLock {
     }
 }
 
-impl Drop for RunLock {
-    fn drop(&mut self) {
+impl RunLock {
+    /// Leaves the folder as if it had never been claimed.
+    pub(crate) fn forget(&mut self) {
+        self.stop_beating();
+        let _ = fs::remove_file(owner_path(&self.folder, self.generation));
+        let _ = fs::remove_file(self.folder.join(LOCK));
+    }
+
+    fn stop_beating(&mut self) {
         if let Some((stop, thread)) = self.beat.take() {
             drop(stop);
             let _ = thread.join(); // it cannot panic
         }
+    }
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        self.stop_beating();
         self.owner.released = true;
         // Without it the next one waits, or relies on the system's lock.
         let _ = self.owner.write(&mut self.file);
@@ -179,8 +200,8 @@ impl Drop for RunLock {
 }
 
 impl Owner {
-    /// In place, and always as long: whoever reads meanwhile reads a whole.
-    fn write(&self, file: &mut File) -> std::io::Result<()> {
+    /// Writes in place, and always as much: who reads at the same moment reads a whole.
+    fn write(&self, file: &mut File) -> io::Result<()> {
         const LENGTH: usize = 512;
         let mut text = serde_json::to_string(self)?;
         let padding = LENGTH.saturating_sub(text.len() + 1);
@@ -194,6 +215,23 @@ impl std::fmt::Display for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "process {} on {}", self.pid, self.host)
     }
+}
+
+/// The lock's file. What a link of that name leads to is neither opened nor changed: the file is
+/// never written.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    }
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    Ok(file)
 }
 
 /// What owners say of themselves.
@@ -215,6 +253,18 @@ fn silent(path: &Path, owner: &Owner) -> bool {
     true
 }
 
+/// Whether a process has owned the folder.
+pub(crate) fn has_owner(folder: &Path) -> Result<bool> {
+    let is_file = |path: &Path| path.symlink_metadata().is_ok_and(|kind| kind.is_file());
+    Ok(owners(folder)?.iter().any(|(_, path)| is_file(path)))
+}
+
+/// Whether a file is the lock's, as a process left it that was killed before it owned the folder.
+pub(crate) fn is_untouched(path: &Path) -> bool {
+    let empty = |kind: fs::Metadata| kind.is_file() && kind.len() == 0;
+    path.ends_with(LOCK) && path.symlink_metadata().is_ok_and(empty)
+}
+
 fn owner_path(folder: &Path, generation: u64) -> PathBuf {
     folder.join(format!("{OWNER}{generation}"))
 }
@@ -226,16 +276,18 @@ fn last(folder: &Path) -> Result<Option<(u64, Option<Owner>)>> {
 }
 
 fn read(path: &Path) -> Option<Owner> {
-    serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+    const LARGEST: u64 = 1 << 12;
+    serde_json::from_slice(&read_bounded(path, LARGEST).ok()?).ok()
 }
 
 /// The owners' files of a folder.
 fn owners(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
-        let path = entry.map_err(Error::io("read", folder))?.path();
+    for entry in fs::read_dir(folder).map_err(Error::io(Action::Read, folder))? {
+        let path = entry.map_err(Error::io(Action::Read, folder))?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        let generation = name.and_then(|name| name.strip_prefix(OWNER)?.parse().ok());
+        let generation: Option<u64> = name.and_then(|name| name.strip_prefix(OWNER)?.parse().ok());
+        let generation = generation.filter(|generation| *generation < MOST_OWNERS);
         found.extend(generation.map(|generation| (generation, path)));
     }
     Ok(found)

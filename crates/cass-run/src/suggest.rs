@@ -1,17 +1,22 @@
 //! What to say of a key that nobody reads.
 
 /// An error of the TOML reader as one line: where, what, and the nearest key for an unknown one.
-pub(super) fn explain(error: &toml::de::Error, text: &str) -> String {
+pub(crate) fn explain(error: &toml::de::Error, text: &str) -> String {
     let line = error.span().map_or_else(String::new, |span| {
         let before = text.get(..span.start).unwrap_or(text);
         format!("line {}: ", before.matches('\n').count() + 1)
     });
+    line + &message(error)
+}
+
+/// [`explain`] without where it is.
+pub(crate) fn message(error: &toml::de::Error) -> String {
     let message = error.message().lines().next().unwrap_or_default();
     match unknown(message) {
         Some((what, name, known)) => {
-            format!("{line}unknown {what} `{name}`{}", suggestion(&name, &known))
+            format!("unknown {what} `{name}`{}", suggestion(&name, &known))
         }
-        None => format!("{line}{message}"),
+        None => message.to_string(),
     }
 }
 
