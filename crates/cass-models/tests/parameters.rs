@@ -2,7 +2,8 @@
 
 use candle_core::{DType, Device, Tensor};
 use cass_models::{Mode, Model, ModelOptions};
-use cass_ops::{Rng, compose};
+use cass_ops::compose;
+use cass_rng::Rng;
 use cass_testing::small_network;
 use std::error::Error;
 

@@ -5,8 +5,9 @@ use cass_models::{Model, ModelOptions};
 use cass_probe::{
     Embedding, Heat, LayerCka, Look, Mode, ProbeRecipe, Subject, Subjects, When, probe,
 };
+use cass_run::RunDir;
 use cass_testing::{Tensors, phantoms, small_network};
-use cass_train::{Method, PretrainOptions, Protocol, Recipe, RunDir, Weights, pretrain};
+use cass_train::{Method, PretrainOptions, Protocol, Recipe, Weights, pretrain};
 use std::{error::Error, path::Path};
 
 type Outcome = Result<(), Box<dyn Error>>;
