@@ -4,7 +4,7 @@ use crate::{
     Cka, Error, Gram, Result,
     subject::{Images, Subject, values},
 };
-use cass_models::{Mode, Model, ModelConfig, Taps};
+use cass_models::{Mode, Model, Taps};
 use rayon::prelude::*;
 
 /// Linear CKA of every layer of one network with every layer of another.
@@ -66,25 +66,9 @@ impl LayerCka {
     }
 }
 
-/// The layers that are compared: what each block passes on, and the patch embedding or stem before
-/// them; of a DenseNet its dense blocks and transitions.
+/// The layers that are compared.
 fn layers(model: &Model) -> Vec<String> {
-    let names = model.intermediate_names();
-    let is_block = |name: &str| match model.config() {
-        // A stage gives what its last block does.
-        ModelConfig::ResNet(_) | ModelConfig::ResNetD(_) => {
-            name == "stem" || name.starts_with("layer") && name.contains('.')
-        }
-        ModelConfig::DenseNet(_) => !name.contains("denselayer"),
-        ModelConfig::Swin(_) => name == "patch_embed" || name.contains(".blocks."),
-        ModelConfig::Vit(_) | ModelConfig::DistilledVit(_) => {
-            name == "patch_embed" || name.starts_with("blocks.")
-        }
-    };
-    let chosen = names
-        .iter()
-        .filter(|n| is_block(n) && !n.ends_with(".attn"));
-    chosen.cloned().collect()
+    model.layers().map(String::from).collect()
 }
 
 /// Each layer's view of a batch, its whole output flattened (Raghu et al. 2021, section 3).

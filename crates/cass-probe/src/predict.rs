@@ -64,6 +64,7 @@ impl Predictor {
             seed: recipe.seed,
             dtype: DType::F32,
             device,
+            ..ModelOptions::default()
         };
         let model = Model::new(&recipe.network, &options)?;
         let report = model.load(&run.join(CHECKPOINT))?;

@@ -50,6 +50,7 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
         seed: recipe.seed,
         dtype: DType::F32,
         device: parts.device.clone(),
+        ..ModelOptions::default()
     };
     let model = Model::new(&recipe.network, &options)?;
     let origin = load_backbone(&model, recipe)?;

@@ -149,6 +149,7 @@ impl Subjects {
                     seed: recipe.seed,
                     dtype: DType::F32,
                     device: self.device.clone(),
+                    ..ModelOptions::default()
                 };
                 let model = Model::new(&recipe.network, &options)?;
                 load_backbone(&model, recipe)?;

@@ -1,7 +1,10 @@
 //! The table: every network, and under it every set of weights that timm publishes for it.
 
-use super::{ModelConfig::*, ModelInfo, Normalization};
-use crate::{densenet::DenseNetConfig, resnet::ResNetConfig, swin::SwinConfig, vit::VitConfig};
+use super::{ModelInfo, Normalization};
+use crate::family::{
+    ModelConfig::*, densenet::DenseNetConfig, resnet::ResNetConfig, swin::SwinConfig,
+    vit::VitConfig,
+};
 
 const HALF: Normalization = Normalization {
     mean: [0.5; 3],
@@ -80,7 +83,7 @@ pub const MODELS: &[ModelInfo] = models! {
         tv2_in1k(176, 0.875).bilinear(),
         tv_in1k(224, 0.875).bilinear(),
     }
-    resnet200d: ResNetD(ResNetConfig::resnet200d()) {
+    resnet200d: ResNet(ResNetConfig::resnet200d()) {
         ra2_in1k(256, 0.95),
     }
     densenet121: DenseNet(DenseNetConfig::densenet121()) {
@@ -145,10 +148,10 @@ pub const MODELS: &[ModelInfo] = models! {
     deit_base_patch16_384: Vit(VitConfig::vit_base_patch16()) {
         fb_in1k(384, 1.0),
     }
-    deit_base_distilled_patch16_224: DistilledVit(VitConfig::vit_base_patch16()) {
+    deit_base_distilled_patch16_224: Vit(VitConfig::vit_base_patch16().distilled()) {
         fb_in1k(224, 0.9),
     }
-    deit_base_distilled_patch16_384: DistilledVit(VitConfig::vit_base_patch16()) {
+    deit_base_distilled_patch16_384: Vit(VitConfig::vit_base_patch16().distilled()) {
         fb_in1k(384, 1.0),
     }
     swin_tiny_patch4_window7_224: Swin(SwinConfig::swin_tiny_patch4_window7()) {

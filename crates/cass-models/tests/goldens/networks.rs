@@ -85,6 +85,41 @@ fn a_swin_transformer_equals_timm() -> Result<()> {
     equals_timm("swin_small")
 }
 
+#[test]
+fn a_vision_transformer_with_registers_equals_timm() -> Result<()> {
+    equals_timm("vit_registers_small")
+}
+
+#[test]
+fn a_vision_transformer_of_mean_patches_equals_timm() -> Result<()> {
+    equals_timm("vit_average_small")
+}
+
+#[test]
+fn a_mobilenetv2_equals_timm() -> Result<()> {
+    equals_timm("mobilenetv2_small")
+}
+
+#[test]
+fn a_mobilenetv3_equals_timm() -> Result<()> {
+    equals_timm("mobilenetv3_small")
+}
+
+#[test]
+fn an_efficientnet_equals_timm() -> Result<()> {
+    equals_timm("efficientnet_small")
+}
+
+#[test]
+fn an_efficientnetv2_of_tensorflow_equals_timm() -> Result<()> {
+    equals_timm("efficientnetv2_tf_small")
+}
+
+#[test]
+fn a_convnext_equals_timm() -> Result<()> {
+    equals_timm("convnext_small")
+}
+
 /// In f64 the slope of the loss along each parameter's gradient equals the gradient's square norm.
 fn finite_differences(name: &str) -> Result<()> {
     let golden = golden(name, "golden")?;
@@ -155,12 +190,53 @@ fn swin_gradients_equal_finite_differences() -> Result<()> {
 }
 
 #[test]
+fn vit_with_registers_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("vit_registers_small")
+}
+
+#[test]
+fn vit_of_mean_patches_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("vit_average_small")
+}
+
+#[test]
+fn mobilenetv2_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("mobilenetv2_small")
+}
+
+#[test]
+fn mobilenetv3_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("mobilenetv3_small")
+}
+
+#[test]
+fn efficientnet_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("efficientnet_small")
+}
+
+#[test]
+fn efficientnetv2_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("efficientnetv2_tf_small")
+}
+
+#[test]
+fn convnext_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("convnext_small")
+}
+
+#[test]
 fn the_classifier_is_known_and_nothing_else_belongs_to_it() -> Result<()> {
     for (name, want) in [
         ("resnet_small", &["fc.weight", "fc.bias"][..]),
         ("densenet_small", &["classifier.weight", "classifier.bias"]),
         ("swin_small", &["head.fc.weight", "head.fc.bias"]),
         ("vit_small_golden", &["head.weight", "head.bias"]),
+        ("vit_average_small", &["head.weight", "head.bias"]),
+        (
+            "mobilenetv3_small",
+            &["classifier.weight", "classifier.bias"],
+        ),
+        ("convnext_small", &["head.fc.weight", "head.fc.bias"]),
         (
             "deit_distilled_small",
             &[

@@ -1,10 +1,12 @@
 //! DenseNet, as `timm.models.densenet`.
 
+use super::{Family, LastMap, ModelConfig, Network, Readout};
 use crate::{
+    cost::Cost,
     init::Init,
     intermediates::{Collector, Tap},
     layers::{BatchNorm2d, Conv2d, Linear, Mode, STEM_POOL},
-    model::Network,
+    model::ModelOptions,
     params::Builder,
 };
 use candle_core::{Result, Tensor};
@@ -39,13 +41,72 @@ impl DenseNetConfig {
 }
 
 /// Width of a layer's bottleneck over its growth.
-pub(crate) const BN_SIZE: usize = 4;
+const BN_SIZE: usize = 4;
 /// Pixels left over at the border are dropped.
 const TRANSITION_POOL: AvgPool2dConfig = AvgPool2dConfig {
     kernel_size: 2,
     stride: 2,
     ceil_mode: false,
 };
+
+impl Family for DenseNetConfig {
+    fn build(&self, options: &ModelOptions, vb: &Builder) -> Result<Box<dyn Network>> {
+        Ok(Box::new(DenseNet::new(self, options, vb)?))
+    }
+
+    fn cost(&self, input_size: usize, in_chans: usize, num_classes: usize) -> Cost {
+        let mut cost = Cost::default();
+        let (growth, mut side) = (self.growth_rate, input_size.div_ceil(2));
+        let (inner, mut width) = (BN_SIZE * growth, 2 * growth);
+        cost.conv(in_chans, width, 7, side);
+        cost.norm(width);
+        side = side.div_ceil(2);
+        for (block, &layers) in self.block_config.iter().enumerate() {
+            if block > 0 {
+                cost.norm(width);
+                cost.conv(width, width / 2, 1, side);
+                (width, side) = (width / 2, side / 2);
+            }
+            for _ in 0..layers {
+                cost.norm(width);
+                cost.conv(width, inner, 1, side);
+                cost.norm(inner);
+                cost.conv(inner, growth, 3, side);
+                width += growth;
+            }
+        }
+        cost.norm(width);
+        cost.linear(width, num_classes, 1);
+        cost
+    }
+
+    fn classifier(&self) -> &'static [&'static str] {
+        &["classifier"]
+    }
+
+    fn first_conv(&self) -> &'static str {
+        "features.conv0"
+    }
+
+    fn readout(&self) -> Readout {
+        Readout::Map(LastMap {
+            name: "features.norm5",
+            channels_last: false,
+        })
+    }
+
+    /// Dense blocks and transitions.
+    fn is_layer(&self, name: &str) -> bool {
+        !name.contains("denselayer")
+    }
+
+    fn shrunk(&self) -> ModelConfig {
+        ModelConfig::DenseNet(Self {
+            growth_rate: 4,
+            block_config: &[1, 1],
+        })
+    }
+}
 
 /// A densely connected network with its classifier.
 #[derive(Debug)]
@@ -62,10 +123,10 @@ pub(crate) struct DenseNet {
 }
 
 impl DenseNet {
-    pub(crate) fn new(cfg: &DenseNetConfig, num_classes: usize, vb: &Builder) -> Result<Self> {
+    fn new(cfg: &DenseNetConfig, options: &ModelOptions, vb: &Builder) -> Result<Self> {
         let features = vb.pp("features");
         let mut width = 2 * cfg.growth_rate;
-        let conv0 = conv(3, width, 7, 2, &features.pp("conv0"))?;
+        let conv0 = conv(options.in_chans, width, 7, 2, &features.pp("conv0"))?;
         let norm0_vb = features.pp("norm0");
         let norm0 = norm(width, &norm0_vb)?;
         let norm0_tap = norm0_vb.tap();
@@ -87,7 +148,7 @@ impl DenseNet {
         let norm5_vb = features.pp("norm5");
         let norm5 = norm(width, &norm5_vb)?;
         let init = [Init::torch_default(width), Init::Zeros];
-        let classifier = Linear::new(width, num_classes, init, &vb.pp("classifier"))?;
+        let classifier = Linear::new(width, options.num_classes, init, &vb.pp("classifier"))?;
         Ok(Self {
             conv0,
             norm0,
@@ -102,10 +163,6 @@ impl DenseNet {
 }
 
 impl Network for DenseNet {
-    fn classifier(&self) -> &'static [&'static str] {
-        &["classifier.weight", "classifier.bias"]
-    }
-
     fn feature_dim(&self) -> usize {
         self.width
     }

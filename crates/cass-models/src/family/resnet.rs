@@ -1,10 +1,12 @@
 //! ResNet, as `timm.models.resnet`.
 
+use super::{Family, LastMap, ModelConfig, Network, Readout};
 use crate::{
+    cost::Cost,
     init::Init,
     intermediates::{Collector, Tap},
     layers::{BatchNorm2d, Conv2d, Linear, Mode, STEM_POOL},
-    model::Network,
+    model::ModelOptions,
     params::Builder,
 };
 use candle_core::{Result, Tensor, bail};
@@ -40,6 +42,18 @@ pub struct ResNetConfig {
     pub channels: [usize; 4],
     /// Width of the stem's result.
     pub stem_width: usize,
+    /// Kind of stem and of shortcuts.
+    pub variant: Variant,
+}
+
+/// What the paper "Bag of Tricks" calls A and D: the stem and the shortcuts that change size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// One 7x7 convolution; a 1x1 convolution of stride 2.
+    Standard,
+    /// Three 3x3 convolutions, the first two half as wide; a mean over 2x2 before a 1x1
+    /// convolution: timm's `stem_type="deep"`, `avg_down=True`.
+    D,
 }
 
 impl ResNetConfig {
@@ -49,6 +63,7 @@ impl ResNetConfig {
             layers,
             channels: [64, 128, 256, 512],
             stem_width: 64,
+            variant: Variant::Standard,
         }
     }
 
@@ -74,18 +89,84 @@ impl ResNetConfig {
 
     /// `timm.models.resnet200d`, of the -D variant.
     pub const fn resnet200d() -> Self {
-        Self::standard(Block::Bottleneck, [3, 24, 36, 3])
+        Self {
+            variant: Variant::D,
+            ..Self::standard(Block::Bottleneck, [3, 24, 36, 3])
+        }
     }
 }
 
-/// What the paper "Bag of Tricks" calls A and D: the stem and the shortcuts that change size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Variant {
-    /// One 7x7 convolution; a 1x1 convolution of stride 2.
-    Standard,
-    /// Three 3x3 convolutions, the first two half as wide; a mean over 2x2 before a 1x1
-    /// convolution: timm's `stem_type="deep"`, `avg_down=True`.
-    D,
+impl Family for ResNetConfig {
+    fn build(&self, options: &ModelOptions, vb: &Builder) -> Result<Box<dyn Network>> {
+        Ok(Box::new(ResNet::new(self, options, vb)?))
+    }
+
+    fn cost(&self, input_size: usize, in_chans: usize, num_classes: usize) -> Cost {
+        let mut cost = Cost::default();
+        let (mut width, mut side) = (self.stem_width, input_size.div_ceil(2));
+        let stem = match (self.variant, width / 2) {
+            (Variant::Standard, _) => vec![(in_chans, width, 7)],
+            (Variant::D, half) => vec![(in_chans, half, 3), (half, half, 3), (half, width, 3)],
+        };
+        for (i, o, kernel) in stem {
+            cost.conv(i, o, kernel, side);
+            cost.norm(o);
+        }
+        side = side.div_ceil(2);
+        for (stage, (&count, &c)) in self.layers.iter().zip(&self.channels).enumerate() {
+            for block in 0..count {
+                let halves = stage > 0 && block == 0;
+                let (before, o) = (side, c * self.block.expansion());
+                side = if halves { side.div_ceil(2) } else { side };
+                let branch = match self.block {
+                    Block::Basic => vec![(width, c, 3, side), (c, o, 3, side)],
+                    Block::Bottleneck => {
+                        vec![(width, c, 1, before), (c, c, 3, side), (c, o, 1, side)]
+                    }
+                };
+                let shortcut = (halves || width != o).then_some((width, o, 1, side));
+                for (i, o, kernel, side) in branch.into_iter().chain(shortcut) {
+                    cost.conv(i, o, kernel, side);
+                    cost.norm(o);
+                }
+                width = o;
+            }
+        }
+        cost.linear(width, num_classes, 1);
+        cost
+    }
+
+    fn classifier(&self) -> &'static [&'static str] {
+        &["fc"]
+    }
+
+    fn first_conv(&self) -> &'static str {
+        match self.variant {
+            Variant::Standard => "conv1",
+            Variant::D => "conv1.0",
+        }
+    }
+
+    fn readout(&self) -> Readout {
+        Readout::Map(LastMap {
+            name: "layer4",
+            channels_last: false,
+        })
+    }
+
+    /// A stage gives what its last block does.
+    fn is_layer(&self, name: &str) -> bool {
+        name == "stem" || name.starts_with("layer") && name.contains('.')
+    }
+
+    fn shrunk(&self) -> ModelConfig {
+        ModelConfig::ResNet(Self {
+            layers: [1; 4],
+            channels: [4, 4, 8, 8],
+            stem_width: 8,
+            ..*self
+        })
+    }
 }
 
 /// A residual network with its classifier.
@@ -99,13 +180,9 @@ pub(crate) struct ResNet {
 }
 
 impl ResNet {
-    pub(crate) fn new(
-        cfg: &ResNetConfig,
-        variant: Variant,
-        num_classes: usize,
-        vb: &Builder,
-    ) -> Result<Self> {
-        let stem = stem(cfg.stem_width, variant, vb)?;
+    fn new(cfg: &ResNetConfig, options: &ModelOptions, vb: &Builder) -> Result<Self> {
+        let variant = cfg.variant;
+        let stem = stem(options.in_chans, cfg.stem_width, variant, vb)?;
         let stem_tap = vb.pp("stem").tap();
         let mut stages = Vec::with_capacity(cfg.layers.len());
         let mut width = cfg.stem_width;
@@ -123,7 +200,7 @@ impl ResNet {
             stages.push(Stage { blocks, tap });
         }
         let init = Init::torch_default(width);
-        let fc = Linear::new(width, num_classes, [init; 2], &vb.pp("fc"))?;
+        let fc = Linear::new(width, options.num_classes, [init; 2], &vb.pp("fc"))?;
         Ok(Self {
             stem,
             stem_tap,
@@ -135,10 +212,6 @@ impl ResNet {
 }
 
 impl Network for ResNet {
-    fn classifier(&self) -> &'static [&'static str] {
-        &["fc.weight", "fc.bias"]
-    }
-
     fn feature_dim(&self) -> usize {
         self.width
     }
@@ -168,17 +241,22 @@ fn conv(i: usize, o: usize, kernel: usize, stride: usize, vb: &Builder) -> Resul
     Conv2d::same([i, o], kernel, stride, init, vb)
 }
 
-fn stem(width: usize, variant: Variant, vb: &Builder) -> Result<Vec<(Conv2d, BatchNorm2d)>> {
+fn stem(
+    channels: usize,
+    width: usize,
+    variant: Variant,
+    vb: &Builder,
+) -> Result<Vec<(Conv2d, BatchNorm2d)>> {
     let norm = |c, vb: &Builder| BatchNorm2d::new(c, Init::Ones, Activation::Relu, vb);
     let conv1 = vb.pp("conv1");
     match variant {
         Variant::Standard => {
-            let first = conv(3, width, 7, 2, &conv1)?;
+            let first = conv(channels, width, 7, 2, &conv1)?;
             Ok(vec![(first, norm(width, &vb.pp("bn1"))?)])
         }
         Variant::D => {
             let half = width / 2;
-            let first = conv(3, half, 3, 2, &conv1.pp(0))?;
+            let first = conv(channels, half, 3, 2, &conv1.pp(0))?;
             let first = (first, norm(half, &conv1.pp(1))?);
             let second = conv(half, half, 3, 1, &conv1.pp(3))?;
             let second = (second, norm(half, &conv1.pp(4))?);

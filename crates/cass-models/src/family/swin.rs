@@ -1,13 +1,17 @@
 //! Swin Transformer, as `timm.models.swin_transformer`.
 
+use super::{
+    Family, LastMap, ModelConfig, Network, Readout,
+    transformer::{LINEAR, Mlp, PatchEmbed},
+};
 use crate::{
+    cost::Cost,
     init::Init,
     intermediates::{Collector, Tap},
     layers::{LayerNorm, Linear, Mode},
-    model::Network,
+    model::ModelOptions,
     params::Builder,
     resample::{Resampled, resize_rel_pos_bias_table},
-    transformer::{LINEAR, Mlp, PatchEmbed},
 };
 use candle_core::{Result, Tensor};
 use cass_ops::{Tracked, window_attention, window_attention_weights};
@@ -68,6 +72,72 @@ impl SwinConfig {
 
 const EPS: f64 = 1e-5;
 
+impl Family for SwinConfig {
+    fn build(&self, options: &ModelOptions, vb: &Builder) -> Result<Box<dyn Network>> {
+        Ok(Box::new(SwinTransformer::new(self, options, vb)?))
+    }
+
+    fn cost(&self, input_size: usize, in_chans: usize, num_classes: usize) -> Cost {
+        let mut cost = Cost::default();
+        let (mut width, mut side) = (self.embed_dim, input_size / self.patch_size);
+        cost.linear(in_chans * self.patch_size.pow(2), width, side * side);
+        cost.norm(width);
+        for (stage, (&depth, &heads)) in self.depths.iter().zip(&self.num_heads).enumerate() {
+            if stage > 0 {
+                side = side.div_ceil(2);
+                cost.norm(4 * width);
+                cost.conv(4 * width, 2 * width, 1, side);
+                width *= 2;
+            }
+            let window = self.window_size.min(side);
+            let windows = side.div_ceil(window.max(1)).pow(2);
+            for _ in 0..depth {
+                cost.norm(width);
+                cost.attention(width, window * window, windows);
+                cost.parameters += (2 * window).saturating_sub(1).pow(2) * heads;
+                cost.norm(width);
+                cost.mlp(width, side * side);
+            }
+        }
+        cost.norm(width);
+        cost.linear(width, num_classes, 1);
+        cost
+    }
+
+    fn classifier(&self) -> &'static [&'static str] {
+        &["head.fc"]
+    }
+
+    fn first_conv(&self) -> &'static str {
+        "patch_embed.proj"
+    }
+
+    fn readout(&self) -> Readout {
+        Readout::Map(LastMap {
+            name: "norm",
+            channels_last: true,
+        })
+    }
+
+    fn is_layer(&self, name: &str) -> bool {
+        name == "patch_embed" || name.contains(".blocks.") && !name.ends_with(".attn")
+    }
+
+    fn fixed_input_size(&self) -> bool {
+        true
+    }
+
+    fn shrunk(&self) -> ModelConfig {
+        ModelConfig::Swin(Self {
+            embed_dim: 4,
+            depths: [1, 2, 1, 1],
+            num_heads: [1, 1, 2, 2],
+            window_size: 4,
+            ..*self
+        })
+    }
+}
+
 /// A Swin Transformer with its classifier.
 #[derive(Debug)]
 pub(crate) struct SwinTransformer {
@@ -82,15 +152,9 @@ pub(crate) struct SwinTransformer {
 }
 
 impl SwinTransformer {
-    /// `input_size` is the side of a square image, a multiple of the patch.
-    pub(crate) fn new(
-        cfg: &SwinConfig,
-        input_size: usize,
-        num_classes: usize,
-        vb: &Builder,
-    ) -> Result<Self> {
+    fn new(cfg: &SwinConfig, options: &ModelOptions, vb: &Builder) -> Result<Self> {
         let embed_vb = vb.pp("patch_embed");
-        let patch_embed = PatchEmbed::new(input_size, cfg.patch_size, cfg.embed_dim, &embed_vb)?;
+        let patch_embed = PatchEmbed::new(options, cfg.patch_size, cfg.embed_dim, true, &embed_vb)?;
         let patch_norm = LayerNorm::new(cfg.embed_dim, EPS, &embed_vb.pp("norm"))?;
         let patch_embed_tap = embed_vb.tap();
         let mut side = patch_embed.side();
@@ -104,7 +168,7 @@ impl SwinTransformer {
         let width = cfg.embed_dim << (stages.len() - 1);
         let norm_vb = vb.pp("norm");
         let norm = LayerNorm::new(width, EPS, &norm_vb)?;
-        let head = Linear::new(width, num_classes, LINEAR, &vb.pp("head").pp("fc"))?;
+        let head = Linear::new(width, options.num_classes, LINEAR, &vb.pp("head").pp("fc"))?;
         Ok(Self {
             patch_embed,
             patch_norm,
@@ -119,10 +183,6 @@ impl SwinTransformer {
 }
 
 impl Network for SwinTransformer {
-    fn classifier(&self) -> &'static [&'static str] {
-        &["head.fc.weight", "head.fc.bias"]
-    }
-
     fn feature_dim(&self) -> usize {
         self.width
     }
@@ -263,7 +323,7 @@ impl Block {
             qkv: Linear::new(width, 3 * width, LINEAR, &attn.pp("qkv"))?,
             proj: Linear::new(width, width, LINEAR, &attn.pp("proj"))?,
             norm2: LayerNorm::new(width, EPS, &vb.pp("norm2"))?,
-            mlp: Mlp::new(width, &vb.pp("mlp"))?,
+            mlp: Mlp::new(width, cass_ops::gelu, &vb.pp("mlp"))?,
             windows,
             num_heads,
             attn_tap: attn.tap(),
