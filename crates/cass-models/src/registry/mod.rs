@@ -67,12 +67,13 @@ pub struct ModelInfo {
     pub crop_pct: f64,
     /// Outputs of the published classifier; 0 where the weights have none.
     pub num_classes: usize,
+    full_name: &'static str,
 }
 
 impl ModelInfo {
     const fn new(
         hub_id: &'static str,
-        [name, tag]: [&'static str; 2],
+        [name, tag, full_name]: [&'static str; 3],
         config: ModelConfig,
         input_size: usize,
         crop_pct: f64,
@@ -87,7 +88,13 @@ impl ModelInfo {
             interpolation: Interpolation::Bicubic,
             crop_pct,
             num_classes: 1000,
+            full_name,
         }
+    }
+
+    /// Where the repository is named otherwise than the network.
+    const fn on_hub(self, hub_id: &'static str) -> Self {
+        Self { hub_id, ..self }
     }
 
     const fn bilinear(self) -> Self {
@@ -113,7 +120,7 @@ impl ModelInfo {
 
     /// Name and tag, `resnet50.a1_in1k`.
     pub fn full_name(&self) -> &'static str {
-        self.hub_id.trim_start_matches("timm/")
+        self.full_name
     }
 
     /// Whether these are the weights that timm takes for the bare name.
@@ -195,6 +202,38 @@ mod tests {
         assert_eq!((other.name, other.tag), ("resnet50", "tv_in1k"));
         assert_eq!(other.hub_id, "timm/resnet50.tv_in1k");
         assert!(!other.is_default() && find("resnet50")?.is_default());
+        Ok(())
+    }
+
+    #[test]
+    fn short_names_mean_the_smallest_patch_and_size() -> Result<()> {
+        for (short, name) in [
+            ("vit_tiny", "vit_tiny_patch16_224"),
+            ("vit_base_patch16", "vit_base_patch16_224"),
+            ("swin_small", "swin_small_patch4_window7_224"),
+            ("deit_base_distilled", "deit_base_distilled_patch16_224"),
+        ] {
+            assert_eq!(find(short)?.name, name);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn arguments_behind_a_name_change_its_shape() -> Result<()> {
+        let (config, arguments) = parse("vit_large_patch16_224,init_values=1e-5,global_pool=avg")?;
+        assert_eq!(arguments, ",init_values=1e-5,global_pool=avg");
+        assert_ne!(config, find("vit_large_patch16_224")?.config);
+        for (name, wrong) in [
+            ("vit_tiny_patch16_224,init_value=1", "init_value=1"),
+            ("vit_tiny_patch16_224,reg_tokens=x", "reg_tokens=x"),
+            ("resnet18,reg_tokens=4", "reg_tokens=4"),
+        ] {
+            let text = parse(name).map(|_| ()).unwrap_err().to_string();
+            assert!(
+                text.contains(&format!("it takes no argument {wrong}")),
+                "{text}"
+            );
+        }
         Ok(())
     }
 
