@@ -75,7 +75,7 @@ pub struct Model {
 
 impl Model {
     /// A fresh network of the registry, initialised as timm does (the distributions are timm's,
-    /// the numbers those of [`cass_ops::Rng`], keyed by the seed and each parameter's name).
+    /// the numbers those of [`cass_rng::Rng`], keyed by the seed and each parameter's name).
     ///
     /// `name` is timm's, with or without a tag, and constructor arguments of timm may follow it
     /// behind commas: `vit_large_patch16_224,init_values=1e-5` is the network of UNI, and

@@ -3,7 +3,7 @@
 use crate::{Error, Result, recipe::ProbeRecipe};
 use candle_core::Device;
 use cass_data::{Dataset, Loader, LoaderConfig, Manifest, Pipeline, Task, fraction, open};
-use serde_json::{Value, json};
+use cass_run::Skipped;
 use std::sync::Arc;
 
 /// Batches made ahead of the step that takes them.
@@ -94,10 +94,10 @@ impl Parts {
     }
 
     /// Names of the classes without a labelled image: they can be tested for, but not learned.
-    pub(crate) fn unseen_classes(&self) -> Vec<&str> {
+    pub(crate) fn unseen_classes(&self) -> Vec<String> {
         let classes = self.dataset.classes.iter().zip(self.counts());
         let unseen = classes.filter(|(_, count)| *count == 0);
-        unseen.map(|(class, _)| class.as_str()).collect()
+        unseen.map(|(class, _)| class.clone()).collect()
     }
 
     /// The images of a part: augmented and in random order, or as they are and in their order.
@@ -136,11 +136,11 @@ impl Parts {
         Ok(Loader::new(self.dataset.clone(), indices, config)?)
     }
 
-    /// `{"file", "reason"}` of each image that was left out.
-    pub(crate) fn skipped(&self) -> Vec<Value> {
+    /// The images that were left out.
+    pub(crate) fn skipped(&self) -> Vec<Skipped> {
         let skipped = self.dataset.skipped.iter();
         skipped
-            .map(|(file, reason)| json!({"file": file.to_string_lossy(), "reason": reason}))
+            .map(|(file, reason)| Skipped::new(file, reason))
             .collect()
     }
 }
