@@ -7,12 +7,7 @@ use crate::{
     registry::{Interpolation, Normalization},
 };
 use candle_core::Tensor;
-<<<<<<< HEAD
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
-=======
-use serde_json::{Value, json};
->>>>>>> main
 use std::{fs, io, path::Path};
 
 /// What a folder for timm says of a network beside its weights.

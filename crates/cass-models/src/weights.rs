@@ -277,32 +277,3 @@ fn with_sorted_header(file: &[u8]) -> std::result::Result<Vec<u8>, String> {
     ]
     .concat())
 }
-
-<<<<<<< HEAD
-/// Beside it, synced, renamed.
-fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut beside = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // What the umask leaves, as any file: a temporary one is its owner's alone.
-        beside.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut beside = beside.tempfile_in(folder)?;
-    beside.write_all(bytes)?;
-    beside.as_file().sync_all()?;
-    beside.persist(file)?;
-    std::fs::File::open(folder)?.sync_all()
-=======
-/// `fc` of `fc.weight` and `fc.bias`.
-fn heads(classifier: &[&str]) -> String {
-    let heads = classifier
-        .iter()
-        .filter_map(|name| name.strip_suffix(".weight"));
-    heads.collect::<Vec<_>>().join(" and ")
->>>>>>> main
-}
