@@ -2,8 +2,8 @@
 
 use super::{ModelInfo, Normalization};
 use crate::family::{
-    ModelConfig::*, densenet::DenseNetConfig, resnet::ResNetConfig, swin::SwinConfig,
-    vit::VitConfig,
+    ModelConfig::*, convnext::ConvNextConfig, densenet::DenseNetConfig,
+    efficientnet::EfficientNetConfig, resnet::ResNetConfig, swin::SwinConfig, vit::VitConfig,
 };
 
 const HALF: Normalization = Normalization {
