@@ -94,6 +94,7 @@ pub fn small(folder: &str) -> ModelConfig {
         "convnext_small" => ModelConfig::ConvNext(ConvNextConfig {
             depths: [1, 2, 1, 1],
             dims: [8, 12, 16, 20],
+            ls_init_value: 0.5,
         }),
         other => panic!("there is no small network {other}"),
     }

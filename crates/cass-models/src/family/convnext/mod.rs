@@ -8,12 +8,14 @@ use candle_core::Result;
 use network::ConvNext;
 
 /// Shape of a ConvNeXt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ConvNextConfig {
     /// Blocks a stage.
     pub depths: [usize; 4],
     /// Width a stage.
     pub dims: [usize; 4],
+    /// What scales each branch at first.
+    pub ls_init_value: f64,
 }
 
 impl ConvNextConfig {
@@ -22,6 +24,7 @@ impl ConvNextConfig {
         Self {
             depths: [3, 3, 9, 3],
             dims: [96, 192, 384, 768],
+            ls_init_value: 1e-6,
         }
     }
 
@@ -38,6 +41,7 @@ impl ConvNextConfig {
         Self {
             depths: [3, 3, 27, 3],
             dims: [128, 256, 512, 1024],
+            ..Self::convnext_tiny()
         }
     }
 }
@@ -100,6 +104,7 @@ impl Family for ConvNextConfig {
         ModelConfig::ConvNext(Self {
             depths: [1, 1, 2, 1],
             dims: [4, 4, 8, 8],
+            ls_init_value: 0.1,
         })
     }
 }

@@ -15,8 +15,6 @@ use cass_ops::{Tracked, channels_first, channels_last};
 use std::sync::Arc;
 
 const EPS: f64 = 1e-6;
-/// What scales a branch at first.
-const SCALE: f64 = 1e-6;
 
 /// A ConvNeXt with its classifier. Maps have their channels last, as all but the convolutions a channel
 /// work on channels.
@@ -57,7 +55,8 @@ impl ConvNext {
                 None
             };
             width = d;
-            let block = |n: usize| Block::new(d, &vb.pp("blocks").pp(n)).map(Arc::new);
+            let block =
+                |n: usize| Block::new(d, cfg.ls_init_value, &vb.pp("blocks").pp(n)).map(Arc::new);
             stages.push(Stage {
                 downsample,
                 blocks: (0..depth).map(block).collect::<Result<_>>()?,
@@ -164,8 +163,8 @@ struct Block {
 }
 
 impl Block {
-    fn new(d: usize, vb: &Builder) -> Result<Self> {
-        let gamma = vb.parameter("gamma", &[d], Init::Constant { value: SCALE })?;
+    fn new(d: usize, scale: f64, vb: &Builder) -> Result<Self> {
+        let gamma = vb.parameter("gamma", &[d], Init::Constant { value: scale })?;
         let conv_vb = vb.pp("conv_dw");
         let conv_dw = Conv2d::depthwise(d, KERNEL, 1, LINEAR[0], &conv_vb)?;
         Ok(Self {

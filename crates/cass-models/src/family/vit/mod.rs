@@ -258,6 +258,7 @@ impl Family for VitConfig {
             embed_dim: 12,
             depth: 1,
             num_heads: 3,
+            init_values: self.init_values.map(|_| 0.1),
             ..*self
         })
     }
