@@ -4,10 +4,13 @@ mod common;
 use std::{collections::HashSet, fs};
 
 use cass_data::{
-    Dataset, Error, FindingKind, Part, PhantomConfig, Pixels, Task, check, open, write_phantom,
-    write_phantom_of,
+    Error,
+    check::{FindingKind, check},
+    image::Pixels,
+    phantom::{PhantomConfig, write_phantom, write_phantom_of},
+    prelude::*,
 };
-use common::{open_phantoms, phantoms};
+use common::{open, open_phantoms, phantoms};
 
 /// Share of the test phantoms whose nearest class mean, in these features, is their class's.
 fn nearest_mean_accuracy(dataset: &Dataset, features: impl Fn(&Pixels) -> Vec<f64>) -> f64 {
@@ -170,7 +173,7 @@ fn tables_of_phantoms_are_read_like_the_real_ones() {
                 assert!(has, "{kind}: {label} is missing from {part:?}");
             }
         }
-        let checkup = check(kind, one.2.path(), &|_, _| {}).unwrap();
+        let checkup = check(&Layout::new(kind, one.2.path()), &|_, _| {}).unwrap();
         let kinds: HashSet<_> = checkup.findings.iter().map(|f| f.kind).collect();
         let expected: &[FindingKind] = if kind == "biopsies" {
             &[FindingKind::SixteenBit]

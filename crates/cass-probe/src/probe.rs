@@ -43,7 +43,7 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
     recipe.validate()?;
     let started = Instant::now();
     let parts = Parts::new(recipe)?;
-    run.write("manifest.tsv", parts.manifest.to_text().as_bytes())?;
+    run.write("manifest.tsv", parts.manifest().to_text().as_bytes())?;
     let options = ModelOptions {
         num_classes: parts.dataset.classes.len(),
         input_size: recipe.size,
@@ -65,7 +65,7 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
             labels: parts.indices(Part::Train).len(),
             epochs: recipe.epochs,
             steps,
-            manifest: parts.manifest.hash(),
+            manifest: parts.manifest().hash(),
         })
     };
     let Outcome {
@@ -95,7 +95,7 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
         "arm": recipe.arm,
         "task": parts.dataset.task.name(),
         "weights": origin.value,
-        "fraction": recipe.fraction,
+        "fraction": recipe.data.fraction,
         "labels": parts.indices(Part::Train).len(),
         "seed": recipe.seed,
         "test": test.metrics,
@@ -105,8 +105,8 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
         "seconds": seconds,
         "device": cass_train::device_name(&parts.device),
         "threads": rayon::current_num_threads(),
-        "manifest": parts.manifest.hash(),
-        "skipped": parts.skipped(),
+        "manifest": parts.manifest().hash(),
+        "skipped": parts.dataset.skipped,
         "deviations": recipe.deviations(),
         "chosen": recipe.chosen(),
         "version": env!("CARGO_PKG_VERSION"),

@@ -69,8 +69,10 @@ impl Finished {
         let export = Export {
             label_names: network.label_names,
             normalization: Normalization {
-                mean: cass_data::MEAN.map(decimal),
-                std: cass_data::STD.map(decimal),
+                mean: cass_data::augment::Normalization::IMAGENET
+                    .mean
+                    .map(decimal),
+                std: cass_data::augment::Normalization::IMAGENET.std.map(decimal),
             },
             interpolation: Interpolation::Bilinear,
             method: network.method.into(),

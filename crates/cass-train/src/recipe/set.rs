@@ -2,6 +2,7 @@
 
 use super::{Recipe, from_toml, to_toml};
 use crate::error::{Error, Result};
+use cass_data::recipe::DataRecipe;
 use toml::{Table, Value};
 
 impl Recipe {
@@ -34,6 +35,10 @@ impl Recipe {
             .map_err(|_| wrong("the recipe is no TOML"))?;
         let mut place = &mut table;
         let mut keys: Vec<&str> = path.split('.').collect();
+        // As they were called before there was a table `[data]`.
+        if let Some((_, field)) = DataRecipe::FLAT.iter().find(|(flat, _)| keys == [*flat]) {
+            keys = vec!["data", field];
+        }
         let last = keys.pop().unwrap_or_default();
         for key in keys {
             let next = place
