@@ -49,10 +49,8 @@ mod resample;
 pub mod source;
 pub mod split;
 mod stages;
-mod whole;
 
 pub use error::{Error, Result};
-pub use whole::write_whole;
 
 /// Images in memory, and files of images.
 pub mod image {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use candle_core::{Device, Tensor};
-use cass_ops::Rng;
+use cass_rng::Rng;
 use rayon::prelude::*;
 
 pub use crate::stages::StageTimes;

@@ -1,14 +1,16 @@
 //! What was said of the images of a part, beside what is true of them.
 
 use crate::{
-    Error, Interval, MultiLabelPredictions, Prediction, Predictions, Result,
+    Error, Interval, Metrics, MultiLabelMetrics, MultiLabelPredictions, Prediction, Predictions,
+    Result,
     parts::{Part, Parts},
     recipe::ProbeRecipe,
 };
 use candle_core::{D, DType, Tensor};
 use candle_nn::ops::{sigmoid, softmax};
-use cass_train::{FocalForm, RunDir};
-use serde_json::{Value, json};
+use cass_run::{RunDir, names::PREDICTIONS};
+use cass_train::FocalForm;
+use serde::{Deserialize, Serialize};
 
 /// What was said of one image.
 pub(crate) struct Decision {
@@ -18,10 +20,30 @@ pub(crate) struct Decision {
     pub(crate) probabilities: Vec<f64>,
 }
 
+/// Metrics of either kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AnyMetrics {
+    /// One class an image.
+    One(Metrics),
+    /// Any number of classes an image.
+    Any(MultiLabelMetrics),
+}
+
+/// Metrics of a part of the images, as `metrics.json` holds them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartMetrics {
+    /// Every metric.
+    #[serde(flatten)]
+    pub metrics: AnyMetrics,
+    /// Macro F1 as the published notebooks count it; under their loss alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub f1_notebook: Option<f64>,
+}
+
 /// A part of the data set with what was said of it.
 pub(crate) struct Judged {
-    /// [`Metrics`](crate::Metrics) or [`MultiLabelMetrics`](crate::MultiLabelMetrics).
-    pub(crate) metrics: Value,
+    pub(crate) metrics: AnyMetrics,
     pub(crate) f1_macro: f64,
     pub(crate) accuracy: f64,
     /// Of the macro F1.
@@ -114,7 +136,7 @@ impl Judged {
             return Ok(Self {
                 f1_macro: metrics.averages.f1_macro,
                 accuracy: metrics.accuracy,
-                metrics: json!(metrics),
+                metrics: AnyMetrics::Any(metrics),
                 interval: said.interval(recipe.seed),
                 said: Said::Any(said),
             });
@@ -135,7 +157,7 @@ impl Judged {
         Ok(Self {
             f1_macro: metrics.averages.f1_macro,
             accuracy: metrics.accuracy,
-            metrics: json!(metrics),
+            metrics: AnyMetrics::One(metrics),
             interval: confusion.interval(recipe.seed, crate::Confusion::f1_macro),
             said: Said::One(said),
         })
@@ -156,7 +178,7 @@ impl Judged {
             ),
         };
         let [reliability, roc] = curves.map(Option::unwrap_or_default);
-        run.write("predictions.csv", &csv)?;
+        run.write(PREDICTIONS, &csv)?;
         for (name, svg) in [
             ("confusion.svg", confusion),
             ("reliability.svg", reliability),

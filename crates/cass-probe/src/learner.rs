@@ -11,7 +11,8 @@ use crate::{
 use candle_core::{DType, Tensor};
 use cass_data::{dataset::Dataset, loader::Loader};
 use cass_models::{Mode, Model};
-use cass_ops::{Rng, Tracked};
+use cass_ops::Tracked;
+use cass_rng::Rng;
 use cass_train::{FocalLoss, StepReport, SupervisedStep, Trains};
 use std::sync::Arc;
 

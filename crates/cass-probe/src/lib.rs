@@ -18,7 +18,6 @@ mod compare;
 mod counts;
 mod embed;
 mod error;
-mod event;
 mod export;
 mod features;
 mod figures;
@@ -46,8 +45,8 @@ pub use cka::{Cka, Gram};
 pub use compare::Difference;
 pub use embed::Embedding;
 pub use error::{Error, Result};
-pub use event::{Epoch, Event};
 pub use export::export;
+pub use judge::{AnyMetrics, PartMetrics};
 pub use knn::{KNN_NEIGHBOURS, Knn};
 pub use layers::LayerCka;
 pub use metrics::{

@@ -98,10 +98,10 @@ impl Parts {
     }
 
     /// Names of the classes without a labelled image: they can be tested for, but not learned.
-    pub(crate) fn unseen_classes(&self) -> Vec<&str> {
+    pub(crate) fn unseen_classes(&self) -> Vec<String> {
         let classes = self.dataset.classes.iter().zip(self.counts());
         let unseen = classes.filter(|(_, count)| *count == 0);
-        unseen.map(|(class, _)| class.as_str()).collect()
+        unseen.map(|(class, _)| class.clone()).collect()
     }
 
     /// The images of a part: augmented and in random order, or as they are and in their order.

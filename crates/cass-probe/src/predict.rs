@@ -1,15 +1,12 @@
 //! Labels for new images from a finished probe.
 
-use crate::{
-    Error, ProbeRecipe, Result, judge::Decision, multi_label, probe::CHECKPOINT,
-    recipe::Mode as ProbeMode, subject::class_names,
-};
+use crate::{Error, ProbeRecipe, Result, judge::Decision, multi_label, recipe::Mode as ProbeMode};
 use candle_core::{DType, Device, Tensor};
 use cass_data::augment::Normalization;
 use cass_models::{Mode, Model, ModelOptions};
+use cass_run::{Finished, Metrics, names::CHECKPOINT};
 use rayon::prelude::*;
 use serde::Serialize;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The network of a finished probe with its fitted classifier.
@@ -46,19 +43,19 @@ impl Predictor {
             path: run.into(),
             reason,
         };
-        let read = |name: &str| {
-            let text = std::fs::read_to_string(run.join(name));
-            text.map_err(|e| wrong(format!("it holds no finished probe ({name}: {e})")))
-        };
-        let recipe = ProbeRecipe::from_toml(&read("recipe.toml")?)
+        let finished = Finished::open(run)?;
+        let recipe = ProbeRecipe::from_toml(&finished.recipe)
             .map_err(|e| wrong(format!("its recipe.toml is not of a probe ({e})")))?;
         if recipe.mode == ProbeMode::Knn {
             return Err(wrong("a knn probe fits no classifier".into()));
         }
-        let metrics: Value = serde_json::from_str(&read("metrics.json")?)
-            .map_err(|e| wrong(format!("its metrics.json is not JSON ({e})")))?;
-        let classes = class_names(&metrics);
-        let classes = classes.ok_or_else(|| wrong("its metrics.json names no classes".into()))?;
+        let Metrics::Probe(metrics) = finished.metrics else {
+            return Err(wrong("its metrics.json is not of a probe".into()));
+        };
+        let classes = metrics.test.classes();
+        if classes.is_empty() {
+            return Err(wrong("its metrics.json names no classes".into()));
+        }
         let options = ModelOptions {
             num_classes: classes.len(),
             input_size: recipe.size,
@@ -68,9 +65,11 @@ impl Predictor {
         };
         let model = Model::new(&recipe.network, &options)?;
         let report = model.load(&run.join(CHECKPOINT))?;
-        if let Some(kept) = metrics["checkpoint_sha256"]
-            .as_str()
-            .filter(|k| *k != report.sha256)
+        if let Some(kept) = metrics
+            .readings
+            .checkpoint_sha256
+            .as_deref()
+            .filter(|kept| *kept != report.sha256)
         {
             let [kept, found] = [kept, &report.sha256].map(|sha| sha.get(..12).unwrap_or(sha));
             return Err(wrong(format!(

@@ -81,6 +81,17 @@ pub enum Mode {
     Knn,
 }
 
+impl Mode {
+    /// As in a recipe.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Finetune => "finetune",
+            Self::Knn => "knn",
+        }
+    }
+}
+
 /// When to stop before the last epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "lowercase", deny_unknown_fields)]
@@ -162,7 +173,7 @@ impl ProbeRecipe {
 
     /// The recipe as TOML text.
     pub fn to_toml(&self) -> String {
-        cass_train::to_toml(self)
+        cass_run::to_toml(self)
     }
 
     /// Reads a recipe; every field has to be there.
@@ -170,7 +181,7 @@ impl ProbeRecipe {
     /// # Errors
     /// Naming the line, and for an unknown key the nearest known one.
     pub fn from_toml(text: &str) -> Result<Self> {
-        Ok(cass_train::from_toml(text)?)
+        Ok(cass_run::from_toml(text)?)
     }
 
     /// Checks every field.
@@ -239,7 +250,7 @@ impl ProbeRecipe {
             weights: self.weights.without_commit(&self.network),
             ..self.clone()
         };
-        cass_train::deviations(&recipe, &paper, &OWN)
+        cass_run::deviations(&recipe, &paper, &OWN)
     }
 
     /// What the paper's text leaves open and was chosen here, one sentence each.

@@ -6,7 +6,8 @@ use cass_data::{
 };
 use cass_models::{Model, ModelOptions};
 use cass_probe::{Mode, Predictor, ProbeRecipe, export, probe};
-use cass_train::{Finished, Protocol, RunDir, Weights};
+use cass_run::{Finished, RunDir};
+use cass_train::{Protocol, Weights};
 use serde_json::{Value, json};
 use std::{error::Error, fs, path::PathBuf};
 
@@ -70,7 +71,7 @@ impl Bench {
 
     fn run(&self, recipe: &ProbeRecipe, out: &str) -> Result<Value, Box<dyn Error>> {
         let run = RunDir::open(&self.path(out), &recipe.to_toml())?;
-        Ok(probe(recipe, &run, &mut |_| {})?)
+        Ok(serde_json::to_value(probe(recipe, &run, &mut |_| {})?)?)
     }
 
     /// Asserts that a probe ends in one line that contains every part of `said`, and unfinished.

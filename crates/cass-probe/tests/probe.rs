@@ -7,7 +7,8 @@ use cass_data::{
 use cass_probe::{
     Mode, MultiLabelPredictions, Predictions, Predictor, ProbeRecipe, Stopping, probe,
 };
-use cass_train::{Protocol, RunDir, Weights};
+use cass_run::RunDir;
+use cass_train::{Protocol, Weights};
 use serde_json::Value;
 use std::{error::Error, path::Path};
 
@@ -42,7 +43,7 @@ fn recipe(folder: &Path, mode: Mode, protocol: Protocol) -> ProbeRecipe {
 
 fn run(recipe: &ProbeRecipe, folder: &Path) -> Result<Value, Box<dyn Error>> {
     let run = RunDir::open(folder, &recipe.to_toml())?;
-    Ok(probe(recipe, &run, &mut |_| {})?)
+    Ok(serde_json::to_value(probe(recipe, &run, &mut |_| {})?)?)
 }
 
 #[test]

@@ -11,7 +11,8 @@ use cass_models::{Model, ModelOptions};
 use cass_probe::{
     Embedding, Heat, LayerCka, Look, Mode, ProbeRecipe, Subject, Subjects, When, probe,
 };
-use cass_train::{Method, PretrainOptions, Protocol, Recipe, RunDir, Weights, pretrain};
+use cass_run::RunDir;
+use cass_train::{Method, PretrainOptions, Protocol, Recipe, Weights, pretrain};
 use small::small;
 use std::{collections::HashMap, error::Error, path::Path};
 

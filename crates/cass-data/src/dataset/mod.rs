@@ -12,9 +12,9 @@ mod open;
 
 use std::{path::PathBuf, sync::Arc};
 
-use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+pub use cass_run::Skipped;
 pub use open::OpenOptions;
 
 use crate::{
@@ -105,23 +105,6 @@ pub struct Dataset {
     /// Files and rows of tables left out because they cannot be used, and why.
     pub skipped: Vec<Skipped>,
     cache: Store,
-}
-
-/// A file or a row of a table that was left out.
-///
-/// Serialised as `{"file", "reason"}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Skipped {
-    /// The file or table.
-    #[serde(serialize_with = "as_shown")]
-    pub file: PathBuf,
-    /// Why, as the end of a sentence that begins with the file.
-    pub reason: String,
-}
-
-/// Names need not be UTF-8.
-fn as_shown<S: Serializer>(path: &std::path::Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&path.display())
 }
 
 impl Dataset {

@@ -140,10 +140,9 @@ fn problems(problems: Vec<Problem>) -> Result<Vec<Skipped>> {
     let mut skipped = Vec::new();
     for Problem { kind, path, detail } in problems {
         match kind {
-            ProblemKind::Row | ProblemKind::MissingFile => skipped.push(Skipped {
-                file: path,
-                reason: detail,
-            }),
+            ProblemKind::Row | ProblemKind::MissingFile => {
+                skipped.push(Skipped::new(&path, &detail));
+            }
             ProblemKind::UnlabelledFile => {}
             ProblemKind::UnknownClass => {
                 return Err(Error::UnknownClass {
@@ -223,10 +222,7 @@ fn check(item: Item, checked: &Checked, keep: Option<(usize, &Store)>) -> Result
             sha256,
             origin: item.origin,
         }),
-        Err(reason) => Err(Skipped {
-            file: item.path,
-            reason,
-        }),
+        Err(reason) => Err(Skipped::new(&item.path, &reason)),
     }
 }
 
@@ -235,7 +231,7 @@ fn bad_images(bad: &[Skipped], total: usize) -> Error {
     let mut examples = bad
         .iter()
         .take(NAMED)
-        .map(|Skipped { file, reason }| format!("{} {reason}", file.display()))
+        .map(|Skipped { file, reason }| format!("{file} {reason}"))
         .collect::<Vec<_>>()
         .join(", ");
     if bad.len() > NAMED {

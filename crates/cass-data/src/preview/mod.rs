@@ -3,7 +3,7 @@ mod canvas;
 
 use std::path::Path;
 
-use cass_ops::Rng;
+use cass_rng::Rng;
 
 use crate::{
     Error, Result,

@@ -38,16 +38,6 @@ pub struct DataRecipe {
 }
 
 impl DataRecipe {
-    /// Where fields were before recipes had a table `[data]`: a key of the recipe itself, and the
-    /// field of the table that it now is.
-    pub const FLAT: [(&str, &str); 5] = [
-        ("data", "name"),
-        ("data_root", "root"),
-        ("val_fraction", "val_fraction"),
-        ("fraction", "fraction"),
-        ("skip_bad", "skip_bad"),
-    ];
-
     /// All training images of a layout, a tenth of them for validation.
     pub fn new(name: impl Into<String>, root: impl Into<PathBuf>) -> Self {
         Self {

@@ -289,20 +289,25 @@ fn leaves(path: &str, value: &toml::Value, fields: &mut Vec<String>) {
 #[test]
 fn a_recipe_without_a_table_of_the_images_is_read_as_one_with_it() {
     let recipe = Recipe::notebook(Method::Cass)
-        .set("data.root=scans")
+        .set("data_root=scans")
         .unwrap();
-    let (mut flat, images) = {
-        let mut table: toml::Table = recipe.to_toml().parse().unwrap();
-        let images = table.remove("data").unwrap();
-        (table, images.as_table().unwrap().clone())
-    };
-    for (key, field) in cass_data::recipe::DataRecipe::FLAT {
+    assert_eq!(recipe.data.root, std::path::Path::new("scans"));
+    let mut flat: toml::Table = recipe.to_toml().parse().unwrap();
+    let images = flat.remove("data").unwrap();
+    for (key, field) in [
+        ("data", "name"),
+        ("data_root", "root"),
+        ("val_fraction", "val_fraction"),
+        ("fraction", "fraction"),
+        ("skip_bad", "skip_bad"),
+    ] {
         flat.insert(key.into(), images[field].clone());
     }
     let flat = toml::to_string(&flat).unwrap();
     assert!(flat.contains("data_root = \"scans\""), "{flat}");
     assert_eq!(Recipe::from_toml(&flat).unwrap(), recipe);
-    assert_eq!(differ::first(&flat, &recipe.to_toml()), None);
+    let difference = cass_run::first_difference(&flat, &recipe.to_toml());
+    assert_eq!(difference, None);
     let error = Recipe::from_toml(&flat.replace("data_root", "data_rot"))
         .unwrap_err()
         .to_string();

@@ -7,18 +7,19 @@ use crate::projector::Projector;
 use crate::recipe::ValidRecipe;
 use crate::step::{CassStep, DinoStep, Step};
 use crate::training::PretrainOptions;
-use crate::weights::Origin;
+use crate::weights::Loaded;
 use candle_core::Device;
-use cass_data::dataset::{Part, Skipped, Task};
+use cass_data::dataset::{Part, Task};
 use cass_data::loader::{Loader, LoaderConfig};
 use cass_data::recipe::RunImages;
 use cass_data::split::Manifest;
+use cass_run::Skipped;
 
 /// Images that are looked at for collapse after every epoch.
 const SAMPLE: usize = 64;
 
 /// Of each arm, by its name.
-pub(super) type Origins = Vec<(String, Origin)>;
+pub(super) type Origins = Vec<(String, Loaded)>;
 
 pub(super) struct Setup {
     pub(super) device: Device,
@@ -31,7 +32,7 @@ pub(super) struct Setup {
     /// Whether each image is of one class.
     pub(super) has_classes: bool,
     pub(super) manifest: Manifest,
-    /// The images that were left out.
+    /// Images that were left out.
     pub(super) skipped: Vec<Skipped>,
 }
 

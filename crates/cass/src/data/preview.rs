@@ -56,12 +56,12 @@ pub fn run(args: Args) -> Result<Report> {
     };
     preview(&images, &config, &args.out)?;
     let (out, data, dataset) = (&args.out, &recipe.name, &images.dataset);
-    let (classes, skipped) = (dataset.classes.len(), json!(dataset.skipped));
+    let (classes, skipped) = (dataset.classes.len(), &dataset.skipped);
     Ok(Report::done(
         format!(
             "drew {classes} classes of {data} in {}\n{}",
             out.display(),
-            left_out(&skipped)
+            left_out(skipped)
         ),
         json!({"kind": "preview", "data": data, "out": out, "classes": dataset.classes, "skipped": skipped}),
     ))
