@@ -2,8 +2,9 @@
 
 use crate::{
     Cka, Error, Gram, Result,
-    subject::{Images, Subject, values},
+    subject::{Subject, values},
 };
+use cass_data::recipe::RunImages;
 use cass_models::{Mode, Model, Taps};
 use rayon::prelude::*;
 
@@ -20,20 +21,20 @@ pub struct LayerCka {
 
 impl LayerCka {
     /// Compares `subjects` in `pairs` of their places, over the images at `indices` in batches of
-    /// [`Images::batch`]; a last batch of fewer than [`Gram::LEAST`] is left out.
+    /// the images' batch; a last batch of fewer than [`Gram::LEAST`] is left out.
     ///
     /// # Errors
     /// Fewer images than that, one that cannot be read, or outputs that are not finite.
     pub fn of(
         subjects: &[Subject],
         pairs: &[(usize, usize)],
-        images: &Images,
+        images: &RunImages,
         indices: &[usize],
     ) -> Result<Vec<Self>> {
-        if indices.len().min(images.batch) < Gram::LEAST {
+        if indices.len().min(images.config().batch) < Gram::LEAST {
             return Err(Error::TooFew {
                 part: "test",
-                found: indices.len().min(images.batch),
+                found: indices.len().min(images.config().batch),
                 needed: Gram::LEAST,
             });
         }
@@ -41,7 +42,7 @@ impl LayerCka {
         let empty =
             |&(a, b): &(usize, usize)| vec![vec![Cka::default(); layers[b].len()]; layers[a].len()];
         let mut found: Vec<Vec<Vec<Cka>>> = pairs.iter().map(empty).collect();
-        for batch in images.loader(indices.to_vec())?.epoch(0) {
+        for batch in images.plain(indices.to_vec())?.epoch(0) {
             let batch = batch?;
             if batch.samples.len() < Gram::LEAST {
                 continue;
@@ -72,7 +73,7 @@ fn layers(model: &Model) -> Vec<String> {
 }
 
 /// Each layer's view of a batch, its whole output flattened (Raghu et al. 2021, section 3).
-fn grams(model: &Model, layers: &[String], batch: &cass_data::Batch) -> Result<Vec<Gram>> {
+fn grams(model: &Model, layers: &[String], batch: &cass_data::loader::Batch) -> Result<Vec<Gram>> {
     let taps = Taps::new(layers.iter().map(String::as_str));
     let seen = model
         .forward_with(batch.images(), Mode::Eval, &taps)?

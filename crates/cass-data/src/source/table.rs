@@ -1,4 +1,4 @@
-//! CSV files with a header, as spreadsheets write them.
+//! Tables with a header, as spreadsheets and programs write them.
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Problem, ProblemKind};
+use super::{Problem, ProblemKind, dialect};
 use crate::{Error, Result};
 
 /// Larger tables are refused; the 25,331 rows of ISIC 2019 have 1.2 MB.
@@ -14,8 +14,9 @@ const MAX_BYTES: u64 = 256 << 20;
 
 /// A header and the rows that have as many fields.
 ///
-/// A byte order mark, CRLF, quoted fields and spaces around fields are understood. Lines count from
-/// 1, the header's.
+/// Understood are commas, semicolons and tabs between fields, whichever the header has; UTF-8, and
+/// UTF-16 that says so; quotes, and spaces around fields; every kind of line end; and the column
+/// without a name that pandas and R put first, which is left out. Lines count from 1, the header's.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) path: PathBuf,
@@ -58,51 +59,54 @@ impl Table {
 
     /// The table in these bytes; `path` is for messages.
     pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let mut reader = csv::ReaderBuilder::new()
-            .flexible(true)
-            .trim(csv::Trim::All)
-            .from_reader(bytes);
+        let dialect = dialect::of(bytes).map_err(|detail| table(path, detail))?;
+        let mut lines = dialect.lines();
+        let mut reader = dialect.reader();
         let header = reader
             .headers()
-            .map_err(|e| table(path, format!("line 1: {}", reason(&e))))?;
-        let columns: Vec<String> = header.iter().map(String::from).collect();
-        if columns.is_empty() {
+            .map_err(|e| table(path, format!("line {}: {}", dialect.first_line, reason(&e))))?;
+        let mut columns: Vec<String> = header.iter().map(String::from).collect();
+        if columns.iter().all(String::is_empty) {
             return Err(table(path, "it is empty, expected a header line".into()));
-        }
-        for (place, column) in columns.iter().enumerate() {
-            if column.is_empty() || columns[..place].contains(column) {
-                let detail = cell(1, &(place + 1).to_string(), column, "a name of its own");
-                return Err(table(path, detail));
-            }
         }
         let mut rows = Vec::new();
         let mut problems = Vec::new();
-        let mut bad = |detail| problems.push(row_problem(path, detail));
         for record in reader.records() {
             match record {
                 Ok(record) => {
-                    let line = record.position().map_or(0, csv::Position::line);
-                    if record.len() == columns.len() {
-                        let fields = record.iter().map(String::from).collect();
-                        rows.push(Row { line, fields });
-                    } else {
-                        let (found, expected) = (record.len(), columns.len());
-                        let open = record.iter().any(|field| field.contains('\n'));
-                        let hint = if open { "; is a quote left open?" } else { "" };
-                        bad(format!(
-                            "line {line}: {found} fields, expected {expected}{hint}"
-                        ));
-                    }
+                    let line = lines.of(record.position());
+                    let fields: Vec<_> = record.iter().map(String::from).collect();
+                    rows.push(Row { line, fields });
                 }
                 Err(error) => {
-                    let line = error.position().map_or(0, csv::Position::line);
-                    bad(format!("line {line}: {}", reason(&error)));
+                    let line = lines.of(error.position());
+                    let detail = format!("line {line}: {}", reason(&error));
+                    problems.push(row_problem(path, detail));
                     if error.is_io_error() {
                         break;
                     }
                 }
             }
         }
+        leave_out_the_index(&mut columns, &mut rows);
+        for (place, column) in columns.iter().enumerate() {
+            if column.is_empty() || columns[..place].contains(column) {
+                let place = (place + 1).to_string();
+                let detail = cell(dialect.first_line, &place, column, "a name of its own");
+                return Err(table(path, detail));
+            }
+        }
+        let expected = columns.len();
+        rows.retain(|Row { line, fields }| {
+            let found = fields.len();
+            if found != expected {
+                let open = fields.iter().any(|field| field.contains('\n'));
+                let hint = if open { "; is a quote left open?" } else { "" };
+                let detail = format!("line {line}: {found} fields, expected {expected}{hint}");
+                problems.push(row_problem(path, detail));
+            }
+            found == expected
+        });
         Ok(Self {
             path: path.to_owned(),
             columns,
@@ -111,11 +115,14 @@ impl Table {
         })
     }
 
-    /// The place of the first of these columns that is there, whatever its case.
+    /// The place of the first of these columns that is there. Case, spaces and punctuation do not
+    /// matter: `Image Index` is `image_index`.
     pub(crate) fn column(&self, names: &[&str]) -> Option<usize> {
         names.iter().find_map(|name| {
             let mut columns = self.columns.iter();
-            columns.position(|column| column.eq_ignore_ascii_case(name))
+            let exact = columns.position(|column| column == name);
+            let mut columns = self.columns.iter();
+            exact.or_else(|| columns.position(|column| bare(column) == bare(name)))
         })
     }
 
@@ -158,6 +165,39 @@ impl Table {
             }
         }
         repeated
+    }
+}
+
+/// A name without what people write differently: case, spaces, punctuation.
+pub(crate) fn bare(name: &str) -> String {
+    let letters = name.chars().filter(|c| c.is_alphanumeric());
+    letters.flat_map(char::to_lowercase).collect()
+}
+
+/// Leaves out columns that hold no data: the first one if it has no name, as pandas writes its
+/// index, or if only the rows have it, as R writes theirs; later ones if they are empty, as a
+/// separator at the end of every line makes them.
+fn leave_out_the_index(columns: &mut Vec<String>, rows: &mut [Row]) {
+    let longer = |row: &Row| row.fields.len() == columns.len() + 1;
+    if !rows.is_empty() && rows.iter().all(longer) {
+        if rows
+            .iter()
+            .all(|row| row.fields.last().is_some_and(String::is_empty))
+        {
+            rows.iter_mut().for_each(|row| drop(row.fields.pop()));
+        } else {
+            rows.iter_mut().for_each(|row| drop(row.fields.remove(0)));
+        }
+    }
+    for place in (0..columns.len()).rev() {
+        let empty = |row: &Row| row.fields.get(place).is_none_or(String::is_empty);
+        let unnamed = columns[place].is_empty() || columns[place].starts_with("Unnamed: ");
+        if unnamed && (place == 0 || rows.iter().all(empty)) {
+            columns.remove(place);
+            for row in rows.iter_mut().filter(|row| place < row.fields.len()) {
+                row.fields.remove(place);
+            }
+        }
     }
 }
 

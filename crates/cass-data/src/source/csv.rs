@@ -5,13 +5,16 @@ use std::{
 };
 
 use super::{
-    Entry, Found, Origin, Problem, ProblemKind,
+    Found, Item, Problem, ProblemKind,
     biopsies::only_csv,
     folder::part,
     locate,
     table::{Row, Table, table},
 };
-use crate::{Part, Result, Task};
+use crate::{
+    Result,
+    dataset::{Part, Task},
+};
 
 pub(crate) const NAME: &str = "csv";
 
@@ -91,14 +94,11 @@ fn read(root: PathBuf, table: &Table) -> Result<Found> {
         labels.dedup();
         labels
     };
-    let mut entries: Vec<Entry> = rows
+    let mut items: Vec<Item> = rows
         .into_iter()
-        .map(|(entry, names)| Entry {
-            labels: label(names),
-            ..entry
-        })
+        .map(|(item, names)| item.labelled(label(names)))
         .collect();
-    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    items.sort_by(|a, b| a.path.cmp(&b.path));
     let task = match columns.labels {
         Labels::One(_) => Task::MultiClass,
         _ => Task::MultiLabel,
@@ -107,7 +107,7 @@ fn read(root: PathBuf, table: &Table) -> Result<Found> {
         root,
         classes,
         task,
-        entries,
+        items,
         problems,
     })
 }
@@ -141,17 +141,14 @@ impl Columns {
     }
 
     /// The entry of a row, its labels yet to be numbered, and the names of its labels.
-    fn read(&self, root: &Path, table: &Table, row: &Row) -> Result<(Entry, Vec<String>), Problem> {
+    fn read(&self, root: &Path, table: &Table, row: &Row) -> Result<(Item, Vec<String>), Problem> {
         let names = self.names(table, row)?;
         let group = self.group.map(|column| row.fields[column].clone());
-        let entry = Entry {
-            path: self.path(root, table, row)?,
-            labels: Vec::new(),
-            part: self.part(table, row)?,
+        let item = Item {
             group: group.filter(|group| !group.is_empty()),
-            origin: Origin::File,
+            ..Item::file(self.path(root, table, row)?).part(self.part(table, row)?)
         };
-        Ok((entry, names))
+        Ok((item, names))
     }
 
     fn path(&self, root: &Path, table: &Table, row: &Row) -> Result<PathBuf, Problem> {

@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use super::{Found, listing::Images, locate, one_hot, table::Table};
-use crate::{Result, Task};
+use crate::{Result, dataset::Task};
 
 pub(crate) const NAME: &str = "isic2019";
 /// The columns of the ground truth. No training image is of the last, the test set's "none of the
@@ -29,17 +29,17 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
     if metadata.is_file() {
         let table = Table::read(&metadata)?;
         let (image, lesion) = (table.need(&["image"])?, table.need(&["lesion_id"])?);
-        one_hot::group(&mut labelled.entries, &table, image, lesion, &images);
+        one_hot::group(&mut labelled.items, &table, image, lesion, &images);
         labelled.problems.extend(table.problems);
     }
     let unknown = COLUMNS.len() - 1;
-    let used = labelled.entries.iter().any(|e| e.labels == [unknown]);
+    let used = labelled.items.iter().any(|e| e.labels == [unknown]);
     let classes = &COLUMNS[..unknown + usize::from(used)];
     Ok(Found {
         root,
         classes: classes.iter().map(|c| c.to_string()).collect(),
         task: Task::MultiClass,
-        entries: labelled.entries,
+        items: labelled.items,
         problems: labelled.problems,
     })
 }

@@ -2,11 +2,14 @@
 use std::path::Path;
 
 use super::{
-    Entry, Found, Origin, Problem, ProblemKind,
+    Found, Item, Problem, ProblemKind,
     listing::{list, name},
     locate,
 };
-use crate::{Part, Result, Task};
+use crate::{
+    Result,
+    dataset::{Part, Task},
+};
 
 pub(crate) const NAME: &str = "brain-mri";
 pub(crate) const CLASSES: [&str; 4] = ["glioma", "meningioma", "notumor", "pituitary"];
@@ -22,7 +25,7 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
     let root = locate(data_root, NAME, &expected, |root| {
         PARTS.iter().all(|(_, folder)| root.join(folder).is_dir())
     })?;
-    let (mut entries, mut problems) = (Vec::new(), Vec::new());
+    let (mut items, mut problems) = (Vec::new(), Vec::new());
     for (part, folder) in PARTS {
         let part_root = root.join(folder);
         for class_folder in list(&part_root)? {
@@ -40,20 +43,15 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
             if !class_folder.is_dir() {
                 continue; // an empty class, which is an error of its own
             }
-            entries.extend(list(&class_folder)?.into_iter().map(|path| Entry {
-                path,
-                labels: vec![label],
-                part: Some(part),
-                group: None,
-                origin: Origin::File,
-            }));
+            let files = list(&class_folder)?.into_iter();
+            items.extend(files.map(|path| Item::file(path).label(label).part(part)));
         }
     }
     Ok(Found {
         root,
         classes: CLASSES.map(String::from).to_vec(),
         task: Task::MultiClass,
-        entries,
+        items,
         problems,
     })
 }

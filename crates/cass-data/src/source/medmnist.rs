@@ -6,14 +6,17 @@ use std::{
 };
 
 use super::{
-    Entry, Found,
+    Found, Item,
     listing::{list, name},
     locate,
     npz::{self, Array},
-    origin::{Images, Origin},
+    origin::Images,
     table::table,
 };
-use crate::{Part, Result, Task};
+use crate::{
+    Result,
+    dataset::{Part, Task},
+};
 
 pub(crate) const NAME: &str = "medmnist";
 const PARTS: [(Part, &str); 3] = [
@@ -43,7 +46,7 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
 fn read(path: &Path) -> Result<Found, String> {
     let file = File::open(path).map_err(|error| format!("it cannot be read: {error}"))?;
     let mut archive = npz::open(file)?;
-    let mut entries = Vec::new();
+    let mut items = Vec::new();
     let mut columns = None;
     let mut classes = 0;
     for (part, prefix) in PARTS {
@@ -77,16 +80,9 @@ fn read(path: &Path) -> Result<Found, String> {
             })?;
             let last = labels.last().map_or(0, |last| last + 1);
             classes = classes.max(if width > 1 { width } else { last });
-            entries.push(Entry {
-                path: path.join(prefix).join(index.to_string()),
-                labels,
-                part: Some(part),
-                group: None,
-                origin: Origin::Array {
-                    images: images.clone(),
-                    index,
-                },
-            });
+            let name = path.join(prefix).join(index.to_string());
+            let item = Item::in_array(name, images.clone(), index);
+            items.push(item.labelled(labels).part(part));
         }
     }
     Ok(Found {
@@ -96,7 +92,7 @@ fn read(path: &Path) -> Result<Found, String> {
             Some(2..) => Task::MultiLabel,
             _ => Task::MultiClass,
         },
-        entries,
+        items,
         problems: Vec::new(),
     })
 }

@@ -7,7 +7,7 @@ use super::{
     locate, one_hot,
     table::Table,
 };
-use crate::{Result, Task};
+use crate::{Result, dataset::Task};
 
 pub(crate) const NAME: &str = "biopsies";
 /// The columns of the paper's five cell types.
@@ -31,13 +31,13 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
     let images = Images::of(&folders)?;
     let mut labelled = one_hot::read(&labels, image, &columns, Task::MultiLabel, &images);
     if let Some(patient) = patient {
-        one_hot::group(&mut labelled.entries, &labels, image, patient, &images);
+        one_hot::group(&mut labelled.items, &labels, image, patient, &images);
     }
     Ok(Found {
         root,
         classes: CLASSES.map(String::from).to_vec(),
         task: Task::MultiLabel,
-        entries: labelled.entries,
+        items: labelled.items,
         problems: labelled.problems,
     })
 }

@@ -1,14 +1,14 @@
 //! Tables with one 0/1 column a class, and the images that they name.
 use super::{
-    Entry, Origin, Problem, ProblemKind,
+    Item, Problem, ProblemKind,
     listing::{Images, name},
     table::{Row, Table, table as unusable},
 };
-use crate::{Result, Task};
+use crate::{Result, dataset::Task};
 
 /// What a table says of its images.
 pub(super) struct Labelled {
-    pub(super) entries: Vec<Entry>,
+    pub(super) items: Vec<Item>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn read(
     images: &Images,
 ) -> Labelled {
     let mut problems = table.problems.clone();
-    let mut entries = Vec::new();
+    let mut items = Vec::new();
     let mut repeated = table.repeated(image);
     for (place, row) in table.rows.iter().enumerate() {
         let entry = match repeated.remove(&place) {
@@ -57,23 +57,17 @@ pub(super) fn read(
                     kind: ProblemKind::MissingFile,
                     ..table.bad_cell(row, image, "the name of an image that is there")
                 })?;
-                Ok(Entry {
-                    path: path.clone(),
-                    labels,
-                    part: None,
-                    group: None,
-                    origin: Origin::File,
-                })
+                Ok(Item::file(path).labelled(labels))
             }),
         };
         match entry {
-            Ok(entry) => entries.push(entry),
+            Ok(entry) => items.push(entry),
             Err(problem) => problems.push(problem),
         }
     }
     problems.extend(unlabelled(table, image, images));
-    entries.sort_by(|a, b| a.path.cmp(&b.path));
-    Labelled { entries, problems }
+    items.sort_by(|a, b| a.path.cmp(&b.path));
+    Labelled { items, problems }
 }
 
 fn labels(table: &Table, row: &Row, classes: &[usize], task: Task) -> Result<Vec<usize>, Problem> {
@@ -115,9 +109,9 @@ fn unlabelled(table: &Table, image: usize, images: &Images) -> Vec<Problem> {
     files.filter(|path| !named.contains(path)).map(of).collect()
 }
 
-/// Gives the entries their groups: what stands in column `group` of the row that names them.
+/// Gives the items their groups: what stands in column `group` of the row that names them.
 pub(super) fn group(
-    entries: &mut [Entry],
+    items: &mut [Item],
     table: &Table,
     image: usize,
     group: usize,
@@ -129,7 +123,7 @@ pub(super) fn group(
         .filter(|row| !row.fields[group].is_empty())
         .filter_map(|row| Some((images.get(&row.fields[image])?, &row.fields[group])))
         .collect();
-    for entry in entries {
+    for entry in items {
         entry.group = groups.get(&entry.path).map(|group| group.to_string());
     }
 }

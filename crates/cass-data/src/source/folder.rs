@@ -5,11 +5,14 @@ use std::{
 };
 
 use super::{
-    Entry, Found, Origin, Problem, ProblemKind,
+    Found, Item, Problem, ProblemKind,
     listing::{files_below, folders, name},
     locate,
 };
-use crate::{Part, Result, Task};
+use crate::{
+    Result,
+    dataset::{Part, Task},
+};
 
 pub(crate) const NAME: &str = "folder";
 
@@ -43,7 +46,7 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
         classes.extend(folders(folder)?.iter().map(|f| name(f)));
     }
     let classes: Vec<String> = classes.into_iter().collect();
-    let mut entries = Vec::new();
+    let mut items = Vec::new();
     for (part, folder) in &parts {
         for (label, class) in classes.iter().enumerate() {
             let folder = folder.join(class);
@@ -52,20 +55,15 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
             } else {
                 Vec::new()
             };
-            entries.extend(files.into_iter().map(|path| Entry {
-                path,
-                labels: vec![label],
-                part: *part,
-                group: None,
-                origin: Origin::File,
-            }));
+            let files = files.into_iter();
+            items.extend(files.map(|path| Item::file(path).label(label).part(*part)));
         }
     }
     Ok(Found {
         root,
         classes,
         task: Task::MultiClass,
-        entries,
+        items,
         problems,
     })
 }
