@@ -118,6 +118,16 @@ pub(crate) fn for_each_chunk<T: Send, R: Send>(
     share_with(pieces, || (), |(), i, piece| f(i, piece))
 }
 
+/// [`for_each_chunk`]; `init` makes what a thread keeps for itself.
+pub(crate) fn for_each_chunk_with<T: Send, S>(
+    data: &mut [T],
+    chunk: usize,
+    init: impl Fn() -> S + Sync,
+    f: impl Fn(&mut S, usize, &mut [T]) + Sync,
+) {
+    share_with(data.chunks_mut(chunk).collect(), init, f);
+}
+
 /// Writes every element and returns what was written.
 #[inline(always)]
 pub(crate) fn write_each<T: Element>(

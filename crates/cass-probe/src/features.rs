@@ -56,7 +56,7 @@ impl Features {
             // beside it, not on which, and so must not depend on what an earlier probe has kept.
             let mut missing = missing;
             missing.resize(computed.next_multiple_of(recipe.batch), missing[0]);
-            let loader = parts.loader_of(missing, false, recipe)?;
+            let loader = parts.loader_of(missing, false)?;
             for batch in loader.epoch(0) {
                 let batch = batch?;
                 let rows = model.features(batch.images(), Mode::Eval)?;

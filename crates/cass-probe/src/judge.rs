@@ -121,20 +121,16 @@ impl Judged {
         decisions: Vec<Decision>,
     ) -> Result<Self> {
         let classes = parts.dataset.classes.clone();
-        let samples = parts.indices(part).iter();
-        let samples = samples.map(|&i| &parts.dataset.samples[i]);
-        let file = |sample: &cass_data::Sample| {
-            let path = sample.path.strip_prefix(&parts.dataset.root);
-            path.unwrap_or(&sample.path).display().to_string()
-        };
+        let (dataset, indices) = (&parts.dataset, parts.indices(part).iter());
+        let samples = indices.map(|&i| (dataset.file_name(i), &dataset.samples[i]));
         if recipe.multi_label {
             let mut said = MultiLabelPredictions::new(classes);
-            for (sample, decision) in samples.zip(decisions) {
+            for ((file, sample), decision) in samples.zip(decisions) {
                 let Decision {
                     classes,
                     probabilities,
                 } = decision;
-                said.push(file(sample), &sample.labels, &classes, &probabilities);
+                said.push(file, &sample.labels, &classes, &probabilities);
             }
             let metrics = said.metrics()?;
             return Ok(Self {
@@ -145,8 +141,9 @@ impl Judged {
                 said: Said::Any(said),
             });
         }
-        let rows = samples.zip(decisions).map(|(sample, decision)| Prediction {
-            file: file(sample),
+        let rows = samples.zip(decisions);
+        let rows = rows.map(|((file, sample), decision)| Prediction {
+            file,
             truth: sample.label(),
             predicted: decision.classes[0],
             probabilities: decision.probabilities,

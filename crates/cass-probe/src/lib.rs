@@ -59,4 +59,4 @@ pub use predictions::{Prediction, Predictions};
 pub use probe::probe;
 pub use project::{Pca, pca, tsne};
 pub use recipe::{Mode, ProbeRecipe, Stopping};
-pub use subject::{Images, Subject, Subjects, When};
+pub use subject::{Subject, Subjects, When};

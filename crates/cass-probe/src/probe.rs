@@ -41,13 +41,14 @@ pub fn probe(
     recipe.validate()?;
     let started = Instant::now();
     let parts = Parts::new(recipe)?;
-    run.write(MANIFEST, parts.manifest.to_text().as_bytes())?;
+    run.write(MANIFEST, parts.manifest().to_text().as_bytes())?;
     let options = ModelOptions {
         num_classes: parts.dataset.classes.len(),
         input_size: recipe.size,
         seed: recipe.seed,
         dtype: DType::F32,
         device: parts.device.clone(),
+        ..ModelOptions::default()
     };
     let model = Model::new(&recipe.network, &options)?;
     let loaded = load_backbone(&model, recipe)?;
@@ -63,7 +64,7 @@ pub fn probe(
             labels: parts.indices(Part::Train).len(),
             epochs: recipe.epochs,
             steps,
-            manifest: parts.manifest.hash(),
+            manifest: parts.manifest().hash(),
         })
     };
     let outcome = match recipe.mode {
@@ -101,7 +102,7 @@ impl Outcome {
             arm: recipe.arm.clone(),
             task: parts.dataset.task.name().into(),
             weights: loaded.origin,
-            fraction: recipe.fraction,
+            fraction: recipe.data.fraction,
             labels: parts.indices(Part::Train).len(),
             seed: recipe.seed,
             test: PartMetrics {
@@ -120,8 +121,8 @@ impl Outcome {
             common: Common {
                 device: cass_train::device_name(&parts.device),
                 threads: rayon::current_num_threads(),
-                manifest: parts.manifest.hash(),
-                skipped: parts.skipped(),
+                manifest: parts.manifest().hash(),
+                skipped: parts.dataset.skipped.clone(),
                 deviations: recipe.deviations(),
                 chosen: recipe.chosen(),
                 version: env!("CARGO_PKG_VERSION").into(),

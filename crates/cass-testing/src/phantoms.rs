@@ -1,6 +1,9 @@
 //! Data sets of synthetic images.
 
-use cass_data::{PhantomConfig, Result, write_phantom};
+use cass_data::{
+    Result,
+    phantom::{PhantomConfig, write_phantom},
+};
 use std::path::Path;
 
 /// Writes brain scans of four classes to the folder `out`, each `size` pixels wide: so many of each

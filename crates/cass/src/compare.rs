@@ -102,7 +102,7 @@ fn reference(groups: &[Group], i: usize) -> Option<&Group> {
     let recipe = group.recipe();
     let start = groups.iter().find(|other| {
         let o = other.recipe();
-        let setting = |r: &ProbeRecipe| (r.network.clone(), r.mode, r.fraction);
+        let setting = |r: &ProbeRecipe| (r.network.clone(), r.mode, r.data.fraction);
         other.is_start() && setting(o) == setting(recipe)
     });
     start.or((i > 0).then(|| &groups[0]))
@@ -156,7 +156,7 @@ impl Run {
         let mode = json!(r.mode);
         let mode = mode.as_str().unwrap_or_default();
         let augmented = if r.augment { " augmented" } else { "" };
-        let percent = r.fraction * 100.0;
+        let percent = r.data.fraction * 100.0;
         format!(
             "{} {}, {mode}{augmented}, {percent} % labels",
             self.weights, r.network

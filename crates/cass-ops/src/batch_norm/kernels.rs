@@ -3,6 +3,7 @@
 
 use super::Activation;
 use crate::{
+    activation::{Elementwise, HardSwish, Relu6, Silu},
     element::Element,
     matrix::{MatMut, steps, write_matrix},
     parallel::{lane_sum, share_with, vectorized, write_from},
@@ -160,6 +161,11 @@ fn normalise<'a, T: Element>(
                 (Activation::Relu, Some(r)) => {
                     write_from(y, [x, r], |[x, r]| (affine.of(x) + r).larger(T::ZERO))
                 }
+                (Activation::Relu6, _) => write_from(y, [x], |[x]| Relu6::value(affine.of(x))),
+                (Activation::Silu, _) => write_from(y, [x], |[x]| Silu::value(affine.of(x))),
+                (Activation::HardSwish, _) => {
+                    write_from(y, [x], |[x]| HardSwish::value(affine.of(x)))
+                }
             },
         )
     })
@@ -250,6 +256,15 @@ impl<T: Element> Terms<T> {
                     (Activation::Relu, Some(y)) => {
                         lane_sum(x.len(), |i| terms(x[i], pass(y[i], dy[i])))
                     }
+                    (Activation::Relu6, _) => lane_sum(x.len(), |i| {
+                        terms(x[i], Relu6::gradient(affine.of(x[i]), dy[i]))
+                    }),
+                    (Activation::Silu, _) => lane_sum(x.len(), |i| {
+                        terms(x[i], Silu::gradient(affine.of(x[i]), dy[i]))
+                    }),
+                    (Activation::HardSwish, _) => lane_sum(x.len(), |i| {
+                        terms(x[i], HardSwish::gradient(affine.of(x[i]), dy[i]))
+                    }),
                 },
             );
             sums[0] += plane[0].to_f64();
@@ -292,6 +307,15 @@ impl<T: Element> Terms<T> {
                     Activation::Identity => write_from(dx, from, |[x, dy]| self.gradient(x, dy)),
                     Activation::Relu => write_from(dx, from, |[x, dy]| {
                         self.gradient(x, pass(self.affine.of(x), dy))
+                    }),
+                    Activation::Relu6 => write_from(dx, from, |[x, dy]| {
+                        self.gradient(x, Relu6::gradient(self.affine.of(x), dy))
+                    }),
+                    Activation::Silu => write_from(dx, from, |[x, dy]| {
+                        self.gradient(x, Silu::gradient(self.affine.of(x), dy))
+                    }),
+                    Activation::HardSwish => write_from(dx, from, |[x, dy]| {
+                        self.gradient(x, HardSwish::gradient(self.affine.of(x), dy))
                     }),
                 },
             )
