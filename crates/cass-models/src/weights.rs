@@ -6,13 +6,10 @@ use crate::{
     read::{WEIGHTS_FILE, read_file},
     resample::Resampled,
 };
-use base16ct::lower::encode_string as hex;
 use candle_core::{DType, Tensor};
-use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     fmt::{self, Write as _},
-    io::Write as _,
     path::Path,
 };
 
@@ -101,7 +98,7 @@ impl Model {
             tensors: 0,
             parameters: 0,
             buffers: 0,
-            sha256: hex(&Sha256::digest(&bytes)),
+            sha256: cass_run::sha256(&bytes),
             source: file.display().to_string(),
             new_head: plan.new_head,
             resampled: plan.resampled,
@@ -130,18 +127,18 @@ impl Model {
 
     /// The tensors to take, in this network's shapes.
     fn match_tensors(&self, found: &HashMap<String, Tensor>) -> std::result::Result<Plan, String> {
-        let classifier = self.network().classifier();
-        let classes = match found.get(classifier[1]) {
+        let classifier = self.classifier_names();
+        let classes = match found.get(&classifier[1]) {
             Some(bias) => bias.elem_count(),
             // Some of timm's weights are published without a classifier.
-            None if classifier.iter().all(|&name| !found.contains_key(name)) => 0,
+            None if classifier.iter().all(|name| !found.contains_key(name)) => 0,
             None => self.num_classes(),
         };
         let classes = Some(classes).filter(|&count| count != self.num_classes());
         let mut plan = Plan {
             tensors: Vec::new(),
             new_head: classes.map(|from| NewHead {
-                name: heads(classifier),
+                name: self.config().classifier().join(" and "),
                 from,
                 to: self.num_classes(),
             }),
@@ -149,7 +146,7 @@ impl Model {
         };
         let mut faults = Vec::new();
         for (name, var) in self.params().all() {
-            if plan.new_head.is_some() && classifier.contains(&name.as_str()) {
+            if plan.new_head.is_some() && classifier.contains(&name) {
                 let (count, shape) = (classes.unwrap_or_default(), var.dims());
                 let expected = [&[count], &shape[1..]].concat();
                 match found.get(&name).map(Tensor::dims) {
@@ -253,9 +250,11 @@ impl Model {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, file: &Path, metadata: &[(&str, String)]) -> Result<()> {
-        write_whole(file, &self.to_safetensors(metadata)?).map_err(|source| Error::Write {
-            file: file.to_path_buf(),
-            source,
+        cass_run::write_whole(file, &self.to_safetensors(metadata)?).map_err(|source| {
+            Error::Write {
+                file: file.to_path_buf(),
+                source,
+            }
         })
     }
 }
@@ -277,32 +276,4 @@ fn with_sorted_header(file: &[u8]) -> std::result::Result<Vec<u8>, String> {
         data,
     ]
     .concat())
-}
-
-/// `fc` of `fc.weight` and `fc.bias`.
-fn heads(classifier: &[&str]) -> String {
-    let heads = classifier
-        .iter()
-        .filter_map(|name| name.strip_suffix(".weight"));
-    heads.collect::<Vec<_>>().join(" and ")
-}
-
-/// Beside it, synced, renamed.
-fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut beside = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // What the umask leaves, as any file: a temporary one is its owner's alone.
-        beside.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut beside = beside.tempfile_in(folder)?;
-    beside.write_all(bytes)?;
-    beside.as_file().sync_all()?;
-    beside.persist(file)?;
-    std::fs::File::open(folder)?.sync_all()
 }

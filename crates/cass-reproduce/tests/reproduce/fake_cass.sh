@@ -33,7 +33,7 @@ if [ -n "${FAKE_SLEEP:-}" ]; then
     wait $! || :
 fi
 if [ -n "${FAKE_BUSY:-}" ] && rm "$FAKE_BUSY" 2> /dev/null; then
-    echo "error: failed to use $out: process 1 on elsewhere is running in it" >&2
+    echo "error: $out cannot be used: process 1 on elsewhere is running in it" >&2
     exit 75
 fi
 if [ -n "${FAKE_FAIL:-}" ]; then
