@@ -129,7 +129,8 @@ impl Predictor {
         } else {
             self.model.forward(&images, Mode::Eval)?.logits
         };
-        let logits = logits.into_value();
+        // Read once for the batch, wherever they were computed.
+        let logits = logits.into_value().to_device(&Device::Cpu)?;
         let mut row = 0;
         let label = |(pixels, file): (Result<Vec<f32>>, &PathBuf)| {
             pixels?;
