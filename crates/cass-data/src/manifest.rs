@@ -2,9 +2,13 @@
 use std::path::Path;
 
 use base16ct::lower::encode_string as hex;
-use sha2::{Digest, Sha256};
 
-use crate::{Dataset, Error, Part, Result, Split, sources::table::table, write_whole};
+use crate::{
+    Error, Result,
+    dataset::{Dataset, Part},
+    source::table::table,
+    split::Split,
+};
 
 /// The files of a split, each with its SHA-256, part and labels.
 ///
@@ -46,17 +50,10 @@ impl Dataset {
         Manifest { rows }
     }
 
-    /// [`Manifest::hash`] of this split's manifest.
-    pub fn manifest_hash(&self, split: &Split) -> String {
-        self.manifest(split).hash()
-    }
-
     fn manifest_row(&self, index: usize, part: Part) -> ManifestRow {
         let sample = &self.samples[index];
-        let relative = sample.path.strip_prefix(&self.root).unwrap_or(&sample.path);
-        let names: Vec<_> = relative.iter().map(|n| n.to_string_lossy()).collect();
         ManifestRow {
-            path: names.join("/"),
+            path: self.file_name(index),
             sha256: hex(&sample.sha256),
             part,
             labels: sample
@@ -71,7 +68,7 @@ impl Dataset {
 impl Manifest {
     /// SHA-256 of the text. Equal hashes are equal data, split alike.
     pub fn hash(&self) -> String {
-        hex(&Sha256::digest(self.to_text()))
+        cass_run::sha256(self.to_text())
     }
 
     /// The text, as described above.
@@ -84,7 +81,7 @@ impl Manifest {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let written = write_whole(path, self.to_text().as_bytes());
+        let written = cass_run::write_whole(path, self.to_text().as_bytes());
         written.map_err(|source| Error::Io {
             action: "write",
             path: path.to_owned(),

@@ -35,21 +35,26 @@
 //! [`autocast`] has products made in bf16.
 //!
 //! Each op is a plain twin in Candle's own operations, which is also its path on other devices,
-//! and kernels over slices; tests hold the two equal. [`Rng`] is the workspace's one source of
-//! randomness. This crate knows tensors only: no network, no data.
+//! and kernels over slices; tests hold the two equal. This crate knows tensors only: no network, no
+//! data, no randomness.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod activation;
 mod attention;
 mod autocast;
 mod avg_pool2d;
 mod batch_norm;
+mod channels;
 #[cfg(test)]
 mod check;
 mod conv2d;
 mod element;
 mod layer_norm;
 mod linear;
-mod matmul;
+mod matrix;
 mod max_pool2d;
 mod movement;
 mod parallel;
@@ -57,17 +62,18 @@ mod phases;
 mod pool;
 mod profile;
 mod recompute;
-mod rng;
+mod scale;
 mod soft_cross_entropy;
 mod tracked;
 mod transpose;
 mod vector;
 
-pub use activation::{gelu, relu};
+pub use activation::{gelu, hard_sigmoid, hard_swish, quick_gelu, relu, relu6, sigmoid, silu};
 pub use attention::{attention, attention_weights, window_attention, window_attention_weights};
 pub use autocast::autocast;
 pub use avg_pool2d::{AvgPool2dConfig, avg_pool2d};
 pub use batch_norm::{Activation, BatchStats, batch_norm_eval, batch_norm_train};
+pub use channels::{channels_first, channels_last};
 pub use conv2d::{Conv2dConfig, conv2d};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_add};
@@ -76,6 +82,6 @@ pub use parallel::for_each;
 pub use pool::{set_threads, threads};
 pub use profile::{OpTime, Pass, matmul_roofline, multiply_adds, start_profile, take_profile};
 pub use recompute::{is_recomputing, recompute};
-pub use rng::Rng;
+pub use scale::{add_planes, gate_planes, scale_add};
 pub use soft_cross_entropy::{SoftCrossEntropyConfig, soft_cross_entropy};
 pub use tracked::{Gradients, Tracked, compose};

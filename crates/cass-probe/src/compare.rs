@@ -1,7 +1,7 @@
 //! Whether one set of predictions is better than another of the same images.
 
 use crate::{Error, Interval, MultiLabelPredictions, Result, metrics::multi_label_f1_macro};
-use cass_ops::Rng;
+use cass_rng::Rng;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -148,6 +148,9 @@ pub enum Error {
     /// The network could not be had.
     #[error(transparent)]
     Model(#[from] cass_models::Error),
+    /// The run folder cannot be used. Its message is a sentence by itself.
+    #[error(transparent)]
+    Folder(#[from] cass_run::Error),
     /// Training failed.
     #[error(transparent)]
     Train(#[from] cass_train::Error),

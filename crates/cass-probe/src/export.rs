@@ -1,10 +1,12 @@
 //! A probe's network with its classifier, as a folder that timm loads.
 
-use crate::{
-    Error, Mode, MultiLabelPredictions, Predictions, ProbeRecipe, Result, probe::CHECKPOINT,
-};
+use crate::{Error, Mode, MultiLabelPredictions, Predictions, ProbeRecipe, Result};
 use cass_models::Model;
-use cass_train::{Finished, Network};
+use cass_run::{
+    Finished,
+    names::{CHECKPOINT, PREDICTIONS},
+};
+use cass_train::{Network, export_network};
 use std::path::Path;
 
 /// Writes the network of a finished probe as a folder that timm loads, its outputs under the names
@@ -12,9 +14,12 @@ use std::path::Path;
 ///
 /// # Errors
 /// If the run is not a probe, is of another arm or of mode `knn`, if its `predictions.csv` does not tell the classes,
-/// or as [`Finished::export`].
+/// or as [`export_network`].
 pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
-    let wrong = |why: String| Error::Train(run.wrong(why));
+    let wrong = |reason: String| Error::Run {
+        path: run.path.clone(),
+        reason,
+    };
     let recipe = ProbeRecipe::from_toml(&run.recipe).map_err(|error| wrong(error.to_string()))?;
     if let Some(arm) = arm.filter(|arm| recipe.arm.as_deref() != Some(arm)) {
         return Err(wrong(match &recipe.arm {
@@ -28,7 +33,7 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
         let why = "a knn probe fits no classifier: expected one of mode linear or finetune";
         return Err(wrong(why.into()));
     }
-    let file = run.path.join("predictions.csv");
+    let file = run.file(PREDICTIONS);
     let classes = if recipe.multi_label {
         MultiLabelPredictions::read(&file, None).map(|p| p.classes)
     } else {
@@ -39,7 +44,6 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
             "the names of its classes are unknown: failed to {error}"
         ))
     })?;
-    let method = serde_json::json!(recipe.mode);
     let network = Network {
         name: &recipe.network,
         checkpoint: CHECKPOINT,
@@ -47,8 +51,8 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
         size: recipe.size,
         label_names: classes,
         on_features: recipe.mode == Mode::Linear,
-        method: method.as_str().unwrap_or_default(),
+        method: recipe.mode.name(),
         arm: recipe.arm.as_deref(),
     };
-    Ok(run.export(network, out)?)
+    Ok(export_network(run, network, out)?)
 }

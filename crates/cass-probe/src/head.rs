@@ -213,7 +213,7 @@ mod tests {
     use super::*;
     use crate::recipe::Mode;
     use cass_models::ModelOptions;
-    use cass_ops::Rng;
+    use cass_rng::Rng;
     use cass_train::{Protocol, SupervisedStep, Trains};
 
     /// A network whose classifier is all that matters, features and labels.

@@ -1,14 +1,16 @@
 //! What was said of the images of a part, beside what is true of them.
 
 use crate::{
-    Error, Interval, MultiLabelPredictions, Prediction, Predictions, Result,
+    Error, Interval, Metrics, MultiLabelMetrics, MultiLabelPredictions, Prediction, Predictions,
+    Result,
     parts::{Part, Parts},
     recipe::ProbeRecipe,
 };
 use candle_core::{D, DType, Tensor};
 use candle_nn::ops::{sigmoid, softmax};
-use cass_train::{FocalForm, RunDir};
-use serde_json::{Value, json};
+use cass_run::{RunDir, names::PREDICTIONS};
+use cass_train::FocalForm;
+use serde::{Deserialize, Serialize};
 
 /// What was said of one image.
 pub(crate) struct Decision {
@@ -18,10 +20,30 @@ pub(crate) struct Decision {
     pub(crate) probabilities: Vec<f64>,
 }
 
+/// Metrics of either kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AnyMetrics {
+    /// One class an image.
+    One(Metrics),
+    /// Any number of classes an image.
+    Any(MultiLabelMetrics),
+}
+
+/// Metrics of a part of the images, as `metrics.json` holds them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartMetrics {
+    /// Every metric.
+    #[serde(flatten)]
+    pub metrics: AnyMetrics,
+    /// Macro F1 as the published notebooks count it; under their loss alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub f1_notebook: Option<f64>,
+}
+
 /// A part of the data set with what was said of it.
 pub(crate) struct Judged {
-    /// [`Metrics`](crate::Metrics) or [`MultiLabelMetrics`](crate::MultiLabelMetrics).
-    pub(crate) metrics: Value,
+    pub(crate) metrics: AnyMetrics,
     pub(crate) f1_macro: f64,
     pub(crate) accuracy: f64,
     /// Of the macro F1.
@@ -99,32 +121,29 @@ impl Judged {
         decisions: Vec<Decision>,
     ) -> Result<Self> {
         let classes = parts.dataset.classes.clone();
-        let samples = parts.indices(part).iter();
-        let samples = samples.map(|&i| &parts.dataset.samples[i]);
-        let file = |sample: &cass_data::Sample| {
-            let path = sample.path.strip_prefix(&parts.dataset.root);
-            path.unwrap_or(&sample.path).display().to_string()
-        };
+        let (dataset, indices) = (&parts.dataset, parts.indices(part).iter());
+        let samples = indices.map(|&i| (dataset.file_name(i), &dataset.samples[i]));
         if recipe.multi_label {
             let mut said = MultiLabelPredictions::new(classes);
-            for (sample, decision) in samples.zip(decisions) {
+            for ((file, sample), decision) in samples.zip(decisions) {
                 let Decision {
                     classes,
                     probabilities,
                 } = decision;
-                said.push(file(sample), &sample.labels, &classes, &probabilities);
+                said.push(file, &sample.labels, &classes, &probabilities);
             }
             let metrics = said.metrics()?;
             return Ok(Self {
                 f1_macro: metrics.averages.f1_macro,
                 accuracy: metrics.accuracy,
-                metrics: json!(metrics),
+                metrics: AnyMetrics::Any(metrics),
                 interval: said.interval(recipe.seed),
                 said: Said::Any(said),
             });
         }
-        let rows = samples.zip(decisions).map(|(sample, decision)| Prediction {
-            file: file(sample),
+        let rows = samples.zip(decisions);
+        let rows = rows.map(|((file, sample), decision)| Prediction {
+            file,
             truth: sample.label(),
             predicted: decision.classes[0],
             probabilities: decision.probabilities,
@@ -138,7 +157,7 @@ impl Judged {
         Ok(Self {
             f1_macro: metrics.averages.f1_macro,
             accuracy: metrics.accuracy,
-            metrics: json!(metrics),
+            metrics: AnyMetrics::One(metrics),
             interval: confusion.interval(recipe.seed, crate::Confusion::f1_macro),
             said: Said::One(said),
         })
@@ -159,7 +178,7 @@ impl Judged {
             ),
         };
         let [reliability, roc] = curves.map(Option::unwrap_or_default);
-        run.write("predictions.csv", &csv)?;
+        run.write(PREDICTIONS, &csv)?;
         for (name, svg) in [
             ("confusion.svg", confusion),
             ("reliability.svg", reliability),

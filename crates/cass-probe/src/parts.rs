@@ -2,33 +2,34 @@
 
 use crate::{Error, Result, recipe::ProbeRecipe};
 use candle_core::Device;
-use cass_data::{Dataset, Loader, LoaderConfig, Manifest, Pipeline, Task, fraction, open};
-use serde_json::{Value, json};
+pub(crate) use cass_data::dataset::Part;
+use cass_data::{
+    dataset::{Dataset, Task},
+    loader::{Loader, LoaderConfig},
+    recipe::RunImages,
+    split::Manifest,
+};
 use std::sync::Arc;
-
-/// Batches made ahead of the step that takes them.
-const PREFETCH: usize = 3;
-
-/// A part of the data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// The images whose labels are used.
-    Train,
-    Val,
-    Test,
-}
 
 pub(crate) struct Parts {
     pub(crate) dataset: Arc<Dataset>,
     pub(crate) device: Device,
-    pub(crate) manifest: Manifest,
-    indices: [Vec<usize>; 3],
+    images: RunImages,
 }
 
 impl Parts {
     pub(crate) fn new(recipe: &ProbeRecipe) -> Result<Self> {
         let device = cass_train::open_device(&recipe.device)?;
-        let dataset = Arc::new(open(&recipe.data, &recipe.data_root, recipe.skip_bad)?);
+        let config = LoaderConfig {
+            size: recipe.size,
+            batch: recipe.batch,
+            seed: recipe.seed,
+            threads: recipe.threads,
+            device: device.clone(),
+            ..LoaderConfig::default()
+        };
+        let images = RunImages::open(&recipe.data, config, &recipe.storage)?;
+        let dataset = images.dataset.clone();
         let task = if recipe.multi_label {
             Task::MultiLabel
         } else {
@@ -40,14 +41,12 @@ impl Parts {
             let class = class.clone();
             return Err(Error::OneClass { class });
         }
-        let split = dataset.split(recipe.seed, recipe.val_fraction);
-        let manifest = dataset.manifest(&split);
-        let train = fraction(&dataset, &split.train, recipe.fraction, recipe.seed);
-        for (name, found, needed) in [
-            ("training", train.len(), 2),
-            ("validation", split.val.len(), 1),
-            ("test", split.test.len(), 1),
+        for (name, part, needed) in [
+            ("training", Part::Train, 2),
+            ("validation", Part::Val, 1),
+            ("test", Part::Test, 1),
         ] {
+            let found = images.part(part).len();
             if found < needed {
                 return Err(Error::TooFew {
                     part: name,
@@ -59,13 +58,18 @@ impl Parts {
         Ok(Self {
             dataset,
             device,
-            manifest,
-            indices: [train, split.val, split.test],
+            images,
         })
     }
 
+    /// The record of the split.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.images.manifest
+    }
+
+    /// The images of a part; of the training images those whose labels are used.
     pub(crate) fn indices(&self, part: Part) -> &[usize] {
-        &self.indices[part as usize]
+        self.images.part(part)
     }
 
     /// The class of each image of a multi-class part.
@@ -94,53 +98,23 @@ impl Parts {
     }
 
     /// Names of the classes without a labelled image: they can be tested for, but not learned.
-    pub(crate) fn unseen_classes(&self) -> Vec<&str> {
+    pub(crate) fn unseen_classes(&self) -> Vec<String> {
         let classes = self.dataset.classes.iter().zip(self.counts());
         let unseen = classes.filter(|(_, count)| *count == 0);
-        unseen.map(|(class, _)| class.as_str()).collect()
+        unseen.map(|(class, _)| class.clone()).collect()
     }
 
     /// The images of a part: augmented and in random order, or as they are and in their order.
-    pub(crate) fn loader(
-        &self,
-        part: Part,
-        augmented: bool,
-        recipe: &ProbeRecipe,
-    ) -> Result<Loader> {
-        self.loader_of(self.indices(part).to_vec(), augmented, recipe)
+    pub(crate) fn loader(&self, part: Part, augmented: bool) -> Result<Loader> {
+        self.loader_of(self.indices(part).to_vec(), augmented)
     }
 
     /// The images at `indices`, as [`Parts::loader`].
-    pub(crate) fn loader_of(
-        &self,
-        indices: Vec<usize>,
-        augmented: bool,
-        recipe: &ProbeRecipe,
-    ) -> Result<Loader> {
-        let config = LoaderConfig {
-            pipeline: if augmented {
-                Pipeline::Paper
-            } else {
-                Pipeline::Eval
-            },
-            size: recipe.size,
-            batch: recipe.batch,
-            seed: recipe.seed,
-            shuffle: augmented,
-            // torch refuses to normalise one value a channel, which a single image may come down to.
-            drop_last: augmented && indices.len() % recipe.batch == 1,
-            threads: recipe.threads,
-            device: self.device.clone(),
-            prefetch: PREFETCH,
-        };
-        Ok(Loader::new(self.dataset.clone(), indices, config)?)
-    }
-
-    /// `{"file", "reason"}` of each image that was left out.
-    pub(crate) fn skipped(&self) -> Vec<Value> {
-        let skipped = self.dataset.skipped.iter();
-        skipped
-            .map(|(file, reason)| json!({"file": file.to_string_lossy(), "reason": reason}))
-            .collect()
+    pub(crate) fn loader_of(&self, indices: Vec<usize>, augmented: bool) -> Result<Loader> {
+        Ok(if augmented {
+            self.images.augmented(indices)?
+        } else {
+            self.images.plain(indices)?
+        })
     }
 }

@@ -1,14 +1,12 @@
 //! Labels for new images from a finished probe.
 
-use crate::{
-    Error, ProbeRecipe, Result, judge::Decision, multi_label, probe::CHECKPOINT,
-    recipe::Mode as ProbeMode, subject::class_names,
-};
+use crate::{Error, ProbeRecipe, Result, judge::Decision, multi_label, recipe::Mode as ProbeMode};
 use candle_core::{DType, Device, Tensor};
+use cass_data::augment::Normalization;
 use cass_models::{Mode, Model, ModelOptions};
+use cass_run::{Finished, Metrics, names::CHECKPOINT};
 use rayon::prelude::*;
 use serde::Serialize;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The network of a finished probe with its fitted classifier.
@@ -45,31 +43,34 @@ impl Predictor {
             path: run.into(),
             reason,
         };
-        let read = |name: &str| {
-            let text = std::fs::read_to_string(run.join(name));
-            text.map_err(|e| wrong(format!("it holds no finished probe ({name}: {e})")))
-        };
-        let recipe = ProbeRecipe::from_toml(&read("recipe.toml")?)
+        let finished = Finished::open(run)?;
+        let recipe = ProbeRecipe::from_toml(&finished.recipe)
             .map_err(|e| wrong(format!("its recipe.toml is not of a probe ({e})")))?;
         if recipe.mode == ProbeMode::Knn {
             return Err(wrong("a knn probe fits no classifier".into()));
         }
-        let metrics: Value = serde_json::from_str(&read("metrics.json")?)
-            .map_err(|e| wrong(format!("its metrics.json is not JSON ({e})")))?;
-        let classes = class_names(&metrics);
-        let classes = classes.ok_or_else(|| wrong("its metrics.json names no classes".into()))?;
+        let Metrics::Probe(metrics) = finished.metrics else {
+            return Err(wrong("its metrics.json is not of a probe".into()));
+        };
+        let classes = metrics.test.classes();
+        if classes.is_empty() {
+            return Err(wrong("its metrics.json names no classes".into()));
+        }
         let options = ModelOptions {
             num_classes: classes.len(),
             input_size: recipe.size,
             seed: recipe.seed,
             dtype: DType::F32,
             device,
+            ..ModelOptions::default()
         };
         let model = Model::new(&recipe.network, &options)?;
         let report = model.load(&run.join(CHECKPOINT))?;
-        if let Some(kept) = metrics["checkpoint_sha256"]
-            .as_str()
-            .filter(|k| *k != report.sha256)
+        if let Some(kept) = metrics
+            .readings
+            .checkpoint_sha256
+            .as_deref()
+            .filter(|kept| *kept != report.sha256)
         {
             let [kept, found] = [kept, &report.sha256].map(|sha| sha.get(..12).unwrap_or(sha));
             return Err(wrong(format!(
@@ -107,9 +108,9 @@ impl Predictor {
         let size = self.model.options().input_size;
         let pixels = files.par_iter().map(|file| {
             let mut values = vec![0f32; 3 * size * size];
-            cass_data::decode(file)?
+            cass_data::image::decode(file)?
                 .resize(size)
-                .normalize_into(&mut values);
+                .normalize_into(&Normalization::IMAGENET, &mut values);
             Ok(values)
         });
         let mut said: Vec<Result<Vec<f32>>> = pixels.collect();
@@ -128,7 +129,8 @@ impl Predictor {
         } else {
             self.model.forward(&images, Mode::Eval)?.logits
         };
-        let logits = logits.into_value();
+        // Read once for the batch, wherever they were computed.
+        let logits = logits.into_value().to_device(&Device::Cpu)?;
         let mut row = 0;
         let label = |(pixels, file): (Result<Vec<f32>>, &PathBuf)| {
             pixels?;

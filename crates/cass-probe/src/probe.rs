@@ -3,29 +3,23 @@
 use crate::{
     Error, KNN_NEIGHBOURS, Knn, Mode, MultiLabelPredictions, Result,
     counts::MicroCounts,
-    event::Event,
     features::Features,
     fit::fit,
-    judge::{Decision, Judged, Said, f1_macro},
+    judge::{Decision, Judged, PartMetrics, Said, f1_macro},
     learner::Learner,
     parts::{Part, Parts},
     recipe::ProbeRecipe,
 };
-use base16ct::lower::encode_string as hex;
 use candle_core::DType;
 use cass_models::{Model, ModelOptions};
-use cass_train::{Collapse, FocalForm, FocalLoss, Origin, RunDir};
-use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
-use std::{
-    fs::File,
-    io::{BufRead, BufReader},
-    path::Path,
-    time::Instant,
+use cass_run::{
+    Action, Bounds, Common, Neighbours, NeighboursTried, ProbeEvent as Event, ProbeMetrics,
+    ProbeReadings, RunDir, Tuned,
+    names::{CHECKPOINT, MANIFEST},
+    sha256_of,
 };
-
-/// The network with its fitted classifier, in the folder of a probe.
-pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
+use cass_train::{FocalForm, FocalLoss, Loaded, collapse_of};
+use std::{collections::BTreeMap, time::Instant};
 
 /// Runs a probe and leaves its folder: `log.jsonl`, `manifest.tsv` (which file is in which part),
 /// `predictions.csv` of the test images with `confusion.svg`, `reliability.svg` and `roc.svg` of
@@ -36,23 +30,28 @@ pub(crate) const CHECKPOINT: &str = "checkpoint.safetensors";
 /// # Errors
 /// If data or weights cannot be had, there are too few images, a file cannot be written, or the
 /// loss stops being a number.
-pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)) -> Result<Value> {
+pub fn probe(
+    recipe: &ProbeRecipe,
+    run: &RunDir,
+    observe: &mut dyn FnMut(&Event),
+) -> Result<ProbeMetrics<PartMetrics>> {
     if let Some(metrics) = run.metrics()? {
         return Ok(metrics);
     }
     recipe.validate()?;
     let started = Instant::now();
     let parts = Parts::new(recipe)?;
-    run.write("manifest.tsv", parts.manifest.to_text().as_bytes())?;
+    run.write(MANIFEST, parts.manifest().to_text().as_bytes())?;
     let options = ModelOptions {
         num_classes: parts.dataset.classes.len(),
         input_size: recipe.size,
         seed: recipe.seed,
         dtype: DType::F32,
         device: parts.device.clone(),
+        ..ModelOptions::default()
     };
     let model = Model::new(&recipe.network, &options)?;
-    let origin = load_backbone(&model, recipe)?;
+    let loaded = load_backbone(&model, recipe)?;
     let mut log = run.log()?;
     let mut tell = |event: Event| -> Result<()> {
         observe(&event);
@@ -60,20 +59,15 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
     };
     let start = |steps: u64, tell: &mut Tell| {
         tell(Event::Start {
-            mode: recipe.mode,
-            weights: origin.text.clone(),
+            mode: recipe.mode.name().into(),
+            weights: loaded.text.clone(),
             labels: parts.indices(Part::Train).len(),
             epochs: recipe.epochs,
             steps,
-            manifest: parts.manifest.hash(),
+            manifest: parts.manifest().hash(),
         })
     };
-    let Outcome {
-        val,
-        test,
-        f1_notebook,
-        readings,
-    } = match recipe.mode {
+    let outcome = match recipe.mode {
         Mode::Knn => {
             start(0, &mut tell)?;
             by_neighbours(recipe, &parts, &model)?
@@ -85,53 +79,71 @@ pub fn probe(recipe: &ProbeRecipe, run: &RunDir, observe: &mut dyn FnMut(&Event)
             by_training(recipe, &parts, &mut learner, run, &mut tell)?
         }
     };
-    test.write(run)?;
+    outcome.test.write(run)?;
     let seconds = started.elapsed().as_secs_f64();
     tell(Event::Done { seconds })?;
-    let mut metrics = json!({
-        "kind": "probe",
-        "mode": recipe.mode,
-        "arch": recipe.network,
-        "arm": recipe.arm,
-        "task": parts.dataset.task.name(),
-        "weights": origin.value,
-        "fraction": recipe.fraction,
-        "labels": parts.indices(Part::Train).len(),
-        "seed": recipe.seed,
-        "test": test.metrics,
-        "test_f1_macro_95": test.interval,
-        "val": val.metrics,
-        "unseen_classes": parts.unseen_classes(),
-        "seconds": seconds,
-        "device": cass_train::device_name(&parts.device),
-        "threads": rayon::current_num_threads(),
-        "manifest": parts.manifest.hash(),
-        "skipped": parts.skipped(),
-        "deviations": recipe.deviations(),
-        "chosen": recipe.chosen(),
-        "version": env!("CARGO_PKG_VERSION"),
-    });
-    if let Some(f1) = f1_notebook {
-        metrics["test"]["f1_notebook"] = json!(f1);
-    }
-    if let Value::Object(metrics) = &mut metrics {
-        metrics.extend(readings);
-    }
+    let metrics = outcome.metrics(recipe, &parts, loaded, seconds);
     run.finish(&metrics)?;
     Ok(metrics)
 }
 
+impl Outcome {
+    fn metrics(
+        self,
+        recipe: &ProbeRecipe,
+        parts: &Parts,
+        loaded: Loaded,
+        seconds: f64,
+    ) -> ProbeMetrics<PartMetrics> {
+        let interval = self.test.interval;
+        ProbeMetrics {
+            mode: recipe.mode.name().into(),
+            arch: recipe.network.clone(),
+            arm: recipe.arm.clone(),
+            task: parts.dataset.task.name().into(),
+            weights: loaded.origin,
+            fraction: recipe.data.fraction,
+            labels: parts.indices(Part::Train).len(),
+            seed: recipe.seed,
+            test: PartMetrics {
+                metrics: self.test.metrics,
+                f1_notebook: self.f1_notebook,
+            },
+            test_f1_macro_95: Some(Bounds {
+                low: interval.low,
+                high: interval.high,
+            }),
+            val: Some(PartMetrics {
+                metrics: self.val.metrics,
+                f1_notebook: None,
+            }),
+            unseen_classes: parts.unseen_classes(),
+            common: Common {
+                device: cass_train::device_name(&parts.device),
+                threads: rayon::current_num_threads(),
+                manifest: parts.manifest().hash(),
+                skipped: parts.dataset.skipped.clone(),
+                deviations: recipe.deviations(),
+                chosen: recipe.chosen(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                ..Common::new(seconds)
+            },
+            readings: self.readings,
+        }
+    }
+}
+
 /// Loads the weights that are judged, and leaves the classifier as it was initialised: one of as many
 /// classes in the file was fitted to others, or to these already.
-pub(crate) fn load_backbone(model: &Model, recipe: &ProbeRecipe) -> Result<Origin> {
+pub(crate) fn load_backbone(model: &Model, recipe: &ProbeRecipe) -> Result<Loaded> {
     let fresh = model.classifier_params().into_iter();
     let fresh = fresh.map(|(_, var)| Ok((var.as_tensor().copy()?, var)));
     let fresh = fresh.collect::<Result<Vec<_>>>()?;
-    let origin = cass_train::load_weights(model, &recipe.network, &recipe.weights, recipe.seed)?;
+    let loaded = cass_train::load_weights(model, &recipe.network, &recipe.weights, recipe.seed)?;
     for (value, var) in fresh {
         var.set(&value)?;
     }
-    Ok(origin)
+    Ok(loaded)
 }
 
 /// Takes what happens.
@@ -143,8 +155,8 @@ struct Outcome {
     test: Judged,
     /// The published notebook's metric, under its loss.
     f1_notebook: Option<f64>,
-    /// What `metrics.json` holds of this mode or protocol alone.
-    readings: Map<String, Value>,
+    /// What `metrics.json` holds of this mode alone; the rest is empty.
+    readings: ProbeReadings,
 }
 
 /// Trains, and leaves the network with its fitted classifier as `checkpoint.safetensors`.
@@ -160,13 +172,10 @@ fn by_training(
     let seconds = started.elapsed().as_secs_f64();
     let metadata = [
         ("classes", parts.dataset.classes.join(",")),
-        (
-            "mode",
-            json!(recipe.mode).as_str().unwrap_or_default().to_string(),
-        ),
+        ("mode", recipe.mode.name().to_string()),
     ];
     let checkpoint = run.file(CHECKPOINT);
-    run.save(CHECKPOINT, learner.model(), &metadata)?;
+    run.write(CHECKPOINT, &learner.model().to_safetensors(&metadata)?)?;
     let of = |part| {
         let logits = learner.logits(part)?;
         let mut counts = MicroCounts::default();
@@ -175,16 +184,19 @@ fn by_training(
         Ok::<_, Error>((Judged::of(recipe, parts, part, decisions)?, counts))
     };
     let ((val, _), (test, counts)) = (of(Part::Val)?, of(Part::Test)?);
-    let mut readings = Map::new();
-    readings.insert("fit_seconds".into(), json!(seconds));
-    readings.insert("epochs".into(), json!(fitted.epochs));
-    readings.insert("best_epoch".into(), json!(fitted.best_epoch));
-    readings.insert("checkpoint_sha256".into(), json!(sha256(&checkpoint)?));
+    let hash = sha256_of(&checkpoint);
+    let mut readings = ProbeReadings {
+        fit_seconds: Some(seconds),
+        epochs: Some(fitted.epochs),
+        best_epoch: Some(fitted.best_epoch),
+        checkpoint_sha256: Some(hash.map_err(cass_run::Error::io(Action::Read, &checkpoint))?),
+        ..ProbeReadings::default()
+    };
     if let Some(features) = learner.features() {
-        readings.extend(of_features(features));
+        read_features(features, &mut readings);
     }
     if let (Said::Any(val), Said::Any(test)) = (&val.said, &test.said) {
-        readings.insert("tuned".into(), tuned(val, test)?);
+        readings.tuned = Some(tuned(val, test)?);
     }
     Ok(Outcome {
         val,
@@ -195,12 +207,14 @@ fn by_training(
 }
 
 /// What thresholds chosen on the validation images would give on the test images.
-fn tuned(val: &MultiLabelPredictions, test: &MultiLabelPredictions) -> Result<Value> {
+fn tuned(val: &MultiLabelPredictions, test: &MultiLabelPredictions) -> Result<Tuned> {
     let thresholds = val.best_thresholds();
     let names = val.classes.iter().cloned();
-    let named: Map<_, _> = names.zip(thresholds.iter().map(|&t| json!(t))).collect();
     let metrics = test.decided_at(&thresholds).metrics()?;
-    Ok(json!({"thresholds": named, "test_f1_macro": metrics.averages.f1_macro}))
+    Ok(Tuned {
+        thresholds: names.zip(thresholds).collect(),
+        test_f1_macro: metrics.averages.f1_macro,
+    })
 }
 
 /// Lets the labelled images vote.
@@ -223,7 +237,7 @@ fn by_neighbours(recipe: &ProbeRecipe, parts: &Parts, model: &Model) -> Result<O
         let votes = knn.probabilities(features.rows(part), k)?;
         Judged::of(recipe, parts, part, decide(votes))
     };
-    let mut tried = Map::new();
+    let mut tried = BTreeMap::new();
     let mut best = (0, f64::NEG_INFINITY);
     for k in KNN_NEIGHBOURS {
         let said = decide(knn.leave_one_out(k));
@@ -234,19 +248,22 @@ fn by_neighbours(recipe: &ProbeRecipe, parts: &Parts, model: &Model) -> Result<O
         let test = judged(Part::Test, k)?;
         tried.insert(
             k.to_string(),
-            json!({
-                "train_f1_macro": train,
-                "train_accuracy": train_accuracy,
-                "test_f1_macro": test.f1_macro,
-                "test_accuracy": test.accuracy,
-            }),
+            NeighboursTried {
+                train_f1_macro: train,
+                train_accuracy,
+                test_f1_macro: test.f1_macro,
+                test_accuracy: test.accuracy,
+            },
         );
         if train > best.1 {
             best = (k, train);
         }
     }
-    let mut readings = of_features(&features);
-    readings.insert("knn".into(), json!({"k": best.0, "tried": tried}));
+    let mut readings = ProbeReadings {
+        knn: Some(Neighbours { k: best.0, tried }),
+        ..ProbeReadings::default()
+    };
+    read_features(&features, &mut readings);
     Ok(Outcome {
         val: judged(Part::Val, best.0)?,
         test: judged(Part::Test, best.0)?,
@@ -256,32 +273,8 @@ fn by_neighbours(recipe: &ProbeRecipe, parts: &Parts, model: &Model) -> Result<O
 }
 
 /// What the frozen features themselves say.
-fn of_features(features: &Features) -> Map<String, Value> {
-    let collapse = Collapse::of(features.rows(Part::Test), features.dim);
-    Map::from_iter([
-        ("collapse".to_string(), json!(collapse)),
-        ("features_computed".to_string(), json!(features.computed)),
-        ("features_seconds".to_string(), json!(features.seconds)),
-    ])
-}
-
-/// Of a file, in hexadecimal.
-fn sha256(file: &Path) -> Result<String> {
-    let failed = |source| Error::Io {
-        action: "read",
-        path: file.into(),
-        source,
-    };
-    let mut hash = Sha256::new();
-    let mut bytes = BufReader::with_capacity(1 << 20, File::open(file).map_err(failed)?);
-    loop {
-        let chunk = bytes.fill_buf().map_err(failed)?;
-        if chunk.is_empty() {
-            break;
-        }
-        hash.update(chunk);
-        let taken = chunk.len();
-        bytes.consume(taken);
-    }
-    Ok(hex(&hash.finalize()))
+fn read_features(features: &Features, readings: &mut ProbeReadings) {
+    readings.collapse = collapse_of(features.rows(Part::Test), features.dim);
+    readings.features_computed = Some(features.computed);
+    readings.features_seconds = Some(features.seconds);
 }

@@ -176,7 +176,7 @@ fn centred(features: &[f32], dim: usize) -> Result<DMatrix<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cass_ops::Rng;
+    use cass_rng::Rng;
 
     /// `(N, 20)` around three centres, the rows of one after those of another.
     fn clusters(each: usize) -> Vec<f32> {

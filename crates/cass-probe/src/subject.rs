@@ -2,14 +2,15 @@
 
 use crate::{Error, ProbeRecipe, Result, predict::Predictor, probe::load_backbone};
 use candle_core::{DType, Device, Tensor};
-use cass_data::{Dataset, Loader, LoaderConfig, Pipeline, Split, open};
-use cass_models::{Mode, Model, ModelOptions};
-use cass_train::{Finished, Recipe, initial_network};
-use serde_json::Value;
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
+use cass_data::{
+    cache::Storage,
+    loader::{Loader, LoaderConfig},
+    recipe::{DataRecipe, RunImages},
 };
+use cass_models::{Mode, Model, ModelOptions};
+use cass_run::{Finished, Metrics, names::checkpoint};
+use cass_train::{Recipe, initial_network};
+use std::path::{Path, PathBuf};
 
 /// Which state of a run's networks to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,19 +41,6 @@ pub struct Subject {
     pub model: Model,
 }
 
-/// The images of a run's data set, in its parts.
-pub struct Images {
-    /// All of them.
-    pub dataset: Arc<Dataset>,
-    /// As the run had them.
-    pub split: Split,
-    /// Images at a time.
-    pub batch: usize,
-    size: usize,
-    threads: usize,
-    device: Device,
-}
-
 impl Subjects {
     /// Opens the folder of a finished run, to compute on `device` (`auto`, `cpu`, `cuda` or `cuda:N`).
     ///
@@ -63,23 +51,24 @@ impl Subjects {
             path: run.into(),
             reason,
         };
-        let finished = Finished::open(run).map_err(|error| {
-            let text = error.to_string();
-            let why = text.split_once(": ").map_or(text.as_str(), |(_, why)| why);
-            wrong(why.to_string())
-        })?;
-        let kind = match Recipe::from_toml(&finished.recipe) {
-            Ok(recipe) => Kind::Pretraining(Box::new(recipe)),
-            Err(_) => {
+        let finished = Finished::open(run)?;
+        let other = |error| {
+            wrong(format!(
+                "its recipe.toml and metrics.json do not fit ({error})"
+            ))
+        };
+        let kind = match &finished.metrics {
+            Metrics::Pretrain(_) => {
+                let recipe = Recipe::from_toml(&finished.recipe);
+                Kind::Pretraining(Box::new(recipe.map_err(|e| other(e.to_string()))?))
+            }
+            Metrics::Probe(metrics) => {
                 let recipe = ProbeRecipe::from_toml(&finished.recipe);
-                let recipe = recipe.map_err(|error| {
-                    wrong(format!(
-                        "its recipe.toml is of neither pretraining nor probe ({error})"
-                    ))
-                })?;
-                let classes = class_names(&finished.metrics);
-                let classes =
-                    classes.ok_or_else(|| wrong("its metrics.json names no classes".into()))?;
+                let recipe = recipe.map_err(|e| other(e.to_string()))?;
+                let classes = metrics.test.classes();
+                if classes.is_empty() {
+                    return Err(wrong("its metrics.json names no classes".into()));
+                }
                 Kind::Probe(Box::new(recipe), classes)
             }
         };
@@ -132,7 +121,7 @@ impl Subjects {
             Kind::Pretraining(recipe) => {
                 let (model, _) = initial_network(recipe, name, &self.device)?;
                 if when == When::After {
-                    model.load(&self.run.join(format!("checkpoint-{name}.safetensors")))?;
+                    model.load(&self.run.join(checkpoint(name)))?;
                 }
                 model.frozen()?
             }
@@ -149,6 +138,7 @@ impl Subjects {
                     seed: recipe.seed,
                     dtype: DType::F32,
                     device: self.device.clone(),
+                    ..ModelOptions::default()
                 };
                 let model = Model::new(&recipe.network, &options)?;
                 load_backbone(&model, recipe)?;
@@ -164,17 +154,26 @@ impl Subjects {
     /// Opens the images that the run was for, or those of the same layout under another folder.
     ///
     /// # Errors
-    /// As [`cass_data::open`]; classes that are not those of a probe.
-    pub fn images(&self, data_root: Option<&Path>) -> Result<Images> {
-        let (data, own, skip_bad, seed, val_fraction) = match &self.kind {
-            Kind::Pretraining(r) => (&r.data, &r.data_root, r.skip_bad, r.seed, r.val_fraction),
-            Kind::Probe(r, _) => (&r.data, &r.data_root, r.skip_bad, r.seed, r.val_fraction),
+    /// Those of [`RunImages::open`]; classes that are not those of a probe.
+    pub fn images(&self, data_root: Option<&Path>) -> Result<RunImages> {
+        let (recipe, batch, seed, threads) = match &self.kind {
+            Kind::Pretraining(r) => (&r.data, r.batch, r.seed, r.threads),
+            Kind::Probe(r, _) => (&r.data, r.batch, r.seed, r.threads),
         };
-        let (batch, threads) = match &self.kind {
-            Kind::Pretraining(recipe) => (recipe.batch, recipe.threads),
-            Kind::Probe(recipe, _) => (recipe.batch, recipe.threads),
+        let recipe = DataRecipe {
+            root: data_root.unwrap_or(&recipe.root).into(),
+            ..recipe.clone()
         };
-        let dataset = open(data, data_root.unwrap_or(own), skip_bad)?;
+        let config = LoaderConfig {
+            size: self.size(),
+            batch,
+            seed,
+            threads,
+            device: self.device.clone(),
+            ..LoaderConfig::default()
+        };
+        let images = RunImages::open(&recipe, config, &Storage::default())?;
+        let dataset = &images.dataset;
         if let Some(classes) = self.classes()
             && classes != dataset.classes
         {
@@ -188,49 +187,7 @@ impl Subjects {
                 ),
             });
         }
-        Ok(Images {
-            split: dataset.split(seed, val_fraction),
-            dataset: Arc::new(dataset),
-            size: self.size(),
-            batch,
-            threads,
-            device: self.device.clone(),
-        })
-    }
-}
-
-impl Images {
-    /// Batches of the images at `indices`, in that order, as they are.
-    ///
-    /// # Errors
-    /// As [`Loader::new`].
-    pub fn loader(&self, indices: Vec<usize>) -> Result<Loader> {
-        let config = LoaderConfig {
-            pipeline: Pipeline::Eval,
-            size: self.size,
-            batch: self.batch,
-            seed: 0,
-            shuffle: false,
-            drop_last: false,
-            threads: self.threads,
-            device: self.device.clone(),
-            prefetch: 3,
-        };
-        Ok(Loader::new(self.dataset.clone(), indices, config)?)
-    }
-
-    /// At most `most` of the test images, evenly apart.
-    pub fn some_of_test(&self, most: usize) -> Vec<usize> {
-        let test = &self.split.test;
-        let n = most.min(test.len());
-        (0..n).map(|i| test[i * test.len() / n]).collect()
-    }
-
-    /// The name of image `index`: its path in the data set's folder.
-    pub fn file(&self, index: usize) -> String {
-        let path = &self.dataset.samples[index].path;
-        let inside = path.strip_prefix(&self.dataset.root).unwrap_or(path);
-        inside.display().to_string()
+        Ok(images)
     }
 }
 
@@ -260,12 +217,4 @@ pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
     } else {
         Err(Error::NotFinite)
     }
-}
-
-/// The names of a finished probe's classes, from its `metrics.json`.
-pub(crate) fn class_names(metrics: &Value) -> Option<Vec<String>> {
-    let classes = metrics["test"]["per_class"].as_array()?.iter();
-    classes
-        .map(|c| c["class"].as_str().map(String::from))
-        .collect()
 }

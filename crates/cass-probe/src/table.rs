@@ -62,7 +62,7 @@ pub(crate) fn to_csv<'a>(
 
 /// The file is whole or not there.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    cass_data::write_whole(path, bytes).map_err(|source| Error::Io {
+    cass_run::write_whole(path, bytes).map_err(|source| Error::Io {
         action: "write",
         path: path.into(),
         source,

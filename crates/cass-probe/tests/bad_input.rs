@@ -1,9 +1,11 @@
 //! What a probe makes of data and checkpoints that do not fit: one clear line, or a stated outcome.
 
-use cass_data::{PhantomConfig, write_phantom};
+use cass_data::prelude::*;
 use cass_models::{Model, ModelOptions};
 use cass_probe::{Mode, Predictor, ProbeRecipe, export, probe};
-use cass_train::{Finished, Protocol, RunDir, Weights};
+use cass_run::{Finished, RunDir};
+use cass_testing::phantoms;
+use cass_train::{Protocol, Weights};
 use serde_json::{Value, json};
 use std::{error::Error, fs, path::PathBuf};
 
@@ -17,13 +19,7 @@ struct Bench {
 impl Bench {
     fn new() -> Result<Self, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
-        let config = PhantomConfig {
-            seed: 3,
-            train_per_class: 12,
-            test_per_class: 2,
-            size: 24,
-        };
-        write_phantom(&folder.path().join("brain-mri"), &config)?;
+        phantoms(&folder.path().join("brain-mri"), 3, [12, 2], 24)?;
         Ok(Self { folder })
     }
 
@@ -49,7 +45,7 @@ impl Bench {
         ProbeRecipe {
             network: "resnet18".into(),
             weights: Weights::Random,
-            data_root: self.folder.path().into(),
+            data: DataRecipe::new("brain-mri", self.folder.path()),
             size: 16,
             epochs: 2,
             batch: 8,
@@ -60,15 +56,14 @@ impl Bench {
 
     fn of_folder(&self, mode: Mode) -> ProbeRecipe {
         ProbeRecipe {
-            data: "folder".into(),
-            data_root: self.path("folder"),
+            data: DataRecipe::new("folder", self.path("folder")),
             ..self.recipe(mode)
         }
     }
 
     fn run(&self, recipe: &ProbeRecipe, out: &str) -> Result<Value, Box<dyn Error>> {
         let run = RunDir::open(&self.path(out), &recipe.to_toml())?;
-        Ok(probe(recipe, &run, &mut |_| {})?)
+        Ok(serde_json::to_value(probe(recipe, &run, &mut |_| {})?)?)
     }
 
     /// Asserts that a probe ends in one line that contains every part of `said`, and unfinished.
@@ -230,8 +225,10 @@ fn a_class_never_seen_in_training_is_listed_and_scored() -> Outcome {
     };
     let labels = bench.path("folder/labels.csv");
     let of_csv = |mode, seed| ProbeRecipe {
-        data: "csv".into(),
-        val_fraction: 0.6,
+        data: DataRecipe {
+            val_fraction: 0.6,
+            ..DataRecipe::new("csv", bench.path("folder"))
+        },
         seed,
         ..bench.of_folder(mode)
     };
@@ -240,7 +237,8 @@ fn a_class_never_seen_in_training_is_listed_and_scored() -> Outcome {
     bench.fails(&of_csv(Mode::Linear, 0), &["corn"])?;
 
     fs::write(&labels, table(true)?)?;
-    let data = cass_data::open("csv", &bench.path("folder"), false)?;
+    let layout = Layout::new("csv", bench.path("folder"));
+    let data = Dataset::open(&layout, &OpenOptions::default())?;
     let corn = data
         .classes
         .iter()

@@ -1,41 +1,43 @@
 //! Probes of a small network on phantoms, from recipe to folder.
 
-use cass_data::{PhantomConfig, write_phantom, write_phantom_of};
+use cass_data::{
+    phantom::{PhantomConfig, write_phantom_of},
+    recipe::DataRecipe,
+};
 use cass_probe::{
     Mode, MultiLabelPredictions, Predictions, Predictor, ProbeRecipe, Stopping, probe,
 };
-use cass_train::{Protocol, RunDir, Weights};
+use cass_run::RunDir;
+use cass_train::{Protocol, Weights};
 use serde_json::Value;
 use std::{error::Error, path::Path};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
 fn phantoms(folder: &Path) -> cass_data::Result<()> {
-    let config = PhantomConfig {
-        seed: 3,
-        train_per_class: 20,
-        test_per_class: 8,
-        size: 48,
-    };
-    write_phantom(&folder.join("brain-mri"), &config)
+    cass_testing::phantoms(&folder.join("brain-mri"), 3, [20, 8], 48)
 }
 
 fn recipe(folder: &Path, mode: Mode, protocol: Protocol) -> ProbeRecipe {
+    let preset = ProbeRecipe::preset(protocol, mode);
     ProbeRecipe {
         network: "vit_tiny_patch16_224".into(),
         weights: Weights::Random,
-        data_root: folder.into(),
+        data: DataRecipe {
+            root: folder.into(),
+            ..preset.data
+        },
         size: 32,
         epochs: 3,
         seed: 1,
         threads: 2,
-        ..ProbeRecipe::preset(protocol, mode)
+        ..preset
     }
 }
 
 fn run(recipe: &ProbeRecipe, folder: &Path) -> Result<Value, Box<dyn Error>> {
     let run = RunDir::open(folder, &recipe.to_toml())?;
-    Ok(probe(recipe, &run, &mut |_| {})?)
+    Ok(serde_json::to_value(probe(recipe, &run, &mut |_| {})?)?)
 }
 
 #[test]
@@ -93,7 +95,7 @@ fn fine_tuning_trains_everything_under_both_protocols() -> Outcome {
     phantoms(folder.path())?;
     for protocol in [Protocol::Paper, Protocol::Notebook] {
         let mut recipe = recipe(folder.path(), Mode::Finetune, protocol);
-        recipe.fraction = 0.5;
+        recipe.data.fraction = 0.5;
         let out = folder.path().join(format!("{protocol:?}"));
         let metrics = run(&recipe, &out)?;
         let notebook = protocol == Protocol::Notebook;
@@ -154,9 +156,9 @@ fn kept_features_change_no_byte_and_are_found_again() -> Outcome {
     run(&recipe, &out("without"))?;
     recipe.feature_cache = Some(out("features"));
     // A tenth of the labels first, so that the others are computed in other batches.
-    recipe.fraction = 0.1;
+    recipe.data.fraction = 0.1;
     let first = run(&recipe, &out("tenth"))?;
-    recipe.fraction = 1.0;
+    recipe.data.fraction = 1.0;
     let second = run(&recipe, &out("with"))?;
     let third = run(&recipe, &out("again"))?;
     let computed = |metrics: &Value| metrics["features_computed"].as_u64();
@@ -221,7 +223,10 @@ fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
     };
     says(
         ProbeRecipe {
-            fraction: 0.0,
+            data: DataRecipe {
+                fraction: 0.0,
+                ..good.data.clone()
+            },
             ..good.clone()
         },
         "`fraction` = 0: expected a share",
@@ -249,7 +254,7 @@ fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
     )?;
     says(
         ProbeRecipe {
-            data_root: folder.path().join("nothing"),
+            data: DataRecipe::new("brain-mri", folder.path().join("nothing")),
             ..good
         },
         "nothing",
@@ -266,10 +271,10 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
         size: 48,
     };
     write_phantom_of("biopsies", &folder.path().join("biopsies"), &config)?;
-    let of = |mode, protocol| ProbeRecipe {
-        data: "biopsies".into(),
-        batch: 8,
-        ..recipe(folder.path(), mode, protocol).for_multi_label()
+    let of = |mode, protocol| {
+        let mut recipe = recipe(folder.path(), mode, protocol).for_multi_label();
+        (recipe.data.name, recipe.batch) = ("biopsies".into(), 8);
+        recipe
     };
     for (name, recipe) in [
         ("linear", of(Mode::Linear, Protocol::Paper)),

@@ -3,8 +3,9 @@
 use crate::failure::{Failure, Result};
 use crate::say::Report;
 use cass_probe::{Difference, MultiLabelPredictions, Predictions, ProbeRecipe};
+use cass_run::{Finished, Metrics, names};
 use cass_train::{Recipe, Weights};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -101,7 +102,7 @@ fn reference(groups: &[Group], i: usize) -> Option<&Group> {
     let recipe = group.recipe();
     let start = groups.iter().find(|other| {
         let o = other.recipe();
-        let setting = |r: &ProbeRecipe| (r.network.clone(), r.mode, r.fraction);
+        let setting = |r: &ProbeRecipe| (r.network.clone(), r.mode, r.data.fraction);
         other.is_start() && setting(o) == setting(recipe)
     });
     start.or((i > 0).then(|| &groups[0]))
@@ -155,7 +156,7 @@ impl Run {
         let mode = json!(r.mode);
         let mode = mode.as_str().unwrap_or_default();
         let augmented = if r.augment { " augmented" } else { "" };
-        let percent = r.fraction * 100.0;
+        let percent = r.data.fraction * 100.0;
         format!(
             "{} {}, {mode}{augmented}, {percent} % labels",
             self.weights, r.network
@@ -188,16 +189,14 @@ impl Group {
 fn read(path: &Path) -> Result<Run> {
     let wrong =
         |why: String| Failure::Wrong(format!("failed to compare {}: {why}", path.display()));
-    let text = |name: &str| {
-        let text = std::fs::read_to_string(path.join(name));
-        text.map_err(|e| wrong(format!("it holds no finished probe ({name}: {e})")))
-    };
-    let recipe = ProbeRecipe::from_toml(&text("recipe.toml")?)
+    let finished = Finished::open(path)?;
+    let recipe = ProbeRecipe::from_toml(&finished.recipe)
         .map_err(|e| wrong(format!("its recipe.toml is not of a probe ({e})")))?;
-    let metrics: Value = serde_json::from_str(&text("metrics.json")?)
-        .map_err(|e| wrong(format!("its metrics.json is not JSON ({e})")))?;
-    let f1 = metrics["test"]["f1_macro"].as_f64();
-    let file = path.join("predictions.csv");
+    let f1 = match &finished.metrics {
+        Metrics::Probe(metrics) => metrics.test.f1_macro,
+        Metrics::Pretrain(_) => None,
+    };
+    let file = finished.file(names::PREDICTIONS);
     let predictions = if recipe.multi_label {
         MultiLabelPredictions::read(&file, None)?
     } else {
@@ -221,8 +220,8 @@ fn weights_name(weights: &Weights, network: &str) -> String {
         Weights::HubRepo(id) => return format!("hub:{}", id.repo()),
         Weights::File(file) => file,
     };
-    let beside = file.with_file_name("recipe.toml");
-    let recipe = std::fs::read_to_string(beside).ok();
+    let beside = file.with_file_name(names::RECIPE);
+    let recipe = cass_run::read_text(&beside).ok().flatten();
     let recipe = recipe.and_then(|text| Recipe::from_toml(&text).ok());
     recipe.map_or_else(
         || file.display().to_string(),

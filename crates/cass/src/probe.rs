@@ -2,15 +2,17 @@
 
 use crate::failure::{Failure, Result};
 use crate::hub;
-use crate::options::{Common, ProtocolName, apply, set};
+use crate::images::{expect_root, set};
+use crate::options::{Common, ProtocolName, apply};
 use crate::process;
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
-use cass_data::{Cache, Task};
-use cass_probe::{Event, Mode, ProbeRecipe, Stopping};
-use cass_train::{Recipe, RunDir, Weights};
+use cass_data::{cache::Cache, dataset::Task, recipe::DataRecipe, source::Source};
+use cass_probe::{AnyMetrics, Mode, PartMetrics, ProbeRecipe, Stopping};
+use cass_run::{ProbeEvent as Event, ProbeMetrics, RunDir, names};
+use cass_train::{Recipe, Weights};
 use clap::ValueEnum;
-use serde_json::Value;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Measure with labels what a network has learned.
@@ -76,16 +78,19 @@ enum ModeName {
 pub fn run(mut args: Args) -> Result<Report> {
     let out = args.common.out.clone();
     let cache = std::mem::take(&mut args.common.cache);
-    cache.install_or(Cache::default())?;
-    let mut recipe = args.recipe()?;
+    let storage = cache.storage(Cache::default())?;
+    let mut recipe = ProbeRecipe {
+        storage,
+        ..args.recipe()?
+    };
     recipe.validate()?;
-    let earlier = std::fs::read_to_string(out.join("recipe.toml")).ok();
+    let earlier = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
     let earlier = earlier.and_then(|text| ProbeRecipe::from_toml(&text).ok());
-    let same_data = |e: &&ProbeRecipe| (&e.data, &e.data_root) == (&recipe.data, &recipe.data_root);
+    let same_data = |e: &&ProbeRecipe| e.data.layout() == recipe.data.layout();
     // A finished run is told again without its images.
     let multi_label = match earlier.as_ref().filter(same_data) {
         Some(earlier) => earlier.multi_label,
-        None => cass_data::task_of(&recipe.data, &recipe.data_root)? == Task::MultiLabel,
+        None => recipe.data.layout().find()?.task == Task::MultiLabel,
     };
     if multi_label {
         recipe = recipe.for_multi_label();
@@ -96,13 +101,13 @@ pub fn run(mut args: Args) -> Result<Report> {
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{} is finished already; nothing to do", out.display());
-        return Ok(report(&out, metrics));
+        return Ok(report(&out, &metrics));
     }
     hub::bring(&recipe.weights, &recipe.network)?;
     let mut progress = Progress::new();
     let metrics = cass_probe::probe(&recipe, &run, &mut |event| show(&mut progress, event))?;
     drop(progress);
-    Ok(report(&out, metrics))
+    Ok(report(&out, &metrics))
 }
 
 impl Args {
@@ -124,13 +129,10 @@ impl Args {
             *epochs = patience;
         }
         recipe.augment = self.augment;
-        let own = self.run.map(|run| run.join("features"));
+        let own = self.run.map(|run| run.join(names::FEATURES));
         recipe.feature_cache = self.feature_cache.or(own);
         apply!(self.common, recipe);
-        if recipe.data_root.as_os_str().is_empty() {
-            let text = "--data-root is missing: the folder that holds the images";
-            return Err(Failure::Wrong(text.into()));
-        }
+        expect_root(&recipe.data)?;
         Ok(recipe)
     }
 }
@@ -138,10 +140,10 @@ impl Args {
 /// Takes network, weights and data from a finished pretraining.
 fn take_over(recipe: &mut ProbeRecipe, run: &Path, arm: Option<String>) -> Result<()> {
     let wrong = |why: String| Failure::Wrong(format!("failed to probe {}: {why}", run.display()));
-    let text = std::fs::read_to_string(run.join("recipe.toml"))
+    let text = std::fs::read_to_string(run.join(names::RECIPE))
         .map_err(|error| wrong(format!("no recipe.toml of a pretraining in it ({error})")))?;
     let pretrained = Recipe::from_toml(&text).map_err(|error| wrong(error.to_string()))?;
-    if !run.join("metrics.json").is_file() {
+    if !run.join(names::METRICS).is_file() {
         return Err(wrong(
             "it has no metrics.json, so the pretraining is not finished".into(),
         ));
@@ -164,10 +166,15 @@ fn take_over(recipe: &mut ProbeRecipe, run: &Path, arm: Option<String>) -> Resul
         )));
     };
     recipe.network.clone_from(&settings.network);
-    recipe.weights = Weights::File(run.join(format!("checkpoint-{arm}.safetensors")));
+    recipe.weights = Weights::File(run.join(names::checkpoint(&arm)));
     recipe.arm = Some(arm);
-    recipe.data = pretrained.data;
-    recipe.data_root = pretrained.data_root;
+    // Its own shares are the probe's to choose.
+    recipe.data = DataRecipe {
+        val_fraction: recipe.data.val_fraction,
+        fraction: recipe.data.fraction,
+        skip_bad: recipe.data.skip_bad,
+        ..pretrained.data
+    };
     recipe.size = pretrained.size;
     recipe.seed = pretrained.seed;
     Ok(())
@@ -205,19 +212,16 @@ fn show(progress: &mut Progress, event: &Event) {
 }
 
 /// What a finished probe measured, from its metrics alone.
-fn report(out: &Path, metrics: Value) -> Report {
-    let test = |key: &str| {
-        metrics["test"][key]
-            .as_f64()
-            .map_or("none".into(), |x| format!("{x:.4}"))
+fn report(out: &Path, metrics: &ProbeMetrics<PartMetrics>) -> Report {
+    let (f1, accuracy) = match &metrics.test.metrics {
+        AnyMetrics::One(test) => (test.averages.f1_macro, test.accuracy),
+        AnyMetrics::Any(test) => (test.averages.f1_macro, test.accuracy),
     };
     let text = format!(
-        "{}: test F1 macro {}, accuracy {}, with {} labels\n{}",
+        "{}: test F1 macro {f1:.4}, accuracy {accuracy:.4}, with {} labels\n{}",
         out.display(),
-        test("f1_macro"),
-        test("accuracy"),
-        metrics["labels"],
-        left_out(&metrics["skipped"]),
+        metrics.labels,
+        left_out(&metrics.common.skipped),
     );
-    Report::done(text, metrics)
+    Report::done(text, json!(metrics))
 }

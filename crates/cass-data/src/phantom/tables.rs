@@ -1,14 +1,14 @@
 //! Phantoms of the two sets whose labels are in tables.
 use std::{fmt::Write as _, fs, path::Path};
 
-use cass_ops::Rng;
+use cass_rng::Rng;
 use image::{ExtendedColorType, ImageEncoder, codecs::tiff::TiffEncoder};
 use rayon::prelude::*;
 
 use super::{PhantomConfig, biopsy, dermoscopy::Lesion, io, write_jpeg, write_with};
 use crate::{
     Result,
-    sources::{biopsies, isic2019},
+    source::{biopsies, isic2019},
 };
 
 /// Images of one lesion or patient.

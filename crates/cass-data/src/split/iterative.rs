@@ -1,9 +1,9 @@
 //! Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011) of groups of images.
 use std::collections::BTreeMap;
 
-use cass_ops::Rng;
+use cass_rng::Rng;
 
-use crate::Dataset;
+use crate::dataset::Dataset;
 
 /// Images that stay together, and how many of them each class has.
 struct Unit {

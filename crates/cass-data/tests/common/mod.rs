@@ -2,24 +2,35 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 use std::path::{Path, PathBuf};
 
-use cass_data::{Dataset, LoaderConfig, PhantomConfig, Pipeline, open, write_phantom};
+use cass_data::prelude::*;
 use tempfile::TempDir;
 
 /// A folder with eight training and three test phantoms a class.
 pub fn phantoms(size: usize) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let config = PhantomConfig {
-        seed: 11,
-        train_per_class: 8,
-        test_per_class: 3,
-        size,
-    };
-    write_phantom(folder.path(), &config).unwrap();
+    cass_testing::phantoms(folder.path(), 11, [8, 3], size).unwrap();
     folder
 }
 
 pub fn open_phantoms(folder: &TempDir) -> Dataset {
     open("brain-mri", folder.path(), false).unwrap()
+}
+
+pub fn open(layout: &str, root: &Path, skip_bad: bool) -> cass_data::Result<Dataset> {
+    let options = OpenOptions {
+        skip_bad,
+        ..OpenOptions::default()
+    };
+    Dataset::open(&Layout::new(layout, root), &options)
+}
+
+/// The phantoms, with this cache.
+pub fn open_cached(folder: &TempDir, cache: Cache) -> cass_data::Result<Dataset> {
+    let options = OpenOptions {
+        storage: cache.into(),
+        ..OpenOptions::default()
+    };
+    Dataset::open(&Layout::new("brain-mri", folder.path()), &options)
 }
 
 pub fn config(pipeline: Pipeline) -> LoaderConfig {
@@ -28,11 +39,8 @@ pub fn config(pipeline: Pipeline) -> LoaderConfig {
         size: 24,
         batch: 5,
         seed: 3,
-        shuffle: true,
-        drop_last: false,
         threads: 2,
-        device: candle_core::Device::Cpu,
-        prefetch: 2,
+        ..LoaderConfig::default()
     }
 }
 

@@ -1,5 +1,5 @@
 use super::Confusion;
-use cass_ops::Rng;
+use cass_rng::Rng;
 use serde::{Deserialize, Serialize};
 
 const RESAMPLES: u64 = 1000;

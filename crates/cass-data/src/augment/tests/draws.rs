@@ -1,11 +1,11 @@
 //! Parameters against torchvision's distributions.
 use candle_core::DType;
-use cass_ops::Rng;
+use cass_rng::Rng;
 
 use super::{Golden, every_stage};
 use crate::{
-    Pipeline,
     augment::{
+        Pipeline,
         color::Adjust,
         dino::DinoDraw,
         stage::{self, Drawn, Stage},
