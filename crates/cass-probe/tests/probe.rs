@@ -1,9 +1,9 @@
 //! Probes of a small network on phantoms, from recipe to folder.
 
 use cass_data::{PhantomConfig, write_phantom, write_phantom_of};
-use cass_probe::{
-    Mode, MultiLabelPredictions, Predictions, Predictor, ProbeRecipe, Stopping, probe,
-};
+use cass_metrics::{MultiLabelPredictions, Predictions};
+use cass_probe::apply::Predictor;
+use cass_probe::fit::{ProbeMode, ProbeRecipe, Stopping, probe};
 use cass_train::{Protocol, RunDir, Weights};
 use serde_json::Value;
 use std::{error::Error, path::Path};
@@ -20,7 +20,7 @@ fn phantoms(folder: &Path) -> cass_data::Result<()> {
     write_phantom(&folder.join("brain-mri"), &config)
 }
 
-fn recipe(folder: &Path, mode: Mode, protocol: Protocol) -> ProbeRecipe {
+fn recipe(folder: &Path, mode: ProbeMode, protocol: Protocol) -> ProbeRecipe {
     ProbeRecipe {
         network: "vit_tiny_patch16_224".into(),
         weights: Weights::Random,
@@ -42,7 +42,7 @@ fn run(recipe: &ProbeRecipe, folder: &Path) -> Result<Value, Box<dyn Error>> {
 fn a_linear_probe_trains_the_classifier_alone_and_leaves_its_folder() -> Outcome {
     let folder = tempfile::tempdir()?;
     phantoms(folder.path())?;
-    let recipe = recipe(folder.path(), Mode::Linear, Protocol::Paper);
+    let recipe = recipe(folder.path(), ProbeMode::Linear, Protocol::Paper);
     let (a, b) = (folder.path().join("a"), folder.path().join("b"));
     let metrics = run(&recipe, &a)?;
     assert_eq!(metrics["labels"], 72, "{metrics:#}");
@@ -92,7 +92,7 @@ fn fine_tuning_trains_everything_under_both_protocols() -> Outcome {
     let folder = tempfile::tempdir()?;
     phantoms(folder.path())?;
     for protocol in [Protocol::Paper, Protocol::Notebook] {
-        let mut recipe = recipe(folder.path(), Mode::Finetune, protocol);
+        let mut recipe = recipe(folder.path(), ProbeMode::Finetune, protocol);
         recipe.fraction = 0.5;
         let out = folder.path().join(format!("{protocol:?}"));
         let metrics = run(&recipe, &out)?;
@@ -120,7 +120,7 @@ fn fine_tuning_trains_everything_under_both_protocols() -> Outcome {
 fn early_stopping_keeps_the_best_epoch() -> Outcome {
     let folder = tempfile::tempdir()?;
     phantoms(folder.path())?;
-    let mut recipe = recipe(folder.path(), Mode::Linear, Protocol::Paper);
+    let mut recipe = recipe(folder.path(), ProbeMode::Linear, Protocol::Paper);
     recipe.stopping = Stopping::Patience { epochs: 1 };
     recipe.epochs = 200;
     if let cass_train::OptimizerConfig::Adam(adam) = &mut recipe.optimizer {
@@ -147,7 +147,7 @@ fn early_stopping_keeps_the_best_epoch() -> Outcome {
 fn kept_features_change_no_byte_and_are_found_again() -> Outcome {
     let folder = tempfile::tempdir()?;
     phantoms(folder.path())?;
-    let mut recipe = recipe(folder.path(), Mode::Linear, Protocol::Paper);
+    let mut recipe = recipe(folder.path(), ProbeMode::Linear, Protocol::Paper);
     // Some batch is not full, whatever is missing: how many images it has shows in the rounding.
     (recipe.batch, recipe.size) = (10, 64);
     let out = |name: &str| folder.path().join(name);
@@ -179,7 +179,7 @@ fn kept_features_change_no_byte_and_are_found_again() -> Outcome {
 fn neighbours_vote_and_augmented_features_are_new() -> Outcome {
     let folder = tempfile::tempdir()?;
     phantoms(folder.path())?;
-    let mut recipe = recipe(folder.path(), Mode::Knn, Protocol::Paper);
+    let mut recipe = recipe(folder.path(), ProbeMode::Knn, Protocol::Paper);
     let metrics = run(&recipe, &folder.path().join("knn"))?;
     let k = metrics["knn"]["k"].to_string();
     let tried = metrics["knn"]["tried"].as_object().ok_or("none tried")?;
@@ -192,7 +192,7 @@ fn neighbours_vote_and_augmented_features_are_new() -> Outcome {
         .err()
         .ok_or("it ran")?;
     assert!(error.to_string().contains("`augment`"), "{error}");
-    recipe.mode = Mode::Linear;
+    recipe.mode = ProbeMode::Linear;
     let augmented = run(&recipe, &folder.path().join("augmented"))?;
     recipe.augment = false;
     let plain = run(&recipe, &folder.path().join("plain"))?;
@@ -212,7 +212,7 @@ fn neighbours_vote_and_augmented_features_are_new() -> Outcome {
 fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
     let folder = tempfile::tempdir()?;
     phantoms(folder.path())?;
-    let good = recipe(folder.path(), Mode::Linear, Protocol::Paper);
+    let good = recipe(folder.path(), ProbeMode::Linear, Protocol::Paper);
     let says = |recipe: ProbeRecipe, expected: &str| -> Outcome {
         let out = tempfile::tempdir()?;
         let text = run(&recipe, out.path()).err().ok_or("it ran")?.to_string();
@@ -272,10 +272,10 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
         ..recipe(folder.path(), mode, protocol).for_multi_label()
     };
     for (name, recipe) in [
-        ("linear", of(Mode::Linear, Protocol::Paper)),
-        ("finetune", of(Mode::Finetune, Protocol::Paper)),
-        ("notebook", of(Mode::Finetune, Protocol::Notebook)),
-        ("knn", of(Mode::Knn, Protocol::Paper)),
+        ("linear", of(ProbeMode::Linear, Protocol::Paper)),
+        ("finetune", of(ProbeMode::Finetune, Protocol::Paper)),
+        ("notebook", of(ProbeMode::Finetune, Protocol::Notebook)),
+        ("knn", of(ProbeMode::Knn, Protocol::Paper)),
     ] {
         let out = folder.path().join(name);
         let metrics = run(&recipe, &out)?;
@@ -315,7 +315,7 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
     }
     let wrong = ProbeRecipe {
         loss: cass_train::FocalForm::Softmax,
-        ..of(Mode::Linear, Protocol::Paper)
+        ..of(ProbeMode::Linear, Protocol::Paper)
     };
     let error = run(&wrong, &folder.path().join("wrong"))
         .err()

@@ -6,9 +6,8 @@ mod small;
 use candle_core::{Device, Tensor, safetensors};
 use cass_data::{PhantomConfig, write_phantom};
 use cass_models::{Model, ModelOptions};
-use cass_probe::{
-    Embedding, Heat, LayerCka, Look, Mode, ProbeRecipe, Subject, Subjects, When, probe,
-};
+use cass_probe::fit::{ProbeMode, ProbeRecipe, probe};
+use cass_probe::look::{Embedding, Heat, LayerCka, Look, Subject, Subjects, When};
 use cass_train::{Method, PretrainOptions, Protocol, Recipe, RunDir, Weights, pretrain};
 use small::small;
 use std::{collections::HashMap, error::Error, path::Path};
@@ -146,7 +145,7 @@ fn runs(folder: &Path) -> Outcome {
         size: 16,
         epochs: 1,
         threads: 2,
-        ..ProbeRecipe::preset(Protocol::Paper, Mode::Linear)
+        ..ProbeRecipe::preset(Protocol::Paper, ProbeMode::Linear)
     };
     let run = RunDir::open(&folder.join("probe"), &recipe.to_toml())?;
     probe(&recipe, &run, &mut |_| {})?;
@@ -220,7 +219,7 @@ fn what_cannot_be_looked_at_is_one_clear_line() -> Outcome {
     let error = Subjects::open(empty.path(), "cpu")
         .err()
         .ok_or("it opened")?;
-    says(&error, &["use ", "no recipe.toml"]);
+    says(&error, &["cannot be used", "no recipe.toml"]);
     let subjects = Subjects::open(&folder.path().join("probe"), "cpu")?;
     let error = subjects
         .network("cnn", When::After)

@@ -2,7 +2,8 @@
 
 use crate::failure::{Failure, Result};
 use crate::say::Report;
-use cass_probe::{Difference, MultiLabelPredictions, Predictions, ProbeRecipe};
+use cass_metrics::{Difference, MultiLabelPredictions, Predictions};
+use cass_probe::fit::ProbeRecipe;
 use cass_train::{Recipe, Weights};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -50,7 +51,7 @@ pub fn run(args: Args) -> Result<Report> {
         match alike {
             Some(group) if group.runs.iter().any(|r| r.recipe.seed == run.recipe.seed) => {
                 return Err(Failure::Wrong(format!(
-                    "failed to compare {}: another run given has its settings and seed {}",
+                    "{} cannot be compared: another run given has its settings and seed {}",
                     path.display(),
                     run.recipe.seed
                 )));
@@ -126,7 +127,7 @@ fn paired<'a>(
     if pairs.is_empty() {
         let (a, b) = (first.name(), second.name());
         return Err(Failure::Wrong(format!(
-            "failed to compare {b} with {a}: no seed is common to both"
+            "{b} cannot be compared with {a}: no seed is common to both"
         )));
     }
     Ok(pairs.into_iter().unzip())
@@ -187,7 +188,7 @@ impl Group {
 
 fn read(path: &Path) -> Result<Run> {
     let wrong =
-        |why: String| Failure::Wrong(format!("failed to compare {}: {why}", path.display()));
+        |why: String| Failure::Wrong(format!("{} cannot be compared: {why}", path.display()));
     let text = |name: &str| {
         let text = std::fs::read_to_string(path.join(name));
         text.map_err(|e| wrong(format!("it holds no finished probe ({name}: {e})")))

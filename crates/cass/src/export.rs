@@ -37,7 +37,7 @@ pub fn run(args: &Args) -> Result<Report> {
     let arm = args.arm.as_deref();
     let model = match run.metrics["kind"].as_str() {
         Some("pretrain") => cass_train::export(&run, arm, &args.out)?,
-        Some("probe") => cass_probe::export(&run, arm, &args.out)?,
+        Some("probe") => cass_probe::apply::export(&run, arm, &args.out)?,
         _ => {
             let run = args.run.display();
             return Err(Failure::Wrong(format!(

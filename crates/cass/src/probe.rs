@@ -7,7 +7,7 @@ use crate::process;
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
 use cass_data::{Cache, Task};
-use cass_probe::{Event, Mode, ProbeRecipe, Stopping};
+use cass_probe::fit::{Event, ProbeMode, ProbeRecipe, Stopping};
 use cass_train::{Recipe, RunDir, Weights};
 use clap::ValueEnum;
 use serde_json::Value;
@@ -100,7 +100,7 @@ pub fn run(mut args: Args) -> Result<Report> {
     }
     hub::bring(&recipe.weights, &recipe.network)?;
     let mut progress = Progress::new();
-    let metrics = cass_probe::probe(&recipe, &run, &mut |event| show(&mut progress, event))?;
+    let metrics = cass_probe::fit::probe(&recipe, &run, &mut |event| show(&mut progress, event))?;
     drop(progress);
     Ok(report(&out, metrics))
 }
@@ -108,9 +108,9 @@ pub fn run(mut args: Args) -> Result<Report> {
 impl Args {
     fn recipe(self) -> Result<ProbeRecipe> {
         let mode = match self.mode {
-            ModeName::Linear => Mode::Linear,
-            ModeName::Finetune => Mode::Finetune,
-            ModeName::Knn => Mode::Knn,
+            ModeName::Linear => ProbeMode::Linear,
+            ModeName::Finetune => ProbeMode::Finetune,
+            ModeName::Knn => ProbeMode::Knn,
         };
         let mut recipe = ProbeRecipe::preset(self.protocol.into(), mode);
         if let Some(run) = &self.run {
@@ -137,7 +137,7 @@ impl Args {
 
 /// Takes network, weights and data from a finished pretraining.
 fn take_over(recipe: &mut ProbeRecipe, run: &Path, arm: Option<String>) -> Result<()> {
-    let wrong = |why: String| Failure::Wrong(format!("failed to probe {}: {why}", run.display()));
+    let wrong = |why: String| Failure::Wrong(format!("{} cannot be probed: {why}", run.display()));
     let text = std::fs::read_to_string(run.join("recipe.toml"))
         .map_err(|error| wrong(format!("no recipe.toml of a pretraining in it ({error})")))?;
     let pretrained = Recipe::from_toml(&text).map_err(|error| wrong(error.to_string()))?;

@@ -1,0 +1,184 @@
+//! What was said of the images of a part, beside what is true of them.
+
+use super::{parts::Parts, recipe::ProbeRecipe};
+use cass_data::Part;
+use crate::{Error, Result};
+use cass_metrics::{Confusion, Interval, multi_label_f1_macro, MultiLabelPredictions, Prediction, Predictions};
+use candle_core::{D, DType, Tensor};
+use candle_nn::ops::{sigmoid, softmax};
+use cass_train::{FocalForm, RunDir};
+use serde_json::{Value, json};
+
+/// What was said of one image.
+pub(crate) struct Decision {
+    /// Ascending; exactly one where images have one class.
+    pub(crate) classes: Vec<usize>,
+    /// One a class, in [0, 1].
+    pub(crate) probabilities: Vec<f64>,
+}
+
+/// A part of the data set with what was said of it.
+pub(crate) struct Judged {
+    /// [`Metrics`](cass_metrics::Metrics) or [`MultiLabelMetrics`](cass_metrics::MultiLabelMetrics).
+    pub(crate) metrics: Value,
+    pub(crate) f1_macro: f64,
+    pub(crate) accuracy: f64,
+    /// Of the macro F1.
+    pub(crate) interval: Interval,
+    pub(crate) said: Said,
+}
+
+/// Predictions of either kind.
+pub(crate) enum Said {
+    One(Predictions),
+    Any(MultiLabelPredictions),
+}
+
+impl Decision {
+    /// Of each row of logits `(N, C)`: the class of the largest, the first of equal ones; or of several
+    /// classes those of a probability above 0.5.
+    pub(crate) fn of(logits: &Tensor, recipe: &ProbeRecipe) -> Result<Vec<Self>> {
+        let rows = probabilities(logits, recipe.loss)?;
+        if recipe.multi_label {
+            return Ok(rows.into_iter().map(Self::above_half).collect());
+        }
+        let largest = logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
+        let pairs = largest.into_iter().zip(rows);
+        Ok(pairs
+            .map(|(class, probabilities)| Self {
+                classes: vec![class as usize],
+                probabilities,
+            })
+            .collect())
+    }
+
+    /// The class of the largest probability, the first of equal ones.
+    pub(crate) fn largest(probabilities: Vec<f64>) -> Self {
+        let p = &probabilities;
+        let largest = (1..p.len()).fold(0, |best, i| if p[i] > p[best] { i } else { best });
+        Self {
+            classes: vec![largest],
+            probabilities,
+        }
+    }
+
+    /// Every class of a probability above 0.5.
+    pub(crate) fn above_half(probabilities: Vec<f64>) -> Self {
+        let classes = (0..probabilities.len())
+            .filter(|&class| probabilities[class] > 0.5)
+            .collect();
+        Self {
+            classes,
+            probabilities,
+        }
+    }
+}
+
+/// One a class: softmax, or under the sigmoid form each class' own.
+fn probabilities(logits: &Tensor, form: FocalForm) -> Result<Vec<Vec<f64>>> {
+    let logits = logits.to_dtype(DType::F64)?;
+    let p = match form {
+        FocalForm::Softmax => softmax(&logits, D::Minus1)?,
+        FocalForm::Sigmoid => sigmoid(&logits)?,
+    };
+    // Rounding may leave a sum, and so a value, a last digit above 1.
+    let rows = p.minimum(1.0)?.to_vec2::<f64>()?;
+    if rows.iter().flatten().any(|p| !p.is_finite()) {
+        return Err(Error::NotFinite);
+    }
+    Ok(rows)
+}
+
+impl Judged {
+    /// Judges what was said of each image of a part, in the part's order.
+    pub(crate) fn of(
+        recipe: &ProbeRecipe,
+        parts: &Parts,
+        part: Part,
+        decisions: Vec<Decision>,
+    ) -> Result<Self> {
+        let classes = parts.dataset.classes.clone();
+        let samples = parts.indices(part).iter();
+        let samples = samples.map(|&i| &parts.dataset.samples[i]);
+        let file = |sample: &cass_data::Sample| {
+            let path = sample.path.strip_prefix(&parts.dataset.root);
+            path.unwrap_or(&sample.path).display().to_string()
+        };
+        if recipe.multi_label {
+            let mut said = MultiLabelPredictions::new(classes);
+            for (sample, decision) in samples.zip(decisions) {
+                let Decision {
+                    classes,
+                    probabilities,
+                } = decision;
+                said.push(file(sample), &sample.labels, &classes, &probabilities);
+            }
+            let metrics = said.metrics()?;
+            return Ok(Self {
+                f1_macro: metrics.averages.f1_macro,
+                accuracy: metrics.accuracy,
+                metrics: json!(metrics),
+                interval: said.interval(recipe.seed),
+                said: Said::Any(said),
+            });
+        }
+        let rows = samples.zip(decisions).map(|(sample, decision)| Prediction {
+            file: file(sample),
+            truth: sample.label(),
+            predicted: decision.classes[0],
+            probabilities: decision.probabilities,
+        });
+        let said = Predictions {
+            classes,
+            rows: rows.collect(),
+        };
+        let metrics = said.metrics()?;
+        let confusion = said.confusion()?;
+        Ok(Self {
+            f1_macro: metrics.averages.f1_macro,
+            accuracy: metrics.accuracy,
+            metrics: json!(metrics),
+            interval: confusion.interval(recipe.seed, Confusion::f1_macro),
+            said: Said::One(said),
+        })
+    }
+
+    /// Leaves `predictions.csv` and its figures in the folder of a run.
+    pub(crate) fn write(&self, run: &RunDir) -> Result<()> {
+        let (csv, confusion, curves) = match &self.said {
+            Said::One(p) => (
+                p.to_csv()?,
+                p.confusion_svg()?,
+                [p.reliability_svg(), p.roc_svg(), p.precision_recall_svg()],
+            ),
+            Said::Any(p) => (
+                p.to_csv()?,
+                p.confusion_svg(),
+                [p.reliability_svg(), p.roc_svg(), p.precision_recall_svg()],
+            ),
+        };
+        let [reliability, roc, precision_recall] = curves.map(Option::unwrap_or_default);
+        run.write("predictions.csv", &csv)?;
+        for (name, svg) in [
+            ("confusion.svg", confusion),
+            ("reliability.svg", reliability),
+            ("roc.svg", roc),
+            ("precision-recall.svg", precision_recall),
+        ] {
+            run.write(name, svg.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// The macro F1 of decisions over the images that `targets`, row-major `(N, classes)`, are of.
+pub(crate) fn f1_macro(classes: usize, targets: &[f32], decisions: &[Decision]) -> f64 {
+    let mut predicted = vec![false; targets.len()];
+    for (row, decision) in predicted.chunks_mut(classes).zip(decisions) {
+        for &class in &decision.classes {
+            row[class] = true;
+        }
+    }
+    let truth: Vec<bool> = targets.iter().map(|&t| t == 1.0).collect();
+    multi_label_f1_macro(classes, &truth, &predicted)
+}

@@ -1,0 +1,23 @@
+//! What a few labels can read from a network's features: recipes, classifiers, and how well they do.
+
+mod counts;
+mod epochs;
+mod event;
+mod features;
+mod head;
+mod judge;
+mod knn;
+mod learner;
+mod parts;
+mod probe;
+mod recipe;
+mod stopping;
+mod vector;
+
+pub use event::{Epoch, Event};
+pub use knn::{KNN_NEIGHBOURS, Knn};
+pub use probe::probe;
+pub use recipe::{ProbeMode, ProbeRecipe, Stopping};
+
+pub(crate) use judge::Decision;
+pub(crate) use probe::{CHECKPOINT, load_backbone};

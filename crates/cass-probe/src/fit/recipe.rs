@@ -1,0 +1,289 @@
+use crate::{Error, Result};
+use cass_train::{
+    AdamConfig, Arm, CosineConfig, FocalForm, OptimizerConfig, Protocol, ScheduleConfig, Weights,
+};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Everything that decides a probe. Written to its folder as `recipe.toml`.
+///
+/// ```
+/// use cass_probe::fit::{ProbeMode, ProbeRecipe};
+/// use cass_train::Protocol;
+/// let recipe = ProbeRecipe::preset(Protocol::Paper, ProbeMode::Linear);
+/// assert_eq!((recipe.epochs, recipe.size), (50, 384));
+/// assert!(recipe.deviations().is_empty());
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeRecipe {
+    /// What is trained on the labels.
+    pub mode: ProbeMode,
+    /// Whose settings the unset fields had; the fields alone decide.
+    pub protocol: Protocol,
+    /// timm's name.
+    pub network: String,
+    /// The weights that are judged.
+    pub weights: Weights,
+    /// Which arm of a pretraining they are from, if from any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<String>,
+    /// Data set, by the name that `cass-data` knows it by.
+    pub data: String,
+    /// Folder that holds the data set.
+    pub data_root: PathBuf,
+    /// Height and width of the network's input, in pixels.
+    pub size: usize,
+    /// Share of the given training split that is cut off for validation, in (0, 1).
+    pub val_fraction: f64,
+    /// Share of the training images whose labels are used, in (0, 1].
+    pub fraction: f64,
+    /// At most so many passes over the labelled images.
+    pub epochs: usize,
+    /// Images a step.
+    pub batch: usize,
+    /// Whether a linear classifier sees the features of newly augmented images in every epoch,
+    /// rather than those of the images as they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub augment: bool,
+    /// Whether an image may be of any number of classes, each decided for itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub multi_label: bool,
+    /// Form of the focal loss; `sigmoid` where an image may be of several classes.
+    pub loss: FocalForm,
+    /// When to stop early.
+    pub stopping: Stopping,
+    /// The optimiser and its arguments.
+    pub optimizer: OptimizerConfig,
+    /// How the learning rate changes, step by step.
+    pub schedule: ScheduleConfig,
+    /// Whether undecodable images are left out, and listed, instead of stopping the probe.
+    pub skip_bad: bool,
+    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
+    pub device: String,
+    /// Worker threads; 0 for one a core.
+    pub threads: usize,
+    /// Seed of the new head, the split, the order and the augmentation.
+    pub seed: u64,
+    /// Folder that keeps features between probes; none is kept without. Decides no result, so it is
+    /// not part of the recipe's text.
+    #[serde(skip)]
+    pub feature_cache: Option<PathBuf>,
+}
+
+/// What is trained on the labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbeMode {
+    /// The classifier, on frozen features of the images as they are (section 4.2).
+    Linear,
+    /// All parameters, on augmented images (the published code; also the supervised baseline).
+    Finetune,
+    /// Nothing: the nearest labelled images vote ([`Knn`](super::Knn)). Their number is the one of
+    /// [`KNN_NEIGHBOURS`](super::KNN_NEIGHBOURS) with the best macro F1 on the labelled images
+    /// themselves, each left out in turn.
+    Knn,
+}
+
+/// When to stop before the last epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "rule", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Stopping {
+    /// After so many epochs in a row without a lower validation loss; the best epoch is kept.
+    Patience {
+        /// Epochs without improvement.
+        epochs: usize,
+    },
+    /// The published code: validates only after epochs whose training score rose, counts those
+    /// whose validation loss lies above the last one, stops when the count passes 5, keeps the
+    /// best validation score.
+    Notebook,
+}
+
+impl ProbeRecipe {
+    /// A protocol's settings (appendix E.2), with the paper's CNN. `data_root` is empty and has to
+    /// be set.
+    pub fn preset(protocol: Protocol, mode: ProbeMode) -> Self {
+        let paper = Self {
+            mode,
+            protocol,
+            network: "resnet50.a1_in1k".into(),
+            weights: Weights::Hub,
+            arm: None,
+            data: "brain-mri".into(),
+            data_root: PathBuf::new(),
+            size: 384,
+            val_fraction: 0.1,
+            fraction: 1.0,
+            epochs: 50,
+            batch: 16,
+            augment: false,
+            multi_label: false,
+            loss: FocalForm::Softmax,
+            stopping: Stopping::Patience { epochs: 5 },
+            optimizer: OptimizerConfig::Adam(AdamConfig {
+                lr: 3e-4,
+                ..AdamConfig::default()
+            }),
+            schedule: ScheduleConfig::Cosine(CosineConfig::default()),
+            skip_bad: false,
+            device: "auto".into(),
+            threads: 0,
+            seed: 0,
+            feature_cache: None,
+        };
+        match protocol {
+            Protocol::Paper => paper,
+            Protocol::Notebook => Self {
+                val_fraction: 0.2,
+                loss: FocalForm::Sigmoid,
+                stopping: Stopping::Notebook,
+                seed: 77,
+                ..paper
+            },
+        }
+    }
+
+    /// The same settings for images of any number of classes: the paper's focal loss then is one of
+    /// each class' sigmoid, as the published code has it.
+    pub fn for_multi_label(self) -> Self {
+        Self {
+            multi_label: true,
+            loss: FocalForm::Sigmoid,
+            ..self
+        }
+    }
+
+    /// The network and how it is optimised.
+    pub(crate) fn as_arm(&self) -> Arm {
+        Arm {
+            network: self.network.clone(),
+            weights: self.weights.clone(),
+            optimizer: self.optimizer.clone(),
+            schedule: self.schedule.clone(),
+        }
+    }
+
+    /// The recipe as TOML text.
+    pub fn to_toml(&self) -> String {
+        cass_train::to_toml(self)
+    }
+
+    /// Reads a recipe; every field has to be there.
+    ///
+    /// # Errors
+    /// Naming the line, and for an unknown key the nearest known one.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        Ok(cass_train::from_toml(text)?)
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// Naming the first field that no probe can have, its value and what was expected.
+    pub fn validate(&self) -> Result<()> {
+        let check = |field: &str, value: f64, good: bool, expected: &str| {
+            if good {
+                return Ok(());
+            }
+            Err(Error::Train(cass_train::Error::Field {
+                field: field.into(),
+                value: value.to_string(),
+                expected: expected.into(),
+            }))
+        };
+        let (share, val) = (self.fraction, self.val_fraction);
+        check(
+            "fraction",
+            share,
+            share > 0.0 && share <= 1.0,
+            "a share above 0, at most 1",
+        )?;
+        check(
+            "val_fraction",
+            val,
+            val > 0.0 && val < 1.0,
+            "a share above 0, below 1",
+        )?;
+        check("epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
+        check("batch", self.batch as f64, self.batch > 1, "at least 2")?;
+        check("size", self.size as f64, self.size > 0, "at least 1")?;
+        check(
+            "augment",
+            1.0,
+            !self.augment || self.mode == ProbeMode::Linear,
+            "false unless the mode is linear: finetune always augments, knn never",
+        )?;
+        if self.multi_label && self.loss == FocalForm::Softmax {
+            return Err(Error::Train(cass_train::Error::Field {
+                field: "loss".into(),
+                value: "softmax".into(),
+                expected: "sigmoid where an image may be of several classes".into(),
+            }));
+        }
+        Ok(())
+    }
+
+    /// What differs from the paper's settings, as `field = value (paper: value)`. Left out: what
+    /// every probe chooses or what decides no result.
+    pub fn deviations(&self) -> Vec<String> {
+        const OWN: [&str; 11] = [
+            "arm",
+            "data",
+            "data_root",
+            "device",
+            "fraction",
+            "multi_label",
+            "network",
+            "protocol",
+            "seed",
+            "skip_bad",
+            "threads",
+        ];
+        let mut paper = Self::preset(Protocol::Paper, self.mode);
+        if self.multi_label {
+            paper = paper.for_multi_label();
+        }
+        if self.arm.is_some() {
+            // Weights of a pretraining are what the paper probes.
+            paper.weights = self.weights.clone();
+        }
+        // A commit is a state of what the paper means, not another thing.
+        let recipe = Self {
+            weights: self.weights.without_commit(&self.network),
+            ..self.clone()
+        };
+        cass_train::deviations(&recipe, &paper, &OWN)
+    }
+
+    /// What the paper's text leaves open and was chosen here, one sentence each.
+    pub fn chosen(&self) -> Vec<String> {
+        let mut chosen = vec![
+            "headline F1 is macro; micro and weighted stand beside it".to_string(),
+            "label fractions are stratified, nested, at least one image a class".to_string(),
+            "class weights run from 0.2 (rarest) to 1 (most frequent), as in the published code"
+                .to_string(),
+        ];
+        if self.multi_label {
+            chosen.push(
+                "several labels an image: focal loss of each class' sigmoid, decided at 0.5 (thresholds \
+                 that suit the validation images stand beside it, under `tuned`)"
+                    .into(),
+            );
+        }
+        match self.mode {
+            ProbeMode::Linear if self.augment => {
+                chosen.push("linear: features of newly augmented images in every epoch".into());
+            }
+            ProbeMode::Linear => {
+                chosen.push("linear: features of the images as they are, without augmentation".into());
+            }
+            ProbeMode::Knn => chosen.push(
+                "knn: cosine, votes weighted by exp(cosine / 0.07), neighbours chosen by leaving one out"
+                    .into(),
+            ),
+            ProbeMode::Finetune => {}
+        }
+        chosen
+    }
+}
