@@ -74,6 +74,9 @@ pub enum Error {
         /// What should.
         expected: String,
     },
+    /// Predictions without probabilities where these are needed.
+    #[error("the predictions have no probabilities, expected one for each class")]
+    Bare,
     /// Predictions that cannot be compared image by image.
     #[error("the predictions are of other test images, labels or classes")]
     OtherImages,

@@ -1,7 +1,8 @@
 //! Metrics to look at, as SVG: plain text, no fonts or scripts of its own.
 
 use crate::{
-    MultiLabelPredictions, Predictions, Result, precision_recall_curve, reliability_curve, roc_curve,
+    MultiLabelPredictions, Predictions, Result, precision_recall_curve, reliability_curve,
+    roc_curve,
 };
 use std::fmt::Write as _;
 

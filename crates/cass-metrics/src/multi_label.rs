@@ -1,6 +1,7 @@
 use crate::{
-    Error, Interval, MultiLabelMetrics, Predictions, Result,
-    metrics::multi_label_interval,
+    Error, Groups, Interval, MultiLabelMetrics, NotGiven, Predictions, Result,
+    metrics::f1_macro_of,
+    resample::Units,
     table::{COLUMNS, Cell, Table, sorted, to_csv},
 };
 use std::path::Path;
@@ -180,10 +181,64 @@ impl MultiLabelPredictions {
     }
 
     /// The 95 % interval of the macro F1 over 1,000 resamples of the files that keep how often each
-    /// set of true classes occurs.
-    pub fn interval(&self, seed: u64) -> Interval {
-        multi_label_interval(self.classes.len(), &self.truth, &self.predicted, seed)
+    /// set of true classes occurs; of whole groups where there are any.
+    ///
+    /// # Errors
+    /// Where all resamples score the same, so that they say nothing of how sure the score is.
+    pub fn interval(&self, groups: Option<&Groups>, seed: u64) -> Result<Interval, NotGiven> {
+        let rows: Vec<_> = self.rows().collect();
+        let files = self.files.iter().map(String::as_str);
+        let units = Units::of(files, rows.iter().map(|row| row.0), groups);
+        Interval::over(&units, seed, |drawn| {
+            f1_macro_of(self.classes.len(), drawn.iter().map(|&i| rows[i]))
+        })
     }
+
+    /// True and predicted flags of each file.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&[bool], &[bool])> {
+        let k = self.classes.len().max(1);
+        self.truth.chunks(k).zip(self.predicted.chunks(k))
+    }
+
+    /// The mean probabilities of each group's files as predictions of its own, every class predicted whose mean
+    /// is above 0.5: a group is of each class that a file of it is of, and named in place of a file. Files of
+    /// no group stand for themselves.
+    ///
+    /// # Errors
+    /// Bare predictions, which have nothing to average.
+    pub fn by_group(&self, groups: &Groups) -> Result<Self> {
+        let Some(p) = &self.probabilities else {
+            return Err(Error::Bare);
+        };
+        let k = self.classes.len();
+        let files = self.files.iter().map(String::as_str);
+        let mut merged = Self::new(self.classes.clone());
+        for (name, places) in groups.gather(files) {
+            let of_any = |class: usize| places.iter().any(|i| self.truth[i * k + class]);
+            let truth: Vec<usize> = (0..k).filter(|&class| of_any(class)).collect();
+            let mean = mean_rows(places.iter().map(|i| &p[i * k..(i + 1) * k]), k);
+            let said: Vec<usize> = (0..k).filter(|&class| mean[class] > 0.5).collect();
+            merged.push(name, &truth, &said, &mean);
+        }
+        Ok(merged)
+    }
+}
+
+/// The mean of rows of `width` values.
+pub(crate) fn mean_rows<'a>(
+    rows: impl ExactSizeIterator<Item = &'a [f64]>,
+    width: usize,
+) -> Vec<f64> {
+    let n = rows.len() as f64;
+    let mut mean = vec![0.0; width];
+    for row in rows {
+        for (mean, value) in mean.iter_mut().zip(row) {
+            *mean += value / n;
+        }
+    }
+    // Rounding may leave a mean of ones a last digit above.
+    mean.iter_mut().for_each(|value| *value = value.min(1.0));
+    mean
 }
 
 /// The names of the classes at `places` as one field of a predictions file: separated by `|`.
@@ -254,8 +309,8 @@ mod tests {
         let metrics = read_back.metrics().unwrap();
         assert_eq!((metrics.samples, metrics.accuracy), (3, 1.0 / 3.0));
         // One file of each set of classes: every resample is the sample.
-        let (f1, interval) = (metrics.averages.f1_macro, read_back.interval(0));
-        assert_eq!((interval.low, interval.high), (f1, f1));
+        let reason = read_back.interval(None, 0).unwrap_err().to_string();
+        assert!(reason.contains("the 3 images"), "{reason}");
         let bare = read("file,predicted\n1,x\n2,\n", Some("file,true\n2,y\n1,x|y\n")).unwrap();
         assert_eq!((bare.classes.len(), bare.probabilities), (2, None));
     }
@@ -320,6 +375,21 @@ mod tests {
         let one = one.metrics().unwrap();
         assert_eq!(one.averages.f1_macro, any.averages.f1_macro);
         assert_eq!(one.accuracy, any.accuracy);
+    }
+
+    #[test]
+    fn the_images_of_a_patient_speak_together() {
+        let mut p = MultiLabelPredictions::new(["a", "b"].map(String::from).into());
+        p.push("1".into(), &[0], &[0], &[0.9, 0.2]);
+        p.push("2".into(), &[1], &[], &[0.3, 0.4]);
+        p.push("3".into(), &[1], &[1], &[0.1, 0.7]);
+        let groups = [("1", "p"), ("2", "p")].map(|(f, g)| (f.to_string(), g.to_string()));
+        let merged = p.by_group(&groups.into_iter().collect()).unwrap();
+        assert_eq!(merged.files, ["3", "p"]);
+        assert_eq!(merged.truth, [false, true, true, true]);
+        assert_eq!(merged.predicted, [false, true, true, false]);
+        let mean = &merged.probabilities.unwrap()[2..];
+        assert!((mean[0] - 0.6).abs() < 1e-12 && (mean[1] - 0.3).abs() < 1e-12);
     }
 
     #[test]

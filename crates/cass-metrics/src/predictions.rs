@@ -1,5 +1,7 @@
 use crate::{
-    Confusion, Metrics, Result,
+    Confusion, Error, Groups, Interval, Metrics, NotGiven, Result,
+    multi_label::mean_rows,
+    resample::Units,
     table::{COLUMNS, Cell, Table, sorted, to_csv},
 };
 use std::path::Path;
@@ -51,6 +53,60 @@ impl Predictions {
             .collect();
         let probabilities = (!probabilities.is_empty()).then_some(probabilities.as_slice());
         Metrics::of(&self.classes, &truth, &predicted, probabilities)
+    }
+
+    /// The 95 % interval of a statistic over 1,000 resamples of the files that keep each true class's number;
+    /// of whole groups where there are any.
+    ///
+    /// # Errors
+    /// Where all resamples score the same, so that they say nothing of how sure the score is.
+    pub fn interval(
+        &self,
+        groups: Option<&Groups>,
+        seed: u64,
+        statistic: impl Fn(&Confusion) -> f64,
+    ) -> Result<Interval, NotGiven> {
+        let k = self.classes.len();
+        let hot: Vec<Vec<bool>> = (0..k).map(|t| (0..k).map(|c| c == t).collect()).collect();
+        let files = self.rows.iter().map(|row| row.file.as_str());
+        let truth = self.rows.iter().map(|row| hot[row.truth].as_slice());
+        let units = Units::of(files, truth, groups);
+        Interval::over(&units, seed, |drawn| {
+            let rows = drawn.iter().map(|&i| &self.rows[i]);
+            statistic(&Confusion::counted(k, rows.map(|r| (r.truth, r.predicted))))
+        })
+    }
+
+    /// The mean probabilities of each group's files as predictions of its own, of the class with the largest one
+    /// and named in place of a file; files of no group stand for themselves. Also the number of groups that are
+    /// left out, since their files are of several classes.
+    ///
+    /// # Errors
+    /// Bare predictions, which have nothing to average.
+    pub fn by_group(&self, groups: &Groups) -> Result<(Self, usize)> {
+        let (k, mut mixed) = (self.classes.len(), 0);
+        let mut rows = Vec::new();
+        for (file, places) in groups.gather(self.rows.iter().map(|row| row.file.as_str())) {
+            let of = || places.iter().map(|&i| &self.rows[i]);
+            if of().any(|row| row.probabilities.len() != k) {
+                return Err(Error::Bare);
+            }
+            let truth = self.rows[places[0]].truth;
+            if of().any(|row| row.truth != truth) {
+                mixed += 1;
+                continue;
+            }
+            let mean = mean_rows(of().map(|row| row.probabilities.as_slice()), k);
+            let better = |best: usize, i: usize| if mean[i] > mean[best] { i } else { best };
+            rows.push(Prediction {
+                file,
+                truth,
+                predicted: (1..k).fold(0, better),
+                probabilities: mean,
+            });
+        }
+        let classes = self.classes.clone();
+        Ok((Self { classes, rows }, mixed))
     }
 
     /// Read a CSV file.
@@ -168,6 +224,56 @@ mod tests {
             std::fs::write(&path, predictions.to_csv().unwrap()).unwrap();
             assert_eq!(Predictions::read(&path).unwrap(), predictions);
         }
+    }
+
+    #[test]
+    fn the_images_of_a_patient_speak_together() {
+        let text = "file,true,predicted,a,b\n1,a,a,0.9,0.1\n2,a,b,0.4,0.6\n3,b,a,0.7,0.3\n4,a,a,1,0\n5,b,b,0,1\n";
+        let predictions = read(text).unwrap();
+        let pairs = [("1", "p"), ("2", "p"), ("4", "q"), ("5", "q")];
+        let groups: Groups = (pairs.into_iter())
+            .map(|(file, group)| (file.to_string(), group.to_string()))
+            .collect();
+        let (merged, mixed) = predictions.by_group(&groups).unwrap();
+        let said = |row: &Prediction| (row.file.clone(), row.truth, row.predicted);
+        let said: Vec<_> = merged.rows.iter().map(said).collect();
+        assert_eq!(
+            (said, mixed),
+            (vec![("3".into(), 1, 0), ("p".into(), 0, 0)], 1)
+        );
+        let bare = read("file,true,predicted\n1,a,a\n").unwrap();
+        assert!(bare.by_group(&groups).is_err());
+    }
+
+    #[test]
+    fn intervals_are_wider_over_patients_than_over_their_images() {
+        let row = |i: usize| Prediction {
+            file: i.to_string(),
+            truth: i / 100,
+            // Of every fifth patient, of five images each, all are taken for the other class.
+            predicted: (i / 100) ^ usize::from((i / 5).is_multiple_of(5)),
+            probabilities: vec![],
+        };
+        let predictions = Predictions {
+            classes: ["a", "b"].map(String::from).into(),
+            rows: (0..200).map(row).collect(),
+        };
+        let groups: Groups = (0..200)
+            .map(|i| (i.to_string(), format!("p{}", i / 5)))
+            .collect();
+        let one = |i: usize| (i.to_string(), "all".to_string());
+        let width = |groups| {
+            let got = predictions
+                .interval(groups, 0, Confusion::accuracy)
+                .unwrap();
+            got.high - got.low
+        };
+        assert!(width(Some(&groups)) > 1.8 * width(None));
+        let one: Groups = (0..200).map(one).collect();
+        let reason = predictions
+            .interval(Some(&one), 0, Confusion::accuracy)
+            .unwrap_err();
+        assert_eq!(reason.to_string(), "the images are of one group");
     }
 
     #[test]

@@ -45,10 +45,10 @@ impl Cell {
     }
 }
 
-/// A predictions file: its headings, then of each row the first three fields and the probabilities.
+/// A file with these headings and of each row the first fields and the probabilities.
 pub(crate) fn to_csv<'a>(
     headings: impl Iterator<Item = &'a str>,
-    rows: impl Iterator<Item = ([String; 3], Vec<f64>)>,
+    rows: impl Iterator<Item = (impl IntoIterator<Item = String>, Vec<f64>)>,
 ) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     // Nothing fails in memory but lines of different lengths, which are written as they are.
@@ -139,15 +139,15 @@ fn read_labels(path: &Path) -> Result<HashMap<String, Cell>> {
 }
 
 /// A CSV file: its header, its records, and how to say what is wrong in it.
-struct Text {
+pub(crate) struct Text {
     path: PathBuf,
     bytes: Vec<u8>,
     header: StringRecord,
-    records: Vec<StringRecord>,
+    pub(crate) records: Vec<StringRecord>,
 }
 
 impl Text {
-    fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let file = |source| Error::Read {
             path: path.into(),
             source,
@@ -167,7 +167,7 @@ impl Text {
         })
     }
 
-    fn check_header(&self, columns: &[&str]) -> Result<()> {
+    pub(crate) fn check_header(&self, columns: &[&str]) -> Result<()> {
         for (column, name) in columns.iter().enumerate() {
             if self.header.get(column) != Some(name) {
                 return Err(self.error(&self.header, column, format!("the heading {name}")));
@@ -176,7 +176,7 @@ impl Text {
         Ok(())
     }
 
-    fn check_width(&self, record: &StringRecord) -> Result<()> {
+    pub(crate) fn check_width(&self, record: &StringRecord) -> Result<()> {
         if record.len() == self.header.len() {
             return Ok(());
         }
@@ -210,7 +210,7 @@ impl Text {
         }
     }
 
-    fn error(&self, record: &StringRecord, column: usize, expected: String) -> Error {
+    pub(crate) fn error(&self, record: &StringRecord, column: usize, expected: String) -> Error {
         let heading = record == &self.header;
         let name = self.header.get(column).filter(|_| !heading);
         Error::Field {

@@ -286,10 +286,7 @@ fn features_that_are_no_numbers_stop_every_mode() -> Outcome {
         weights: Weights::File(file.clone()),
         ..bench.recipe(mode)
     };
-    bench.fails(
-        &of(ProbeMode::Linear),
-        &["vit_tiny", ".jpg are not finite"],
-    )?;
+    bench.fails(&of(ProbeMode::Linear), &["vit_tiny", ".jpg are not finite"])?;
     bench.fails(&of(ProbeMode::Knn), &["vit_tiny", ".jpg are not finite"])?;
     bench.fails(&of(ProbeMode::Finetune), &["the loss is", "at step 0"])?;
 

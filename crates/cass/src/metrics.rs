@@ -2,7 +2,9 @@
 
 use crate::failure::Result;
 use crate::say::Report;
-use cass_metrics::{Averages, ClassMetrics, Confusion, Interval, MultiLabelPredictions, Predictions};
+use cass_metrics::{
+    Averages, ClassMetrics, Confusion, Interval, MultiLabelPredictions, Predictions,
+};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;

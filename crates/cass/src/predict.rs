@@ -66,7 +66,10 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
     for input in &args.inputs {
         let before = files.len();
         match find(input, &mut files) {
-            Err(error) => fail(input, format!("{} cannot be listed: {error}", input.display())),
+            Err(error) => fail(
+                input,
+                format!("{} cannot be listed: {error}", input.display()),
+            ),
             Ok(()) if files.len() == before => {
                 fail(input, format!("{} holds no image", input.display()));
             }

@@ -25,19 +25,25 @@ impl Confusion {
                 expected: truth.len(),
             });
         }
-        let mut counts = vec![0; classes * classes];
-        for (sample, (&t, &p)) in truth.iter().zip(predicted).enumerate() {
-            let class = t.max(p);
-            if class >= classes {
-                return Err(Error::ClassIndex {
-                    sample,
-                    class,
-                    classes,
-                });
-            }
-            counts[t * classes + p] += 1;
+        let pairs = truth.iter().copied().zip(predicted.iter().copied());
+        let mut larger = pairs.clone().map(|(t, p)| t.max(p)).enumerate();
+        if let Some((sample, class)) = larger.find(|&(_, class)| class >= classes) {
+            return Err(Error::ClassIndex {
+                sample,
+                class,
+                classes,
+            });
         }
-        Ok(Self { classes, counts })
+        Ok(Self::counted(classes, pairs))
+    }
+
+    /// Of pairs of a true and a predicted class, each below `classes`.
+    pub(crate) fn counted(classes: usize, pairs: impl Iterator<Item = (usize, usize)>) -> Self {
+        let mut counts = vec![0; classes * classes];
+        for (truth, predicted) in pairs {
+            counts[truth * classes + predicted] += 1;
+        }
+        Self { classes, counts }
     }
 
     /// Of two classes.

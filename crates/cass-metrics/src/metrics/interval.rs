@@ -1,6 +1,8 @@
 use super::Confusion;
+use crate::resample::Units;
 use cass_rng::Rng;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 const RESAMPLES: u64 = 1000;
 
@@ -13,12 +15,33 @@ pub struct Interval {
     pub high: f64,
 }
 
+/// The reason why there is no interval, as half a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotGiven(pub String);
+
+impl fmt::Display for NotGiven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotGiven {}
+
 impl Confusion {
     /// The percentile bootstrap interval of `statistic` over 1,000 seeded resamples of the samples,
     /// stratified: every resample keeps each true class's number of samples. It speaks for the draw
     /// of test images, not for the training seed.
-    pub fn interval(&self, seed: u64, statistic: impl Fn(&Self) -> f64) -> Interval {
+    ///
+    /// # Errors
+    /// Where all resamples score the same, so that they say nothing of how sure the score is.
+    pub fn interval(
+        &self,
+        seed: u64,
+        statistic: impl Fn(&Self) -> f64,
+    ) -> Result<Interval, NotGiven> {
+        let images = self.rows().flatten().sum();
         Interval::bootstrap(seed, |rng| statistic(&self.resampled(|n| rng.below(n))))
+            .that_varies(images, "images")
     }
 }
 
@@ -28,6 +51,28 @@ impl Interval {
         let values =
             (0..RESAMPLES).map(|draw| resample(&mut Rng::new(seed, "resample", [draw, 0], 0)));
         Self::around(values.collect())
+    }
+
+    /// The interval of what `statistic` makes of the images at the places it is given, over resamples of `units`.
+    pub(crate) fn over(
+        units: &Units,
+        seed: u64,
+        statistic: impl Fn(&[usize]) -> f64,
+    ) -> Result<Self, NotGiven> {
+        Self::bootstrap(seed, |rng| statistic(&units.draw(rng)))
+            .that_varies(units.len(), units.name())
+    }
+
+    fn that_varies(self, units: usize, name: &str) -> Result<Self, NotGiven> {
+        if self.low < self.high {
+            return Ok(self);
+        }
+        let many = format!("however the {units} {name} are drawn anew, they score the same");
+        Err(NotGiven(match (units, name) {
+            (1, "images") => "there is one image".into(),
+            (1, _) => "the images are of one group".into(),
+            _ => many,
+        }))
     }
 
     /// From the 2.5th to the 97.5th percentile of `values`, of which there is at least one.
@@ -66,7 +111,7 @@ mod tests {
     #[test]
     fn width_is_that_of_the_binomial() {
         let confusion = three_quarters();
-        let got = confusion.interval(0, Confusion::accuracy);
+        let got = confusion.interval(0, Confusion::accuracy).unwrap();
         let half = 1.96 * (0.75 * 0.25 / 200.0_f64).sqrt();
         assert!((got.low - (0.75 - half)).abs() < 0.01, "{got:?}");
         assert!((got.high - (0.75 + half)).abs() < 0.01, "{got:?}");
@@ -79,14 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn seeded_and_exact_where_nothing_varies() {
+    fn seeded_and_not_given_where_nothing_varies() {
         let confusion = three_quarters();
-        let of = |seed| confusion.interval(seed, Confusion::f1_macro);
+        let of = |seed| confusion.interval(seed, Confusion::f1_macro).unwrap();
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
         let perfect = Confusion::new(3, &[0, 1, 2], &[0, 1, 2]).unwrap();
-        let got = perfect.interval(0, Confusion::f1_macro);
-        assert_eq!((got.low, got.high), (1.0, 1.0));
+        let reason = perfect.interval(0, Confusion::f1_macro).unwrap_err();
+        assert!(reason.to_string().contains("the 3 images"), "{reason}");
     }
 
     #[test]

@@ -9,13 +9,12 @@ mod tests;
 
 pub use calibration::{ReliabilityBin, expected_calibration_error, reliability_curve};
 pub use confusion::Confusion;
-pub use interval::Interval;
+pub use interval::{Interval, NotGiven};
 pub use ranking::{auroc, average_precision, precision_recall_curve, roc_curve};
 
 use crate::{Error, Result};
 use counts::{Counts, macro_mean, weighted_mean};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// How well one class of each sample was predicted. Equal to scikit-learn 1.9 with all classes as
 /// `labels` and `zero_division=0`; where that warns or has no value, the field says what stands here.
@@ -193,37 +192,21 @@ impl MultiLabelMetrics {
     }
 }
 
-/// The bootstrap interval of [`MultiLabelMetrics`]' macro F1, as [`Confusion::interval`]: a stratum is
-/// the samples with the same true classes. `truth` and `predicted` are row-major (samples, `classes`).
-pub(crate) fn multi_label_interval(
-    classes: usize,
-    truth: &[bool],
-    predicted: &[bool],
-    seed: u64,
-) -> Interval {
-    let rows: Vec<_> = (truth.chunks(classes).zip(predicted.chunks(classes))).collect();
-    let mut strata = BTreeMap::<&[bool], Vec<usize>>::new();
-    for (row, (truth, _)) in rows.iter().enumerate() {
-        strata.entry(truth).or_default().push(row);
-    }
-    Interval::bootstrap(seed, |rng| {
-        let mut drawn = Vec::with_capacity(rows.len());
-        for stratum in strata.values() {
-            drawn.extend(
-                stratum
-                    .iter()
-                    .map(|_| rows[stratum[rng.below(stratum.len())]]),
-            );
-        }
-        macro_mean(&decisions(classes, drawn.into_iter()), Counts::f1)
-    })
-}
-
 /// Macro F1 of true and predicted flags, both row-major with shape (samples, `classes`), in [0, 1].
 ///
 /// `classes` is at least 1; an empty list of flags has 0.
 pub fn multi_label_f1_macro(classes: usize, truth: &[bool], predicted: &[bool]) -> f64 {
-    let rows = truth.chunks(classes).zip(predicted.chunks(classes));
+    f1_macro_of(
+        classes,
+        truth.chunks(classes).zip(predicted.chunks(classes)),
+    )
+}
+
+/// Macro F1 over rows of true and predicted flags.
+pub(crate) fn f1_macro_of<'a>(
+    classes: usize,
+    rows: impl Iterator<Item = (&'a [bool], &'a [bool])>,
+) -> f64 {
     macro_mean(&decisions(classes, rows), Counts::f1)
 }
 

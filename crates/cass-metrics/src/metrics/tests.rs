@@ -168,7 +168,13 @@ fn roc_points_span_the_area() {
 fn precision_recall_points_span_the_average_precision() {
     let (scores, positive) = ([0.9, 0.8, 0.8, 0.3, 0.1], [true, false, true, false, true]);
     let curve = precision_recall_curve(&scores, &positive).unwrap();
-    let expected = [(0.0, 1.0), (1.0 / 3.0, 1.0), (2.0 / 3.0, 2.0 / 3.0), (2.0 / 3.0, 0.5), (1.0, 0.6)];
+    let expected = [
+        (0.0, 1.0),
+        (1.0 / 3.0, 1.0),
+        (2.0 / 3.0, 2.0 / 3.0),
+        (2.0 / 3.0, 0.5),
+        (1.0, 0.6),
+    ];
     assert_eq!(curve, expected);
     let area: f64 = curve.windows(2).map(|w| (w[1].0 - w[0].0) * w[1].1).sum();
     let average = average_precision(&scores, &positive).unwrap();

@@ -36,11 +36,8 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
     } else {
         Predictions::read(&file).map(|p| p.classes)
     };
-    let classes = classes.map_err(|error| {
-        wrong(format!(
-            "the names of its classes are unknown: {error}"
-        ))
-    })?;
+    let classes =
+        classes.map_err(|error| wrong(format!("the names of its classes are unknown: {error}")))?;
     let method = serde_json::json!(recipe.mode);
     let network = Network {
         name: &recipe.network,

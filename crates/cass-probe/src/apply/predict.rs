@@ -5,8 +5,8 @@ use crate::{
     fit::{CHECKPOINT, Decision, ProbeMode, ProbeRecipe},
     look::class_names,
 };
-use cass_metrics::joined;
 use candle_core::{DType, Device, Tensor};
+use cass_metrics::joined;
 use cass_models::{Mode, Model, ModelOptions};
 use rayon::prelude::*;
 use serde::Serialize;

@@ -1,9 +1,17 @@
 //! The loop over epochs: train, validate, keep the best, stop in time.
 
-use super::{counts::MicroCounts, event::{Epoch, Event}, judge::{Decision, f1_macro}, learner::Learner, parts::Parts, recipe::{ProbeRecipe, Stopping}, stopping::{Stopper, Validation}};
-use cass_data::Part;
+use super::{
+    counts::MicroCounts,
+    event::{Epoch, Event},
+    judge::{Decision, f1_macro},
+    learner::Learner,
+    parts::Parts,
+    recipe::{ProbeRecipe, Stopping},
+    stopping::{Stopper, Validation},
+};
 use crate::Result;
 use candle_core::Tensor;
+use cass_data::Part;
 use std::{collections::HashMap, time::Instant};
 
 pub(crate) struct Fitted {

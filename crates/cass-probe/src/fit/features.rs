@@ -1,10 +1,10 @@
 //! Features of images as they are, computed once and kept for the next probe of the same weights.
 
 use super::{parts::Parts, recipe::ProbeRecipe};
-use cass_data::Part;
 use crate::{Error, Result};
 use base16ct::lower::encode_string as hex;
 use candle_core::{DType, Device, Tensor, safetensors};
+use cass_data::Part;
 use cass_models::{Mode, Model};
 use sha2::{Digest, Sha256};
 use std::{

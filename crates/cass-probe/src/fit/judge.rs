@@ -1,11 +1,13 @@
 //! What was said of the images of a part, beside what is true of them.
 
 use super::{parts::Parts, recipe::ProbeRecipe};
-use cass_data::Part;
 use crate::{Error, Result};
-use cass_metrics::{Confusion, Interval, multi_label_f1_macro, MultiLabelPredictions, Prediction, Predictions};
 use candle_core::{D, DType, Tensor};
 use candle_nn::ops::{sigmoid, softmax};
+use cass_data::Part;
+use cass_metrics::{
+    Confusion, Interval, MultiLabelPredictions, Prediction, Predictions, multi_label_f1_macro,
+};
 use cass_train::{FocalForm, RunDir};
 use serde_json::{Value, json};
 
@@ -24,7 +26,7 @@ pub(crate) struct Judged {
     pub(crate) f1_macro: f64,
     pub(crate) accuracy: f64,
     /// Of the macro F1.
-    pub(crate) interval: Interval,
+    pub(crate) interval: Option<Interval>,
     pub(crate) said: Said,
 }
 
@@ -118,7 +120,7 @@ impl Judged {
                 f1_macro: metrics.averages.f1_macro,
                 accuracy: metrics.accuracy,
                 metrics: json!(metrics),
-                interval: said.interval(recipe.seed),
+                interval: said.interval(None, recipe.seed).ok(),
                 said: Said::Any(said),
             });
         }
@@ -138,7 +140,7 @@ impl Judged {
             f1_macro: metrics.averages.f1_macro,
             accuracy: metrics.accuracy,
             metrics: json!(metrics),
-            interval: confusion.interval(recipe.seed, Confusion::f1_macro),
+            interval: confusion.interval(recipe.seed, Confusion::f1_macro).ok(),
             said: Said::One(said),
         })
     }

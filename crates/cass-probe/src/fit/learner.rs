@@ -1,9 +1,15 @@
 //! What trains on the labels: the classifier on frozen features, or the whole network.
 
-use super::{counts::MicroCounts, features::Features, head::Head, parts::Parts, recipe::{ProbeMode, ProbeRecipe}};
+use super::{
+    counts::MicroCounts,
+    features::Features,
+    head::Head,
+    parts::Parts,
+    recipe::{ProbeMode, ProbeRecipe},
+};
 use crate::Result;
 use candle_core::{DType, Tensor};
-use cass_data::{Part, Dataset, Loader};
+use cass_data::{Dataset, Loader, Part};
 use cass_models::{Mode, Model};
 use cass_ops::Tracked;
 use cass_rng::Rng;

@@ -8,6 +8,7 @@ mod head;
 mod judge;
 mod knn;
 mod learner;
+mod logistic;
 mod parts;
 mod probe;
 mod recipe;
@@ -16,8 +17,9 @@ mod vector;
 
 pub use event::{Epoch, Event};
 pub use knn::{KNN_NEIGHBOURS, Knn};
+pub use logistic::{Labels, Logistic, LogisticConfig, Standard};
 pub use probe::probe;
-pub use recipe::{ProbeMode, ProbeRecipe, Stopping};
+pub use recipe::{ClassWeights, LogisticRecipe, ProbeMode, ProbeRecipe, Stopping};
 
 pub(crate) use judge::Decision;
 pub(crate) use probe::{CHECKPOINT, load_backbone};

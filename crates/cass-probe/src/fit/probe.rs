@@ -1,11 +1,21 @@
 //! One probe, from a recipe to a finished folder.
 
-use super::{knn::{KNN_NEIGHBOURS, Knn}, counts::MicroCounts, event::Event, features::Features, epochs::fit, judge::{Decision, Judged, Said, f1_macro}, learner::Learner, parts::Parts, recipe::{ProbeMode, ProbeRecipe}};
-use cass_data::Part;
+use super::{
+    counts::MicroCounts,
+    epochs::fit,
+    event::Event,
+    features::Features,
+    judge::{Decision, Judged, Said, f1_macro},
+    knn::{KNN_NEIGHBOURS, Knn},
+    learner::Learner,
+    parts::Parts,
+    recipe::{ProbeMode, ProbeRecipe},
+};
 use crate::{Error, Result};
-use cass_metrics::MultiLabelPredictions;
 use base16ct::lower::encode_string as hex;
 use candle_core::DType;
+use cass_data::Part;
+use cass_metrics::MultiLabelPredictions;
 use cass_models::{Model, ModelOptions};
 use cass_train::{Collapse, FocalForm, FocalLoss, Origin, RunDir};
 use serde_json::{Map, Value, json};

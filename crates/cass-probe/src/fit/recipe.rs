@@ -1,3 +1,4 @@
+use super::logistic::LogisticConfig;
 use crate::{Error, Result};
 use cass_train::{
     AdamConfig, Arm, CosineConfig, FocalForm, OptimizerConfig, Protocol, ScheduleConfig, Weights,
@@ -49,6 +50,12 @@ pub struct ProbeRecipe {
     /// Whether an image may be of any number of classes, each decided for itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub multi_label: bool,
+    /// What images of a class weigh in a fit.
+    #[serde(default = "ClassWeights::before")]
+    pub class_weights: ClassWeights,
+    /// How the penalty of a logistic regression is chosen; of mode `logistic` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logistic: Option<LogisticRecipe>,
     /// Form of the focal loss; `sigmoid` where an image may be of several classes.
     pub loss: FocalForm,
     /// When to stop early.
@@ -77,12 +84,129 @@ pub struct ProbeRecipe {
 pub enum ProbeMode {
     /// The classifier, on frozen features of the images as they are (section 4.2).
     Linear,
+    /// A logistic regression on standardised features ([`Logistic`](super::Logistic)), which converges to one
+    /// answer however large or small features are.
+    Logistic,
     /// All parameters, on augmented images (the published code; also the supervised baseline).
     Finetune,
     /// Nothing: the nearest labelled images vote ([`Knn`](super::Knn)). Their number is the one of
     /// [`KNN_NEIGHBOURS`](super::KNN_NEIGHBOURS) with the best macro F1 on the labelled images
     /// themselves, each left out in turn.
     Knn,
+}
+
+impl ProbeMode {
+    /// `linear`, `logistic`, `finetune` or `knn`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Logistic => "logistic",
+            Self::Finetune => "finetune",
+            Self::Knn => "knn",
+        }
+    }
+
+    /// Whether it trains for epochs, under a stopping rule.
+    pub fn has_epochs(self) -> bool {
+        matches!(self, Self::Linear | Self::Finetune)
+    }
+}
+
+/// What images of a class weigh in a fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassWeights {
+    /// All images the same.
+    None,
+    /// Images of a rare class more, so that every class weighs the same: N / (classes × images of the class)
+    /// (`class_weight="balanced"` of scikit-learn).
+    Balanced,
+    /// The published formula ([`cass_train::class_weights`]), which gives images of the most *frequent* class
+    /// the most.
+    Paper,
+}
+
+impl ClassWeights {
+    /// What recipes had before there was a choice.
+    fn before() -> Self {
+        Self::Paper
+    }
+
+    /// `none`, `balanced` or `paper`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Balanced => "balanced",
+            Self::Paper => "paper",
+        }
+    }
+
+    /// The weight of an image of each class, of which there are `counts`.
+    pub fn of(self, counts: &[usize]) -> Vec<f64> {
+        match self {
+            Self::None => vec![1.0; counts.len()],
+            Self::Balanced => {
+                let present = counts.iter().filter(|&&n| n > 0).count() as f64;
+                let all = counts.iter().sum::<usize>() as f64;
+                let of = |&n: &usize| {
+                    if n == 0 {
+                        1.0
+                    } else {
+                        all / (present * n as f64)
+                    }
+                };
+                counts.iter().map(of).collect()
+            }
+            Self::Paper => cass_train::class_weights(counts),
+        }
+    }
+
+    /// The weights of an image that is not of a class and of one that is, where each of `images` may be of any
+    /// number: every class is a question by itself.
+    pub fn of_each(self, counts: &[usize], images: usize) -> Vec<[f64; 2]> {
+        match self {
+            Self::Balanced => {
+                let of = |&n: &usize| {
+                    let weights = self.of(&[images - n, n]);
+                    [weights[0], weights[1]]
+                };
+                counts.iter().map(of).collect()
+            }
+            _ => self.of(counts).into_iter().map(|w| [w, w]).collect(),
+        }
+    }
+}
+
+/// How a logistic probe chooses its penalty.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogisticRecipe {
+    /// Inverse strengths that are tried, rising: the one with the best macro F1 on the validation images is taken,
+    /// of equal ones the strongest penalty.
+    pub grid: Vec<f64>,
+    /// Length of the gradient at which a fit has converged.
+    pub tolerance: f64,
+    /// Iterations of L-BFGS at most, each.
+    pub iterations: usize,
+    /// Whether the chosen penalty is fitted again to training and validation images together.
+    pub refit: bool,
+}
+
+impl Default for LogisticRecipe {
+    /// Inverse strengths from 10⁻⁴ to 10², a decade apart.
+    fn default() -> Self {
+        let LogisticConfig {
+            tolerance,
+            iterations,
+            ..
+        } = LogisticConfig::default();
+        Self {
+            grid: vec![1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0],
+            tolerance,
+            iterations,
+            refit: false,
+        }
+    }
 }
 
 /// When to stop before the last epoch.
@@ -119,6 +243,11 @@ impl ProbeRecipe {
             batch: 16,
             augment: false,
             multi_label: false,
+            class_weights: match mode {
+                ProbeMode::Knn => ClassWeights::None,
+                _ => ClassWeights::Paper,
+            },
+            logistic: (mode == ProbeMode::Logistic).then(LogisticRecipe::default),
             loss: FocalForm::Softmax,
             stopping: Stopping::Patience { epochs: 5 },
             optimizer: OptimizerConfig::Adam(AdamConfig {
@@ -212,8 +341,41 @@ impl ProbeRecipe {
             "augment",
             1.0,
             !self.augment || self.mode == ProbeMode::Linear,
-            "false unless the mode is linear: finetune always augments, knn never",
+            "false unless the mode is linear: finetune always augments, logistic and knn never",
         )?;
+        if let Some(logistic) = &self.logistic {
+            let rises = logistic.grid.is_sorted_by(|a, b| a < b);
+            let good = |c: &f64| c.is_finite() && *c > 0.0;
+            if logistic.grid.is_empty() || !rises || !logistic.grid.iter().all(good) {
+                return Err(Error::Train(cass_train::Error::Field {
+                    field: "logistic.grid".into(),
+                    value: format!("{:?}", logistic.grid),
+                    expected: "rising numbers above 0".into(),
+                }));
+            }
+            let tolerance = logistic.tolerance;
+            check("logistic.tolerance", tolerance, tolerance > 0.0, "above 0")?;
+            let iterations = logistic.iterations;
+            check(
+                "logistic.iterations",
+                iterations as f64,
+                iterations > 0,
+                "at least 1",
+            )?;
+        }
+        let fits = self.logistic.is_some() == (self.mode == ProbeMode::Logistic);
+        if !fits {
+            return Err(Error::Train(cass_train::Error::Field {
+                field: "logistic".into(),
+                value: if self.logistic.is_some() {
+                    "a table"
+                } else {
+                    "nothing"
+                }
+                .into(),
+                expected: "a table under mode logistic, and no other".into(),
+            }));
+        }
         if self.multi_label && self.loss == FocalForm::Softmax {
             return Err(Error::Train(cass_train::Error::Field {
                 field: "loss".into(),
@@ -261,9 +423,19 @@ impl ProbeRecipe {
         let mut chosen = vec![
             "headline F1 is macro; micro and weighted stand beside it".to_string(),
             "label fractions are stratified, nested, at least one image a class".to_string(),
-            "class weights run from 0.2 (rarest) to 1 (most frequent), as in the published code"
-                .to_string(),
         ];
+        if self.mode != ProbeMode::Knn {
+            chosen.push(
+                match self.class_weights {
+                    ClassWeights::Paper => {
+                        "class weights run from 0.2 (rarest) to 1 (most frequent), as in the published code"
+                    }
+                    ClassWeights::None => "class weights: none, all images weigh the same",
+                    ClassWeights::Balanced => "class weights: every class weighs the same",
+                }
+                .to_string(),
+            );
+        }
         if self.multi_label {
             chosen.push(
                 "several labels an image: focal loss of each class' sigmoid, decided at 0.5 (thresholds \
@@ -282,6 +454,14 @@ impl ProbeRecipe {
                 "knn: cosine, votes weighted by exp(cosine / 0.07), neighbours chosen by leaving one out"
                     .into(),
             ),
+            ProbeMode::Logistic => {
+                let logistic = self.logistic.clone().unwrap_or_default();
+                let refit = if logistic.refit { ", then fitted to both" } else { "" };
+                chosen.push(format!(
+                    "logistic: L2 penalty on standardised features, C from {:?} by the validation images{refit}",
+                    logistic.grid
+                ));
+            }
             ProbeMode::Finetune => {}
         }
         chosen

@@ -1,6 +1,9 @@
 //! The test images of a run, placed in two dimensions by their features.
 
-use super::{project::{Pca, pca, tsne}, subject::{Images, Subject}};
+use super::{
+    project::{Pca, pca, tsne},
+    subject::{Images, Subject},
+};
 use crate::Result;
 
 /// Where one network places the images.

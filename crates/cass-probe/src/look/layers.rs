@@ -1,6 +1,9 @@
 //! Two networks compared layer by layer, on the same images.
 
-use super::{cka::{Cka, Gram}, subject::{Images, Subject, values}};
+use super::{
+    cka::{Cka, Gram},
+    subject::{Images, Subject, values},
+};
 use crate::{Error, Result};
 use cass_models::{Mode, Model, ModelConfig, Taps};
 use rayon::prelude::*;
