@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::check::{cargo_command, succeed};
-use crate::machine::workspace;
+use crate::check::succeed;
+use crate::checkout::{cargo as cargo_command, workspace};
 
 /// Together they hold what building Candle's kernels needs: CUDA 13.0, in which cuRAND counts from 10.
 const WHEELS: [&str; 8] = [

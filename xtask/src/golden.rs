@@ -10,7 +10,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 use crate::check::succeed;
-use crate::machine::workspace;
+use crate::checkout::workspace;
 
 /// Values may differ by this share of the largest value of their tensor: another CPU rounds differently.
 /// A file whose header has a `tolerance` asks for that instead.

@@ -7,7 +7,8 @@ use image::{
     codecs::{jpeg::JpegEncoder, png::PngEncoder},
 };
 
-use crate::{Error, Pixels, Result, whole::make_whole};
+use crate::{Error, Pixels, Result};
+use cass_run::make_whole;
 
 impl Pixels {
     /// A JPEG file of the image; `quality` is from 1 to 100.

@@ -54,7 +54,6 @@ mod resample;
 mod sources;
 mod split;
 mod stages;
-mod whole;
 
 pub use augment::{
     Pipeline,
@@ -74,4 +73,3 @@ pub use pixels::Pixels;
 pub use preview::{PreviewConfig, preview};
 pub use split::{Split, fraction};
 pub use stages::StageTimes;
-pub use whole::write_whole;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use candle_core::{Device, Tensor};
-use cass_ops::Rng;
+use cass_rng::Rng;
 use rayon::prelude::*;
 
 use crate::{

@@ -2,9 +2,8 @@
 use std::path::Path;
 
 use base16ct::lower::encode_string as hex;
-use sha2::{Digest, Sha256};
 
-use crate::{Dataset, Error, Part, Result, Split, sources::table::table, write_whole};
+use crate::{Dataset, Error, Part, Result, Split, sources::table::table};
 
 /// The files of a split, each with its SHA-256, part and labels.
 ///
@@ -71,7 +70,7 @@ impl Dataset {
 impl Manifest {
     /// SHA-256 of the text. Equal hashes are equal data, split alike.
     pub fn hash(&self) -> String {
-        hex(&Sha256::digest(self.to_text()))
+        cass_run::sha256(self.to_text())
     }
 
     /// The text, as described above.
@@ -84,7 +83,7 @@ impl Manifest {
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let written = write_whole(path, self.to_text().as_bytes());
+        let written = cass_run::write_whole(path, self.to_text().as_bytes());
         written.map_err(|source| Error::Io {
             action: "write",
             path: path.to_owned(),

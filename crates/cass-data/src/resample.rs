@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn straight_code_equals_the_plain_loop() {
-        let mut rng = cass_ops::Rng::new(1, "resample", [0, 0], 0);
+        let mut rng = cass_rng::Rng::new(1, "resample", [0, 0], 0);
         for (width, size) in [
             (2, 5),
             (3, 9),

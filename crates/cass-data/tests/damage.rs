@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use cass_data::fuzzing;
-use cass_ops::Rng;
+use cass_rng::Rng;
 
 /// Calls `target` with each of `seeds`, each damaged `rounds` times.
 fn damage(seeds: &[Vec<u8>], rounds: u64, target: fn(&[u8])) {

@@ -5,10 +5,8 @@ use crate::{
     model::Model,
     registry::{Interpolation, ModelConfig, Normalization},
 };
-use base16ct::lower::encode_string as hex;
 use candle_core::Tensor;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::{fs, io, path::Path};
 
 /// What a folder for timm says of a network beside its weights.
@@ -149,7 +147,7 @@ impl Model {
                 "version": env!("CARGO_PKG_VERSION"),
                 "method": export.method,
                 "arm": export.arm,
-                "recipe_sha256": hex(&Sha256::digest(export.recipe.as_bytes())),
+                "recipe_sha256": cass_run::sha256(&export.recipe),
             },
         });
         if config.fixed_input_size() {

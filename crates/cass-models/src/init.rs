@@ -1,7 +1,7 @@
 //! How parameters begin, as timm and torch draw them, from the seeded generator.
 
 use candle_core::{DType, Device, Result, Tensor};
-use cass_ops::Rng;
+use cass_rng::Rng;
 use sha2::{Digest, Sha256};
 
 /// Distribution of a fresh parameter.

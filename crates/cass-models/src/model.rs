@@ -141,7 +141,7 @@ pub struct Model {
 
 impl Model {
     /// A fresh network of the registry, initialised as timm does (the distributions are timm's,
-    /// the numbers those of [`cass_ops::Rng`], keyed by the seed and each parameter's name).
+    /// the numbers those of [`cass_rng::Rng`], keyed by the seed and each parameter's name).
     ///
     /// # Errors
     /// If the name is unknown or the input size does not suit the network.

@@ -6,13 +6,10 @@ use crate::{
     read::{WEIGHTS_FILE, read_file},
     resample::Resampled,
 };
-use base16ct::lower::encode_string as hex;
 use candle_core::{DType, Tensor};
-use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     fmt::{self, Write as _},
-    io::Write as _,
     path::Path,
 };
 
@@ -101,7 +98,7 @@ impl Model {
             tensors: 0,
             parameters: 0,
             buffers: 0,
-            sha256: hex(&Sha256::digest(&bytes)),
+            sha256: cass_run::sha256(&bytes),
             source: file.display().to_string(),
             new_head: plan.new_head,
             resampled: plan.resampled,
@@ -253,9 +250,11 @@ impl Model {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, file: &Path, metadata: &[(&str, String)]) -> Result<()> {
-        write_whole(file, &self.to_safetensors(metadata)?).map_err(|source| Error::Write {
-            file: file.to_path_buf(),
-            source,
+        cass_run::write_whole(file, &self.to_safetensors(metadata)?).map_err(|source| {
+            Error::Write {
+                file: file.to_path_buf(),
+                source,
+            }
         })
     }
 }
@@ -285,24 +284,4 @@ fn heads(classifier: &[&str]) -> String {
         .iter()
         .filter_map(|name| name.strip_suffix(".weight"));
     heads.collect::<Vec<_>>().join(" and ")
-}
-
-/// Beside it, synced, renamed.
-fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut beside = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        // What the umask leaves, as any file: a temporary one is its owner's alone.
-        beside.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut beside = beside.tempfile_in(folder)?;
-    beside.write_all(bytes)?;
-    beside.as_file().sync_all()?;
-    beside.persist(file)?;
-    std::fs::File::open(folder)?.sync_all()
 }

@@ -4,7 +4,8 @@ mod small;
 
 use candle_core::{DType, Device, Tensor};
 use cass_models::{Mode, Model, ModelOptions};
-use cass_ops::{Rng, compose};
+use cass_ops::compose;
+use cass_rng::Rng;
 use small::small;
 use std::error::Error;
 

@@ -3,7 +3,8 @@
 
 use candle_core::{DType, Device, Tensor, safetensors};
 use cass_models::{LikelyCause, Mode, Model, ModelOptions, Verification, verify};
-use cass_ops::{Rng, compose};
+use cass_ops::compose;
+use cass_rng::Rng;
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::{Func, Module, VarBuilder};
 use candle_transformers::models::resnet;
 use cass_models::{Mode, Model, ModelOptions};
-use cass_ops::Rng;
+use cass_rng::Rng;
 use std::error::Error;
 
 type Build = fn(usize, VarBuilder<'_>) -> candle_core::Result<Func<'_>>;

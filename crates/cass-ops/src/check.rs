@@ -1,7 +1,8 @@
 //! Holds an op against its plain twin and against finite differences; for tests only.
 
-use crate::{Rng, Tracked, compose};
+use crate::{Tracked, compose};
 use candle_core::{DType, Device, Result, Tensor, Var};
+use cass_rng::Rng;
 
 /// Standard normal f64 input, the same for the same `index` and shape.
 pub(crate) fn input(index: u64, shape: &[usize]) -> Result<Tensor> {

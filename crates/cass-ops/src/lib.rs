@@ -35,8 +35,8 @@
 //! [`autocast`] has products made in bf16.
 //!
 //! Each op is a plain twin in Candle's own operations, which is also its path on other devices,
-//! and kernels over slices; tests hold the two equal. [`Rng`] is the workspace's one source of
-//! randomness. This crate knows tensors only: no network, no data.
+//! and kernels over slices; tests hold the two equal. This crate knows tensors only: no network, no
+//! data, no randomness.
 
 mod activation;
 mod attention;
@@ -57,7 +57,6 @@ mod phases;
 mod pool;
 mod profile;
 mod recompute;
-mod rng;
 mod soft_cross_entropy;
 mod tracked;
 mod transpose;
@@ -76,6 +75,5 @@ pub use parallel::for_each;
 pub use pool::{set_threads, threads};
 pub use profile::{OpTime, Pass, matmul_roofline, multiply_adds, start_profile, take_profile};
 pub use recompute::{is_recomputing, recompute};
-pub use rng::Rng;
 pub use soft_cross_entropy::{SoftCrossEntropyConfig, soft_cross_entropy};
 pub use tracked::{Gradients, Tracked, compose};

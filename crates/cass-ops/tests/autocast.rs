@@ -6,9 +6,10 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var, safetensors};
 use cass_ops::{
-    Activation, Conv2dConfig, Rng, Tracked, attention, autocast, batch_norm_train, conv2d, gelu,
+    Activation, Conv2dConfig, Tracked, attention, autocast, batch_norm_train, conv2d, gelu,
     layer_norm, linear, linear_add, recompute, window_attention,
 };
+use cass_rng::Rng;
 use std::collections::HashMap;
 
 fn normal(index: u64, shape: &[usize]) -> Result<Tensor> {

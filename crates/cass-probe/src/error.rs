@@ -85,6 +85,9 @@ pub enum Error {
     /// A network that cannot be built or loaded.
     #[error(transparent)]
     Model(#[from] cass_models::Error),
+    /// A run folder that cannot be used.
+    #[error(transparent)]
+    Folder(#[from] cass_run::Error),
     /// A training that failed.
     #[error(transparent)]
     Train(#[from] cass_train::Error),

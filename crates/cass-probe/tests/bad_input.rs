@@ -4,7 +4,8 @@ use cass_data::{PhantomConfig, write_phantom};
 use cass_models::{Model, ModelOptions};
 use cass_probe::apply::{Predictor, export};
 use cass_probe::fit::{ProbeMode, ProbeRecipe, probe};
-use cass_train::{Finished, Protocol, RunDir, Weights};
+use cass_run::{Finished, RunDir};
+use cass_train::{Protocol, Weights};
 use serde_json::{Value, json};
 use std::{error::Error, fs, path::PathBuf};
 
@@ -69,7 +70,7 @@ impl Bench {
 
     fn run(&self, recipe: &ProbeRecipe, out: &str) -> Result<Value, Box<dyn Error>> {
         let run = RunDir::open(&self.path(out), &recipe.to_toml())?;
-        Ok(probe(recipe, &run, &mut |_| {})?)
+        Ok(serde_json::to_value(probe(recipe, &run, &mut |_| {})?)?)
     }
 
     /// Asserts that a probe ends in one line that contains every part of `said`, and unfinished.

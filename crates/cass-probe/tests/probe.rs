@@ -4,7 +4,8 @@ use cass_data::{PhantomConfig, write_phantom, write_phantom_of};
 use cass_metrics::{MultiLabelPredictions, Predictions};
 use cass_probe::apply::Predictor;
 use cass_probe::fit::{ProbeMode, ProbeRecipe, Stopping, probe};
-use cass_train::{Protocol, RunDir, Weights};
+use cass_run::RunDir;
+use cass_train::{Protocol, Weights};
 use serde_json::Value;
 use std::{error::Error, path::Path};
 
@@ -35,7 +36,7 @@ fn recipe(folder: &Path, mode: ProbeMode, protocol: Protocol) -> ProbeRecipe {
 
 fn run(recipe: &ProbeRecipe, folder: &Path) -> Result<Value, Box<dyn Error>> {
     let run = RunDir::open(folder, &recipe.to_toml())?;
-    Ok(probe(recipe, &run, &mut |_| {})?)
+    Ok(serde_json::to_value(probe(recipe, &run, &mut |_| {})?)?)
 }
 
 #[test]

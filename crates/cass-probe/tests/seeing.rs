@@ -8,7 +8,8 @@ use cass_data::{PhantomConfig, write_phantom};
 use cass_models::{Model, ModelOptions};
 use cass_probe::fit::{ProbeMode, ProbeRecipe, probe};
 use cass_probe::look::{Embedding, Heat, LayerCka, Look, Subject, Subjects, When};
-use cass_train::{Method, PretrainOptions, Protocol, Recipe, RunDir, Weights, pretrain};
+use cass_run::RunDir;
+use cass_train::{Method, PretrainOptions, Protocol, Recipe, Weights, pretrain};
 use small::small;
 use std::{collections::HashMap, error::Error, path::Path};
 

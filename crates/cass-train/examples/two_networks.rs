@@ -4,7 +4,7 @@
 
 use candle_core::{Device, Tensor};
 use cass_models::{Model, ModelOptions};
-use cass_ops::Rng;
+use cass_rng::Rng;
 use cass_train::{CassStep, Method, Recipe, Step};
 
 const SIZE: usize = 32;

@@ -1,69 +1,40 @@
+//! How far features have collapsed, measured.
+
+use cass_run::Collapse;
 use nalgebra::DMatrix;
-use serde::{Deserialize, Serialize};
 
-/// How far a set of features has collapsed, from healthy to one point.
+/// Reads how far `features` have collapsed, row-major with shape (rows, `dim`).
 ///
-/// Read the three together: collapse to a point is a `mean_cosine` near 1, collapse to few
-/// directions an `effective_rank` near 1, collapse in scale a `std` near 0.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Collapse {
-    /// Mean cosine similarity over all pairs of rows, in [-1, 1]. A zero row has cosine 0 with
-    /// every other.
-    pub mean_cosine: f64,
-    /// Exponential of the entropy of the normalised singular values of the features, centred per
-    /// dimension, in [1, min(rows - 1, dim)]; 0 where nothing varies (Roy & Vetterli 2007, "The
-    /// effective rank"). Singular values under the f32 rounding of the features, 1e-7 of their
-    /// Frobenius norm, count as 0.
-    pub effective_rank: f64,
-    /// Mean over dimensions of the standard deviation over rows (unbiased, as `torch.std`).
-    pub std: f64,
-}
-
-impl Collapse {
-    /// Features on fewer dimensions than this count as collapsed,
-    pub const LEAST_RANK: f64 = 1.5;
-    /// and so do features more alike than this.
-    pub const MOST_COSINE: f64 = 0.99;
-
-    /// Whether the features no longer tell images apart.
-    pub fn is_total(&self) -> bool {
-        self.effective_rank < Self::LEAST_RANK || self.mean_cosine > Self::MOST_COSINE
+/// `None` where no reading exists: fewer than two rows, an incomplete row or a value that is
+/// not finite. Computed in f64; the time is that of one eigenvalue problem of size
+/// min(rows, dim).
+///
+/// ```
+/// use cass_train::collapse_of;
+/// let healthy = collapse_of(&[1.0, 0.0, 0.0, 1.0, -1.0, 0.0, 0.0, -1.0], 2).unwrap();
+/// assert!(healthy.mean_cosine < 0.0 && healthy.effective_rank > 1.99);
+/// let point = collapse_of(&[1.0, 2.0, 1.0, 2.0], 2).unwrap();
+/// assert!(point.mean_cosine > 0.999 && point.effective_rank == 0.0 && point.std == 0.0);
+/// ```
+pub fn collapse_of(features: &[f32], dim: usize) -> Option<Collapse> {
+    let complete = dim > 0 && features.len().is_multiple_of(dim);
+    if !complete || features.len() < 2 * dim || !features.iter().all(|v| v.is_finite()) {
+        return None;
     }
-
-    /// Read `features`, row-major with shape (rows, `dim`).
-    ///
-    /// `None` where no reading exists: fewer than two rows, an incomplete row or a value that is
-    /// not finite. Computed in f64; the time is that of one eigenvalue problem of size
-    /// min(rows, dim).
-    ///
-    /// ```
-    /// use cass_train::Collapse;
-    /// let healthy = Collapse::of(&[1.0, 0.0, 0.0, 1.0, -1.0, 0.0, 0.0, -1.0], 2).unwrap();
-    /// assert!(healthy.mean_cosine < 0.0 && healthy.effective_rank > 1.99);
-    /// let point = Collapse::of(&[1.0, 2.0, 1.0, 2.0], 2).unwrap();
-    /// assert!(point.mean_cosine > 0.999 && point.effective_rank == 0.0 && point.std == 0.0);
-    /// ```
-    pub fn of(features: &[f32], dim: usize) -> Option<Self> {
-        let complete = dim > 0 && features.len().is_multiple_of(dim);
-        if !complete || features.len() < 2 * dim || !features.iter().all(|v| v.is_finite()) {
-            return None;
-        }
-        let rows = features.len() / dim;
-        let mut centred =
-            DMatrix::from_row_iterator(rows, dim, features.iter().map(|&v| f64::from(v)));
-        let norm = centred.norm();
-        for mut column in centred.column_iter_mut() {
-            let mean = column.mean();
-            column.add_scalar_mut(-mean);
-        }
-        let std = |column: &[f64]| dot(column, column) / (rows - 1) as f64;
-        let stds = centred.as_slice().chunks_exact(rows).map(std);
-        Some(Self {
-            mean_cosine: mean_cosine(features, dim),
-            std: stds.map(f64::sqrt).sum::<f64>() / dim as f64,
-            effective_rank: effective_rank(&centred, 1e-7 * norm),
-        })
+    let rows = features.len() / dim;
+    let mut centred = DMatrix::from_row_iterator(rows, dim, features.iter().map(|&v| f64::from(v)));
+    let norm = centred.norm();
+    for mut column in centred.column_iter_mut() {
+        let mean = column.mean();
+        column.add_scalar_mut(-mean);
     }
+    let std = |column: &[f64]| dot(column, column) / (rows - 1) as f64;
+    let stds = centred.as_slice().chunks_exact(rows).map(std);
+    Some(Collapse {
+        mean_cosine: mean_cosine(features, dim),
+        std: stds.map(f64::sqrt).sum::<f64>() / dim as f64,
+        effective_rank: effective_rank(&centred, 1e-7 * norm),
+    })
 }
 
 /// The sum of all pairs' products is (|sum of rows|² - sum of |row|²) / 2: linear in the rows.
@@ -121,6 +92,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
     use std::collections::BTreeMap;
 
     #[derive(Deserialize)]
@@ -142,7 +114,7 @@ mod tests {
         assert_eq!(cases.len(), 9);
         for (name, case) in cases {
             let Case { features, expected } = serde_json::from_value(case).unwrap();
-            let got = Collapse::of(&features.concat(), features[0].len()).unwrap();
+            let got = collapse_of(&features.concat(), features[0].len()).unwrap();
             // Squaring into a Gram matrix costs half the digits of the smallest singular values.
             for (got, expected, tolerance) in [
                 (got.mean_cosine, expected.mean_cosine, 1e-12),
@@ -159,16 +131,16 @@ mod tests {
 
     #[test]
     fn no_reading_without_two_finite_rows() {
-        assert_eq!(Collapse::of(&[], 3), None);
-        assert_eq!(Collapse::of(&[1.0, 2.0, 3.0], 3), None);
-        assert_eq!(Collapse::of(&[1.0; 7], 3), None);
-        assert_eq!(Collapse::of(&[1.0; 6], 0), None);
-        assert_eq!(Collapse::of(&[1.0, f32::NAN, 3.0, 4.0], 2), None);
+        assert_eq!(collapse_of(&[], 3), None);
+        assert_eq!(collapse_of(&[1.0, 2.0, 3.0], 3), None);
+        assert_eq!(collapse_of(&[1.0; 7], 3), None);
+        assert_eq!(collapse_of(&[1.0; 6], 0), None);
+        assert_eq!(collapse_of(&[1.0, f32::NAN, 3.0, 4.0], 2), None);
     }
 
     #[test]
     fn large_values_do_not_overflow() {
-        let got = Collapse::of(&[3e38, 0.0, 0.0, 3e38, 3e38, 3e38], 2).unwrap();
+        let got = collapse_of(&[3e38, 0.0, 0.0, 3e38, 3e38, 3e38], 2).unwrap();
         assert!(got.mean_cosine.is_finite() && got.std.is_finite());
         assert!(got.effective_rank > 1.0);
     }

@@ -1,5 +1,3 @@
-use std::path::{Path, PathBuf};
-
 /// What training can fail at. Messages complete "failed to ...".
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -13,9 +11,6 @@ pub enum Error {
         /// What would have been accepted.
         expected: String,
     },
-    /// Recipe text that is not TOML, or has an unknown key or a value of the wrong type.
-    #[error("read recipe: {0}")]
-    Recipe(String),
     /// A parameter that the loss did not reach.
     #[error("update `{0}`: it has no gradient")]
     NoGradient(String),
@@ -35,32 +30,6 @@ pub enum Error {
         /// The epoch, from 0, after which the run folder's checkpoints were written.
         last_good: Option<usize>,
     },
-    /// A file or folder that could not be read or written.
-    #[error("{action} {}: {source}", path.display())]
-    Io {
-        /// What was tried: `write`, `create`, ...
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why it failed.
-        source: std::io::Error,
-    },
-    /// Another process works in the folder.
-    #[error("use {}: {owner} is running in it", path.display())]
-    Locked {
-        /// The folder.
-        path: PathBuf,
-        /// `process 123 on node-1`, or `another process`.
-        owner: String,
-    },
-    /// Another process has taken over the folder that this one worked in.
-    #[error("write in {}: its lock is lost, {owner} has taken the run over", path.display())]
-    Fenced {
-        /// The folder.
-        path: PathBuf,
-        /// `process 123 on node-2`, or `another process`.
-        owner: String,
-    },
     /// The run was asked to end where features collapse, and they have.
     #[error("go on after epoch {epoch}: {text}")]
     Collapsed {
@@ -77,14 +46,9 @@ pub enum Error {
         /// Steps of the run.
         steps: u64,
     },
-    /// The folder belongs to a run of another recipe.
-    #[error("reuse {}: it holds a run with another recipe ({difference}); choose another folder", path.display())]
-    OtherRecipe {
-        /// The run folder.
-        path: PathBuf,
-        /// The first field that differs, with both values.
-        difference: String,
-    },
+    /// The run folder cannot be used. Its message is a sentence by itself.
+    #[error(transparent)]
+    Run(#[from] cass_run::Error),
     /// The images could not be had.
     #[error(transparent)]
     Data(#[from] cass_data::Error),
@@ -100,17 +64,6 @@ fn kept(last_good: &Option<usize>) -> String {
     match last_good {
         Some(epoch) => format!("the checkpoints of epoch {epoch} are kept"),
         None => "no checkpoint was written before".into(),
-    }
-}
-
-impl Error {
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
     }
 }
 

@@ -3,84 +3,9 @@
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use cass_models::{Export, Interpolation, Model, ModelOptions, Normalization};
-use serde_json::Value;
-use std::path::{Path, PathBuf};
-
-/// The folder of a run that is finished, to be read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finished {
-    /// The folder.
-    pub path: PathBuf,
-    /// The text of its recipe.
-    pub recipe: String,
-    /// What it measured.
-    pub metrics: Value,
-}
-
-impl Finished {
-    /// Reads recipe and metrics of a run.
-    ///
-    /// # Errors
-    /// If the folder is not that of a run, or of one that is not finished.
-    pub fn open(path: &Path) -> Result<Self> {
-        let wrong = |why: String| Error::Mismatch(format!("export {}: {why}", path.display()));
-        let read = |name: &str| std::fs::read_to_string(path.join(name));
-        let recipe = read("recipe.toml")
-            .map_err(|error| wrong(format!("no recipe.toml of a run in it ({error})")))?;
-        let metrics = read("metrics.json").map_err(|error| {
-            wrong(format!(
-                "no metrics.json in it, so the run is not finished ({error})"
-            ))
-        })?;
-        let metrics = serde_json::from_str(&metrics)
-            .map_err(|error| wrong(format!("metrics.json is not JSON ({error})")))?;
-        Ok(Self {
-            path: path.into(),
-            recipe,
-            metrics,
-        })
-    }
-
-    /// An error that names the folder.
-    pub fn wrong(&self, why: impl std::fmt::Display) -> Error {
-        Error::Mismatch(format!("export {}: {why}", self.path.display()))
-    }
-
-    /// Writes the network of one of the run's checkpoints as a folder that timm loads. Images were
-    /// normalised as all of this project's are, and resized to a square with PIL's bilinear filter.
-    ///
-    /// # Errors
-    /// If the checkpoint does not fit the network, or the folder cannot be made.
-    pub fn export(&self, network: Network<'_>, out: &Path) -> Result<Model> {
-        let options = ModelOptions {
-            num_classes: network.outputs,
-            input_size: network.size,
-            ..ModelOptions::default()
-        };
-        let model = Model::new(network.name, &options)?;
-        let checkpoint = self.path.join(network.checkpoint);
-        let report = model.load(&checkpoint)?;
-        if report.new_head.is_some() || report.resampled.is_some() {
-            return Err(self.wrong(format_args!("its recipe is of another network: {report}")));
-        }
-        if network.on_features {
-            model.average_heads()?;
-        }
-        let export = Export {
-            label_names: network.label_names,
-            normalization: Normalization {
-                mean: cass_data::MEAN.map(decimal),
-                std: cass_data::STD.map(decimal),
-            },
-            interpolation: Interpolation::Bilinear,
-            method: network.method.into(),
-            arm: network.arm.map(String::from),
-            recipe: self.recipe.clone(),
-        };
-        model.export(out, &export)?;
-        Ok(model)
-    }
-}
+use cass_run::Finished;
+use cass_run::names::checkpoint;
+use std::path::Path;
 
 /// One network of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,9 +33,9 @@ pub struct Network<'a> {
 ///
 /// # Errors
 /// If the run is not a pretraining, has no such arm (or several and none is named), or as
-/// [`Finished::export`].
+/// [`export_network`].
 pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
-    let recipe = Recipe::from_toml(&run.recipe).map_err(|error| run.wrong(error))?;
+    let recipe = Recipe::from_toml(&run.recipe).map_err(|error| wrong(run, error))?;
     let arms: Vec<&str> = recipe.arms.keys().map(String::as_str).collect();
     let (arm, settings) = match (arm, recipe.arms.len()) {
         (None, 1) => recipe.arms.iter().next(),
@@ -118,19 +43,23 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
         (Some(arm), _) => recipe.arms.get_key_value(arm),
     }
     .ok_or_else(|| match arm {
-        None => run.wrong(format_args!(
-            "it has several networks, choose --arm {}",
-            arms.join(" or --arm ")
-        )),
-        Some(arm) => run.wrong(format_args!(
-            "it has no arm {arm}: expected {}",
-            arms.join(" or ")
-        )),
+        None => wrong(
+            run,
+            format_args!(
+                "it has several networks, choose --arm {}",
+                arms.join(" or --arm ")
+            ),
+        ),
+        Some(arm) => wrong(
+            run,
+            format_args!("it has no arm {arm}: expected {}", arms.join(" or ")),
+        ),
     })?;
-    run.export(
+    export_network(
+        run,
         Network {
             name: &settings.network,
-            checkpoint: &format!("checkpoint-{arm}.safetensors"),
+            checkpoint: &checkpoint(arm),
             outputs: recipe.outputs,
             size: recipe.size,
             label_names: Vec::new(),
@@ -140,6 +69,48 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
         },
         out,
     )
+}
+
+/// Writes the network of one of the run's checkpoints as a folder that timm loads. Images were
+/// normalised as all of this project's are, and resized to a square with PIL's bilinear filter.
+///
+/// # Errors
+/// If the checkpoint does not fit the network, or the folder cannot be made.
+pub fn export_network(run: &Finished, network: Network<'_>, out: &Path) -> Result<Model> {
+    let options = ModelOptions {
+        num_classes: network.outputs,
+        input_size: network.size,
+        ..ModelOptions::default()
+    };
+    let model = Model::new(network.name, &options)?;
+    let checkpoint = run.file(network.checkpoint);
+    let report = model.load(&checkpoint)?;
+    if report.new_head.is_some() || report.resampled.is_some() {
+        return Err(wrong(
+            run,
+            format_args!("its recipe is of another network: {report}"),
+        ));
+    }
+    if network.on_features {
+        model.average_heads()?;
+    }
+    let export = Export {
+        label_names: network.label_names,
+        normalization: Normalization {
+            mean: cass_data::MEAN.map(decimal),
+            std: cass_data::STD.map(decimal),
+        },
+        interpolation: Interpolation::Bilinear,
+        method: network.method.into(),
+        arm: network.arm.map(String::from),
+        recipe: run.recipe.clone(),
+    };
+    model.export(out, &export)?;
+    Ok(model)
+}
+
+fn wrong(run: &Finished, why: impl std::fmt::Display) -> Error {
+    Error::Mismatch(format!("export {}: {why}", run.path.display()))
 }
 
 /// The decimal that was meant, `0.485` and not `0.48500001430511475`.

@@ -1,10 +1,11 @@
 //! What networks in training say of images at some moment.
 
-use crate::collapse::Collapse;
+use crate::collapse::collapse_of;
 use crate::error::Result;
 use candle_core::{DType, Tensor};
 use cass_data::Loader;
 use cass_models::{Mode, Model};
+use cass_run::Collapse;
 use serde::{Deserialize, Serialize};
 
 /// What one network says of some images.
@@ -57,11 +58,11 @@ pub(crate) fn look(arms: &[(&str, &Model)], loader: &Loader, classes: bool) -> R
     }
     let read = |(model, rows): (&Model, &Rows)| {
         let dim = model.feature_dim();
-        let features = Collapse::of(&rows.features, dim);
+        let features = collapse_of(&rows.features, dim);
         let known = classes && features.is_some();
         Reading {
             features,
-            logits: Collapse::of(&rows.logits, model.num_classes()),
+            logits: collapse_of(&rows.logits, model.num_classes()),
             neighbours: known.then(|| neighbours(&rows.features, dim, &labels)),
         }
     };

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
-use crate::weights::{Origin, load_weights};
+use crate::weights::{Loaded, load_weights};
 use candle_core::{DType, Device};
 use cass_models::{Model, ModelOptions};
 
@@ -11,7 +11,7 @@ use cass_models::{Model, ModelOptions};
 ///
 /// # Errors
 /// If the recipe has no such arm, or its weights are not to be had or do not fit.
-pub fn initial_network(recipe: &Recipe, name: &str, device: &Device) -> Result<(Model, Origin)> {
+pub fn initial_network(recipe: &Recipe, name: &str, device: &Device) -> Result<(Model, Loaded)> {
     let Some(index) = recipe.arms.keys().position(|arm| arm == name) else {
         let arms: Vec<&str> = recipe.arms.keys().map(String::as_str).collect();
         let arms = arms.join(" or ");

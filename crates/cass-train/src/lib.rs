@@ -1,12 +1,13 @@
 //! Self-supervised training as PyTorch does it, step for step: CASS, DINO and supervised.
 //!
 //! A [`Recipe`] says everything that decides a run, with the paper's settings as a preset. It is
-//! checked once ([`Recipe::validate`]) and run by [`pretrain`] into a [`RunDir`]. Below that loop
+//! checked once ([`Recipe::validate`]) and run by [`pretrain`] into a [`RunDir`](cass_run::RunDir). Below that loop
 //! stands one pure step a method ([`CassStep`], [`DinoStep`], [`SupervisedStep`]) for loops of your
 //! own, and below the steps the parts: losses, [`Optimizer`], [`Schedule`], [`WeightAverage`].
 //!
 //! ```
-//! use cass_train::{Method, PretrainOptions, Recipe, RunDir, Weights, pretrain};
+//! use cass_run::RunDir;
+//! use cass_train::{Method, PretrainOptions, Recipe, Weights, pretrain};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
@@ -24,18 +25,17 @@
 //! let run = RunDir::open(&out, &recipe.to_toml())?;
 //! let options = PretrainOptions::default();
 //! let metrics = pretrain(&recipe.validate()?, &run, &options, &mut |event| println!("{event:?}"))?;
-//! assert_eq!(metrics["epochs"].as_array().unwrap().len(), 1);
+//! assert_eq!(metrics.epochs.len(), 1);
 //! assert!(run.file("checkpoint-net.safetensors").is_file());
 //! # Ok(()) }
 //! ```
 //!
-//! This crate knows no metric but how far features have collapsed ([`Collapse`]).
+//! This crate knows no metric but how far features have collapsed ([`collapse_of`]).
 
 mod average;
 mod collapse;
 mod device;
 mod error;
-mod event;
 mod export;
 mod features;
 mod initial;
@@ -44,7 +44,6 @@ mod memory;
 mod optim;
 mod projector;
 mod recipe;
-mod run_dir;
 mod schedule;
 mod states;
 mod step;
@@ -54,11 +53,10 @@ mod trajectory;
 mod weights;
 
 pub use average::{WeightAverage, update_bn};
-pub use collapse::Collapse;
+pub use collapse::collapse_of;
 pub use device::{device_name, device_of, open_device};
 pub use error::{Error, Result};
-pub use event::{Event, WALL_CLOCK, When};
-pub use export::{Finished, Network, export};
+pub use export::{Network, export, export_network};
 pub use features::Reading;
 pub use initial::initial_network;
 pub use loss::{FocalForm, FocalLoss, cass_loss, class_weights, dino_loss, variance_penalty};
@@ -67,11 +65,9 @@ pub use optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
 pub use projector::Projector;
 pub use recipe::{
     Arm, DinoConfig, Guard, Method, Precision, Protocol, Recipe, Swa, ValidRecipe, Weights,
-    deviations, from_toml, to_toml,
 };
-pub use run_dir::{Log, Owner, RunDir, RunLock};
 pub use schedule::{CosineConfig, Schedule, ScheduleConfig};
 pub use step::{CassStep, DinoStep, Step, StepReport, SupervisedStep, Trains};
 pub use training::{PretrainOptions, Stop, pretrain};
 pub use trajectory::{Deviation, KindError, LossError, Replay};
-pub use weights::{Origin, load_weights, resolve_weights};
+pub use weights::{Loaded, load_weights, resolve_weights};

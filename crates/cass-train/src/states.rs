@@ -1,18 +1,16 @@
-//! States of a training that it can go on from: files in the run folder's `resume`.
+//! States of a training that it can continue from: files in the run folder's `resume`.
 
 use crate::error::{Error, Result};
-use crate::run_dir::RunDir;
-use base16ct::lower::encode_string as hex;
 use candle_core::{Device, Tensor};
+use cass_run::names::{self, RESUME, is_of_state, state, step_of};
+use cass_run::{Action, Hasher, RunDir, read_bounded, sha256};
 use safetensors::SafeTensors;
 use serde::{Serialize, de::DeserializeOwned};
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-const FOLDER: &str = "resume";
 /// Of the header's metadata: all that is no tensor, as JSON.
 const ABOUT: &str = "about";
 /// A damaged one is passed over for the one before.
@@ -35,7 +33,7 @@ impl<'a> States<'a> {
     pub(crate) fn of(run: &'a RunDir) -> Self {
         Self {
             run,
-            folder: run.file(FOLDER),
+            folder: run.file(RESUME),
         }
     }
 
@@ -50,8 +48,7 @@ impl<'a> States<'a> {
         about: &impl Serialize,
         tensors: &HashMap<String, Tensor>,
     ) -> Result<()> {
-        let path = self.path(step);
-        fs::create_dir_all(&self.folder).map_err(Error::io("create folder", &self.folder))?;
+        let path = self.run.resume_folder()?.join(state(step));
         let digest = self.run.make_beside(&path, |beside| {
             let about = HashMap::from([(ABOUT.to_string(), serde_json::to_string(about)?)]);
             safetensors::serialize_to_file(tensors, Some(about), beside).map_err(|error| {
@@ -62,10 +59,11 @@ impl<'a> States<'a> {
             })?;
             let mut file = File::open(beside)?;
             file.sync_all()?;
-            sha256(&mut file)
+            let mut hasher = Hasher::default();
+            hasher.read(&mut file)?;
+            Ok(hasher.finish())
         })?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let line = format!("{digest}  {name}\n");
+        let line = format!("{digest}  {}\n", name_of(&path));
         // First the checksum, so that no state is ever without.
         self.run.replace(&checksum(&path), |beside| {
             fs::write(beside, &line)?;
@@ -86,7 +84,7 @@ impl<'a> States<'a> {
         for path in self.files()?.iter().rev() {
             let whole = read(path).map_err(|why| {
                 format!(
-                    "the checkpoint {} cannot be used ({why}); going on from the one before",
+                    "the checkpoint {} cannot be used ({why}); continuing from the one before",
                     path.display()
                 )
             });
@@ -110,44 +108,25 @@ impl<'a> States<'a> {
     /// If that fails.
     pub(crate) fn remove_after(&self, step: u64) -> Result<()> {
         for path in self.files()? {
-            if path > self.path(step) {
+            if step_of(&name_of(&path)) > Some(step) {
                 self.run.remove(&path)?;
             }
         }
         Ok(())
     }
 
-    fn path(&self, step: u64) -> PathBuf {
-        self.folder.join(format!("step-{step:09}.safetensors"))
-    }
-
-    /// Removes all states: the run is finished, or starts anew.
-    ///
-    /// # Errors
-    /// If that fails.
-    pub(crate) fn clear(&self) -> Result<()> {
-        self.run.lock().check()?;
-        match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io("remove", &self.folder)(error))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Whole states, in the order of their steps.
     fn files(&self) -> Result<Vec<PathBuf>> {
-        let mut files: Vec<_> = self
-            .entries()?
-            .into_iter()
-            .filter(|p| is_state(p))
+        let states = self.entries()?.into_iter();
+        let mut states: Vec<_> = states
+            .filter_map(|path| Some((step_of(&name_of(&path))?, path)))
             .collect();
-        files.sort();
-        Ok(files)
+        states.sort();
+        Ok(states.into_iter().map(|(_, path)| path).collect())
     }
 
     fn entries(&self) -> Result<Vec<PathBuf>> {
-        let wrong = |error| Error::io("read", &self.folder)(error);
+        let wrong = |error| Error::from(cass_run::Error::io(Action::Read, &self.folder)(error));
         match fs::read_dir(&self.folder) {
             Ok(entries) => entries.map(|e| Ok(e.map_err(wrong)?.path())).collect(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -155,14 +134,14 @@ impl<'a> States<'a> {
         }
     }
 
-    /// Leaves the last two states and nothing of any other, writes that a killed process began
-    /// among them.
+    /// Leaves the last two states and nothing of any other, writes that a killed process began among
+    /// them.
     fn prune(&self) -> Result<()> {
         let states = self.files()?;
         let mut kept = states[states.len().saturating_sub(KEPT)..].to_vec();
         kept.extend(kept.iter().map(|path| checksum(path)).collect::<Vec<_>>());
         for path in self.entries()? {
-            if !kept.contains(&path) {
+            if is_of_state(&name_of(&path)) && !kept.contains(&path) {
                 self.run.remove(&path)?;
             }
         }
@@ -170,21 +149,21 @@ impl<'a> States<'a> {
     }
 }
 
-fn is_state(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let number = name.and_then(|n| n.strip_prefix("step-")?.strip_suffix(".safetensors"));
-    number.is_some_and(|n| n.parse::<u64>().is_ok())
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn checksum(state: &Path) -> PathBuf {
-    state.with_extension("safetensors.sha256")
+    state.with_file_name(names::checksum(&name_of(state)))
 }
 
 /// Reads a state, what it says and its tensors, if it is what was written.
 fn read(path: &Path) -> Result<(String, HashMap<String, Tensor>), String> {
-    let sum = fs::read_to_string(checksum(path)).map_err(|e| format!("no checksum: {e}"))?;
-    let bytes = fs::read(path).map_err(|e| e.to_string())?;
-    if sum.split_whitespace().next() != Some(&hex(&Sha256::digest(&bytes))) {
+    let sum = read_bounded(&checksum(path), 1 << 10).map_err(|e| format!("no checksum: {e}"))?;
+    let sum = String::from_utf8_lossy(&sum);
+    let bytes = read_bounded(path, u64::MAX).map_err(|e| e.to_string())?;
+    if sum.split_whitespace().next() != Some(&sha256(&bytes)) {
         return Err("its SHA-256 is another: it was truncated or altered".into());
     }
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| e.to_string())?;
@@ -192,16 +171,6 @@ fn read(path: &Path) -> Result<(String, HashMap<String, Tensor>), String> {
     let about = about.ok_or("it says nothing about the training")?.clone();
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
     Ok((about, tensors.map_err(|e| e.to_string())?))
-}
-
-fn sha256(from: &mut impl Read) -> io::Result<String> {
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok(hex(&hash.finalize())),
-            read => hash.update(&buffer[..read]),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -251,12 +220,12 @@ mod tests {
         assert_eq!(last(&run).0, Some((10, 10.0)));
 
         // What a killed process left goes with the next write, the damaged with its being passed over.
-        fs::write(run.file("resume/.tmp1"), "half").unwrap();
+        fs::write(run.file("resume/.step-000000050.safetensors.new.0"), "half").unwrap();
         states.remove_after(10).unwrap();
         states.write(11, &11, &tensors(1.0)).unwrap();
         assert_eq!(states.entries().unwrap().len(), 4, "{:?}", states.entries());
         assert_eq!(last(&run), (Some((11, 1.0)), vec![]));
-        states.clear().unwrap();
+        run.clear_resume().unwrap();
         assert_eq!(last(&run), (None, vec![]));
     }
 
@@ -273,26 +242,6 @@ mod tests {
         );
     }
 
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_full_disk_leaves_the_states_before() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = RunDir::open(folder.path(), "").unwrap();
-        let states = States::of(&run);
-        states.write(1, &1, &tensors(1.0)).unwrap();
-        // The name that the sum is made under; of the state itself see the command's tests.
-        let link = run.file("resume/.step-000000002.safetensors.sha256.new.1");
-        std::os::unix::fs::symlink("/dev/full", &link).unwrap();
-        let error = states.write(2, &2, &tensors(2.0)).unwrap_err().to_string();
-        assert!(
-            error.contains("step-000000002") && error.contains("No space left"),
-            "{error}"
-        );
-        assert_eq!(last(&run), (Some((1, 1.0)), vec![]));
-        states.write(2, &2, &tensors(2.0)).unwrap();
-        assert_eq!(last(&run), (Some((2, 2.0)), vec![]));
-    }
-
     #[test]
     fn an_owner_that_was_taken_over_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
@@ -300,8 +249,11 @@ mod tests {
         let own = format!(".owner.{}", run.lock().generation());
         fs::remove_file(run.file(&own)).unwrap();
         let error = States::of(&run).write(1, &1, &tensors(1.0)).unwrap_err();
-        assert!(matches!(error, Error::Fenced { .. }), "{error}");
+        assert!(
+            matches!(error, Error::Run(cass_run::Error::Fenced { .. })),
+            "{error}"
+        );
         assert!(States::of(&run).entries().unwrap().is_empty());
-        assert!(matches!(run.write("x", b"x"), Err(Error::Fenced { .. })));
+        assert!(run.write("x", b"x").is_err());
     }
 }

@@ -6,21 +6,19 @@
 //! of them, five fields.
 
 use crate::error::Result;
-use crate::run_dir::{Appended, RunDir};
+use cass_run::names::TENSORBOARD;
+use cass_run::{Grown, RunDir};
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// TensorBoard finds it by the `tfevents` in its name.
-const FILE: &str = "events.out.tfevents.cass";
 
 /// The scalars of one run.
 #[derive(Debug)]
-pub(crate) struct TensorBoard(Appended);
+pub(crate) struct TensorBoard(Grown);
 
 impl TensorBoard {
-    /// Goes on after the first `bytes` bytes of the run's file, or starts it anew for 0.
+    /// Continues after the first `bytes` bytes of the run's file, or starts it anew for 0.
     pub(crate) fn open(run: &RunDir, bytes: u64) -> Result<Self> {
-        let mut file = Appended::open(run, FILE, bytes)?;
-        if bytes == 0 {
+        let mut file = Grown::open(run, TENSORBOARD, bytes, whole)?;
+        if file.bytes() == 0 {
             file.append(&version(now()))?;
         }
         Ok(Self(file))
@@ -28,12 +26,17 @@ impl TensorBoard {
 
     /// Adds the scalars of one step; a value that is no number is one here too.
     pub(crate) fn scalars(&mut self, step: u64, scalars: &[(String, f64)]) -> Result<()> {
-        self.0.append(&summary(now(), step, scalars))
+        Ok(self.0.append(&summary(now(), step, scalars))?)
+    }
+
+    /// Whether something of what an earlier attempt had written is gone.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.0.is_damaged()
     }
 
     /// Waits until all of it is on the disk; how many bytes that is.
     pub(crate) fn sync(&self) -> Result<u64> {
-        self.0.sync()
+        Ok(self.0.sync()?)
     }
 }
 
@@ -41,6 +44,22 @@ impl TensorBoard {
 fn now() -> f64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0.0, |now| now.as_secs_f64())
+}
+
+/// How many of the bytes make whole records.
+fn whole(bytes: &[u8]) -> usize {
+    let mut end = 0;
+    let record = |start: usize| {
+        let (length, rest) = bytes.get(start..)?.split_first_chunk()?;
+        let (_, rest) = rest.split_first_chunk::<4>()?;
+        let message = rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        let crc = rest.get(message.len()..message.len() + 4)?;
+        (crc == masked_crc(message)).then_some(start + 8 + 4 + message.len() + 4)
+    };
+    while let Some(next) = record(end) {
+        end = next;
+    }
+    end
 }
 
 /// The record that a file begins with.
@@ -148,11 +167,35 @@ mod tests {
         let mut board = TensorBoard::open(&run, 0).unwrap();
         board.scalars(1, &[("a".into(), 1.5)]).unwrap();
         let kept = board.sync().unwrap();
-        let bytes = std::fs::read(run.file(FILE)).unwrap();
+        let bytes = std::fs::read(run.file(TENSORBOARD)).unwrap();
         board.scalars(2, &[("a".into(), 2.5)]).unwrap();
         let mut board = TensorBoard::open(&run, kept).unwrap();
-        assert_eq!(std::fs::read(run.file(FILE)).unwrap(), bytes);
+        assert_eq!(std::fs::read(run.file(TENSORBOARD)).unwrap(), bytes);
+        assert!(!board.is_damaged());
         board.scalars(2, &[("a".into(), 3.5)]).unwrap();
-        assert!(std::fs::read(run.file(FILE)).unwrap().starts_with(&bytes));
+        assert!(
+            std::fs::read(run.file(TENSORBOARD))
+                .unwrap()
+                .starts_with(&bytes)
+        );
+    }
+
+    #[test]
+    fn a_file_that_was_cut_is_continued_after_its_last_whole_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path(), "").unwrap();
+        let mut board = TensorBoard::open(&run, 0).unwrap();
+        let begun = board.sync().unwrap() as usize;
+        board.scalars(1, &[("a".into(), 1.5)]).unwrap();
+        let kept = board.sync().unwrap();
+        let bytes = std::fs::read(run.file(TENSORBOARD)).unwrap();
+        for left in [bytes.len() - 1, begun + 3, begun, begun - 1, 0] {
+            std::fs::write(run.file(TENSORBOARD), &bytes[..left]).unwrap();
+            let board = TensorBoard::open(&run, kept).unwrap();
+            assert!(board.is_damaged());
+            let now = std::fs::read(run.file(TENSORBOARD)).unwrap();
+            assert_eq!(now.len(), begun, "of {left} bytes");
+            assert_eq!(whole(&now), begun);
+        }
     }
 }

@@ -13,18 +13,21 @@ pub use options::{PretrainOptions, Stop};
 use crate::average::{WeightAverage, update_bn};
 use crate::device::device_name;
 use crate::error::{Error, Result};
-use crate::event::{Event, When};
 use crate::features::{self, Reading};
 use crate::memory::peak_rss_mib;
 use crate::recipe::ValidRecipe;
-use crate::run_dir::RunDir;
 use crate::states::States;
 use crate::step::Step;
 use cass_models::Model;
+use cass_run::names::{MANIFEST, checkpoint};
+use cass_run::{
+    BeforeAfter, Common, Origin, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir,
+    When,
+};
 use options::Cadence;
-use progress::{EpochRecord, EpochSoFar, Progress, Readings};
-use serde_json::{Map, Value, json};
+use progress::{EpochSoFar, Progress, Readings};
 use setup::{Origins, Setup};
+use std::collections::BTreeMap;
 use std::time::Instant;
 use tell::Tell;
 
@@ -37,7 +40,7 @@ use tell::Tell;
 ///
 /// In between, `resume/` holds the last two states of the training. A run that was stopped, at
 /// whatever moment, goes on from the last whole one, and ends with the same bytes as one that never
-/// was, but for [`WALL_CLOCK`](crate::WALL_CLOCK).
+/// was, but for [`WALL_CLOCK`](cass_run::WALL_CLOCK).
 ///
 /// # Errors
 /// If data or weights cannot be had, a file cannot be written, or the loss stops being a number:
@@ -47,10 +50,9 @@ pub fn pretrain(
     run: &RunDir,
     options: &PretrainOptions,
     observe: &mut dyn FnMut(&Event),
-) -> Result<Value> {
+) -> Result<PretrainMetrics> {
     let states = States::of(run);
     if let Some(metrics) = run.metrics()? {
-        states.clear()?; // the process may have ended before it could
         return Ok(metrics);
     }
     let started = Instant::now();
@@ -86,7 +88,7 @@ pub fn pretrain(
     let metrics = training.metrics(&after, seconds);
     training.tell.event(&Event::Done { seconds })?;
     run.finish(&metrics)?;
-    training.states.clear()?;
+    run.clear_resume()?;
     Ok(metrics)
 }
 
@@ -110,17 +112,11 @@ struct Training<'a> {
 impl Training<'_> {
     fn start(&mut self) -> Result<()> {
         // Of no state that can be used.
-        self.states.clear()?;
+        self.run.clear_resume()?;
         self.run
-            .write("manifest.tsv", self.setup.manifest.to_text().as_bytes())?;
-        self.tell.event(&Event::Start {
-            method: self.recipe.method.name().into(),
-            epochs: self.recipe.epochs,
-            steps: self.steps(),
-            images: self.setup.train.images(),
-            device: device_name(&self.setup.device),
-            manifest: self.setup.manifest.hash(),
-        })?;
+            .write(MANIFEST, self.setup.manifest.to_text().as_bytes())?;
+        let begun = self.begun();
+        self.tell.event(&begun)?;
         for (arm, origin) in &self.origins {
             let (arm, text) = (arm.clone(), origin.text.clone());
             self.tell.event(&Event::Weights { arm, text })?;
@@ -131,6 +127,18 @@ impl Training<'_> {
         self.progress.before = arms.zip(features).collect();
         self.progress.start = self.look(When::Start, 0)?;
         Ok(())
+    }
+
+    /// What a log begins with.
+    fn begun(&self) -> Event {
+        Event::Start {
+            method: self.recipe.method.name().into(),
+            epochs: self.recipe.epochs,
+            steps: self.steps(),
+            images: self.setup.train.images(),
+            device: device_name(&self.setup.device),
+            manifest: self.setup.manifest.hash(),
+        }
     }
 
     /// Steps an epoch.
@@ -211,7 +219,7 @@ impl Training<'_> {
         self.progress.train_seconds += seconds;
         self.average(epoch)?;
         self.save(&self.step.arms(), epoch)?;
-        self.progress.epochs.push(EpochRecord {
+        self.progress.epochs.push(PretrainEpoch {
             epoch,
             loss,
             seconds,
@@ -297,8 +305,8 @@ impl Training<'_> {
                 ("method", self.recipe.method.name().to_string()),
                 ("epoch", epoch.to_string()),
             ];
-            let name = format!("checkpoint-{arm}.safetensors");
-            self.run.save(&name, model, &metadata)?;
+            let bytes = model.to_safetensors(&metadata)?;
+            self.run.write(&checkpoint(arm), &bytes)?;
         }
         Ok(())
     }
@@ -312,8 +320,14 @@ impl Training<'_> {
         };
         let look = features::look(&arms, loader, self.setup.has_classes)?;
         for (arm, reading) in self.recipe.arms.keys().zip(&look.arms) {
-            let event = Event::of_reading(when, epoch, arm, *reading);
-            self.tell.event(&event)?;
+            self.tell.event(&Event::Collapse {
+                when,
+                epoch,
+                arm: arm.clone(),
+                features: reading.features,
+                logits: reading.logits,
+                neighbours: reading.neighbours,
+            })?;
         }
         if look.arms.len() == 2 {
             let cosine = look.agreement;
@@ -326,41 +340,44 @@ impl Training<'_> {
         Ok(look.arms)
     }
 
-    fn metrics(&self, after: &Readings, seconds: f64) -> Value {
+    fn metrics(&self, after: &Readings, seconds: f64) -> PretrainMetrics {
         let networks = self.recipe.arms.iter();
-        let networks: Map<_, _> = networks
-            .map(|(name, arm)| (name.clone(), json!(arm.network)))
-            .collect();
-        let collapse = self.progress.before.iter().zip(after);
-        let collapse: Map<_, _> = collapse
-            .map(|((arm, before), (_, after))| {
-                (arm.clone(), json!({"before": before, "after": after}))
-            })
-            .collect();
+        let pairs = self.progress.before.iter().zip(after);
+        let collapse = pairs.map(|((arm, before), (_, after))| {
+            let (before, after) = (*before, *after);
+            (arm.clone(), BeforeAfter { before, after })
+        });
+        PretrainMetrics {
+            method: self.recipe.method.name().into(),
+            arms: networks
+                .map(|(name, arm)| (name.clone(), arm.network.clone()))
+                .collect(),
+            epochs: self.progress.epochs.clone(),
+            collapse: collapse.collect(),
+            images: self.progress.images,
+            steps: self.steps(),
+            images_per_s: self.progress.images as f64 / self.progress.train_seconds,
+            peak_rss_mib: peak_rss_mib(),
+            weights: self.weights(),
+            common: Common {
+                device: device_name(&self.setup.device),
+                threads: rayon::current_num_threads(),
+                manifest: self.setup.manifest.hash(),
+                skipped: self.setup.skipped.clone(),
+                deviations: self.recipe.deviations(),
+                chosen: self.recipe.chosen(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                ..Common::new(seconds)
+            },
+        }
+    }
+
+    /// Where each arm's initial weights came from.
+    fn weights(&self) -> BTreeMap<String, Origin> {
         let weights = self.origins.iter();
-        let weights: Map<_, _> = weights
-            .map(|(arm, origin)| (arm.clone(), origin.value.clone()))
-            .collect();
-        json!({
-            "kind": "pretrain",
-            "method": self.recipe.method.name(),
-            "arms": networks,
-            "epochs": self.progress.epochs,
-            "collapse": collapse,
-            "seconds": seconds,
-            "images": self.progress.images,
-            "steps": self.steps(),
-            "images_per_s": self.progress.images as f64 / self.progress.train_seconds,
-            "peak_rss_mib": peak_rss_mib(),
-            "device": device_name(&self.setup.device),
-            "threads": rayon::current_num_threads(),
-            "manifest": self.setup.manifest.hash(),
-            "weights": weights,
-            "skipped": self.setup.skipped,
-            "deviations": self.recipe.deviations(),
-            "chosen": self.recipe.chosen(),
-            "version": env!("CARGO_PKG_VERSION"),
-        })
+        weights
+            .map(|(arm, loaded)| (arm.clone(), loaded.origin.clone()))
+            .collect()
     }
 }
 

@@ -1,16 +1,15 @@
 use crate::error::Result;
 use crate::recipe::Weights;
 use cass_models::{Hub, HubEvent, Model};
-use serde_json::{Value, json};
+use cass_run::Origin;
 
-/// Where a network's initial weights came from.
+/// Weights that a network was given.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Origin {
-    /// For people.
+pub struct Loaded {
+    /// Where they came from and how they fitted, for people.
     pub text: String,
-    /// For `metrics.json`: `{"source"}`, with `"sha256"` where it is a file, and `"repo"` and
-    /// `"revision"` (a commit) where that came from the Hub.
-    pub value: Value,
+    /// Where they came from.
+    pub origin: Origin,
 }
 
 /// Weights of the Hub as a run keeps them: the repository at a commit. Others stay as they are.
@@ -47,34 +46,41 @@ pub fn resolve_weights(
 ///
 /// # Errors
 /// If a file is not to be had or does not fit the network.
-pub fn load_weights(model: &Model, network: &str, weights: &Weights, seed: u64) -> Result<Origin> {
+pub fn load_weights(model: &Model, network: &str, weights: &Weights, seed: u64) -> Result<Loaded> {
     if let Some(id) = weights.hub_id(network)? {
         let file = Hub::from_env()?.get(&id, &mut |_| {})?;
         let mut report = model.load(&file.path)?;
         file.check(&report.sha256)?;
         let (repo, revision) = (file.id.repo(), file.id.revision());
         report.source = format!("hub:{}", file.id);
-        return Ok(Origin {
+        return Ok(Loaded {
             text: report.to_string(),
-            value: json!({
-                "source": report.source,
-                "repo": repo,
-                "revision": revision,
-                "sha256": report.sha256,
-            }),
+            origin: Origin {
+                source: report.source,
+                repo: Some(repo.to_string()),
+                revision: Some(revision.to_string()),
+                sha256: Some(report.sha256),
+            },
         });
     }
     match weights {
         Weights::File(file) => {
             let report = model.load(file)?;
-            Ok(Origin {
+            Ok(Loaded {
                 text: report.to_string(),
-                value: json!({"source": report.source, "sha256": report.sha256}),
+                origin: Origin {
+                    source: report.source,
+                    sha256: Some(report.sha256),
+                    ..Origin::default()
+                },
             })
         }
-        _ => Ok(Origin {
+        _ => Ok(Loaded {
             text: format!("random weights, seed {seed}"),
-            value: json!({"source": "random"}),
+            origin: Origin {
+                source: "random".into(),
+                ..Origin::default()
+            },
         }),
     }
 }

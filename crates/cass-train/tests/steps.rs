@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor, Var};
 use cass_models::{MODELS, Mode, Model, ModelConfig, ModelOptions};
-use cass_ops::Rng;
+use cass_rng::Rng;
 use cass_train::*;
 use std::collections::{BTreeMap, HashMap};
 

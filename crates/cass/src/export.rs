@@ -1,8 +1,8 @@
 //! `cass export`: a run's network as a folder that timm loads.
 
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::say::Report;
-use cass_train::Finished;
+use cass_run::{Finished, Metrics};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -35,15 +35,9 @@ In Python:
 pub fn run(args: &Args) -> Result<Report> {
     let run = Finished::open(&args.run)?;
     let arm = args.arm.as_deref();
-    let model = match run.metrics["kind"].as_str() {
-        Some("pretrain") => cass_train::export(&run, arm, &args.out)?,
-        Some("probe") => cass_probe::apply::export(&run, arm, &args.out)?,
-        _ => {
-            let run = args.run.display();
-            return Err(Failure::Wrong(format!(
-                "failed to export {run}: expected a run of cass pretrain or cass probe"
-            )));
-        }
+    let model = match run.metrics {
+        Metrics::Pretrain(_) => cass_train::export(&run, arm, &args.out)?,
+        Metrics::Probe(_) => cass_probe::apply::export(&run, arm, &args.out)?,
     };
     let (name, outputs) = (model.name(), model.num_classes());
     let size = model.options().input_size;

@@ -64,14 +64,25 @@ impl From<cass_models::Error> for Failure {
     }
 }
 
+impl From<cass_run::Error> for Failure {
+    fn from(error: cass_run::Error) -> Self {
+        use cass_run::Error;
+        // One line, whatever a dependency put into its message.
+        let text = error.to_string().replace('\n', " ");
+        match error {
+            Error::Locked { .. } | Error::Fenced { .. } => Self::Elsewhere(text),
+            Error::Io { .. } => Self::Failed(text),
+            _ => Self::Wrong(text),
+        }
+    }
+}
+
 impl From<cass_train::Error> for Failure {
     fn from(error: cass_train::Error) -> Self {
         use cass_train::Error;
         match error {
             Error::Interrupted { .. } => Self::Stopped(format!("failed to {error}")),
-            Error::Locked { .. } | Error::Fenced { .. } => {
-                Self::Elsewhere(format!("failed to {error}"))
-            }
+            Error::Run(error) => error.into(),
             _ => Self::of(&error, of_train(&error)),
         }
     }
@@ -91,6 +102,7 @@ impl From<cass_probe::Error> for Failure {
             Error::Data(error) => error.into(),
             Error::Model(error) => error.into(),
             Error::Train(error) => error.into(),
+            Error::Folder(error) => error.into(),
             Error::TooFew { .. }
             | Error::OneClass { .. }
             | Error::Features { .. }
@@ -121,17 +133,13 @@ fn of_train(error: &cass_train::Error) -> bool {
     match error {
         Error::Data(error) => of_data(error),
         Error::Model(error) => of_models(error),
-        Error::Field { .. } | Error::Recipe(_) | Error::Mismatch(_) | Error::OtherRecipe { .. } => {
-            true
-        }
+        Error::Field { .. } | Error::Mismatch(_) => true,
         Error::NoGradient(_)
         | Error::State(_)
         | Error::NonFinite { .. }
-        | Error::Locked { .. }
-        | Error::Fenced { .. }
+        | Error::Run(_)
         | Error::Collapsed { .. }
         | Error::Interrupted { .. }
-        | Error::Io { .. }
         | Error::Tensor(_) => false,
     }
 }

@@ -21,6 +21,7 @@ mod probe;
 mod process;
 mod progress;
 mod recompute;
+mod reproduce;
 mod say;
 mod trajectory;
 mod verify;
@@ -68,6 +69,7 @@ enum Command {
     Export(export::Args),
     Verify(verify::Args),
     Bench(bench::Args),
+    Reproduce(reproduce::Args),
 }
 
 fn main() -> ExitCode {
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Reproduce(args) => return reproduce::run(args),
     };
     match done {
         Ok(report) => {

@@ -10,6 +10,6 @@ pub fn escape(text: &str) -> String {
 
 /// Writes the page: a file of this name is whole.
 pub fn write(file: &Path, text: &str) -> Result<()> {
-    cass_data::write_whole(file, text.as_bytes())
+    cass_run::write_whole(file, text.as_bytes())
         .map_err(|error| Failure::Failed(format!("failed to write {}: {error}", file.display())))
 }

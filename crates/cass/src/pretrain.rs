@@ -8,9 +8,12 @@ use crate::progress::Progress;
 use crate::recompute::Recompute;
 use crate::say::{Report, left_out};
 use cass_data::Cache;
-use cass_train::{Event, Guard, Method, Precision, PretrainOptions, Recipe, RunDir, Weights, When};
+use cass_run::{
+    Collapse, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir, When, names,
+};
+use cass_train::{Guard, Method, Precision, PretrainOptions, Recipe, Weights};
 use clap::ValueEnum;
-use serde_json::Value;
+use serde_json::json;
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -161,7 +164,7 @@ pub fn run(mut args: Args) -> Result<Report> {
     if valid.precision == Precision::Bf16 {
         cass_train::device_of(&valid, options.emulate_bf16)?;
     }
-    let earlier = std::fs::read_to_string(out.join("recipe.toml")).ok();
+    let earlier = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
     let earlier = earlier.and_then(|text| Recipe::from_toml(&text).ok());
     for (name, arm) in &mut recipe.arms {
         let earlier = earlier.as_ref().and_then(|recipe| recipe.arms.get(name));
@@ -173,7 +176,7 @@ pub fn run(mut args: Args) -> Result<Report> {
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{} is finished already; nothing to do", out.display());
-        return Ok(report(&out, metrics));
+        return Ok(report(&out, &metrics));
     }
     for arm in recipe.arms.values() {
         hub::bring(&arm.weights, &arm.network)?;
@@ -192,7 +195,7 @@ pub fn run(mut args: Args) -> Result<Report> {
     };
     let metrics = cass_train::pretrain(&recipe, &run, &options, show)?;
     drop(progress);
-    Ok(report(&out, metrics))
+    Ok(report(&out, &metrics))
 }
 
 impl Args {
@@ -229,9 +232,7 @@ impl Args {
         recipe.guard = self.guard.map(Guard::from).or(recipe.guard);
         recipe.clip_grad_norm = self.clip_grad_norm.or(recipe.clip_grad_norm);
         for field in &self.fields {
-            recipe = recipe
-                .set(field)
-                .map_err(|error| Failure::Wrong(format!("failed to {error}")))?;
+            recipe = recipe.set(field)?;
         }
         if recipe.data_root.as_os_str().is_empty() {
             return Err(Failure::Wrong(
@@ -315,45 +316,32 @@ fn show(progress: &mut Progress, event: &Event) {
 }
 
 /// What a finished run measured, from its metrics alone.
-fn report(out: &Path, metrics: Value) -> Report {
-    let number = |value: &Value| value.as_f64().map_or("none".into(), |x| format!("{x:.4}"));
-    let losses = metrics["epochs"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let loss = |epoch: Option<&Value>| {
-        epoch
-            .and_then(|e| e["loss"].as_f64())
-            .map_or("none".into(), |x| format!("{x:.4e}"))
+fn report(out: &Path, metrics: &PretrainMetrics) -> Report {
+    let epochs = &metrics.epochs;
+    let loss = |epoch: Option<&PretrainEpoch>| {
+        epoch.map_or("none".into(), |epoch| format!("{:.4e}", epoch.loss))
     };
     let mut text = format!(
-        "{}: {} epochs in {} s, loss {} -> {}\n",
+        "{}: {} epochs in {:.1} s, loss {} -> {}\n",
         out.display(),
-        losses.len(),
-        metrics["seconds"]
-            .as_f64()
-            .map_or("?".into(), |s| format!("{s:.1}")),
-        loss(losses.first()),
-        loss(losses.last()),
+        epochs.len(),
+        metrics.common.seconds,
+        loss(epochs.first()),
+        loss(epochs.last()),
     );
-    for (arm, readings) in metrics["collapse"].as_object().into_iter().flatten() {
-        let reading = |when: &str| {
-            let reading = &readings[when];
-            format!(
-                "mean cosine {} rank {}",
-                number(&reading["mean_cosine"]),
-                number(&reading["effective_rank"])
-            )
-        };
-        let _ = writeln!(
-            text,
-            "  {arm}: {} -> {}",
-            reading("before"),
-            reading("after")
-        );
+    let said = |reading: Option<Collapse>| match reading {
+        Some(r) => format!(
+            "mean cosine {:.4} rank {:.4}",
+            r.mean_cosine, r.effective_rank
+        ),
+        None => "not finite".into(),
+    };
+    for (arm, readings) in &metrics.collapse {
+        let (before, after) = (said(readings.before), said(readings.after));
+        let _ = writeln!(text, "  {arm}: {before} -> {after}");
     }
-    text += &left_out(&metrics["skipped"]);
-    Report::done(text, metrics)
+    text += &left_out(&metrics.common.skipped);
+    Report::done(text, json!(metrics))
 }
 
 impl From<MethodName> for Method {

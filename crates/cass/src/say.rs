@@ -1,19 +1,18 @@
 //! Results on standard output.
 
+use cass_run::Skipped;
 use serde_json::Value;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Lines on the `[{file, reason}]` that --skip-bad left out: how many, and the first of them.
-pub fn left_out(skipped: &Value) -> String {
+/// Lines on the images that --skip-bad left out: how many, and the first of them.
+pub fn left_out(skipped: &[Skipped]) -> String {
     const LISTED: usize = 5;
-    let skipped = skipped.as_array().map(Vec::as_slice).unwrap_or_default();
     let mut text = match skipped.len() {
         0 => return String::new(),
         count => format!("  left out as unusable: {count}\n"),
     };
-    for one in skipped.iter().take(LISTED) {
-        let [file, reason] = ["file", "reason"].map(|key| one[key].as_str().unwrap_or("?"));
+    for Skipped { file, reason } in skipped.iter().take(LISTED) {
         text += &format!("    {file} {reason}\n");
     }
     if let more @ 1.. = skipped.len().saturating_sub(LISTED) {

@@ -50,7 +50,7 @@ fn taken_over(bench: &Bench, command: &str) {
     let refused = bench.cass(command);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), ELSEWHERE, "{said}");
-    let owner = format!("failed to use run: process {} on ", first.0.id());
+    let owner = format!("error: run cannot be used: process {} on ", first.0.id());
     assert!(
         said.contains(&owner) && said.contains("is running in it"),
         "{said}"
@@ -73,7 +73,7 @@ fn taken_over(bench: &Bench, command: &str) {
     let (code, said) = first.end();
     assert_eq!(code, ELSEWHERE, "{said}");
     let last = said.lines().last().unwrap_or_default();
-    let lost = "error: failed to write in run: its lock is lost, process ";
+    let lost = "error: run cannot be written: its lock is lost, process ";
     assert!(
         last.starts_with(lost) && last.ends_with("has taken the run over"),
         "{said}"

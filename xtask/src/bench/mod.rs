@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use crate::machine::{self, Device, Provenance};
+use crate::checkout;
+use cass_reproduce::{Device, Provenance};
 use outcome::Outcome;
 use row::{ROWS, Row, Work};
 use side::{Side, Sides};
@@ -57,10 +58,12 @@ pub fn bench(args: Args) -> Result<ExitCode> {
         bail!("rows of loading need images: give --data-root DIR");
     }
     let versions = side::versions(&args.against_torch, &rows)?;
-    let threads = args.threads.map_or_else(machine::cores, |n| n as usize);
+    let threads = args
+        .threads
+        .map_or_else(cass_reproduce::cores, |n| n as usize);
     let device = Device("cpu".to_owned());
-    let cass = machine::cass(&device)?;
-    let provenance = Provenance::read(&cass, &device, threads)?;
+    let cass = checkout::cass(&device)?;
+    let provenance = Provenance::read(&cass, &device, threads, checkout::commit().as_deref())?;
     let sides = Sides {
         cass,
         python: args.against_torch,

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::row::{Row, Work};
-use crate::machine::workspace;
+use crate::checkout::workspace;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

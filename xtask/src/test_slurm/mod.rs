@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::machine::{self, Device};
+use crate::checkout;
+use cass_reproduce::Device;
 use loopback::{Loopback, NODES, signal, until};
 
 #[derive(clap::Args)]
@@ -47,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 
 pub fn test(args: &Args) -> Result<ExitCode> {
     install()?;
-    let cass = machine::cass(&Device("cpu".to_owned()))?;
+    let cass = checkout::cass(&Device("cpu".to_owned()))?;
     let dir = env::temp_dir().join(format!("cass-slurm-{}", std::process::id()));
     fs::create_dir_all(&dir).with_context(|| format!("failed to create {}", dir.display()))?;
     let result = trials(args, &cass, &dir);

@@ -1,4 +1,4 @@
-use cass_ops::Rng;
+use cass_rng::Rng;
 use pulp::Arch;
 
 use crate::Pixels;

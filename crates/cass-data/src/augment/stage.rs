@@ -1,7 +1,7 @@
 //! torchvision's transforms on 8-bit pixels: arguments, draws, and what is done with them.
 use std::borrow::Cow;
 
-use cass_ops::Rng;
+use cass_rng::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Pixels, Result, resample::Crop};

@@ -1,4 +1,4 @@
-use cass_ops::Rng;
+use cass_rng::Rng;
 
 /// The colour in which each cell type glows, its radius in parts of the image's height, and how
 /// elongated it is.

@@ -1,6 +1,6 @@
 use std::f32::consts::TAU;
 
-use cass_ops::Rng;
+use cass_rng::Rng;
 
 use super::{draw::step, texture::Texture};
 

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cass_ops::Rng;
+use cass_rng::Rng;
 use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder};
 use rayon::prelude::*;
 

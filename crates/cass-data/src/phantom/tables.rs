@@ -1,7 +1,7 @@
 //! Phantoms of the two sets whose labels are in tables.
 use std::{fmt::Write as _, fs, path::Path};
 
-use cass_ops::Rng;
+use cass_rng::Rng;
 use image::{ExtendedColorType, ImageEncoder, codecs::tiff::TiffEncoder};
 use rayon::prelude::*;
 

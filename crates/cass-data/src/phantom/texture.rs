@@ -1,4 +1,4 @@
-use cass_ops::Rng;
+use cass_rng::Rng;
 
 /// Smooth random values over the plane, in about -1..1: octaves of interpolated lattice noise.
 pub(super) struct Texture {

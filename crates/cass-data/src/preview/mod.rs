@@ -4,7 +4,7 @@ mod canvas;
 use std::{path::Path, sync::Arc};
 
 use candle_core::Device;
-use cass_ops::Rng;
+use cass_rng::Rng;
 
 use crate::{Dataset, Error, Loader, LoaderConfig, MEAN, Pipeline, Result, STD};
 use canvas::{Canvas, LINE};

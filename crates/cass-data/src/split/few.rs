@@ -1,7 +1,7 @@
 //! Label fractions.
 use std::collections::VecDeque;
 
-use cass_ops::Rng;
+use cass_rng::Rng;
 
 use crate::{Dataset, Task};
 

@@ -1,7 +1,7 @@
 //! Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011) of groups of images.
 use std::collections::BTreeMap;
 
-use cass_ops::Rng;
+use cass_rng::Rng;
 
 use crate::Dataset;
 

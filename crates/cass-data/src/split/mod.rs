@@ -2,7 +2,7 @@
 mod few;
 mod iterative;
 
-use cass_ops::Rng;
+use cass_rng::Rng;
 
 use crate::{Dataset, Part, Task};
 

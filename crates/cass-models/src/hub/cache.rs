@@ -16,7 +16,7 @@ use super::{
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -111,11 +111,8 @@ impl Folder {
         if let Some(folder) = reference.parent() {
             create_dir(folder)?;
         }
-        replace(&reference, |beside| {
-            let mut file = File::create(beside)?;
-            file.write_all(commit.as_bytes())?;
-            file.sync_all()
-        })
+        let written = cass_run::write_whole(&reference, commit.as_bytes());
+        written.map_err(HubFault::io("write", &reference))
     }
 }
 

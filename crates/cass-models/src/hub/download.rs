@@ -6,8 +6,7 @@ use super::{
     fault::HubFault,
     id::HubId,
 };
-use base16ct::lower::encode_string as hex;
-use sha2::{Digest, Sha256};
+use cass_run::Hasher;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, Write},
@@ -65,7 +64,7 @@ impl Attempts {
 struct Partial {
     path: PathBuf,
     file: File,
-    hasher: Sha256,
+    hasher: Hasher,
     length: u64,
 }
 
@@ -75,7 +74,8 @@ impl Partial {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false);
         let mut file = file.open(path).map_err(HubFault::io("open", path))?;
-        let (hasher, length) = hash(&mut file).map_err(HubFault::io("read", path))?;
+        let mut hasher = Hasher::default();
+        let length = hasher.read(&mut file).map_err(HubFault::io("read", path))?;
         Ok(Self {
             path: path.to_path_buf(),
             file,
@@ -87,7 +87,7 @@ impl Partial {
     fn restart(&mut self) -> Result<(), HubFault> {
         let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
         emptied.map_err(HubFault::io("empty", &self.path))?;
-        (self.hasher, self.length) = (Sha256::new(), 0);
+        (self.hasher, self.length) = (Hasher::default(), 0);
         Ok(())
     }
 
@@ -139,7 +139,7 @@ pub(super) fn download(
                 }
             }
         }
-        let found = hex(&partial.hasher.clone().finalize());
+        let found = partial.hasher.clone().finish();
         if found == metadata.sha256 {
             break;
         }
@@ -208,22 +208,5 @@ fn transfer(
 
 /// The SHA-256 of a file, in hexadecimal.
 pub(super) fn sha256_of(path: &Path) -> Result<String, HubFault> {
-    let mut file = File::open(path).map_err(HubFault::io("open", path))?;
-    let (hasher, _) = hash(&mut file).map_err(HubFault::io("read", path))?;
-    Ok(hex(&hasher.finalize()))
-}
-
-fn hash(file: &mut File) -> io::Result<(Sha256, u64)> {
-    let mut hasher = Sha256::new();
-    let mut length = 0;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((hasher, length)),
-            read => {
-                hasher.update(&buffer[..read]);
-                length += read as u64;
-            }
-        }
-    }
+    cass_run::sha256_of(path).map_err(HubFault::io("read", path))
 }

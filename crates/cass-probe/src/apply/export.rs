@@ -2,11 +2,15 @@
 
 use crate::{
     Error, Result,
-    fit::{CHECKPOINT, ProbeMode, ProbeRecipe},
+    fit::{ProbeMode, ProbeRecipe},
 };
 use cass_metrics::{MultiLabelPredictions, Predictions};
 use cass_models::Model;
-use cass_train::{Finished, Network};
+use cass_run::{
+    Finished,
+    names::{CHECKPOINT, PREDICTIONS},
+};
+use cass_train::{Network, export_network};
 use std::path::Path;
 
 /// Writes the network of a finished probe as a folder that timm loads, its outputs under the names
@@ -14,9 +18,12 @@ use std::path::Path;
 ///
 /// # Errors
 /// If the run is not a probe, is of another arm or of mode `knn`, if its `predictions.csv` does not tell the classes,
-/// or as [`Finished::export`].
+/// or as [`export_network`].
 pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
-    let wrong = |why: String| Error::Train(run.wrong(why));
+    let wrong = |reason: String| Error::Run {
+        path: run.path.clone(),
+        reason,
+    };
     let recipe = ProbeRecipe::from_toml(&run.recipe).map_err(|error| wrong(error.to_string()))?;
     if let Some(arm) = arm.filter(|arm| recipe.arm.as_deref() != Some(arm)) {
         return Err(wrong(match &recipe.arm {
@@ -30,7 +37,7 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
         let why = "a knn probe fits no classifier: expected one of mode linear or finetune";
         return Err(wrong(why.into()));
     }
-    let file = run.path.join("predictions.csv");
+    let file = run.file(PREDICTIONS);
     let classes = if recipe.multi_label {
         MultiLabelPredictions::read(&file, None).map(|p| p.classes)
     } else {
@@ -38,16 +45,15 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
     };
     let classes =
         classes.map_err(|error| wrong(format!("the names of its classes are unknown: {error}")))?;
-    let method = serde_json::json!(recipe.mode);
     let network = Network {
         name: &recipe.network,
         checkpoint: CHECKPOINT,
         outputs: classes.len(),
         size: recipe.size,
         label_names: classes,
-        on_features: recipe.mode == ProbeMode::Linear,
-        method: method.as_str().unwrap_or_default(),
+        on_features: recipe.mode != ProbeMode::Finetune,
+        method: recipe.mode.name(),
         arm: recipe.arm.as_deref(),
     };
-    Ok(run.export(network, out)?)
+    Ok(export_network(run, network, out)?)
 }

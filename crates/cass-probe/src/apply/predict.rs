@@ -2,15 +2,14 @@
 
 use crate::{
     Error, Result,
-    fit::{CHECKPOINT, Decision, ProbeMode, ProbeRecipe},
-    look::class_names,
+    fit::{Decision, Knn, ProbeMode, ProbeRecipe, decide},
 };
 use candle_core::{DType, Device, Tensor};
 use cass_metrics::joined;
 use cass_models::{Mode, Model, ModelOptions};
+use cass_run::{Finished, Metrics, names::{CHECKPOINT, NEIGHBOURS}};
 use rayon::prelude::*;
 use serde::Serialize;
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The network of a finished probe with its fitted classifier.
@@ -18,6 +17,8 @@ pub struct Predictor {
     model: Model,
     classes: Vec<String>,
     recipe: ProbeRecipe,
+    /// Of a knn probe: who votes, and how many of them.
+    neighbours: Option<(Knn, usize)>,
 }
 
 /// What a [`Predictor`] says of one image.
@@ -33,8 +34,7 @@ pub struct Labelled {
 }
 
 impl Predictor {
-    /// Opens the folder of a finished `linear` or `finetune` probe, to compute on `device` (`auto`,
-    /// `cpu`, `cuda` or `cuda:N`).
+    /// Opens the folder of a finished probe, to compute on `device` (`auto`, `cpu`, `cuda` or `cuda:N`).
     ///
     /// # Errors
     /// A folder that holds no such probe, or a checkpoint that does not fit its recipe and classes.
@@ -47,19 +47,16 @@ impl Predictor {
             path: run.into(),
             reason,
         };
-        let read = |name: &str| {
-            let text = std::fs::read_to_string(run.join(name));
-            text.map_err(|e| wrong(format!("it holds no finished probe ({name}: {e})")))
-        };
-        let recipe = ProbeRecipe::from_toml(&read("recipe.toml")?)
+        let finished = Finished::open(run)?;
+        let recipe = ProbeRecipe::from_toml(&finished.recipe)
             .map_err(|e| wrong(format!("its recipe.toml is not of a probe ({e})")))?;
-        if recipe.mode == ProbeMode::Knn {
-            return Err(wrong("a knn probe fits no classifier".into()));
+        let Metrics::Probe(metrics) = finished.metrics else {
+            return Err(wrong("its metrics.json is not of a probe".into()));
+        };
+        let classes = metrics.test.classes();
+        if classes.is_empty() {
+            return Err(wrong("its metrics.json names no classes".into()));
         }
-        let metrics: Value = serde_json::from_str(&read("metrics.json")?)
-            .map_err(|e| wrong(format!("its metrics.json is not JSON ({e})")))?;
-        let classes = class_names(&metrics);
-        let classes = classes.ok_or_else(|| wrong("its metrics.json names no classes".into()))?;
         let options = ModelOptions {
             num_classes: classes.len(),
             input_size: recipe.size,
@@ -69,9 +66,11 @@ impl Predictor {
         };
         let model = Model::new(&recipe.network, &options)?;
         let report = model.load(&run.join(CHECKPOINT))?;
-        if let Some(kept) = metrics["checkpoint_sha256"]
-            .as_str()
-            .filter(|k| *k != report.sha256)
+        if let Some(kept) = metrics
+            .readings
+            .checkpoint_sha256
+            .as_deref()
+            .filter(|kept| *kept != report.sha256)
         {
             let [kept, found] = [kept, &report.sha256].map(|sha| sha.get(..12).unwrap_or(sha));
             return Err(wrong(format!(
@@ -84,10 +83,15 @@ impl Predictor {
                 "its checkpoint has {found} classes, its metrics.json {expected}"
             )));
         }
+        let neighbours = match recipe.mode {
+            ProbeMode::Knn => Some(Knn::read(&run.join(NEIGHBOURS))?),
+            _ => None,
+        };
         Ok(Self {
             model: model.frozen()?,
             classes,
             recipe,
+            neighbours,
         })
     }
 
@@ -123,19 +127,10 @@ impl Predictor {
         }
         let device = &self.model.options().device;
         let images = Tensor::from_vec(good, (n, 3, size, size), device)?;
-        let logits = if self.recipe.mode == ProbeMode::Linear {
-            // As it was fitted: the two heads of a distilled DeiT both saw the mean of its tokens.
-            let features = self.model.features(&images, Mode::Eval)?;
-            self.model.classify(&features)?
-        } else {
-            self.model.forward(&images, Mode::Eval)?.logits
-        };
-        let logits = logits.into_value();
-        let mut row = 0;
+        let mut decisions = self.decisions(&images)?.into_iter();
         let label = |(pixels, file): (Result<Vec<f32>>, &PathBuf)| {
             pixels?;
-            row += 1;
-            let decision = Decision::of(&logits.narrow(0, row - 1, 1)?, &self.recipe)?.remove(0);
+            let decision = decisions.next().unwrap_or(Err(Error::NotFinite))?;
             Ok(Labelled {
                 file: file.display().to_string(),
                 predicted: joined(&self.classes, &decision.classes),
@@ -143,5 +138,29 @@ impl Predictor {
             })
         };
         Ok(said.drain(..).zip(files).map(label).collect())
+    }
+
+    /// What is said of each of `images` `(B, 3, S, S)`; an image without finite outputs does not stop the others.
+    pub(crate) fn decisions(&self, images: &Tensor) -> Result<Vec<Result<Decision>>> {
+        let batch = images.dim(0)?;
+        if let Some((knn, k)) = &self.neighbours {
+            let rows = self.model.features(images, Mode::Eval)?.into_value();
+            let rows = rows.to_dtype(DType::F32)?.to_vec2::<f32>()?.into_iter();
+            let of = |row: Vec<f32>| {
+                let votes = knn.probabilities(&row, *k)?;
+                Ok(decide(&self.recipe, votes).remove(0))
+            };
+            return Ok(rows.map(of).collect());
+        }
+        let logits = if self.recipe.mode == ProbeMode::Finetune {
+            self.model.forward(images, Mode::Eval)?.logits
+        } else {
+            // As it was fitted: the two heads of a distilled DeiT both saw the mean of its tokens.
+            let features = self.model.features(images, Mode::Eval)?;
+            self.model.classify(&features)?
+        };
+        let logits = logits.into_value();
+        let of = |row| Ok(Decision::of(&logits.narrow(0, row, 1)?, &self.recipe)?.remove(0));
+        Ok((0..batch).map(of).collect())
     }
 }

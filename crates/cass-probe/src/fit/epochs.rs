@@ -2,7 +2,6 @@
 
 use super::{
     counts::MicroCounts,
-    event::{Epoch, Event},
     judge::{Decision, f1_macro},
     learner::Learner,
     parts::Parts,
@@ -12,10 +11,11 @@ use super::{
 use crate::Result;
 use candle_core::Tensor;
 use cass_data::Part;
+use cass_run::{ProbeEpoch, ProbeEvent as Event};
 use std::{collections::HashMap, time::Instant};
 
 pub(crate) struct Fitted {
-    pub(crate) epochs: Vec<Epoch>,
+    pub(crate) epochs: Vec<ProbeEpoch>,
     /// From 0: the epoch whose weights the network has now.
     pub(crate) best_epoch: usize,
 }
@@ -52,7 +52,7 @@ pub(crate) fn fit(
             Ok(())
         })?;
         running[0].merge(trained.counts);
-        let mut record = Epoch {
+        let mut record = ProbeEpoch {
             epoch,
             train_loss: trained.loss,
             val_loss: None,

@@ -2,15 +2,14 @@
 
 use super::{parts::Parts, recipe::ProbeRecipe};
 use crate::{Error, Result};
-use base16ct::lower::encode_string as hex;
 use candle_core::{DType, Device, Tensor, safetensors};
 use cass_data::Part;
 use cass_models::{Mode, Model};
-use sha2::{Digest, Sha256};
+use cass_run::{Action, Hasher, write_whole};
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     time::Instant,
 };
 
@@ -111,20 +110,20 @@ fn file_name(model: &Model, batch: usize) -> Result<String> {
     tensors.retain(|(name, _)| !classifier.contains(name));
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     let size = model.options().input_size;
-    let mut hash = Sha256::new();
-    hash.update(format!("{} {size} {VIEW} {batch}\n", model.name()));
+    let mut hash = Hasher::default();
+    hash.update(format!("{} {size} {VIEW} {batch}\n", model.name()).as_bytes());
     for (name, tensor) in tensors {
-        hash.update(format!("{name} {:?}\n", tensor.dims()));
+        hash.update(format!("{name} {:?}\n", tensor.dims()).as_bytes());
         let values = tensor
             .to_dtype(DType::F32)?
             .flatten_all()?
             .to_vec1::<f32>()?;
         for chunk in values.chunks(1 << 14) {
             let bytes: Vec<u8> = chunk.iter().flat_map(|v| v.to_le_bytes()).collect();
-            hash.update(bytes);
+            hash.update(&bytes);
         }
     }
-    let hash = hex(&hash.finalize());
+    let hash = hash.finish();
     Ok(format!("{}-{size}-{hash}.safetensors", model.name()))
 }
 
@@ -150,7 +149,7 @@ fn read(file: &Path, dim: usize) -> HashMap<ImageHash, Vec<f32>> {
         .collect()
 }
 
-/// Writes beside the name, syncs and renames: two probes may do this at once, and one of them wins.
+/// Writes a whole file: two probes may do this at once, and one of them is last.
 fn write(file: &Path, dim: usize, known: &HashMap<ImageHash, Vec<f32>>) -> Result<()> {
     let mut images: Vec<&ImageHash> = known.keys().collect();
     images.sort_unstable();
@@ -164,22 +163,12 @@ fn write(file: &Path, dim: usize, known: &HashMap<ImageHash, Vec<f32>>) -> Resul
         ("sha256", Tensor::from_vec(hashes, (n, 32), &Device::Cpu)?),
         ("features", Tensor::from_vec(rows, (n, dim), &Device::Cpu)?),
     ]);
-    let io = |action, path: &Path| {
-        let path = path.to_path_buf();
-        move |source| Error::Io {
-            action,
-            path,
-            source,
-        }
-    };
     let folder = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(io("created", folder))?;
-    let beside: PathBuf = file.with_extension(format!("{}.new", std::process::id()));
-    safetensors::save(&tensors, &beside)?;
-    let moved = fs::File::open(&beside)
-        .and_then(|written| written.sync_all())
-        .and_then(|()| fs::rename(&beside, file));
-    moved.map_err(io("written", file))
+    fs::create_dir_all(folder).map_err(cass_run::Error::io(Action::Create, folder))?;
+    let bytes = ::safetensors::serialize(&tensors, None);
+    let bytes = bytes.map_err(candle_core::Error::wrap)?;
+    write_whole(file, &bytes).map_err(cass_run::Error::io(Action::Write, file))?;
+    Ok(())
 }
 
 #[cfg(test)]

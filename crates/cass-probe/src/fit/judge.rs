@@ -1,15 +1,23 @@
 //! What was said of the images of a part, beside what is true of them.
 
-use super::{parts::Parts, recipe::ProbeRecipe};
+use super::{
+    parts::Parts,
+    recipe::{ProbeMode, ProbeRecipe},
+};
 use crate::{Error, Result};
 use candle_core::{D, DType, Tensor};
 use candle_nn::ops::{sigmoid, softmax};
-use cass_data::Part;
+use cass_data::{Dataset, Part, Sample};
 use cass_metrics::{
-    Confusion, Interval, MultiLabelPredictions, Prediction, Predictions, multi_label_f1_macro,
+    Confusion, Interval, Metrics, MultiLabelMetrics, MultiLabelPredictions, NotGiven, Prediction,
+    Predictions, multi_label_f1_macro,
 };
-use cass_train::{FocalForm, RunDir};
-use serde_json::{Value, json};
+use cass_run::{
+    RunDir,
+    names::{GROUPS, PREDICTIONS},
+};
+use cass_train::FocalForm;
+use serde::{Deserialize, Serialize};
 
 /// What was said of one image.
 pub(crate) struct Decision {
@@ -19,14 +27,36 @@ pub(crate) struct Decision {
     pub(crate) probabilities: Vec<f64>,
 }
 
+/// Metrics of either kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AnyMetrics {
+    /// One class an image.
+    One(Metrics),
+    /// Any number of classes an image.
+    Any(MultiLabelMetrics),
+}
+
+/// Metrics of a part of the images, as `metrics.json` holds them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartMetrics {
+    /// Every metric.
+    #[serde(flatten)]
+    pub metrics: AnyMetrics,
+    /// Macro F1 as the published notebooks count it; under their loss alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub f1_notebook: Option<f64>,
+}
+
 /// A part of the data set with what was said of it.
 pub(crate) struct Judged {
-    /// [`Metrics`](cass_metrics::Metrics) or [`MultiLabelMetrics`](cass_metrics::MultiLabelMetrics).
-    pub(crate) metrics: Value,
+    pub(crate) metrics: AnyMetrics,
+    /// Metrics of the mean probabilities of each group, where there are groups.
+    pub(crate) by_group: Option<AnyMetrics>,
     pub(crate) f1_macro: f64,
     pub(crate) accuracy: f64,
     /// Of the macro F1.
-    pub(crate) interval: Option<Interval>,
+    pub(crate) interval: Result<Interval, NotGiven>,
     pub(crate) said: Said,
 }
 
@@ -40,7 +70,7 @@ impl Decision {
     /// Of each row of logits `(N, C)`: the class of the largest, the first of equal ones; or of several
     /// classes those of a probability above 0.5.
     pub(crate) fn of(logits: &Tensor, recipe: &ProbeRecipe) -> Result<Vec<Self>> {
-        let rows = probabilities(logits, recipe.loss)?;
+        let rows = probabilities(logits, recipe)?;
         if recipe.multi_label {
             return Ok(rows.into_iter().map(Self::above_half).collect());
         }
@@ -77,8 +107,13 @@ impl Decision {
 }
 
 /// One a class: softmax, or under the sigmoid form each class' own.
-fn probabilities(logits: &Tensor, form: FocalForm) -> Result<Vec<Vec<f64>>> {
+fn probabilities(logits: &Tensor, recipe: &ProbeRecipe) -> Result<Vec<Vec<f64>>> {
     let logits = logits.to_dtype(DType::F64)?;
+    let form = match recipe.mode {
+        // Its loss is no focal one, whatever the recipe has for the others.
+        ProbeMode::Logistic if !recipe.multi_label => FocalForm::Softmax,
+        _ => recipe.loss,
+    };
     let p = match form {
         FocalForm::Softmax => softmax(&logits, D::Minus1)?,
         FocalForm::Sigmoid => sigmoid(&logits)?,
@@ -91,6 +126,38 @@ fn probabilities(logits: &Tensor, form: FocalForm) -> Result<Vec<Vec<f64>>> {
     Ok(rows)
 }
 
+impl AnyMetrics {
+    /// Macro F1.
+    pub fn f1_macro(&self) -> f64 {
+        match self {
+            Self::One(metrics) => metrics.averages.f1_macro,
+            Self::Any(metrics) => metrics.averages.f1_macro,
+        }
+    }
+
+    /// Share of samples whose class, or whose every class, was predicted rightly.
+    pub fn accuracy(&self) -> f64 {
+        match self {
+            Self::One(metrics) => metrics.accuracy,
+            Self::Any(metrics) => metrics.accuracy,
+        }
+    }
+
+    /// Mean of the classes' recalls; see the field of either kind.
+    pub fn balanced_accuracy(&self) -> f64 {
+        match self {
+            Self::One(metrics) => metrics.balanced_accuracy,
+            Self::Any(metrics) => metrics.balanced_accuracy,
+        }
+    }
+}
+
+/// The name of an image in files of a run: its path below the data set's folder.
+pub(crate) fn file_name(dataset: &Dataset, sample: &Sample) -> String {
+    let path = sample.path.strip_prefix(&dataset.root);
+    path.unwrap_or(&sample.path).display().to_string()
+}
+
 impl Judged {
     /// Judges what was said of each image of a part, in the part's order.
     pub(crate) fn of(
@@ -100,12 +167,10 @@ impl Judged {
         decisions: Vec<Decision>,
     ) -> Result<Self> {
         let classes = parts.dataset.classes.clone();
+        let groups = parts.groups();
         let samples = parts.indices(part).iter();
         let samples = samples.map(|&i| &parts.dataset.samples[i]);
-        let file = |sample: &cass_data::Sample| {
-            let path = sample.path.strip_prefix(&parts.dataset.root);
-            path.unwrap_or(&sample.path).display().to_string()
-        };
+        let file = |sample: &Sample| file_name(&parts.dataset, sample);
         if recipe.multi_label {
             let mut said = MultiLabelPredictions::new(classes);
             for (sample, decision) in samples.zip(decisions) {
@@ -119,8 +184,12 @@ impl Judged {
             return Ok(Self {
                 f1_macro: metrics.averages.f1_macro,
                 accuracy: metrics.accuracy,
-                metrics: json!(metrics),
-                interval: said.interval(None, recipe.seed).ok(),
+                metrics: AnyMetrics::Any(metrics),
+                by_group: match groups {
+                    Some(groups) => Some(AnyMetrics::Any(said.by_group(groups)?.metrics()?)),
+                    None => None,
+                },
+                interval: said.interval(groups, recipe.seed),
                 said: Said::Any(said),
             });
         }
@@ -135,18 +204,22 @@ impl Judged {
             rows: rows.collect(),
         };
         let metrics = said.metrics()?;
-        let confusion = said.confusion()?;
         Ok(Self {
             f1_macro: metrics.averages.f1_macro,
             accuracy: metrics.accuracy,
-            metrics: json!(metrics),
-            interval: confusion.interval(recipe.seed, Confusion::f1_macro).ok(),
+            metrics: AnyMetrics::One(metrics),
+            by_group: match groups {
+                // Where every group has images of several classes, none can be said to be of one.
+                Some(groups) => (said.by_group(groups)?.0.metrics().ok()).map(AnyMetrics::One),
+                None => None,
+            },
+            interval: said.interval(groups, recipe.seed, Confusion::f1_macro),
             said: Said::One(said),
         })
     }
 
-    /// Leaves `predictions.csv` and its figures in the folder of a run.
-    pub(crate) fn write(&self, run: &RunDir) -> Result<()> {
+    /// Leaves `predictions.csv`, the groups of its images and its figures in the folder of a run.
+    pub(crate) fn write(&self, parts: &Parts, run: &RunDir) -> Result<()> {
         let (csv, confusion, curves) = match &self.said {
             Said::One(p) => (
                 p.to_csv()?,
@@ -160,7 +233,10 @@ impl Judged {
             ),
         };
         let [reliability, roc, precision_recall] = curves.map(Option::unwrap_or_default);
-        run.write("predictions.csv", &csv)?;
+        run.write(PREDICTIONS, &csv)?;
+        if let Some(groups) = parts.groups() {
+            run.write(GROUPS, &groups.to_csv())?;
+        }
         for (name, svg) in [
             ("confusion.svg", confusion),
             ("reliability.svg", reliability),

@@ -2,7 +2,9 @@
 
 use super::vector::dot;
 use crate::{Error, Result};
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
+use std::{collections::HashMap, path::Path};
 
 /// Numbers of neighbours that are tried.
 pub const KNN_NEIGHBOURS: [usize; 4] = [1, 5, 11, 20];
@@ -112,6 +114,45 @@ impl Knn {
     pub fn leave_one_out(&self, k: usize) -> Vec<Vec<f64>> {
         let rows = self.rows.par_chunks(self.dim).enumerate();
         rows.map(|(i, row)| self.vote(row, k, Some(i))).collect()
+    }
+
+    /// The labelled features, and how many of them `k` vote, as a safetensors file.
+    ///
+    /// # Errors
+    /// If it cannot be written to memory.
+    pub(crate) fn to_safetensors(&self, k: usize) -> Result<Vec<u8>> {
+        let (n, cpu) = (self.labels.len(), &Device::Cpu);
+        let flags = (self.labels.iter()).flat_map(|labels| {
+            (0..self.classes).map(|class| u8::from(labels.contains(&class)))
+        });
+        let tensors = HashMap::from([
+            ("features", Tensor::from_slice(&self.rows, (n, self.dim), cpu)?),
+            ("labels", Tensor::from_iter(flags, cpu)?.reshape((n, self.classes))?),
+            ("k", Tensor::new(&[k as u32], cpu)?),
+        ]);
+        let bytes = safetensors::serialize(&tensors, None);
+        Ok(bytes.map_err(candle_core::Error::wrap)?)
+    }
+
+    /// Reads what [`Knn::to_safetensors`] wrote: the neighbours, and how many vote.
+    pub(crate) fn read(file: &Path) -> Result<(Self, usize)> {
+        let tensors = candle_core::safetensors::load(file, &Device::Cpu)?;
+        let get = |name: &str| {
+            let missing = || Error::Run {
+                path: file.into(),
+                reason: format!("it has no {name}, expected features, labels and k"),
+            };
+            tensors.get(name).ok_or_else(missing)
+        };
+        let (features, flags) = (get("features")?, get("labels")?.to_vec2::<u8>()?);
+        let (dim, classes) = (features.dims2()?.1, flags.first().map_or(0, Vec::len));
+        let of = |row: Vec<u8>| (0..classes).filter(|&class| row[class] == 1).collect();
+        let labels = flags.into_iter().map(of).collect();
+        let rows = features.flatten_all()?.to_vec1::<f32>()?;
+        let k = get("k")?.to_vec1::<u32>()?.first().map_or(1, |&k| k as usize);
+        let mut knn = Self::multi_label(&rows, dim, labels, classes)?;
+        knn.rows = rows; // of length 1 to the last digit as they were, not made so again
+        Ok((knn, k))
     }
 
     fn vote(&self, row: &[f32], k: usize, except: Option<usize>) -> Vec<f64> {

@@ -2,7 +2,6 @@
 
 mod counts;
 mod epochs;
-mod event;
 mod features;
 mod head;
 mod judge;
@@ -14,12 +13,15 @@ mod probe;
 mod recipe;
 mod stopping;
 mod vector;
+mod warnings;
+mod ways;
 
-pub use event::{Epoch, Event};
+pub use judge::{AnyMetrics, PartMetrics};
 pub use knn::{KNN_NEIGHBOURS, Knn};
 pub use logistic::{Labels, Logistic, LogisticConfig, Standard};
 pub use probe::probe;
 pub use recipe::{ClassWeights, LogisticRecipe, ProbeMode, ProbeRecipe, Stopping};
 
 pub(crate) use judge::Decision;
-pub(crate) use probe::{CHECKPOINT, load_backbone};
+pub(crate) use probe::load_backbone;
+pub(crate) use ways::decide;

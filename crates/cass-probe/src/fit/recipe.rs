@@ -64,6 +64,9 @@ pub struct ProbeRecipe {
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes, step by step.
     pub schedule: ScheduleConfig,
+    /// Whether test images that the pretraining was trained on are left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exclude_seen: bool,
     /// Whether undecodable images are left out, and listed, instead of stopping the probe.
     pub skip_bad: bool,
     /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -255,6 +258,7 @@ impl ProbeRecipe {
                 ..AdamConfig::default()
             }),
             schedule: ScheduleConfig::Cosine(CosineConfig::default()),
+            exclude_seen: false,
             skip_bad: false,
             device: "auto".into(),
             threads: 0,
@@ -295,7 +299,7 @@ impl ProbeRecipe {
 
     /// The recipe as TOML text.
     pub fn to_toml(&self) -> String {
-        cass_train::to_toml(self)
+        cass_run::to_toml(self)
     }
 
     /// Reads a recipe; every field has to be there.
@@ -303,7 +307,7 @@ impl ProbeRecipe {
     /// # Errors
     /// Naming the line, and for an unknown key the nearest known one.
     pub fn from_toml(text: &str) -> Result<Self> {
-        Ok(cass_train::from_toml(text)?)
+        Ok(cass_run::from_toml(text)?)
     }
 
     /// Checks every field.
@@ -415,7 +419,7 @@ impl ProbeRecipe {
             weights: self.weights.without_commit(&self.network),
             ..self.clone()
         };
-        cass_train::deviations(&recipe, &paper, &OWN)
+        cass_run::deviations(&recipe, &paper, &OWN)
     }
 
     /// What the paper's text leaves open and was chosen here, one sentence each.

@@ -14,5 +14,3 @@ pub use embed::Embedding;
 pub use layers::LayerCka;
 pub use project::{Pca, pca, tsne};
 pub use subject::{Images, Subject, Subjects, When};
-
-pub(crate) use subject::class_names;

@@ -8,8 +8,8 @@ use crate::{
 use candle_core::{DType, Device, Tensor};
 use cass_data::{Dataset, Loader, LoaderConfig, Pipeline, Split, open};
 use cass_models::{Mode, Model, ModelOptions};
-use cass_train::{Finished, Recipe, initial_network};
-use serde_json::Value;
+use cass_run::{Finished, Metrics, names::checkpoint};
+use cass_train::{Recipe, initial_network};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -67,23 +67,24 @@ impl Subjects {
             path: run.into(),
             reason,
         };
-        let finished = Finished::open(run).map_err(|error| {
-            let text = error.to_string();
-            let why = text.split_once(": ").map_or(text.as_str(), |(_, why)| why);
-            wrong(why.to_string())
-        })?;
-        let kind = match Recipe::from_toml(&finished.recipe) {
-            Ok(recipe) => Kind::Pretraining(Box::new(recipe)),
-            Err(_) => {
+        let finished = Finished::open(run)?;
+        let other = |error| {
+            wrong(format!(
+                "its recipe.toml and metrics.json do not fit ({error})"
+            ))
+        };
+        let kind = match &finished.metrics {
+            Metrics::Pretrain(_) => {
+                let recipe = Recipe::from_toml(&finished.recipe);
+                Kind::Pretraining(Box::new(recipe.map_err(|e| other(e.to_string()))?))
+            }
+            Metrics::Probe(metrics) => {
                 let recipe = ProbeRecipe::from_toml(&finished.recipe);
-                let recipe = recipe.map_err(|error| {
-                    wrong(format!(
-                        "its recipe.toml is of neither pretraining nor probe ({error})"
-                    ))
-                })?;
-                let classes = class_names(&finished.metrics);
-                let classes =
-                    classes.ok_or_else(|| wrong("its metrics.json names no classes".into()))?;
+                let recipe = recipe.map_err(|e| other(e.to_string()))?;
+                let classes = metrics.test.classes();
+                if classes.is_empty() {
+                    return Err(wrong("its metrics.json names no classes".into()));
+                }
                 Kind::Probe(Box::new(recipe), classes)
             }
         };
@@ -136,7 +137,7 @@ impl Subjects {
             Kind::Pretraining(recipe) => {
                 let (model, _) = initial_network(recipe, name, &self.device)?;
                 if when == When::After {
-                    model.load(&self.run.join(format!("checkpoint-{name}.safetensors")))?;
+                    model.load(&self.run.join(checkpoint(name)))?;
                 }
                 model.frozen()?
             }
@@ -264,12 +265,4 @@ pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
     } else {
         Err(Error::NotFinite)
     }
-}
-
-/// The names of a finished probe's classes, from its `metrics.json`.
-pub(crate) fn class_names(metrics: &Value) -> Option<Vec<String>> {
-    let classes = metrics["test"]["per_class"].as_array()?.iter();
-    classes
-        .map(|c| c["class"].as_str().map(String::from))
-        .collect()
 }

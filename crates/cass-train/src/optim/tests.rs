@@ -1,6 +1,7 @@
 use super::*;
 use candle_core::{DType, Device};
-use cass_ops::{Rng, Tracked};
+use cass_ops::Tracked;
+use cass_rng::Rng;
 
 const SHAPE: (usize, usize) = (301, 170); // more than one task, and a rest
 

@@ -1,14 +1,9 @@
 //! Everything that decides a run, in one TOML file.
 
 mod chosen;
-pub(crate) mod differ;
-mod set;
-mod suggest;
-mod text;
 mod validate;
 mod weights;
 
-pub use text::{deviations, from_toml, to_toml};
 pub use validate::ValidRecipe;
 pub use weights::Weights;
 
@@ -303,12 +298,28 @@ impl Recipe {
     /// # Errors
     /// Naming the line, and for an unknown key the nearest known one.
     pub fn from_toml(text: &str) -> Result<Self> {
-        from_toml(text)
+        Ok(cass_run::from_toml(text)?)
+    }
+
+    /// The recipe with one field changed, as [`cass_run::assign`] does it.
+    ///
+    /// ```
+    /// use cass_train::{Method, Recipe};
+    /// let recipe = Recipe::paper(Method::Cass).set("arms.vit.schedule.t_max=32").unwrap();
+    /// assert_eq!(recipe.deviations(), ["arms.vit.schedule.t_max = 32 (paper: 16)"]);
+    /// let error = recipe.set("zero_gard=false").unwrap_err().to_string();
+    /// assert!(error.contains("did you mean `zero_grad`?"), "{error}");
+    /// ```
+    ///
+    /// # Errors
+    /// If there is no such field (naming the nearest), or its value is of another kind.
+    pub fn set(&self, assignment: &str) -> Result<Self> {
+        Ok(cass_run::assign(self, assignment)?)
     }
 
     /// The recipe as TOML text.
     pub fn to_toml(&self) -> String {
-        to_toml(self)
+        cass_run::to_toml(self)
     }
 
     /// What differs from the paper's settings, as `field = value (paper: value)`. Left out: what
@@ -336,7 +347,7 @@ impl Recipe {
         for arm in recipe.arms.values_mut() {
             arm.weights = arm.weights.without_commit(&arm.network);
         }
-        deviations(&recipe, &paper, &own)
+        cass_run::deviations(&recipe, &paper, &own)
     }
 }
 

@@ -4,10 +4,10 @@ use super::Training;
 use super::progress::Progress;
 use crate::average::WeightAverage;
 use crate::error::{Error, Result};
-use crate::event::Event;
 use crate::states::State;
 use candle_core::Tensor;
 use cass_models::Model;
+use cass_run::PretrainEvent as Event;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -35,6 +35,13 @@ impl Training<'_> {
             });
             self.averages = averages.collect::<Result<_>>()?;
         }
+        let epochs = self.progress.epochs.iter().map(|epoch| Event::Epoch {
+            epoch: epoch.epoch,
+            loss: epoch.loss,
+            seconds: epoch.seconds,
+        });
+        let begun = [self.begun()].into_iter().chain(epochs);
+        self.tell.rebuild_log(begun)?;
         let (step, steps) = (self.progress.step, self.steps());
         self.tell.event(&Event::Resumed { step, steps })
     }

@@ -1,12 +1,12 @@
 //! Whether training has made features that tell nothing apart.
 
-use crate::collapse::Collapse;
 use crate::features::Reading;
+use cass_run::Collapse;
 
 /// What to say of an arm whose features have collapsed since the start, in plain words. Features
 /// that told nothing apart with the initial weights either are nothing that training did.
 pub(super) fn warning(arm: &str, start: &Reading, now: &Reading) -> Option<String> {
-    let total = |features: Option<Collapse>| features.is_none_or(|f| f.is_total());
+    let total = Collapse::is_total_in;
     if total(start.features) || !total(now.features) {
         return None;
     }

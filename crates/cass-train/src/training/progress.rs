@@ -1,7 +1,7 @@
 //! How far a run is: all that a state holds beside tensors.
 
-use crate::collapse::Collapse;
 use crate::features::Reading;
+use cass_run::{Collapse, PretrainEpoch};
 use serde::{Deserialize, Serialize};
 
 /// Of the states; another one cannot be read.
@@ -23,7 +23,7 @@ pub(super) struct Progress {
     /// The epoch going on.
     pub(super) epoch: EpochSoFar,
     /// The epochs that ended.
-    pub(super) epochs: Vec<EpochRecord>,
+    pub(super) epochs: Vec<PretrainEpoch>,
     /// Moments counted into the averages.
     pub(super) averaged: u64,
     /// Collapse of the initial weights.
@@ -49,14 +49,6 @@ pub(super) struct EpochSoFar {
     pub(super) images: u64,
     /// Each image's loss once.
     pub(super) loss_sum: f64,
-    pub(super) seconds: f64,
-}
-
-/// As in `metrics.json`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct EpochRecord {
-    pub(super) epoch: usize,
-    pub(super) loss: f64,
     pub(super) seconds: f64,
 }
 

@@ -6,10 +6,10 @@ use crate::initial::initial_network;
 use crate::projector::Projector;
 use crate::recipe::{Recipe, ValidRecipe};
 use crate::step::{CassStep, DinoStep, Step};
-use crate::weights::Origin;
+use crate::weights::Loaded;
 use candle_core::Device;
 use cass_data::{Dataset, Loader, LoaderConfig, Manifest, Pipeline, Task, fraction, open};
-use serde_json::{Value, json};
+use cass_run::Skipped;
 use std::sync::Arc;
 
 /// Images that are looked at for collapse after every epoch.
@@ -18,7 +18,7 @@ const SAMPLE: usize = 64;
 const PREFETCH: usize = 3;
 
 /// Of each arm, by its name.
-pub(super) type Origins = Vec<(String, Origin)>;
+pub(super) type Origins = Vec<(String, Loaded)>;
 
 pub(super) struct Setup {
     pub(super) device: Device,
@@ -31,8 +31,8 @@ pub(super) struct Setup {
     /// Whether each image is of one class.
     pub(super) has_classes: bool,
     pub(super) manifest: Manifest,
-    /// `{"file", "reason"}` of each image that was left out.
-    pub(super) skipped: Vec<Value>,
+    /// Images that were left out.
+    pub(super) skipped: Vec<Skipped>,
 }
 
 impl Setup {
@@ -124,9 +124,9 @@ fn loader(
     Ok(Loader::new(dataset.clone(), indices, config)?)
 }
 
-fn skipped(dataset: &Dataset) -> Vec<Value> {
+fn skipped(dataset: &Dataset) -> Vec<Skipped> {
     let skipped = dataset.skipped.iter();
     skipped
-        .map(|(file, reason)| json!({"file": file.to_string_lossy(), "reason": reason}))
+        .map(|(file, reason)| Skipped::new(file, reason))
         .collect()
 }

@@ -2,10 +2,9 @@
 
 use super::progress::Progress;
 use crate::error::Result;
-use crate::event::Event;
 use crate::memory::peak_rss_mib;
-use crate::run_dir::{Log, RunDir};
 use crate::tensorboard::TensorBoard;
+use cass_run::{Log, PretrainEvent as Event, RunDir};
 
 /// Log, TensorBoard's file and observer hear the same of the run; of the process only the observer
 /// hears.
@@ -18,7 +17,7 @@ pub(super) struct Tell<'a> {
 }
 
 impl<'a> Tell<'a> {
-    /// Goes on where an earlier attempt's state was written, or starts anew.
+    /// Continues where an earlier attempt's state was written, or starts anew.
     pub(super) fn open(
         run: &RunDir,
         earlier: Option<&Progress>,
@@ -27,12 +26,36 @@ impl<'a> Tell<'a> {
         let (log, board, steps) = earlier.map_or((0, 0, 0), |progress| {
             (progress.log_bytes, progress.board_bytes, progress.step)
         });
-        Ok(Self {
+        let mut tell = Self {
             log: run.log_from(log)?,
             board: TensorBoard::open(run, board)?,
             step: steps.saturating_sub(1),
             observe,
-        })
+        };
+        if tell.board.is_damaged() {
+            let text = "the file for TensorBoard was cut; it continues after what is left of it";
+            tell.event(&Event::Warning { text: text.into() })?;
+        }
+        Ok(tell)
+    }
+
+    /// Where lines of the log are gone: warns, and writes again those of `events` that are.
+    pub(super) fn rebuild_log(&mut self, events: impl Iterator<Item = Event>) -> Result<()> {
+        if !self.log.is_damaged() {
+            return Ok(());
+        }
+        let text = format!(
+            "{} was cut; it continues after what is left of it, its epochs written again",
+            self.log.path().display()
+        );
+        self.event(&Event::Warning { text })?;
+        let kept: Vec<Event> = self.log.events()?;
+        for event in events {
+            if !kept.contains(&event) {
+                self.log.write(&event)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn event(&mut self, event: &Event) -> Result<()> {

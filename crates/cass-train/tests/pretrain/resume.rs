@@ -147,7 +147,7 @@ fn a_cpu_refuses_bf16_unless_it_is_to_emulate_it() {
 }
 
 #[test]
-fn other_images_or_a_lost_log_are_no_run_to_go_on_with() {
+fn a_cut_log_is_rebuilt_and_other_images_are_no_run_to_continue() {
     let folder = Folder::with_phantoms();
     let mut recipe = recipe(Method::Dino, &folder.data());
     let net = recipe.arms.get_mut("net").unwrap();
@@ -162,11 +162,10 @@ fn other_images_or_a_lost_log_are_no_run_to_go_on_with() {
     assert!(matches!(stopped, Err(Error::Interrupted { step: 1, .. })));
 
     let log = folder.folder.path().join("run/log.jsonl");
-    let whole = fs::read(&log).unwrap();
-    fs::write(&log, &whole[..10]).unwrap();
-    let error = folder.run("run", &recipe).unwrap_err().to_string();
-    assert!(error.contains("log.jsonl: it is shorter than"), "{error}");
+    let mut whole = fs::read(&log).unwrap();
+    whole.truncate(10);
     fs::write(&log, &whole).unwrap();
+    fs::write(log.with_file_name("events.out.tfevents.cass"), "").unwrap();
 
     let image = folder.data().join("Training/glioma/glioma-00000.jpg");
     fs::rename(&image, image.with_file_name("other.jpg")).unwrap();
@@ -176,5 +175,22 @@ fn other_images_or_a_lost_log_are_no_run_to_go_on_with() {
         "{error}"
     );
     fs::rename(image.with_file_name("other.jpg"), &image).unwrap();
-    folder.run("run", &recipe).unwrap();
+    let mut warned = Vec::new();
+    let observe = &mut |event: &Event| {
+        if let Event::Warning { text } = event {
+            warned.push(text.clone());
+        }
+    };
+    folder
+        .watched("run", &recipe, &PretrainOptions::default(), observe)
+        .unwrap();
+    assert!(warned.iter().any(|text| text.contains("log.jsonl was cut")));
+    assert!(warned.iter().any(|text| text.contains("TensorBoard")));
+    let log = fs::read_to_string(&log).unwrap();
+    let events: Vec<Event> = log
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert!(matches!(events.first(), Some(Event::Start { .. })));
+    assert!(matches!(events.last(), Some(Event::Done { .. })));
 }

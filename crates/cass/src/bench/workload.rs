@@ -4,7 +4,7 @@ use crate::failure::{Failure, Result};
 use crate::recompute::Recompute;
 use candle_core::{Device, Tensor, Var};
 use cass_models::{Model, ModelOptions};
-use cass_ops::Rng;
+use cass_rng::Rng;
 use cass_train::{
     Arm, CassStep, DinoStep, FocalForm, FocalLoss, Method, Projector, Recipe, Step, SupervisedStep,
     Trains,

@@ -5,6 +5,7 @@ use crate::failure::Result;
 use crate::process;
 use crate::say::{Report, left_out};
 use cass_data::{Pipeline, PreviewConfig};
+use cass_run::Skipped;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,9 +58,8 @@ pub fn run(args: Args) -> Result<Report> {
     cass_data::preview(&dataset, &config, &args.out)?;
     let (out, classes) = (&args.out, dataset.classes.len());
     let skipped = dataset.skipped.iter();
-    let skipped =
-        skipped.map(|(file, reason)| json!({"file": file.to_string_lossy(), "reason": reason}));
-    let skipped = skipped.collect();
+    let skipped = skipped.map(|(file, reason)| Skipped::new(file, reason));
+    let skipped: Vec<Skipped> = skipped.collect();
     Ok(Report::done(
         format!(
             "drew {classes} classes of {data} in {}\n{}",

@@ -122,7 +122,7 @@ fn a_probe_labels_new_images_and_is_compared() {
         (1, "bad.png".into())
     );
     assert!(json(&said)["images"].as_u64() > Some(0));
-    bench.fails("predict --run data x.png", 2, &["no finished probe"]);
+    bench.fails("predict --run data x.png", 2, &["no finished run"]);
     bench.fails(
         "predict --run k x.png",
         2,
@@ -139,7 +139,7 @@ fn a_probe_labels_new_images_and_is_compared() {
     assert_eq!(compared["groups"].as_array().map(Vec::len), Some(2));
     assert_eq!(compared["differences"][0]["pairs"], 1);
     bench.fails("compare s s", 2, &["another run given has its settings"]);
-    bench.fails("compare data", 2, &["no finished probe"]);
+    bench.fails("compare data", 2, &["no finished run"]);
     bench.fails("metrics --predictions none.csv", 2, &["none.csv"]);
 }
 

@@ -1,6 +1,6 @@
 //! Parameters against torchvision's distributions.
 use candle_core::DType;
-use cass_ops::Rng;
+use cass_rng::Rng;
 
 use super::{Golden, every_stage};
 use crate::{

@@ -1,5 +1,5 @@
 //! Pixels against torchvision's, given the same parameters.
-use cass_ops::Rng;
+use cass_rng::Rng;
 
 use super::{Golden, every_stage};
 use crate::{

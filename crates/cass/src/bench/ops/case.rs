@@ -3,7 +3,8 @@
 use super::measure::{Measured, Rival, Work, ms, pause};
 use crate::bench::spread::Spread;
 use candle_core::{Device, Result, Tensor, Var};
-use cass_ops::{Rng, Tracked};
+use cass_ops::Tracked;
+use cass_rng::Rng;
 use std::time::Instant;
 
 pub type Ours = Box<dyn Fn(&[Tracked]) -> Result<Tracked>>;

@@ -1,0 +1,68 @@
+//! Colours that colour-blind readers can tell apart, on light pages and on dark ones.
+
+use std::fmt::Write as _;
+
+/// Colours of kinds without an order: Okabe and Ito's, and in place of their black, which is lost on a dark page, and
+/// of their yellow, which is lost on a light one, two of Tol's. A page has the classes `c0` to `c7` for them.
+pub const QUALITATIVE: [&str; 8] = [
+    "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#aa4499", "#999933",
+];
+
+/// The colour of what is none of the kinds; a page has the class `cn` for it.
+pub const NEUTRAL: &str = "#8a9199";
+
+/// From 0 to 1, light to dark: Matplotlib's viridis the other way at every eighth.
+const SEQUENTIAL: [[f64; 3]; 9] = [
+    [253.0, 231.0, 37.0],
+    [173.0, 220.0, 48.0],
+    [94.0, 201.0, 98.0],
+    [40.0, 174.0, 128.0],
+    [33.0, 145.0, 140.0],
+    [44.0, 114.0, 142.0],
+    [59.0, 82.0, 139.0],
+    [71.0, 45.0, 123.0],
+    [68.0, 1.0, 84.0],
+];
+
+/// The colour of a share from 0 to 1 and of a number written on it, both as CSS writes them. What is outside counts as
+/// the nearer end.
+pub fn sequential(share: f64) -> (String, &'static str) {
+    // Not a number counts as 0.
+    let share = share.max(0.0);
+    let at = share.min(1.0) * (SEQUENTIAL.len() - 1) as f64;
+    let low = (at as usize).min(SEQUENTIAL.len() - 2);
+    let [r, g, b] = [0, 1, 2].map(|i| {
+        let [a, b] = [SEQUENTIAL[low][i], SEQUENTIAL[low + 1][i]];
+        (a + (b - a) * (at - low as f64)).round() as u8
+    });
+    let ink = if share < 0.45 { "#000" } else { "#fff" };
+    (format!("#{r:02x}{g:02x}{b:02x}"), ink)
+}
+
+/// The rules of the classes `c0` to `c7` and `cn`: shapes are filled, keys of a legend too, lines are drawn.
+pub(crate) fn rules() -> String {
+    let colours = QUALITATIVE.iter().enumerate();
+    let mut rules = String::new();
+    let named = colours.map(|(i, colour)| (format!("c{i}"), *colour));
+    for (class, colour) in named.chain([("cn".to_owned(), NEUTRAL)]) {
+        let _ = writeln!(
+            rules,
+            "i.{class} {{ background: {colour}; }} rect.{class}, circle.{class} {{ fill: {colour}; }} \
+             .line.{class} {{ stroke: {colour}; }}"
+        );
+    }
+    rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_go_from_light_to_dark() {
+        assert_eq!(sequential(0.0), ("#fde725".to_owned(), "#000"));
+        assert_eq!(sequential(1.0), ("#440154".to_owned(), "#fff"));
+        assert_eq!(sequential(2.0), sequential(1.0));
+        assert_eq!(sequential(f64::NAN).0, "#fde725");
+    }
+}

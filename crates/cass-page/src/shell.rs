@@ -1,0 +1,59 @@
+//! The frame of a page.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::colour;
+
+/// What all pages look like.
+const STYLE: &str = include_str!("style.css");
+
+/// A page in the making: its title, and what it adds to the common style.
+pub struct Page<'a> {
+    title: &'a str,
+    style: &'a str,
+}
+
+impl<'a> Page<'a> {
+    /// A page of that title, which the browser's tab shows.
+    pub fn new(title: &'a str) -> Page<'a> {
+        Page { title, style: "" }
+    }
+
+    /// Adds rules of CSS behind the common ones. They are trusted: what a user wrote does not belong there.
+    pub fn style(self, style: &'a str) -> Page<'a> {
+        Page { style, ..self }
+    }
+
+    /// The whole file.
+    pub fn write(&self, body: Markup) -> String {
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { (self.title) }
+                    style { (PreEscaped(STYLE)) (PreEscaped(colour::rules())) (PreEscaped(self.style)) }
+                }
+                body { main { (body) } }
+            }
+        }
+        .into_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_stands_alone_and_text_stays_text() {
+        let page = Page::new("<a> & b").write(html! { p { "<script>" } });
+        assert!(page.contains("<title>&lt;a&gt; &amp; b</title>"), "{page}");
+        assert!(page.contains("<p>&lt;script&gt;</p>"));
+        for foreign in ["<script", "http:", "https:", "src=", "url("] {
+            assert!(!page.contains(foreign), "{foreign}");
+        }
+    }
+}

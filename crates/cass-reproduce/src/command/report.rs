@@ -1,0 +1,150 @@
+//! `report` and `claims`: from run folders alone, of one machine or of several.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+
+use super::outcome::{exit, incomplete, print_results, sort};
+use super::setup::{facts_of, order};
+use crate::plan::{Downstream, Job, Profile};
+use crate::report;
+use crate::results::{Results, Source};
+use crate::store::{Folder, Info};
+use crate::table::Book;
+
+/// Writes the report of the folders again; into the first of them, if not told otherwise.
+pub fn report(dirs: &[PathBuf], tables: Option<&str>, out: Option<PathBuf>) -> Result<ExitCode> {
+    let results = read(dirs, tables)?;
+    let out = out.unwrap_or_else(|| dirs[0].clone());
+    report::write(&results, &out)?;
+    print_results(&results, &out);
+    Ok(exit(incomplete(&results), "cells are incomplete"))
+}
+
+/// Prints the verdicts alone.
+pub fn claims(dirs: &[PathBuf], tables: Option<&str>, json: bool) -> Result<ExitCode> {
+    let results = read(dirs, tables)?;
+    if json {
+        println!("{}", serde_json::to_string(&results.claims)?);
+    } else {
+        print!("{}", report::claims(&results));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(dirs: &[PathBuf], tables: Option<&str>) -> Result<Results> {
+    let mut folders = Folder::all(dirs)?;
+    // Of two folders of one run the finished one counts, then the later one.
+    folders.sort_by_key(|f| (f.metrics.is_err(), std::cmp::Reverse(f.info.started)));
+    let mut seen = BTreeSet::new();
+    folders.retain(|folder| seen.insert(folder.info.run.name.clone()));
+    sort(&mut folders);
+
+    let first = folders[0].info.clone();
+    // How fast a machine was thought to be changes no result.
+    let kind = |info: &Info| -> Result<String> {
+        let mut settings = serde_json::to_value(&info.profile)?;
+        if let Some(settings) = settings.as_object_mut() {
+            settings.remove("cost");
+        }
+        Ok(format!(
+            "profile {} {settings}, {:?}, {:?}",
+            info.profile_name, info.protocol, info.set
+        ))
+    };
+    for folder in &folders {
+        let (info, name) = (&folder.info, |info: &Info| {
+            format!(
+                "profile {}, protocol {}",
+                info.profile_name,
+                info.protocol.name()
+            )
+        });
+        ensure!(
+            kind(info)? == kind(&first)?,
+            "failed to put runs into one report: {} is of {}, {} of {}{}",
+            folders[0].path.display(),
+            name(&first),
+            folder.path.display(),
+            name(info),
+            if name(info) == name(&first) {
+                " with other settings"
+            } else {
+                ""
+            },
+        );
+    }
+    let profile = Profile {
+        name: first.profile_name.clone(),
+        ..first.profile.clone()
+    };
+    let infos = || folders.iter().map(|folder| &folder.info);
+    let mut book = Book::load()?;
+    let mut numbers: Vec<String> = Vec::new();
+    match tables {
+        Some(file) if file.ends_with(".toml") => {
+            let (with_file, number) = book.with_file(Path::new(file))?;
+            book = with_file;
+            numbers.push(number);
+        }
+        Some(tables) => {
+            for number in tables.split(',') {
+                numbers.push(book.table(number.trim())?.number.clone());
+            }
+        }
+        None => {
+            let asked: BTreeSet<&String> = infos().flat_map(|info| &info.tables).collect();
+            for number in asked {
+                match book.table(number) {
+                    Ok(table) => numbers.push(table.number.clone()),
+                    Err(_) => eprintln!(
+                        "table {number} is none of the paper's: pass its file with --table"
+                    ),
+                }
+            }
+        }
+    }
+    ensure!(
+        !numbers.is_empty(),
+        "failed to find a table of the paper in these folders"
+    );
+    let mut downstream: Vec<Downstream> =
+        infos().flat_map(|info| info.downstream.clone()).collect();
+    order(&mut downstream, first.protocol.headline());
+    let job = Job {
+        tables: book
+            .all()
+            .filter(|table| numbers.contains(&table.number))
+            .collect(),
+        book: &book,
+        profile: &profile,
+        protocol: first.protocol,
+        downstream,
+        seeds: infos()
+            .map(|info| info.run.seed)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
+        set: first.set.clone(),
+        data: facts_of(infos().map(|info| (info.run.data, &info.images, info.started))),
+    };
+    // What no cell of these tables is read off, such as runs on an earlier state of the images, is left out.
+    let needed: BTreeSet<String> = job.plan().runs.into_iter().map(|run| run.name).collect();
+    let found = folders.len();
+    folders.retain(|folder| needed.contains(&folder.info.run.name));
+    if folders.len() < found {
+        eprintln!(
+            "{} run folders are of no cell of these tables and images",
+            found - folders.len()
+        );
+    }
+    Source {
+        job: &job,
+        folders: &folders,
+        failures: &[],
+        dirs,
+    }
+    .gather()
+}

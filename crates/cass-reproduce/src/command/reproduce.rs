@@ -1,0 +1,174 @@
+//! `reproduce`: tables of the paper, from images to a report.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+
+use super::choice::Choice;
+use super::host::Host;
+use super::outcome::{exit, incomplete, print_results, sort};
+use super::plan as estimate;
+use super::setup::{Images, JobArgs, Setup, check_jobs};
+use crate::executor::{Executor, Local, Site};
+use crate::images::{draw_phantoms, preview};
+use crate::machine::{Device, Provenance, cores};
+use crate::report;
+use crate::results::Source;
+use crate::store::{Folder, Info};
+
+/// Arguments of `reproduce`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    job: JobArgs,
+    /// Only runs whose names contain this, and what they need.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// auto, cpu, cuda or cuda:N.
+    #[arg(long, default_value = "auto")]
+    device: Device,
+    /// Threads of one run [default: the cores, shared among --jobs].
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
+    threads: Option<u64>,
+    /// Runs at a time, as far as memory goes.
+    #[arg(long, value_name = "J", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    jobs: u64,
+    #[command(flatten)]
+    choice: Choice,
+    /// Leave out images that cannot be decoded, and list them in the report.
+    #[arg(long)]
+    skip_bad: bool,
+    /// Print every run, what it reuses and what it will cost; start nothing. With --executor slurm the
+    /// scripts are written too.
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: measure this machine for a minute first.
+    #[arg(long, requires = "dry_run")]
+    measure: bool,
+}
+
+pub fn reproduce(args: Args, host: &Host) -> Result<ExitCode> {
+    let slurm = args.choice.slurm()?;
+    let device = match &slurm {
+        // Not what this computer has, but what its nodes have.
+        Some(slurm) => slurm.device(&args.device),
+        None => args.device.clone().resolve(),
+    };
+    let mut setup = Setup::new(&args.job, &device, Images::Real, host)?;
+    check_jobs(args.jobs, args.threads)?;
+    let jobs = args.jobs as usize;
+    if args.measure {
+        setup.profile.cost = estimate::measure(&setup.profile, &(host.cass)(&device)?)?;
+    }
+    let job = setup.job()?;
+    let all = job.plan();
+    let plan = match &args.only {
+        Some(text) => all.clone().only(text)?,
+        None => all.clone(),
+    };
+    if args.dry_run {
+        estimate::print(&setup.out, &plan, &setup.profile, jobs);
+        if slurm.is_none() {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+    ensure!(
+        !plan.runs.is_empty(),
+        "failed to plan: no run is behind these tables"
+    );
+
+    let fair = || (cores() / jobs).max(1);
+    let threads = match (args.threads, &slurm) {
+        (Some(threads), _) => threads as usize,
+        (None, Some(slurm)) => slurm.threads(),
+        (None, None) => fair(),
+    };
+    // Scripts that nobody submits need no binary for the nodes' GPUs.
+    let cass = match args.dry_run {
+        true => host.cass_on_cpu()?,
+        false => (host.cass)(&device)?,
+    };
+    let provenance = Provenance::read(&cass, &device, threads, (host.commit)().as_deref())?;
+    let numbers: Vec<String> = job
+        .tables
+        .iter()
+        .map(|table| table.number.clone())
+        .collect();
+    eprintln!(
+        "{} {} · profile {} · protocol {} · {} runs · device {} · {threads} threads · {}",
+        if numbers.len() == 1 {
+            "table"
+        } else {
+            "tables"
+        },
+        numbers.join(", "),
+        setup.profile.name,
+        setup.protocol.name(),
+        plan.runs.len(),
+        device.0,
+        setup.out.display()
+    );
+    let data = &setup.data;
+    let first = &plan.runs[0];
+    let site = Site {
+        caller: host.caller,
+        cass: &cass,
+        out: &setup.out,
+        data,
+        skip_bad: args.skip_bad,
+        info: Info {
+            tables: numbers,
+            profile_name: setup.profile.name.clone(),
+            profile: setup.profile.clone(),
+            protocol: setup.protocol,
+            downstream: job.downstream.clone(),
+            set: job.set.clone(),
+            images: job.data[&first.data].clone(),
+            run: first.clone(),
+            provenance,
+            started: 0,
+        },
+    };
+    site.prepare(&plan)?;
+    for data in data.values() {
+        draw_phantoms(&cass, data)?;
+    }
+    let outcome = match &slurm {
+        Some(slurm) if args.dry_run => {
+            println!("{}", slurm.write(&site, &plan, "dry-run")?.display());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(slurm) => slurm.execute(&site, &plan)?,
+        None => Local { jobs }.execute(&site, &plan)?,
+    };
+    if outcome.detached {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if outcome.interrupted {
+        eprintln!("interrupted: the same command continues from here");
+        return Ok(ExitCode::from(130));
+    }
+
+    for data in data.values() {
+        preview::draw(&cass, data, &setup.out);
+    }
+    let mut folders = Vec::new();
+    for run in &all.runs {
+        folders.extend(Folder::read(&site.folder(&run.name))?);
+    }
+    sort(&mut folders);
+    let results = Source {
+        job: &job,
+        folders: &folders,
+        failures: &outcome.failures,
+        dirs: std::slice::from_ref(&setup.out),
+    }
+    .gather()?;
+    report::write(&results, &setup.out)?;
+    print_results(&results, &setup.out);
+    // Of a part of the job, the part decides.
+    Ok(match args.only {
+        Some(_) => exit(outcome.failures.len(), "runs failed"),
+        None => exit(incomplete(&results), "cells are incomplete"),
+    })
+}

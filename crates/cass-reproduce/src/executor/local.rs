@@ -1,0 +1,356 @@
+//! Runs on this machine, some side by side, all stopped on Ctrl-C.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::progress::Display;
+use super::{Executor, Outcome, Site, index};
+use crate::machine;
+use crate::plan::{Costs, Plan, Run};
+use crate::store::{State, Tail, last_words};
+use crate::units::duration;
+
+/// This machine, so many runs at a time.
+pub struct Local {
+    pub jobs: usize,
+}
+
+/// Where a run stands with this job.
+#[derive(Clone, Copy, PartialEq)]
+enum Status {
+    Waiting,
+    Running,
+    Done,
+    Failed,
+}
+
+/// A run going on; ended with its owner.
+struct Active {
+    /// Index in the plan.
+    run: usize,
+    child: Child,
+    tail: Tail,
+    since: Instant,
+    /// To stop.
+    asked: bool,
+}
+
+impl Active {
+    fn seconds(&self) -> f64 {
+        self.since.elapsed().as_secs_f64()
+    }
+
+    /// Asked once, a run leaves a checkpoint to go on from; asked twice, it stops at once.
+    fn ask_to_stop(&mut self) {
+        if cfg!(unix) && !std::mem::replace(&mut self.asked, true) {
+            let _ = Command::new("kill")
+                .args(["-TERM", &self.child.id().to_string()])
+                .stderr(Stdio::null())
+                .status();
+        }
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to stop.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.ask_to_stop();
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How long a run may take to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `cass`'s exit code for wrong usage or input.
+const WRONG_INPUT: i32 = 2;
+/// Its exit code where another process works in the run folder.
+const ELSEWHERE: i32 = 75;
+/// A run that fails is started once more.
+const ATTEMPTS: u32 = 2;
+
+impl Executor for Local {
+    fn execute(&self, site: &Site, plan: &Plan) -> Result<Outcome> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = stop.clone();
+        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
+            .context("failed to listen for Ctrl-C")?;
+        let mut board = Board::new(site, &plan.runs, self.jobs);
+        let interrupted = loop {
+            board.reap()?;
+            if !stop.load(Ordering::Relaxed) {
+                board.launch()?;
+            }
+            if board.is_done() {
+                break false;
+            }
+            if stop.load(Ordering::Relaxed) {
+                // All at once, before each is waited for.
+                board.active.iter_mut().for_each(Active::ask_to_stop);
+                break true;
+            }
+            board.show();
+            thread::sleep(Duration::from_millis(20));
+        };
+        board.display.clear();
+        Ok(Outcome {
+            failures: std::mem::take(&mut board.failures),
+            interrupted,
+            detached: false,
+        })
+    }
+}
+
+fn start(site: &Site, run: &Run) -> Result<Child> {
+    let path = site.open(run)?;
+    let log = path.join("stderr.log");
+    let stderr =
+        File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
+    let words = site.command(run);
+    let mut command = Command::new(&words[0]);
+    // In a group of its own, so that Ctrl-C reaches us alone and each run is asked once.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    command
+        .args(&words[1..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        .spawn()
+        .with_context(|| format!("failed to start {}", words[0]))
+}
+
+/// Where every run of a job stands.
+struct Board<'a> {
+    site: &'a Site<'a>,
+    runs: &'a [Run],
+    jobs: usize,
+    by_name: BTreeMap<&'a str, usize>,
+    /// Of each run.
+    statuses: Vec<Status>,
+    /// Times each run was started.
+    attempts: Vec<u32>,
+    active: Vec<Active>,
+    /// What all runs together may take, if that is known.
+    memory: Option<f64>,
+    failures: Vec<(Run, String)>,
+    costs: Costs,
+    /// Seconds of work in runs that ended.
+    spent: f64,
+    display: Display,
+}
+
+impl<'a> Board<'a> {
+    fn new(site: &'a Site<'a>, runs: &'a [Run], jobs: usize) -> Board<'a> {
+        let mut costs = Costs::default();
+        let mut statuses = Vec::new();
+        for run in runs {
+            statuses.push(match site.state(run) {
+                State::Finished(metrics) => {
+                    costs.add(run, metrics.common().seconds);
+                    Status::Done
+                }
+                State::Damaged(what) => {
+                    eprintln!("{} is done again: {what}", run.name);
+                    Status::Waiting
+                }
+                State::Absent | State::Unfinished(_) => Status::Waiting,
+            });
+        }
+        let finished = statuses
+            .iter()
+            .filter(|status| **status == Status::Done)
+            .count();
+        if finished > 0 {
+            eprintln!("{finished} of {} runs are finished already", runs.len());
+        }
+        Board {
+            site,
+            runs,
+            jobs,
+            by_name: index(runs),
+            statuses,
+            attempts: vec![0; runs.len()],
+            memory: machine::free_memory_mib(),
+            active: Vec::new(),
+            failures: Vec::new(),
+            costs,
+            spent: 0.0,
+            display: Display::new(runs.len(), finished),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.active.is_empty() && !self.statuses.contains(&Status::Waiting)
+    }
+
+    /// Takes what ended off the board. Wrong input, or another job at work in this folder, met before any run
+    /// succeeded stops the job: all other runs would meet it too.
+    fn reap(&mut self) -> Result<()> {
+        let mut index = 0;
+        while let Some(active) = self.active.get_mut(index) {
+            active.tail.poll();
+            let status = active
+                .child
+                .try_wait()
+                .context("failed to wait for `cass`")?;
+            let Some(status) = status else {
+                index += 1;
+                continue;
+            };
+            let ended = self.active.swap_remove(index);
+            let run = &self.runs[ended.run];
+            let path = self.site.folder(&run.name);
+            self.spent += ended.seconds();
+            let done = match self.site.state(run) {
+                State::Finished(metrics) if status.success() => Ok(metrics),
+                State::Damaged(what) if status.success() => Err(what),
+                _ if status.success() => Err("it left no metrics.json".to_owned()),
+                _ => Err(last_words(&path)),
+            };
+            let line = match done {
+                Ok(metrics) => {
+                    self.costs.add(run, ended.seconds());
+                    self.statuses[ended.run] = Status::Done;
+                    self.look_again(ended.run);
+                    format!("{} · {}", metrics.summary(), duration(ended.seconds()))
+                }
+                Err(reason) => {
+                    let wrong = matches!(status.code(), Some(WRONG_INPUT | ELSEWHERE));
+                    if wrong && !self.statuses.contains(&Status::Done) {
+                        self.display.clear();
+                        bail!("{reason}");
+                    }
+                    if !wrong && self.attempts[ended.run] < ATTEMPTS {
+                        let line = format!("{} failed and is tried again: {reason}", run.name);
+                        self.display.note(&line);
+                        self.statuses[ended.run] = Status::Waiting;
+                        continue;
+                    }
+                    let line = format!("FAILED ({status}): {reason}");
+                    self.fail(ended.run, reason);
+                    line
+                }
+            };
+            self.display.ended(&run.name, &line, self.left());
+        }
+        Ok(())
+    }
+
+    /// Starts what may go on now.
+    fn launch(&mut self) -> Result<()> {
+        for (index, run) in self.runs.iter().enumerate() {
+            if self.active.len() >= self.jobs {
+                break;
+            }
+            if self.statuses[index] != Status::Waiting {
+                continue;
+            }
+            match self.needed(run) {
+                Status::Done if !self.fits(run) => {}
+                Status::Done => {
+                    let child = start(self.site, run)?;
+                    let path = self.site.folder(&run.name);
+                    self.statuses[index] = Status::Running;
+                    self.attempts[index] += 1;
+                    self.active.push(Active {
+                        run: index,
+                        child,
+                        tail: Tail::new(path.join("log.jsonl")),
+                        since: Instant::now(),
+                        asked: false,
+                    });
+                }
+                Status::Failed => {
+                    let needs = run.needs.as_deref().unwrap_or_default();
+                    let reason = format!("it needs {needs}, which failed");
+                    let line = format!("not run: {reason}");
+                    self.fail(index, reason);
+                    self.display.ended(&run.name, &line, self.left());
+                }
+                Status::Waiting | Status::Running => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is memory for it beside what goes on; one run always may.
+    fn fits(&self, run: &Run) -> bool {
+        let taken = self
+            .active
+            .iter()
+            .map(|a| self.runs[a.run].estimate.memory_mib);
+        let wanted = taken.sum::<f64>() + run.estimate.memory_mib;
+        self.active.is_empty() || self.memory.is_none_or(|memory| wanted <= memory)
+    }
+
+    /// What started from a run that was done again counts only if that came to the same weights.
+    fn look_again(&mut self, pretrain: usize) {
+        let name = Some(&self.runs[pretrain].name);
+        for (run, status) in self.runs.iter().zip(&mut self.statuses) {
+            if run.needs.as_ref() == name
+                && *status == Status::Done
+                && !matches!(self.site.state(run), State::Finished(_))
+            {
+                *status = Status::Waiting;
+            }
+        }
+    }
+
+    fn fail(&mut self, run: usize, reason: String) {
+        self.statuses[run] = Status::Failed;
+        self.failures.push((self.runs[run].clone(), reason));
+    }
+
+    /// How what a run starts from stands.
+    fn needed(&self, run: &Run) -> Status {
+        let Some(name) = &run.needs else {
+            return Status::Done;
+        };
+        let index = self.by_name.get(name.as_str());
+        index.map_or(Status::Failed, |&index| self.statuses[index])
+    }
+
+    fn show(&self) {
+        let going = self
+            .active
+            .iter()
+            .map(|a| (self.runs[a.run].name.as_str(), &a.tail.last));
+        let now: f64 = self.active.iter().map(Active::seconds).sum();
+        let spent = (self.spent + now) / self.jobs as f64;
+        self.display.running(going, spent, self.left());
+    }
+
+    /// Seconds until all is done.
+    fn left(&self) -> f64 {
+        let statuses = self.runs.iter().zip(&self.statuses);
+        let waiting: f64 = statuses
+            .filter(|(_, status)| **status == Status::Waiting)
+            .map(|(run, _)| self.costs.of(run))
+            .sum();
+        let running: f64 = self
+            .active
+            .iter()
+            .map(|active| match active.tail.last.share() {
+                // Enough steps to extrapolate.
+                Some(share) if share > 0.1 => active.seconds() * (1.0 - share) / share,
+                _ => (self.costs.of(&self.runs[active.run]) - active.seconds()).max(0.0),
+            })
+            .sum();
+        (waiting + running) / self.jobs as f64
+    }
+}

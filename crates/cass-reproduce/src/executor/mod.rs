@@ -1,0 +1,147 @@
+//! What every executor shares: how a run is started, where, and when it counts as finished.
+
+mod local;
+mod progress;
+mod slurm;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+
+use crate::images::Data;
+use crate::plan::{Plan, Run};
+use crate::store::{self, Folder, Info, State};
+use crate::table::DataSet;
+
+pub use local::Local;
+pub use slurm::{Cluster, Slurm, cancel_job};
+
+/// Brings a plan to its end. See [`plan`] for what it may rely on.
+pub trait Executor {
+    /// Runs what is not finished. A failed run is reported, and stops only what needs it.
+    fn execute(&self, site: &Site, plan: &Plan) -> Result<Outcome>;
+}
+
+/// How a job ended.
+#[derive(Default)]
+pub struct Outcome {
+    /// Runs without metrics, and why.
+    pub failures: Vec<(Run, String)>,
+    /// Ctrl-C was pressed.
+    pub interrupted: bool,
+    /// It goes on by itself; nothing is known yet.
+    pub detached: bool,
+}
+
+/// Where and with what the runs of a job are started.
+pub struct Site<'a> {
+    /// How a user calls this program, as `cargo xtask`.
+    pub caller: &'a str,
+    pub cass: &'a Path,
+    /// Holds `plan.json`, `runs/` and later the report.
+    pub out: &'a Path,
+    pub data: &'a BTreeMap<DataSet, Data>,
+    pub skip_bad: bool,
+    /// Noted in every run folder, with the run filled in; says device and threads.
+    pub info: Info,
+}
+
+impl Site<'_> {
+    /// The program and all its arguments, everything absolute.
+    pub fn command(&self, run: &Run) -> Vec<String> {
+        let text = |path: &Path| absolute(path).display().to_string();
+        let mut command = vec![text(self.cass)];
+        command.extend(run.recipe.iter().cloned());
+        if let Some(needs) = &run.needs {
+            command.extend(["--run".to_owned(), text(&self.folder(needs))]);
+        }
+        let provenance = &self.info.provenance;
+        if let Some(data) = self.data.get(&run.data) {
+            command.extend(["--data-root".to_owned(), text(&data.root)]);
+        }
+        command.extend([
+            "--device".to_owned(),
+            provenance.device.clone(),
+            "--threads".to_owned(),
+            provenance.threads.to_string(),
+        ]);
+        if self.skip_bad {
+            command.push("--skip-bad".to_owned());
+        }
+        command.extend(["--out".to_owned(), text(&self.folder(&run.name))]);
+        command
+    }
+
+    /// A run's folder.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        store::folder(self.out, name)
+    }
+
+    /// Makes a run's folder ready for its command: `run.json` is in it, and what an earlier attempt at this very
+    /// run left, for `cass` to go on from. What another run left, or was damaged, is removed.
+    pub fn open(&self, run: &Run) -> Result<PathBuf> {
+        let path = self.folder(&run.name);
+        let goes_on = match Folder::state(&path, run) {
+            // `cass` goes on only with the settings that it started with, such as the number of threads.
+            State::Unfinished(info) => {
+                let (old, new) = (&info.provenance, &self.info.provenance);
+                (&old.device, old.threads) == (&new.device, new.threads)
+                    && self
+                        .data
+                        .get(&run.data)
+                        .is_none_or(|data| data.facts == info.images)
+            }
+            _ => false,
+        };
+        if path.exists() && !goes_on {
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("failed to clear {}", path.display()))?;
+        }
+        fs::create_dir_all(&path)
+            .with_context(|| format!("failed to create {}", path.display()))?;
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let info = Info {
+            images: match self.data.get(&run.data) {
+                Some(data) => data.facts.clone(),
+                None => self.info.images.clone(),
+            },
+            run: run.clone(),
+            started: since_1970.map_or(0, |since| since.as_secs()),
+            ..self.info.clone()
+        };
+        store::write(&path.join("run.json"), &serde_json::to_vec_pretty(&info)?)?;
+        Ok(path)
+    }
+
+    /// How a run stands.
+    pub fn state(&self, run: &Run) -> State {
+        Folder::state(&self.folder(&run.name), run)
+    }
+
+    /// Makes the out folder, makes sure that it can be written to before anything costs time, and leaves the plan
+    /// there.
+    pub fn prepare(&self, plan: &Plan) -> Result<()> {
+        let out = self.out;
+        fs::create_dir_all(out.join("runs"))
+            .with_context(|| format!("failed to create {}", out.display()))?;
+        let probe = out.join("runs/.writable");
+        store::write(&probe, b"cass")?;
+        fs::remove_file(&probe).with_context(|| format!("failed to write in {}", out.display()))?;
+        store::write_plan(out, plan, |run| self.command(run))
+    }
+}
+
+/// Runs by name.
+fn index(runs: &[Run]) -> BTreeMap<&str, usize> {
+    runs.iter()
+        .enumerate()
+        .map(|(index, run)| (run.name.as_str(), index))
+        .collect()
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}

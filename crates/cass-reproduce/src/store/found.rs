@@ -1,0 +1,128 @@
+//! What is found in run folders, whoever filled them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::files::read_json;
+use super::log::last_words;
+use super::metrics::Metrics;
+use super::noted::Info;
+use super::seal::Seal;
+use crate::plan::Run;
+
+/// How a run stands in its folder.
+pub enum State {
+    Absent,
+    /// Begun, to go on.
+    Unfinished(Box<Info>),
+    Finished(Box<Metrics>),
+    /// To be done again, and why.
+    Damaged(String),
+}
+
+/// A folder as found.
+pub struct Folder {
+    pub path: PathBuf,
+    pub info: Info,
+    /// Or why there are none.
+    pub metrics: Result<Metrics, String>,
+}
+
+impl Folder {
+    /// Reads a folder; `None` if no run was ever started there.
+    pub fn read(path: &Path) -> Result<Option<Folder>> {
+        let Some(info) = read_json::<Info>(&path.join("run.json"))? else {
+            return Ok(None);
+        };
+        let metrics = match read_json(&path.join("metrics.json")) {
+            Ok(Some(metrics)) => Ok(metrics),
+            Ok(None) => Err(format!("not finished: {}", last_words(path))),
+            Err(damage) => Err(format!("{damage:#}")),
+        };
+        Ok(Some(Folder {
+            path: path.to_owned(),
+            info,
+            metrics,
+        }))
+    }
+
+    /// How exactly that run stands in its folder. Seals what is finished and was not looked at before.
+    pub fn state(path: &Path, run: &Run) -> State {
+        let folder = match Folder::read(path) {
+            Ok(Some(folder)) => folder,
+            Ok(None) => return State::Absent,
+            Err(error) => return State::Damaged(format!("{error:#}")),
+        };
+        if !folder.info.run.is(run) {
+            return State::Damaged("run.json is of another run".to_owned());
+        }
+        let Ok(metrics) = folder.metrics else {
+            return match path.join("metrics.json").exists() || Seal::exists(path) {
+                true => State::Damaged("metrics.json cannot be read".to_owned()),
+                false => State::Unfinished(Box::new(folder.info)),
+            };
+        };
+        let from = run
+            .needs
+            .as_ref()
+            .and_then(|needs| Some(path.parent()?.join(needs)));
+        if let Some(what) = Seal::broken(path, from.as_deref()) {
+            return State::Damaged(what);
+        }
+        if !Seal::exists(path) {
+            // A folder that may only be read is looked at again the next time.
+            let _ = Seal::put(path, from.as_deref());
+        }
+        State::Finished(Box::new(metrics))
+    }
+
+    /// The metrics of exactly that run, if it is finished. Damaged folders count as unfinished.
+    pub fn finished(path: &Path, run: &Run) -> Option<Metrics> {
+        match Folder::state(path, run) {
+            State::Finished(metrics) => Some(*metrics),
+            _ => None,
+        }
+    }
+
+    /// Every run folder of `dirs`, each the output of a job, its `runs`, or one run folder. One that was changed
+    /// since it was sealed has no metrics.
+    pub fn all(dirs: &[PathBuf]) -> Result<Vec<Folder>> {
+        let mut folders = Vec::new();
+        for dir in dirs {
+            let before = folders.len();
+            let runs = dir.join("runs");
+            if dir.join("run.json").is_file() {
+                folders.extend(Folder::read(dir)?);
+            } else {
+                let inside = if runs.is_dir() { &runs } else { dir };
+                let failed = || format!("failed to read folder {}", inside.display());
+                let mut paths = Vec::new();
+                for entry in fs::read_dir(inside).with_context(failed)? {
+                    paths.push(entry.with_context(failed)?.path());
+                }
+                paths.sort();
+                for path in paths {
+                    folders.extend(Folder::read(&path)?);
+                }
+            }
+            if folders.len() == before {
+                bail!(
+                    "failed to find a run folder in {}: expected runs/<name>/run.json",
+                    dir.display()
+                );
+            }
+        }
+        for folder in &mut folders {
+            let needs = folder.info.run.needs.as_ref();
+            let from = needs.and_then(|needs| Some(folder.path.parent()?.join(needs)));
+            if let Some(what) = Seal::broken(&folder.path, from.as_deref())
+                && folder.metrics.is_ok()
+            {
+                folder.metrics = Err(format!("its folder was changed since it finished: {what}"));
+            }
+        }
+        Ok(folders)
+    }
+}

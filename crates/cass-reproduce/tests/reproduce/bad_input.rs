@@ -1,0 +1,140 @@
+//! Every mistake is one line on standard error and exit code 2, before anything is run.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::{Job, data_set, refused};
+
+#[test]
+fn usage() {
+    let job = Job::new();
+    for (arguments, expected) in [
+        (
+            "--table 99",
+            "failed to find table 99: available: all, 1, 2, 3",
+        ),
+        (
+            "--table 3 --profile huge",
+            "failed to find profile `huge`: expected auto, demo, small or paper",
+        ),
+        (
+            "--table 3 --protocol own",
+            "invalid value 'own' for '--protocol",
+        ),
+        (
+            "--table 3 --device gpu",
+            "expected auto, cpu, cuda or cuda:N",
+        ),
+        ("--table 3 --seeds 0", "invalid value '0' for '--seeds"),
+        ("--table 3 --jobs none", "invalid value 'none' for '--jobs"),
+        (
+            "--table 3 --only nothing",
+            "failed to find a run whose name contains `nothing`",
+        ),
+        (
+            "--table 3 --profile small",
+            "profile small needs images: pass --data-root DIR with brain-mri: Training/<class>",
+        ),
+        ("--tabel 3", "unexpected argument '--tabel'"),
+        ("", "required arguments were not provided: --table"),
+    ] {
+        let output = job.run(&format!("reproduce --out {{out}} {arguments}"));
+        refused(&output, &[expected]);
+    }
+    assert!(job.started().is_empty());
+    assert!(!job.out().exists());
+}
+
+#[test]
+fn data_roots() {
+    let job = Job::new();
+    let root = job.dir.path().join("mri");
+    let run = || {
+        job.run(&format!(
+            "reproduce --table 3 --device cpu --out {{out}} --data-root {}",
+            root.display()
+        ))
+    };
+    let nested = root.join("brain-mri").display().to_string();
+    let layout = "expected Training/<class>/*.jpg and Testing/<class>/*.jpg";
+    refused(&run(), &[layout, &nested]);
+    fs::create_dir_all(root.join("Training/glioma")).unwrap();
+    refused(&run(), &[layout, &nested]);
+    fs::create_dir_all(root.join("Testing/glioma")).unwrap();
+    refused(
+        &run(),
+        &["failed to find an image under", "Training", layout],
+    );
+
+    data_set(&root);
+    let with_phantoms = job.run(&format!(
+        "reproduce --table 3 --profile demo --out {{out}} --data-root {}",
+        root.display()
+    ));
+    refused(
+        &with_phantoms,
+        &["profile demo draws its images: leave out --data-root"],
+    );
+}
+
+#[test]
+fn output_that_cannot_be_written() {
+    let job = Job::new();
+    fs::write(job.out(), "a file").unwrap();
+    refused(&job.demo(), &["failed to create", "out"]);
+
+    // Root may write anywhere, so only others can be shown a read-only folder.
+    let job = Job::new();
+    fs::create_dir_all(job.out()).unwrap();
+    let mut permissions = fs::metadata(job.out()).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(job.out(), permissions).unwrap();
+    if fs::write(job.out().join("probe"), "").is_err() {
+        refused(&job.demo(), &["failed to create", "Permission denied"]);
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk() {
+    // /dev/full answers every write with ENOSPC.
+    let job = Job::new();
+    fs::create_dir_all(job.out().join("runs")).unwrap();
+    symlink("/dev/full", job.out().join("runs/.writable.part")).unwrap();
+    refused(&job.demo(), &["failed to write", "No space left on device"]);
+    assert!(job.started().is_empty());
+
+    // And when it fills up later.
+    let job = Job::new();
+    fs::create_dir_all(job.out()).unwrap();
+    symlink("/dev/full", job.out().join("report.html.part")).unwrap();
+    refused(
+        &job.demo(),
+        &["failed to write", "report.html", "No space left on device"],
+    );
+}
+
+#[test]
+fn a_cass_that_is_not_there() {
+    let job = Job::new();
+    let output = job
+        .command("reproduce --table 3 --device cpu --out {out}")
+        .env("CASS_BIN", "/nowhere/cass")
+        .output()
+        .unwrap();
+    refused(&output, &["failed to start /nowhere/cass"]);
+}
+
+#[test]
+fn folders_without_runs() {
+    let job = Job::new();
+    refused(&job.run("report {out}"), &["failed to read folder"]);
+    fs::create_dir_all(job.out()).unwrap();
+    refused(
+        &job.run("report {out}"),
+        &[
+            "failed to find a run folder in",
+            "expected runs/<name>/run.json",
+        ],
+    );
+}

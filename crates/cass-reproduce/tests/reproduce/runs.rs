@@ -1,0 +1,279 @@
+//! What is started, shared, skipped, redone and isolated.
+
+use std::fs;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{Job, data_set, refused, succeeded, text};
+
+fn count(lines: &[impl AsRef<str>], part: &str) -> usize {
+    lines
+        .iter()
+        .filter(|line| line.as_ref().contains(part))
+        .count()
+}
+
+fn plan(arguments: &str) -> Vec<String> {
+    let job = Job::new();
+    let output = job.run(&format!(
+        "reproduce --table 3 --device cpu --dry-run --out {{out}} {arguments}"
+    ));
+    succeeded(&output);
+    assert!(!job.out().exists(), "a dry run wrote something");
+    assert!(job.started().is_empty(), "a dry run started cass");
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn one_pretraining_serves_both_arms_and_all_fractions() {
+    let lines = plan("--seeds 1");
+    // The name opens the line; further on it says what a probe starts from.
+    let starts = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+    assert_eq!((starts("pretrain-cass"), starts("pretrain-dino")), (1, 2));
+    assert_eq!((starts("linear-"), starts("finetune-")), (18, 18));
+    assert_eq!(count(&lines, "from pretrain-cass"), 12);
+    assert_eq!(count(&lines, "finetune-supervised"), 6);
+    assert!(
+        lines.last().unwrap().starts_with("39 runs, 0 done; about "),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn notebooks_pretrain_on_the_labelled_images() {
+    let lines = plan("--seeds 1 --protocol notebook --downstream finetune");
+    assert_eq!(
+        lines
+            .iter()
+            .filter(|line| line.starts_with("pretrain-"))
+            .count(),
+        9
+    );
+    assert_eq!(
+        count(&lines, "-s77-"),
+        lines.len() - 3,
+        "the notebooks' seed is 77"
+    );
+    assert!(lines.iter().all(|line| !line.starts_with("linear-")));
+}
+
+#[test]
+fn profiles_follow_the_data() {
+    let job = Job::new();
+    let root = job.dir.path().join("mri");
+    data_set(&root);
+    let root = root.display();
+    let names = |lines: Vec<String>| -> Vec<String> {
+        let first = |line: &String| line.split_whitespace().next().map(str::to_owned);
+        lines.iter().filter_map(first).collect()
+    };
+    let small = names(plan(&format!("--data-root {root}")));
+    assert_eq!(
+        small,
+        names(plan(&format!("--data-root {root} --profile small")))
+    );
+    assert_ne!(small, names(plan("--profile demo --seeds 3")));
+    assert_eq!(count(&small, "pretrain-cass"), 3);
+}
+
+#[test]
+fn finished_runs_are_skipped_and_damaged_ones_redone() {
+    let job = Job::new();
+    succeeded(&job.demo());
+    assert_eq!(job.started().len(), 1 + 39, "the phantoms and every run");
+    succeeded(&job.demo());
+    assert!(job.started().is_empty());
+
+    fs::remove_file(job.folder("linear-cass-cnn-1pct").join("metrics.json")).unwrap();
+    fs::write(
+        job.folder("linear-dino-vit-10pct").join("metrics.json"),
+        "{\"kind\":",
+    )
+    .unwrap();
+    fs::remove_dir_all(job.folder("finetune-supervised-vit-100pct")).unwrap();
+    let other = job.folder("finetune-cass-cnn-100pct").join("run.json");
+    let edited = fs::read_to_string(&other).unwrap().replace(
+        "\"finetune\",\n      \"--fraction\"",
+        "\"x\",\n      \"--fraction\"",
+    );
+    assert!(edited.contains("\"x\""));
+    fs::write(&other, edited).unwrap();
+    succeeded(&job.demo());
+    let started = job.started();
+    assert_eq!(started.len(), 4, "{started:?}");
+}
+
+#[test]
+fn a_changed_scale_shares_nothing() {
+    let job = Job::new();
+    let root = job.dir.path().join("mri");
+    data_set(&root);
+    let arguments = format!(
+        "reproduce --table 3 --seeds 1 --device cpu --only linear-untrained --data-root {} --out {{out}}",
+        root.display()
+    );
+    succeeded(&job.run(&arguments));
+    assert_eq!(job.started().len(), 6);
+    // Other images: other runs.
+    fs::write(root.join("Training/glioma/2.jpg"), "xy").unwrap();
+    succeeded(&job.run(&arguments));
+    assert_eq!(job.started().len(), 6);
+}
+
+#[test]
+fn only_keeps_what_a_run_needs() {
+    let job = Job::new();
+    let output =
+        job.run("reproduce --table 3 --seeds 1 --device cpu --only linear-cass-vit --out {out}");
+    succeeded(&output);
+    let started = job.started();
+    assert_eq!(started.len(), 1 + 1 + 3, "{started:?}");
+    assert_eq!(count(&started, "pretrain-cass"), 1);
+    assert_eq!(count(&started, "linear-cass-vit"), 3);
+}
+
+#[test]
+fn a_failed_run_is_one_line_and_stops_only_what_needs_it() {
+    let job = Job::new();
+    let arguments = "reproduce --table 3 --seeds 1 --device cpu --jobs 3 --out {out}";
+    let output = job
+        .command(arguments)
+        .env("FAKE_FAIL", "pretrain-dino-vit")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = text(&output.stderr);
+    let lines: Vec<_> = stderr.lines().collect();
+    assert_eq!(count(&lines, "failed and is tried again"), 1, "{stderr}");
+    assert_eq!(
+        count(
+            &lines,
+            "FAILED (exit status: 1): failed to go on: made to <fail>"
+        ),
+        1,
+        "{stderr}"
+    );
+    assert_eq!(
+        count(&lines, "not run: it needs pretrain-dino-vit"),
+        6,
+        "{stderr}"
+    );
+    assert!(
+        lines
+            .last()
+            .unwrap()
+            .starts_with("error: 6 cells are incomplete"),
+        "{stderr}"
+    );
+    assert_eq!(job.started().len(), 1 + 39 - 6 + 1, "the failed one twice");
+
+    let results = job.results();
+    for cell in results["cells"].as_array().unwrap() {
+        let lost = cell["method"] == "DINO" && cell["arm"] == "vit";
+        assert_eq!(cell["mean"].is_null(), lost, "{cell}");
+        assert_eq!(
+            cell["missing"].as_array().unwrap().is_empty(),
+            !lost,
+            "{cell}"
+        );
+    }
+    // Another time it works, and only what was lost is run.
+    succeeded(&job.run(arguments));
+    assert_eq!(job.started().len(), 1 + 6);
+}
+
+#[test]
+fn wrong_input_or_a_folder_in_use_stops_the_job_at_its_first_run() {
+    for code in ["2", "75"] {
+        let job = Job::new();
+        let output = job
+            .command("reproduce --table 3 --seeds 1 --device cpu --out {out}")
+            .env("FAKE_FAIL", "pretrain")
+            .env("FAKE_EXIT", code)
+            .output()
+            .unwrap();
+        refused(&output, &["made to <fail> & stop"]);
+        assert_eq!(job.started().len(), 2, "the phantoms and one run");
+    }
+}
+
+#[test]
+fn an_interrupted_job_ends_its_runs_and_goes_on_later() {
+    let job = Job::new();
+    let mut child = job
+        .command("reproduce --table 3 --seeds 1 --device cpu --out {out}")
+        .env("FAKE_SLEEP", "60")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let runs = job.out().join("runs");
+    while fs::read_dir(&runs).map_or(0, Iterator::count) == 0 {
+        assert!(Instant::now() < deadline, "no run was started");
+        thread::sleep(Duration::from_millis(20));
+    }
+    thread::sleep(Duration::from_millis(200));
+    let interrupt = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(interrupt.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(Instant::now() < deadline, "it waited for its run");
+    assert!(!job.out().join("results.json").exists());
+    let begun = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
+    let asked = || fs::read_to_string(begun.join("asked")).unwrap();
+    assert_eq!(
+        asked(),
+        "asked\n",
+        "a second signal would stop it without a checkpoint"
+    );
+
+    job.started();
+    succeeded(&job.demo());
+    assert_eq!(asked(), "asked\n", "what it left was there to go on from");
+    assert_eq!(
+        job.started().len(),
+        39,
+        "all runs, and the phantoms were there"
+    );
+}
+
+#[test]
+fn an_entry_of_the_plan_is_a_whole_command_line() {
+    let job = Job::new();
+    succeeded(&job.demo());
+    let entries: Vec<Value> = serde_json::from_str(&job.read("plan.json")).unwrap();
+    assert_eq!(entries.len(), 39);
+    let names: Vec<&str> = entries
+        .iter()
+        .map(|e| e["name"].as_str().unwrap())
+        .collect();
+    for (index, entry) in entries.iter().enumerate() {
+        let needs = entry["needs"].as_str();
+        assert!(needs.is_none_or(|needs| names[..index].contains(&needs)));
+        assert!(["pretrain", "probe"].contains(&entry["kind"].as_str().unwrap()));
+    }
+    // Any executor may do this, from anywhere.
+    let entry = entries.iter().find(|e| e["kind"] == "probe").unwrap();
+    let folder = std::path::Path::new(entry["folder"].as_str().unwrap());
+    let before = fs::read(folder.join("metrics.json")).unwrap();
+    fs::remove_file(folder.join("metrics.json")).unwrap();
+    let command: Vec<&str> = entry["command"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|word| word.as_str().unwrap())
+        .collect();
+    let status = std::process::Command::new(command[0])
+        .args(&command[1..])
+        .current_dir("/")
+        .status();
+    assert!(status.unwrap().success());
+    assert!(fs::read(folder.join("metrics.json")).unwrap() == before);
+    job.started();
+    succeeded(&job.demo());
+    assert!(job.started().is_empty(), "whoever ran it, it counts");
+}

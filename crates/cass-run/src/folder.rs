@@ -1,0 +1,447 @@
+//! The folder a run leaves: recipe, log, checkpoints, metrics.
+
+use crate::error::{Action, Error, Result};
+use crate::file::read_text;
+use crate::foreign;
+use crate::grown::{Grown, Log};
+use crate::lock::RunLock;
+use crate::names::{BEGUN, LOG, METRICS, RECIPE, RESUME, is_of_state};
+use crate::recipe::first_difference;
+use crate::schema;
+use crate::whole::{create_new, sync_folder};
+use serde::{Serialize, de::DeserializeOwned};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A run folder in the sole use of this process, until dropped.
+///
+/// It holds `recipe.toml` (everything that decides the run), `log.jsonl` (what happened, one JSON
+/// object a line), checkpoints, and `metrics.json`, written last: where it is, the run is finished.
+/// Files appear under their names complete and synced or not at all: they are made as `.NAME.new.N`,
+/// N the owner's generation. An owner removes what those before it began, so that a process that was
+/// thought dead finds nothing left to rename, whenever it wakes up.
+///
+/// ```
+/// use cass_run::RunDir;
+/// # use serde_json::{Value, json};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run");
+/// let run = RunDir::open(&path, "epochs = 3\n")?;
+/// assert!(run.metrics::<Value>()?.is_none()); // not finished
+/// run.log()?.write(&json!({"event": "start"}))?;
+/// run.finish(&json!({"seconds": 1.5}))?;
+/// drop(run);
+/// let finished = RunDir::open(&path, "epochs = 3\n")?.metrics::<Value>()?;
+/// assert_eq!(finished.unwrap()["seconds"], 1.5);
+/// assert!(RunDir::open(&path, "epochs = 4\n").is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    lock: RunLock,
+    /// Whether this process made the folder.
+    made: bool,
+    /// Whether anything is in it that a later attempt needs.
+    begun: AtomicBool,
+}
+
+impl RunDir {
+    /// Opens a folder for the run of this recipe (TOML text), and makes it where there is none. One that
+    /// is dropped before anything was logged leaves nothing behind.
+    ///
+    /// # Errors
+    /// If another process uses the folder, if a run of another recipe has begun in it (naming the
+    /// first field that differs), if it is not empty and no run began in it, or if it cannot be
+    /// written.
+    pub fn open(path: &Path, recipe: &str) -> Result<Self> {
+        let made = !path.exists();
+        fs::create_dir_all(path).map_err(Error::io(Action::Create, path))?;
+        foreign::check(path, recipe)?;
+        let mut run = Self {
+            path: path.into(),
+            lock: RunLock::claim(path)?,
+            made,
+            begun: AtomicBool::new(true),
+        };
+        let begun = [LOG, METRICS, RESUME]
+            .iter()
+            .any(|name| run.file(name).exists());
+        run.begun = AtomicBool::new(begun);
+        let resume = run.file(RESUME);
+        if resume.symlink_metadata().is_ok() && !is_folder(&resume) {
+            return Err(no_folder(resume));
+        }
+        run.remove_begun()?;
+        if run.file(METRICS).exists() {
+            run.clear_resume()?; // the process may have ended before it could
+        }
+        let other = read_text(&run.file(RECIPE))?;
+        let difference = other
+            .as_deref()
+            .and_then(|other| first_difference(other, recipe));
+        match difference {
+            // Where there is no log, nothing was trained: an attempt that its input stopped.
+            Some(difference) if begun => {
+                return Err(Error::OtherRecipe {
+                    path: path.into(),
+                    difference,
+                });
+            }
+            None if other.is_some() => {}
+            _ => run.write(RECIPE, recipe.as_bytes())?,
+        }
+        Ok(run)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// This process's right to write in it.
+    pub fn lock(&self) -> &RunLock {
+        &self.lock
+    }
+
+    /// The path of a file in the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// What the finished run measured, say [`Metrics`](crate::Metrics); `None` where the run is not
+    /// finished.
+    ///
+    /// # Errors
+    /// If the file is there but cannot be read, is of a newer schema or not what `M` is written as.
+    pub fn metrics<M: DeserializeOwned>(&self) -> Result<Option<M>> {
+        schema::read(&self.file(METRICS))
+    }
+
+    /// Marks the run as finished, with what it measured.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn finish(&self, metrics: &impl Serialize) -> Result<()> {
+        self.write_json(METRICS, metrics)
+    }
+
+    /// Writes a value as a JSON file, keys in alphabetical order.
+    ///
+    /// # Errors
+    /// As [`RunDir::write`]'s.
+    ///
+    /// # Panics
+    /// If its type cannot be JSON, which is a mistake in the type.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        self.write(name, schema::text(value).as_bytes())
+    }
+
+    /// Writes a file next to its name, syncs it and renames it: complete or not there.
+    ///
+    /// # Errors
+    /// If the disk is full or read-only, or another process has taken the folder over; an older file
+    /// of the name is untouched then.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.replace(&self.file(name), |beside| {
+            let mut file = fs::File::create(beside)?;
+            io::Write::write_all(&mut file, bytes)?;
+            file.sync_all()
+        })
+    }
+
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    /// If that fails, or another process has taken the folder over.
+    pub fn remove(&self, path: &Path) -> Result<()> {
+        self.lock.check()?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io(Action::Remove, path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets `make` make and sync a file next to `path`, an empty file until then, and renames it.
+    ///
+    /// # Errors
+    /// As [`RunDir::write`]'s.
+    pub fn replace<T>(&self, path: &Path, make: impl FnOnce(&Path) -> io::Result<T>) -> Result<T> {
+        let made = self.make_beside(path, make)?;
+        self.put_in_place(path)?;
+        Ok(made)
+    }
+
+    /// Makes a file next to `path`, the first half of [`RunDir::replace`]. One that cannot be made
+    /// whole is removed.
+    ///
+    /// # Errors
+    /// As [`RunDir::write`]'s.
+    pub fn make_beside<T>(
+        &self,
+        path: &Path,
+        make: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> Result<T> {
+        self.lock.check()?;
+        let beside = self.beside(path);
+        // The name is this owner's alone; a link that waits there is not followed.
+        let _ = fs::remove_file(&beside);
+        let made = create_new(&beside).and_then(|_| make(&beside));
+        made.map_err(|error| {
+            // It may be what filled the disk.
+            let _ = fs::remove_file(&beside);
+            self.or_fenced(Error::io(Action::Write, path)(error))
+        })
+    }
+
+    /// Renames what was made next to `path`, the second half of [`RunDir::replace`].
+    ///
+    /// # Errors
+    /// As [`RunDir::write`]'s.
+    pub fn put_in_place(&self, path: &Path) -> Result<()> {
+        let beside = self.beside(path);
+        // Again: making it may have taken long.
+        if let Err(fenced) = self.lock.check() {
+            let _ = fs::remove_file(beside); // it is nobody else's
+            return Err(fenced);
+        }
+        let renamed = fs::rename(beside, path).and_then(|()| sync_folder(path));
+        renamed.map_err(|error| self.or_fenced(Error::io(Action::Write, path)(error)))
+    }
+
+    /// Why writing failed: an owner that takes the folder over removes what is being written.
+    fn or_fenced(&self, error: Error) -> Error {
+        self.lock.check().err().unwrap_or(error)
+    }
+
+    /// Where this owner makes a file, to be renamed.
+    fn beside(&self, path: &Path) -> PathBuf {
+        let name = name_of(path);
+        path.with_file_name(format!(".{name}{BEGUN}{}", self.lock.generation()))
+    }
+
+    /// The folder of the states that the run continues from, made where there is none.
+    ///
+    /// # Errors
+    /// If it cannot be made, or what has its name is no folder.
+    pub fn resume_folder(&self) -> Result<PathBuf> {
+        let folder = self.file(RESUME);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                Err(self.or_fenced(Error::io(Action::Create, &folder)(error)))
+            }
+            _ if is_folder(&folder) => Ok(folder),
+            _ => Err(no_folder(folder)),
+        }
+    }
+
+    /// Removes the states that the run would continue from, and their folder unless it holds anything
+    /// else.
+    ///
+    /// # Errors
+    /// If that fails, or another process has taken the folder over.
+    pub fn clear_resume(&self) -> Result<()> {
+        let folder = self.file(RESUME);
+        if !is_folder(&folder) {
+            return Ok(());
+        }
+        for path in entries(&folder)? {
+            if is_of_state(&name_of(&path)) {
+                self.remove(&path)?;
+            }
+        }
+        // Not if there are files of others.
+        let _ = fs::remove_dir(&folder);
+        Ok(())
+    }
+
+    /// Removes what earlier owners began to write and did not finish.
+    fn remove_begun(&self) -> Result<()> {
+        let earlier = |name: &str| {
+            let (_, generation) = name.strip_prefix('.')?.rsplit_once(BEGUN)?;
+            let generation: u64 = generation.parse().ok()?;
+            Some(generation < self.lock.generation())
+        };
+        for folder in [self.path.clone(), self.file(RESUME)] {
+            if !is_folder(&folder) && folder != self.path {
+                continue;
+            }
+            for path in entries(&folder)? {
+                if earlier(&name_of(&path)) == Some(true) {
+                    self.remove(&path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts `log.jsonl` anew.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn log(&self) -> Result<Log> {
+        self.log_from(0)
+    }
+
+    /// Continues `log.jsonl` after its first `bytes` bytes; what stood behind them is gone. Of one that
+    /// is shorter the whole lines are kept ([`Log::is_damaged`]).
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn log_from(&self, bytes: u64) -> Result<Log> {
+        let log = Grown::open(self, LOG, bytes, |left| {
+            left.iter()
+                .rposition(|&byte| byte == b'\n')
+                .map_or(0, |end| end + 1)
+        })?;
+        self.begun.store(true, Ordering::Relaxed);
+        Ok(Log(log))
+    }
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        if self.begun.load(Ordering::Relaxed) || self.lock.check().is_err() {
+            return;
+        }
+        // A start that its input stopped.
+        let _ = fs::remove_file(self.file(RECIPE));
+        self.lock.forget();
+        if self.made {
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
+/// Whether a path is that of a folder itself, and not of a link to one.
+fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|kind| kind.is_dir())
+}
+
+fn no_folder(path: PathBuf) -> Error {
+    Error::Damaged {
+        path,
+        reason: "it is no folder: expected that of the states to continue from".into(),
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let wrong = |error| Error::io(Action::Read, folder)(error);
+    let entries = fs::read_dir(folder).map_err(wrong)?;
+    entries
+        .map(|entry| Ok(entry.map_err(wrong)?.path()))
+        .collect()
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_processes_cannot_share_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path(), "a = 1").unwrap();
+        let error = RunDir::open(folder.path(), "a = 1").unwrap_err();
+        assert!(matches!(error, Error::Locked { .. }), "{error}");
+        drop(run);
+        RunDir::open(folder.path(), "a = 1").unwrap();
+    }
+
+    #[test]
+    fn another_recipe_is_an_error_that_names_the_difference() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |recipe| RunDir::open(folder.path(), recipe);
+        drop(open("a = 0").unwrap());
+        open("a = 1\n[b]\nc = 'x'").unwrap().log().unwrap();
+        let error = open("a = 1\n[b]\nc = 'y'").unwrap_err().to_string();
+        assert!(error.contains("b.c = x, not y"), "{error}");
+        // Layout is not content.
+        open("b = { c = 'x' }\na = 1").unwrap();
+    }
+
+    #[test]
+    fn what_an_earlier_owner_began_never_gets_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let twin = RunDir::open(folder.path(), "").unwrap();
+        fs::create_dir(twin.file("resume")).unwrap();
+        twin.write("x", b"first").unwrap();
+        // It is paused between making files and renaming them, and taken over from elsewhere, where
+        // its lock is not seen.
+        for name in ["x", "resume/y"] {
+            twin.make_beside(&twin.file(name), |beside| fs::write(beside, "stale"))
+                .unwrap();
+        }
+        fs::remove_file(twin.file(".lock")).unwrap();
+        let next = RunDir::open(folder.path(), "").unwrap();
+        next.write("x", b"second").unwrap();
+        next.make_beside(&next.file("resume/y"), |beside| fs::write(beside, "next"))
+            .unwrap();
+
+        let path = twin.file("x");
+        let error = fs::rename(twin.beside(&path), &path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "past the last check");
+        for name in ["x", "resume/y"] {
+            let error = twin.put_in_place(&twin.file(name)).unwrap_err();
+            assert!(matches!(error, Error::Fenced { .. }), "{error}");
+        }
+        assert!(twin.remove(&path).is_err());
+        next.put_in_place(&next.file("resume/y")).unwrap();
+        assert_eq!(fs::read(path).unwrap(), b"second");
+        assert_eq!(fs::read(next.file("resume/y")).unwrap(), b"next");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_where_a_file_is_made_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(&folder.path().join("run"), "").unwrap();
+        let own = folder.path().join("own");
+        fs::write(&own, "dear").unwrap();
+        std::os::unix::fs::symlink(&own, run.file(".x.new.1")).unwrap();
+        run.write("x", b"new").unwrap();
+        assert_eq!(fs::read(run.file("x")).unwrap(), b"new");
+        assert_eq!(fs::read(&own).unwrap(), b"dear");
+    }
+
+    #[test]
+    fn a_full_disk_is_one_clear_line_and_keeps_the_older_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunDir::open(folder.path(), "").unwrap();
+        run.write("x", b"old").unwrap();
+        let full = |beside: &Path| {
+            fs::write(beside, "ne")?;
+            Err::<(), _>(io::Error::from(ErrorKind::StorageFull))
+        };
+        let error = run.replace(&run.file("x"), full).unwrap_err().to_string();
+        assert!(
+            error.contains("x cannot be written: no storage space"),
+            "{error}"
+        );
+        assert!(!error.contains('\n'), "{error}");
+        assert_eq!(fs::read(run.file("x")).unwrap(), b"old");
+        assert!(!run.file(".x.new.1").exists());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let error = RunDir::open(Path::new("/proc/run"), "")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("/proc/run cannot be created: "),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+
+mod assign;
+mod collapse;
+mod differ;
+mod error;
+mod event;
+mod file;
+mod finished;
+mod folder;
+mod foreign;
+mod grown;
+mod hash;
+mod lock;
+mod metrics;
+pub mod names;
+mod printable;
+mod provenance;
+mod recipe;
+mod schema;
+mod suggest;
+mod whole;
+
+pub use assign::assign;
+pub use collapse::{BeforeAfter, Collapse};
+pub use error::{Action, Error, Result};
+pub use event::{PretrainEvent, ProbeEpoch, ProbeEvent, WALL_CLOCK, When};
+pub use file::{LARGEST_TEXT, open_regular, read_bounded, read_json, read_text};
+pub use finished::Finished;
+pub use folder::RunDir;
+pub use grown::{Grown, Log};
+pub use hash::{Hasher, sha256, sha256_of};
+pub use lock::{Owner, RunLock};
+pub use metrics::{
+    Bounds, ClassScores, Common, Metrics, Neighbours, NeighboursTried, Origin, Penalty, PenaltyTried, PretrainEpoch,
+    PretrainMetrics, ProbeMetrics, ProbeReadings, Scores, Skipped, Tuned,
+};
+pub use printable::printable;
+pub use provenance::{Attempt, Provenance};
+pub use recipe::{deviations, first_difference, from_toml, to_toml};
+pub use schema::SCHEMA;
+pub use whole::{make_whole, write_whole};

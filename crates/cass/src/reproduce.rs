@@ -1,0 +1,43 @@
+//! `cass reproduce`: the paper's tables, by this very program.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cass_reproduce::{Command, Device, Host, ReproduceArgs, wrong};
+
+/// Run tables of the paper, from images to report.html.
+///
+/// This program starts itself for every run. Without images it draws phantoms. The other commands
+/// estimate a job, say how it stands, write its report again or end it on a cluster.
+#[derive(clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Example: cass reproduce --table 3 --data-root ~/brain-mri --seeds 1"
+)]
+pub struct Args {
+    #[command(flatten)]
+    job: Option<ReproduceArgs>,
+    #[command(subcommand)]
+    other: Option<Command>,
+}
+
+/// Runs it; results are printed as they come, errors are a line and exit code 2.
+pub fn run(args: Args) -> ExitCode {
+    let command = match (args.job, args.other) {
+        (_, Some(command)) => command,
+        (Some(job), None) => Command::Reproduce(job),
+        (None, None) => return wrong("expected --table: its number, all, or a table file"),
+    };
+    let host = Host {
+        caller: "cass reproduce",
+        base: PathBuf::new(),
+        cass: &|_: &Device| match std::env::var_os("CASS_BIN") {
+            Some(path) => Ok(path.into()),
+            None => Ok(std::env::current_exe()?),
+        },
+        commit: &|| None,
+    };
+    let done = command.run(&host);
+    done.unwrap_or_else(|error| wrong(&format!("{error:#}")))
+}

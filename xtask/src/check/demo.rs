@@ -1,0 +1,102 @@
+//! A short main job, and what it has to leave.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::succeed;
+use crate::checkout::workspace;
+
+/// The main job on phantoms with one seed, and again, to see that it finds everything finished.
+pub fn demo(cass: &Path) -> Result<()> {
+    let out = workspace().join("target/check-demo");
+    if out.exists() {
+        fs::remove_dir_all(&out).with_context(|| format!("failed to clear {}", out.display()))?;
+    }
+    let program = env::current_exe().context("failed to find xtask itself")?;
+    let mut job = Command::new(program);
+    job.env("CASS_BIN", cass).args([
+        "reproduce",
+        "--table",
+        "3",
+        "--profile",
+        "demo",
+        "--seeds",
+        "1",
+        "--device",
+        "cpu",
+    ]);
+    job.arg("--out").arg(&out);
+    succeed(&mut job)?;
+    shape(&out)?;
+
+    let runs = |out: &Path| -> Result<Vec<_>> {
+        let entries = fs::read_dir(out.join("runs"))?.collect::<Result<Vec<_>, _>>()?;
+        let written = entries.iter().map(|run| {
+            let metrics = run.path().join("metrics.json");
+            Ok((metrics.clone(), fs::metadata(&metrics)?.modified()?))
+        });
+        written.collect()
+    };
+    let before = runs(&out)?;
+    let again = job.stdout(Stdio::null()).stderr(Stdio::null());
+    succeed(again)?;
+    ensure!(before == runs(&out)?, "a finished run was run again");
+    Ok(())
+}
+
+/// Every cell is there, computed; the report stands by itself.
+fn shape(out: &Path) -> Result<()> {
+    let read = |name: &str| {
+        let path = out.join(name);
+        fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))
+    };
+    let results: Value =
+        serde_json::from_str(&read("results.json")?).context("failed to read results.json")?;
+    let cells = results["cells"]
+        .as_array()
+        .context("results.json has no cells")?;
+    // 4 methods on frozen features, 3 fine-tuned; 2 arms, 3 shares of the labels.
+    ensure!(
+        cells.len() == 42,
+        "results.json has {} cells, expected 42",
+        cells.len()
+    );
+    for cell in cells {
+        let mean = cell["mean"]
+            .as_f64()
+            .with_context(|| format!("a cell has no mean: {cell}"))?;
+        ensure!(
+            (0.0..=1.0).contains(&mean),
+            "a cell's mean is {mean}, expected 0 to 1"
+        );
+        ensure!(cell["n"] == 1, "a cell has n = {}, expected 1", cell["n"]);
+    }
+    let claims = results["claims"]
+        .as_array()
+        .context("results.json has no claims")?;
+    ensure!(!claims.is_empty(), "results.json has no claims");
+    let html = read("report.html")?;
+    ensure!(
+        html.contains("<svg") && html.contains("phantoms"),
+        "report.html lacks its charts or its notice"
+    );
+    for foreign in ["<script", "http://", "https://", "src="] {
+        ensure!(!html.contains(foreign), "report.html contains `{foreign}`");
+    }
+    ensure!(
+        read("report.md")?.contains("phantoms"),
+        "report.md lacks its notice"
+    );
+    let rows = read("results.csv")?.lines().count();
+    ensure!(
+        rows == 1 + 5 * 42,
+        "results.csv has {rows} lines, expected {}",
+        1 + 5 * 42
+    );
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! `cargo xtask check`: what must be right before a change is merged. `cargo xtask test`: the tests alone.
+
+mod demo;
+mod features;
+mod imports;
+mod manifests;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+use std::{env, fs};
+
+use anyhow::{Context, Result, ensure};
+use cass_reproduce::{check_networks, duration};
+
+use crate::checkout::{cargo as cargo_command, workspace};
+use crate::cuda;
+
+/// Arguments of `check`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Check that the CUDA features compile too; brings its own nvcc, needs no GPU.
+    #[arg(long)]
+    cuda: bool,
+    /// Only steps whose names contain this.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+}
+
+/// Arguments of `test`.
+#[derive(clap::Args)]
+pub struct TestArgs {
+    /// Leave out tests that start whole programs or train networks: under a minute after a build.
+    #[arg(long)]
+    fast: bool,
+    /// Only tests whose names contain this.
+    filter: Option<String>,
+}
+
+/// Steps that have been run, and those that failed.
+struct Steps<'a> {
+    only: Option<&'a str>,
+    failed: Vec<String>,
+}
+
+impl Steps<'_> {
+    /// Runs a step if it is wanted, even after one failed.
+    fn run(&mut self, name: &str, step: impl FnOnce() -> Result<()>) {
+        if !self.only.is_none_or(|only| name.contains(only)) {
+            return;
+        }
+        eprintln!("==> {name}");
+        let since = Instant::now();
+        match step() {
+            Ok(()) => eprintln!("    {}", duration(since.elapsed().as_secs_f64())),
+            Err(error) => {
+                eprintln!("    FAILED: {error:#}");
+                self.failed.push(name.to_owned());
+            }
+        }
+    }
+}
+
+/// Runs every step; the tests last, so that their summary ends the output.
+pub fn check(args: &Args) -> Result<ExitCode> {
+    let members = members()?;
+    let mut steps = Steps {
+        only: args.only.as_deref(),
+        failed: Vec::new(),
+    };
+    steps.run("format", || cargo(&["fmt", "--all", "--check"], &[]));
+    steps.run("manifests", || {
+        members
+            .iter()
+            .try_for_each(|member| manifests::check(member))
+    });
+    steps.run("imports", || {
+        if args.only.is_some() {
+            members
+                .iter()
+                .try_for_each(|member| imports::print(member))?;
+        }
+        members.iter().try_for_each(|member| imports::check(member))
+    });
+    steps.run("candle-free", manifests::candle_free);
+    for (tool, arguments) in [
+        ("typos", &["--format", "brief"][..]),
+        ("cargo-deny", &["--log-level", "error", "check"]),
+    ] {
+        if has(tool) {
+            steps.run(tool, || {
+                succeed(Command::new(tool).args(arguments).current_dir(workspace()))
+            });
+        }
+    }
+    steps.run("clippy", || {
+        let clippy = ["clippy", "--quiet", "--workspace", "--all-targets"];
+        cargo(&[&clippy[..], &["--", "-D", "warnings"]].concat(), &[])
+    });
+    steps.run("docs", || {
+        let flags = [("RUSTDOCFLAGS", "-D warnings")];
+        cargo(&["doc", "--quiet", "--workspace", "--no-deps"], &flags)
+    });
+    // By itself a crate gets only the features it asks for. Where those are what the workspace has, that was checked.
+    steps.run("each crate alone", || {
+        for name in features::differing(&members)? {
+            eprintln!("    {name}");
+            cargo(&["check", "--quiet", "--all-targets", "-p", &name], &[])?;
+        }
+        let without_hub = ["check", "--quiet", "-p", "cass-models"];
+        cargo(
+            &[&without_hub[..], &["--no-default-features"]].concat(),
+            &[],
+        )
+    });
+    if args.cuda {
+        steps.run("cuda", cuda::check);
+    }
+    // The binary of the tests: the demonstration takes longer with it, but building another takes longer still.
+    steps.run("demo", || demo::demo(&cass()?));
+    steps.run("networks", || {
+        let output = Command::new(cass()?)
+            .args(["models", "list", "--json"])
+            .output()
+            .context("failed to start `cass`")?;
+        check_networks(&String::from_utf8_lossy(&output.stdout))
+    });
+    steps.run("doc tests", || {
+        cargo(&["test", "--quiet", "--workspace", "--doc"], &[])
+    });
+    steps.run("tests", || tests(false, None));
+    if steps.failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("error: failed: {}", steps.failed.join(", "));
+    Ok(ExitCode::FAILURE)
+}
+
+/// `cargo xtask test`.
+pub fn test(args: &TestArgs) -> Result<ExitCode> {
+    let passed = tests(args.fast, args.filter.as_deref()).is_ok();
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// All tests; the fast ones are those inside the libraries.
+fn tests(fast: bool, filter: Option<&str>) -> Result<()> {
+    let nextest = cargo_has("nextest");
+    let mut arguments = match nextest {
+        true => vec!["nextest", "run", "--workspace", "--status-level", "fail"],
+        false => vec!["test", "--quiet", "--workspace"],
+    };
+    if fast {
+        arguments.extend(["--lib", "--bins"]);
+    } else if !nextest {
+        // Not the doc tests.
+        arguments.extend(["--lib", "--bins", "--tests", "--examples"]);
+    }
+    arguments.extend(filter);
+    cargo(&arguments, &[])
+}
+
+/// The `cass` that the tests start.
+fn cass() -> Result<PathBuf> {
+    cargo(&["build", "--quiet", "-p", "cass"], &[])?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let binary = format!("debug/cass{}", env::consts::EXE_SUFFIX);
+    Ok(workspace().join(target).join(binary))
+}
+
+fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
+    let mut command = cargo_command();
+    command.args(arguments).envs(variables.iter().copied());
+    succeed(&mut command)
+}
+
+/// Runs a command, its output on ours.
+pub fn succeed(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .status()
+        .with_context(|| format!("{program} cannot be started"))?;
+    ensure!(status.success(), "{program} ended with {status}");
+    Ok(())
+}
+
+fn cargo_has(subcommand: &str) -> bool {
+    answers(cargo_command().args([subcommand, "--version"]))
+}
+
+fn has(program: &str) -> bool {
+    answers(Command::new(program).arg("--version"))
+}
+
+fn answers(command: &mut Command) -> bool {
+    let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+/// The folders of all crates.
+fn members() -> Result<Vec<PathBuf>> {
+    let mut members = vec![workspace().join("xtask")];
+    let crates = workspace().join("crates");
+    let failed = || format!("{} cannot be read", crates.display());
+    for entry in fs::read_dir(&crates).with_context(failed)? {
+        let path = entry.with_context(failed)?.path();
+        if path.join("Cargo.toml").is_file() {
+            members.push(path);
+        }
+    }
+    members.sort();
+    Ok(members)
+}
+
+fn name(member: &Path) -> String {
+    let name = member.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}

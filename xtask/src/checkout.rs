@@ -1,0 +1,74 @@
+//! This checkout: its folder, its commit, and the `cass` built of it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use cass_reproduce::{Device, Host};
+
+/// The workspace's folder.
+pub fn workspace() -> PathBuf {
+    let manifest = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    manifest.parent().map(Path::to_owned).unwrap_or(manifest)
+}
+
+/// What the commands of a reproduction have to know of it.
+pub fn host() -> Host<'static> {
+    Host {
+        caller: "cargo xtask",
+        base: workspace(),
+        cass: &cass,
+        commit: &commit,
+    }
+}
+
+/// The `cass` binary for a device: `CASS_BIN`, or built now in release.
+pub fn cass(device: &Device) -> Result<PathBuf> {
+    if let Some(path) = env::var_os("CASS_BIN") {
+        return Ok(path.into());
+    }
+    let mut command = cargo();
+    command
+        .args(["build", "--release", "-p", "cass"])
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit());
+    if device.is_gpu() {
+        command.args(["--features", "cuda"]);
+    }
+    let output = command.output().context("failed to start cargo")?;
+    if !output.status.success() {
+        let hint = match device.is_gpu() {
+            true => "; one built where there is a CUDA toolkit can be named by CASS_BIN",
+            false => "",
+        };
+        bail!("failed to build the `cass` binary: cargo says why above{hint}");
+    }
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "cass")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .context("failed to find the `cass` binary in what cargo built")
+}
+
+/// Cargo, in the workspace.
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(workspace());
+    command
+}
+
+/// The commit that is checked out, `-dirty` where files differ from it.
+pub fn commit() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        let output = git.args(arguments).current_dir(workspace()).output().ok()?;
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        output.status.success().then_some(said)
+    };
+    let commit = git(&["rev-parse", "HEAD"])?;
+    let dirty = git(&["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty());
+    Some(if dirty { commit + "-dirty" } else { commit })
+}
