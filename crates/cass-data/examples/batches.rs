@@ -1,11 +1,14 @@
-//! Draws a small data set, opens it and times one epoch of batches.
+//! A batch loop: opens a data set and times two epochs of each augmentation.
 //!
 //! ```text
 //! cargo run --release -p cass-data --example batches [-- DATA_ROOT [SIZE]]
 //! ```
-use std::{error::Error, path::PathBuf, sync::Arc, time::Instant};
+use std::{error::Error, path::PathBuf, time::Instant};
 
-use cass_data::{Loader, LoaderConfig, PhantomConfig, Pipeline, open, write_phantom};
+use cass_data::{
+    phantom::{PhantomConfig, write_phantom},
+    prelude::*,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -25,45 +28,34 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let size = arguments.next().map_or(Ok(96), |text| text.parse())?;
 
-    let start = Instant::now();
-    let dataset = Arc::new(open("brain-mri", &root, false)?);
-    println!(
-        "{} images of {} checked in {:.2?}",
-        dataset.len(),
-        dataset.classes.join(", "),
-        start.elapsed()
-    );
-    let split = dataset.split(1, 0.1);
-    println!(
-        "train {}, val {}, test {}; manifest {}",
-        split.train.len(),
-        split.val.len(),
-        split.test.len(),
-        dataset.manifest_hash(&split)
-    );
-
     for pipeline in [Pipeline::Eval, Pipeline::Paper, Pipeline::Dino] {
         let config = LoaderConfig {
             pipeline: pipeline.clone(),
             size,
-            batch: 16,
             seed: 1,
-            shuffle: true,
-            drop_last: false,
-            threads: 0,
-            device: candle_core::Device::Cpu,
-            prefetch: 2,
+            ..LoaderConfig::default()
         };
-        let loader = Loader::new(dataset.clone(), split.train.clone(), config)?;
+        let start = Instant::now();
+        let recipe = DataRecipe::new("brain-mri", &root);
+        let images = RunImages::open(&recipe, config, &Storage::default())?;
+        let [train, val, test] =
+            [Part::Train, Part::Val, Part::Test].map(|part| images.part(part).len());
+        println!(
+            "{} images of {} checked in {:.2?}: train {train}, val {val}, test {test}",
+            images.dataset.len(),
+            images.dataset.classes.join(", "),
+            start.elapsed(),
+        );
+        let loader = images.augmented(images.part(Part::Train).to_vec())?;
         for epoch in 0..2 {
             let start = Instant::now();
-            let mut images = 0;
+            let mut seen = 0;
             for batch in loader.epoch(epoch) {
-                images += batch?.labels.len();
+                seen += batch?.labels.len();
             }
             println!(
-                "{pipeline}, epoch {epoch}: {images} images, {:.0} a second",
-                images as f64 / start.elapsed().as_secs_f64()
+                "{pipeline}, epoch {epoch}: {seen} images, {:.0} a second",
+                seen as f64 / start.elapsed().as_secs_f64()
             );
         }
     }

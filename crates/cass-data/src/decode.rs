@@ -10,7 +10,7 @@ use zune_jpeg::{
     zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
 };
 
-use crate::{Error, Pixels, Result};
+use crate::{Error, Result, image::Pixels};
 
 /// Larger files are refused unread.
 const MAX_FILE_BYTES: u64 = 256 << 20;

@@ -7,7 +7,7 @@ use image::{
     codecs::{jpeg::JpegEncoder, png::PngEncoder},
 };
 
-use crate::{Error, Pixels, Result};
+use crate::{Error, Result, image::Pixels};
 use cass_run::make_whole;
 
 impl Pixels {
@@ -66,7 +66,7 @@ mod tests {
             Pixels::from_grey(2, 3, vec![0, 50, 100, 150, 200, 250]),
         ] {
             pixels.write_png(&path).unwrap();
-            assert_eq!(crate::decode(&path).unwrap(), pixels);
+            assert_eq!(crate::image::decode(&path).unwrap(), pixels);
             let jpeg = pixels.to_jpeg(90).unwrap();
             assert!(jpeg.starts_with(b"\xff\xd8\xff") && jpeg.ends_with(b"\xff\xd9"));
         }

@@ -108,7 +108,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A setting out of its range.
-    #[error("use {name} = {value}: expected {expected}")]
+    #[error("use `{name}` = {value}: expected {expected}")]
     Setting {
         /// The setting.
         name: &'static str,

@@ -2,11 +2,12 @@
 use std::path::Path;
 
 use crate::{
-    Manifest, decode,
-    sources::{npz, table::Table},
+    decode,
+    source::{npz, table::Table},
+    split::Manifest,
 };
 
-/// Decodes an image as [`decode`](crate::decode()) does.
+/// Decodes an image as [`decode`](crate::image::decode()) does.
 pub fn image(bytes: &[u8]) {
     let _ = decode::decode_bytes(bytes);
 }

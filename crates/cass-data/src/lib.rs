@@ -1,31 +1,24 @@
 //! Medical images from folders to batches: checked before use, split by seed, augmented as
 //! torchvision does it, ready ahead of the training step.
 //!
-//! [`open`] finds the files of a data set and decodes each once, so that a broken one is named
-//! before any training. [`Dataset::split`] and [`fraction`] choose samples; a [`Loader`] makes
-//! [`Batch`]es of them by a [`Pipeline`]. [`write_phantom`] draws a data set where there is none.
+//! A [`source`] lists images; [`Dataset::open`](dataset::Dataset::open) makes sure that each decodes,
+//! so that a broken one is named before any training. [`Dataset::split`](dataset::Dataset::split) and
+//! [`split::fraction`] choose samples, and a [`loader::Loader`] makes batches of them by an
+//! [`augment::Pipeline`]. What a run sees of a data set is a [`recipe::DataRecipe`], which
+//! [`recipe::RunImages`] carries out. [`phantom`] draws a data set where there is none.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use cass_data::{Loader, LoaderConfig, PhantomConfig, Pipeline, open, write_phantom};
+//! use cass_data::{phantom::{PhantomConfig, write_phantom}, prelude::*};
 //!
 //! # fn main() -> cass_data::Result<()> {
 //! # let folder = tempfile::tempdir().unwrap();
 //! # let root = folder.path().join("phantoms");
 //! write_phantom(&root, &PhantomConfig { seed: 1, train_per_class: 4, test_per_class: 1, size: 32 })?;
-//! let dataset = Arc::new(open("brain-mri", &root, false)?);
+//! let source = Layout::new("brain-mri", &root);
+//! let dataset = Arc::new(Dataset::open(&source, &OpenOptions::default())?);
 //! let split = dataset.split(1, 0.1);
-//! let config = LoaderConfig {
-//!     pipeline: Pipeline::Paper,
-//!     size: 32,
-//!     batch: 8,
-//!     seed: 1,
-//!     shuffle: true,
-//!     drop_last: false,
-//!     threads: 2,
-//!     device: candle_core::Device::Cpu,
-//!     prefetch: 2,
-//! };
+//! let config = LoaderConfig { size: 32, batch: 8, seed: 1, ..LoaderConfig::default() };
 //! let loader = Loader::new(dataset, split.train, config)?;
 //! for batch in loader.epoch(0) {
 //!     let batch = batch?;
@@ -34,10 +27,11 @@
 //! # Ok(())
 //! # }
 //! ```
-mod augment;
-mod cache;
-mod check;
-mod dataset;
+
+pub mod augment;
+pub mod cache;
+pub mod check;
+pub mod dataset;
 mod decode;
 #[cfg(feature = "dicom")]
 mod dicom;
@@ -45,31 +39,37 @@ mod encode;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod loader;
+pub mod loader;
 mod manifest;
-mod phantom;
+pub mod phantom;
 mod pixels;
-mod preview;
+pub mod preview;
+pub mod recipe;
 mod resample;
-mod sources;
-mod split;
+pub mod source;
+pub mod split;
 mod stages;
 
-pub use augment::{
-    Pipeline,
-    normalize::{MEAN, STD},
-    stage::Stage,
-};
-pub use cache::Cache;
-pub use candle_core::Device;
-pub use check::{Checkup, ClassCount, Finding, FindingKind, check};
-pub use dataset::{Dataset, Part, Sample, Task, open, task_of};
-pub use decode::decode;
 pub use error::{Error, Result};
-pub use loader::{Batch, Epoch, Loader, LoaderConfig};
-pub use manifest::{Manifest, ManifestRow};
-pub use phantom::{PhantomConfig, write_phantom, write_phantom_of};
-pub use pixels::Pixels;
-pub use preview::{PreviewConfig, preview};
-pub use split::{Split, fraction};
-pub use stages::StageTimes;
+
+/// Images in memory, and files of images.
+pub mod image {
+    pub use crate::{decode::decode, pixels::Pixels};
+}
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::{
+        augment::Pipeline,
+        cache::{Cache, Storage},
+        dataset::{Dataset, OpenOptions, Part, Sample, Task},
+        loader::{Batch, Loader, LoaderConfig},
+        recipe::{DataRecipe, RunImages},
+        source::Layout,
+        split::{Split, fraction},
+    };
+}
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,3 +1,4 @@
+//! Batches, made ahead of the step that takes them.
 use std::{
     ops::Range,
     sync::{
@@ -12,16 +13,26 @@ use candle_core::{Device, Tensor};
 use cass_rng::Rng;
 use rayon::prelude::*;
 
+pub use crate::stages::StageTimes;
 use crate::{
-    Dataset, Error, Pipeline, Pixels, Result,
+    Error, Result,
     augment::{
+        Normalization, Pipeline,
         dino::DinoDraw,
         stage::{self, Stage as Transform},
     },
-    stages::{Clock, Stage, StageTimes},
+    dataset::Dataset,
+    image::Pixels,
+    stages::{Clock, Stage},
 };
 
 /// How a [`Loader`] makes its batches.
+///
+/// ```
+/// use cass_data::loader::LoaderConfig;
+/// let config = LoaderConfig { size: 96, batch: 32, ..LoaderConfig::default() };
+/// assert_eq!((config.seed, config.shuffle), (0, true));
+/// ```
 #[derive(Debug, Clone)]
 pub struct LoaderConfig {
     /// What is done to each image.
@@ -30,11 +41,13 @@ pub struct LoaderConfig {
     pub size: usize,
     /// Images a batch.
     pub batch: usize,
+    /// What images are normalised by: ImageNet's statistics unless the weights in use have others.
+    pub normalization: Normalization,
     /// Decides the order and every draw of the augmentation.
     pub seed: u64,
-    /// A new order every epoch, or the order of the indices.
+    /// Whether every epoch has a new order, rather than that of the indices.
     pub shuffle: bool,
-    /// Leave out a last batch that is smaller than the others.
+    /// Whether a last batch that is smaller than the others is left out.
     pub drop_last: bool,
     /// Threads that decode and augment; 0 is one a core. They change no pixel.
     pub threads: usize,
@@ -44,15 +57,51 @@ pub struct LoaderConfig {
     pub prefetch: usize,
 }
 
+impl Default for LoaderConfig {
+    /// The paper's augmentation at 224 pixels, 16 images a batch in a new order every epoch, on the
+    /// CPU with a thread a core.
+    fn default() -> Self {
+        Self {
+            pipeline: Pipeline::Paper,
+            size: 224,
+            batch: 16,
+            normalization: Normalization::IMAGENET,
+            seed: 0,
+            shuffle: true,
+            drop_last: false,
+            threads: 0,
+            device: Device::Cpu,
+            prefetch: 3,
+        }
+    }
+}
+
+impl LoaderConfig {
+    pub(crate) fn check(&self) -> Result<()> {
+        expect(self.batch > 0, "batch", self.batch, "at least 1")?;
+        expect(self.size > 0, "size", self.size, "at least 1")?;
+        self.pipeline.check(self.size)
+    }
+}
+
+fn expect(fits: bool, name: &'static str, value: usize, expected: &'static str) -> Result<()> {
+    let value = value.to_string();
+    fits.then_some(()).ok_or(Error::Setting {
+        name,
+        value,
+        expected,
+    })
+}
+
 /// One batch, as a network takes it.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// [`Pipeline::views`] tensors `(B, 3, size, size)`, f32, normalised with ImageNet's statistics.
+    /// [`Pipeline::views`] tensors `(B, 3, size, size)`, f32, normalised.
     pub views: Vec<Tensor>,
     /// The B classes of a multi-class data set; for the labels of a multi-label one see
-    /// [`Dataset::targets`].
+    /// [`Dataset::targets`](crate::dataset::Dataset::targets).
     pub labels: Vec<usize>,
-    /// The B indices into [`Dataset::samples`].
+    /// The B indices into [`Dataset::samples`](crate::dataset::Dataset::samples).
     pub samples: Vec<usize>,
 }
 
@@ -99,16 +148,7 @@ impl Loader {
     /// No indices, or one out of range; a batch or size of 0; a stage's argument out of its range;
     /// threads that do not start.
     pub fn new(dataset: Arc<Dataset>, indices: Vec<usize>, config: LoaderConfig) -> Result<Self> {
-        let expect = |ok: bool, name, value: usize, expected| {
-            let value = value.to_string();
-            ok.then_some(()).ok_or(Error::Setting {
-                name,
-                value,
-                expected,
-            })
-        };
-        expect(config.batch > 0, "batch", config.batch, "at least 1")?;
-        expect(config.size > 0, "size", config.size, "at least 1")?;
+        config.check()?;
         expect(!indices.is_empty(), "samples", 0, "at least 1")?;
         let last = indices.iter().copied().max().unwrap_or(0);
         expect(
@@ -117,7 +157,6 @@ impl Loader {
             last,
             "an index into the data set",
         )?;
-        config.pipeline.check(config.size)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(config.threads)
             .thread_name(|i| format!("cass-data-{i}"))
@@ -278,6 +317,7 @@ impl Work {
     fn make(&self, epoch: u64, number: usize, samples: &[usize]) -> Result<HostBatch> {
         let LoaderConfig {
             ref pipeline,
+            ref normalization,
             size,
             seed,
             ..
@@ -302,13 +342,15 @@ impl Work {
                 let clock = &self.clock;
                 let pixels = self.dataset.pixels_timed(sample, size, clock)?;
                 let normalize = |pixels: &Pixels, view: &mut [f32]| {
-                    clock.time(Stage::Normalize, || pixels.normalize_into(view));
+                    clock.time(Stage::Normalize, || {
+                        pixels.normalize_into(normalization, view)
+                    });
                 };
                 match (pipeline, &mut slot[..]) {
                     (Pipeline::Dino, [local1, local2, global1, global2]) => {
                         clock.time(Stage::Augment, || {
-                            dino[0].apply(&pixels, size, local1, global1);
-                            dino[1].apply(&pixels, size, local2, global2);
+                            dino[0].apply(&pixels, size, normalization, [local1, global1]);
+                            dino[1].apply(&pixels, size, normalization, [local2, global2]);
                         });
                     }
                     (_, slot) => {

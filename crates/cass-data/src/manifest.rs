@@ -3,7 +3,12 @@ use std::path::Path;
 
 use base16ct::lower::encode_string as hex;
 
-use crate::{Dataset, Error, Part, Result, Split, sources::table::table};
+use crate::{
+    Error, Result,
+    dataset::{Dataset, Part},
+    source::table::table,
+    split::Split,
+};
 
 /// The files of a split, each with its SHA-256, part and labels.
 ///
@@ -45,17 +50,10 @@ impl Dataset {
         Manifest { rows }
     }
 
-    /// [`Manifest::hash`] of this split's manifest.
-    pub fn manifest_hash(&self, split: &Split) -> String {
-        self.manifest(split).hash()
-    }
-
     fn manifest_row(&self, index: usize, part: Part) -> ManifestRow {
         let sample = &self.samples[index];
-        let relative = sample.path.strip_prefix(&self.root).unwrap_or(&sample.path);
-        let names: Vec<_> = relative.iter().map(|n| n.to_string_lossy()).collect();
         ManifestRow {
-            path: names.join("/"),
+            path: self.file_name(index),
             sha256: hex(&sample.sha256),
             part,
             labels: sample

@@ -3,7 +3,7 @@
 //! images, plain floats for float planes.
 use pulp::Arch;
 
-use crate::Pixels;
+use crate::image::Pixels;
 
 /// A rectangle of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cass_data::{Cache, Dataset, Pixels, open};
-use common::{open_phantoms, phantoms};
+use cass_data::{image::Pixels, prelude::*};
+use common::{open_cached, open_phantoms, phantoms};
+use sha2::Digest as _;
 use tempfile::TempDir;
 
 const SIZE: usize = 20;
@@ -21,7 +22,7 @@ fn cached(folder: &TempDir, pixels: &Path) -> Dataset {
     let cache = Cache::Disk {
         folder: folder_of_pixels,
     };
-    open_phantoms(folder).with_cache(cache).unwrap()
+    open_cached(folder, cache).unwrap()
 }
 
 fn all(dataset: &Dataset) -> Vec<Pixels> {
@@ -31,6 +32,12 @@ fn all(dataset: &Dataset) -> Vec<Pixels> {
 fn all_of(dataset: &Dataset, size: usize) -> Vec<Pixels> {
     let pixels = (0..dataset.len()).map(|i| dataset.pixels(i, size).unwrap());
     pixels.map(|p| (*p).clone()).collect()
+}
+
+/// But for the record of what decoded, which is next to the pixels.
+fn pixel_files(folder: &Path) -> Vec<PathBuf> {
+    let files = files(folder).into_iter();
+    files.filter(|file| file.parent() != Some(folder)).collect()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -50,10 +57,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_second_run_reads_what_the_first_wrote() {
     let (folder, pixels) = (phantoms(32), tempfile::tempdir().unwrap());
-    let want = all(&open_phantoms(&folder).with_cache(Cache::Off).unwrap());
+    let want = all(&open_cached(&folder, Cache::Off).unwrap());
     let first = cached(&folder, pixels.path());
     assert_eq!(all(&first), want);
-    let written = files(pixels.path());
+    let written = pixel_files(pixels.path());
     assert_eq!(written.len(), 44);
     // Without its images it can only read what was written.
     let second = cached(&folder, pixels.path());
@@ -64,15 +71,67 @@ fn a_second_run_reads_what_the_first_wrote() {
     assert!(second.pixels(0, SIZE + 1).is_err());
 }
 
+/// A record knows images by their content: what is not in it is decoded, whatever its name.
+#[test]
+fn images_that_decoded_before_are_not_decoded_to_be_checked() {
+    let (folder, record) = (phantoms(32), tempfile::tempdir().unwrap());
+    let options = OpenOptions {
+        skip_bad: true,
+        storage: Storage {
+            cache: Cache::Off,
+            record: Some(record.path().to_owned()),
+        },
+        ..OpenOptions::default()
+    };
+    let open = || Dataset::open(&Layout::new("brain-mri", folder.path()), &options).unwrap();
+    let first = open();
+    let written = files(record.path());
+    assert_eq!(written.len(), 1);
+    let known = fs::read(&written[0]).unwrap();
+    assert_eq!(known.len(), 44 * 32);
+    assert_eq!(open().samples, first.samples);
+    // What is no image, but is recorded as one, shows that nothing decodes it.
+    let place = &first.samples[0].path;
+    fs::write(place, "no image").unwrap();
+    assert_eq!(open().skipped.len(), 1);
+    let broken = <[u8; 32]>::from(sha2::Sha256::digest("no image"));
+    fs::write(&written[0], [&broken, &known[..]].concat()).unwrap();
+    assert_eq!(open().len(), 44);
+    // A damaged record costs time alone.
+    fs::write(&written[0], &known[7..]).unwrap();
+    assert_eq!(open().skipped.len(), 1);
+}
+
+#[test]
+fn what_was_decoded_to_be_checked_is_not_decoded_again() {
+    let (folder, pixels) = (phantoms(32), tempfile::tempdir().unwrap());
+    let want = all(&open_phantoms(&folder));
+    let disk = Cache::Disk {
+        folder: pixels.path().to_owned(),
+    };
+    for cache in [Cache::default(), disk] {
+        let options = OpenOptions {
+            size: Some(SIZE),
+            storage: cache.into(),
+            ..OpenOptions::default()
+        };
+        let dataset = Dataset::open(&Layout::new("brain-mri", folder.path()), &options).unwrap();
+        let away = folder.path().join("away");
+        fs::rename(folder.path().join("Training"), &away).unwrap();
+        assert_eq!(all(&dataset), want);
+        fs::rename(&away, folder.path().join("Training")).unwrap();
+    }
+}
+
 #[test]
 fn damage_is_noticed_and_mended() {
     let (folder, pixels) = (phantoms(32), tempfile::tempdir().unwrap());
     let want = all(&cached(&folder, pixels.path()));
-    let whole: Vec<_> = files(pixels.path())
+    let whole: Vec<_> = pixel_files(pixels.path())
         .iter()
         .map(|f| fs::read(f).unwrap())
         .collect();
-    for (number, file) in files(pixels.path()).iter().enumerate() {
+    for (number, file) in pixel_files(pixels.path()).iter().enumerate() {
         let mut bytes = fs::read(file).unwrap();
         match number % 6 {
             0 => bytes.truncate(0),
@@ -85,7 +144,7 @@ fn damage_is_noticed_and_mended() {
         fs::write(file, bytes).unwrap();
     }
     assert_eq!(all(&cached(&folder, pixels.path())), want);
-    let mended: Vec<_> = files(pixels.path())
+    let mended: Vec<_> = pixel_files(pixels.path())
         .iter()
         .map(|f| fs::read(f).unwrap())
         .collect();
@@ -101,7 +160,7 @@ fn several_at_once_leave_whole_files_only() {
             scope.spawn(|| assert_eq!(all(&cached(&folder, pixels.path())), want));
         }
     });
-    let files = files(pixels.path());
+    let files = pixel_files(pixels.path());
     assert_eq!(files.len(), 44, "{files:?}");
 }
 
@@ -115,7 +174,7 @@ fn a_changed_image_is_never_taken_for_the_old_one() {
         error.contains("has changed since the data set was opened"),
         "{error}"
     );
-    assert!(files(pixels.path()).is_empty());
+    assert!(pixel_files(pixels.path()).is_empty());
 }
 
 #[test]
@@ -126,10 +185,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     let cache = Cache::Disk {
         folder: file.clone(),
     };
-    let error = open_phantoms(&folder)
-        .with_cache(cache)
-        .unwrap_err()
-        .to_string();
+    let error = open_cached(&folder, cache).unwrap_err().to_string();
     assert!(error.contains(&file.display().to_string()), "{error}");
 }
 
@@ -155,9 +211,14 @@ fn what_another_process_does() {
         return; // this is no other process
     };
     let orders: Vec<_> = orders.lines().collect();
-    let folder = PathBuf::from(orders[1]);
-    let dataset = open("brain-mri", Path::new(orders[0]), false).unwrap();
-    let dataset = dataset.with_cache(Cache::Disk { folder }).unwrap();
+    let cache = Cache::Disk {
+        folder: PathBuf::from(orders[1]),
+    };
+    let options = OpenOptions {
+        storage: cache.into(),
+        ..OpenOptions::default()
+    };
+    let dataset = Dataset::open(&Layout::new("brain-mri", orders[0]), &options).unwrap();
     for size in orders[2].parse().unwrap()..orders[3].parse().unwrap() {
         all_of(&dataset, size);
     }
@@ -170,9 +231,9 @@ fn two_processes_may_fill_one_cache() {
     for process in &mut both {
         assert!(process.wait().unwrap().success());
     }
-    let plain = open_phantoms(&folder).with_cache(Cache::Off).unwrap();
+    let plain = open_cached(&folder, Cache::Off).unwrap();
     let want = [0, 1, 2].map(|more| all_of(&plain, SIZE + more));
-    assert_eq!(files(pixels.path()).len(), 3 * 44);
+    assert_eq!(pixel_files(pixels.path()).len(), 3 * 44);
     let dataset = cached(&folder, pixels.path());
     for sample in &dataset.samples {
         fs::remove_file(&sample.path).unwrap();
@@ -184,14 +245,14 @@ fn two_processes_may_fill_one_cache() {
 fn a_process_that_is_killed_leaves_nothing_half_written() {
     const SIZES: Range<usize> = 150..156;
     let (folder, pixels) = (phantoms(32), tempfile::tempdir().unwrap());
-    let plain = open_phantoms(&folder).with_cache(Cache::Off).unwrap();
+    let plain = open_cached(&folder, Cache::Off).unwrap();
     let want: Vec<_> = SIZES.map(|size| all_of(&plain, size)).collect();
     // Killed at several points of the work, each time going on from what the last one left.
     for enough in [3, 60, 130] {
         // It would take hours to finish.
         let mut process = another(&folder, pixels.path(), SIZES.start..10_000);
         let start = Instant::now();
-        while files(pixels.path()).len() < enough {
+        while pixel_files(pixels.path()).len() < enough {
             assert!(
                 start.elapsed() < Duration::from_secs(60),
                 "it writes nothing"
@@ -212,7 +273,7 @@ fn a_process_that_is_killed_leaves_nothing_half_written() {
             .unwrap();
         file.extension().is_none() && SIZES.contains(&size)
     };
-    let named = files(pixels.path()).iter().filter(of_sizes).count();
+    let named = pixel_files(pixels.path()).iter().filter(of_sizes).count();
     assert!(named > 100, "{named} files");
     // What has its name is whole; nothing else is taken for anything.
     let dataset = cached(&folder, pixels.path());

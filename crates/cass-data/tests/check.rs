@@ -3,11 +3,14 @@ mod common;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use cass_data::{Checkup, FindingKind, check};
+use cass_data::{
+    check::{Checkup, FindingKind, check},
+    prelude::*,
+};
 use common::{fixture, phantoms};
 
 fn examine(kind: &str, root: &Path) -> Checkup {
-    check(kind, root, &|_, _| {}).unwrap()
+    check(&Layout::new(kind, root), &|_, _| {}).unwrap()
 }
 
 fn counts(checkup: &Checkup) -> BTreeMap<&str, usize> {
@@ -30,7 +33,7 @@ fn only(checkup: &Checkup, kind: FindingKind) -> (String, String) {
 fn healthy_images_have_no_findings() {
     let folder = phantoms(48);
     let steps = std::sync::Mutex::new(Vec::new());
-    let checkup = check("brain-mri", folder.path(), &|done, total| {
+    let checkup = check(&Layout::new("brain-mri", folder.path()), &|done, total| {
         steps.lock().unwrap().push((done, total));
     })
     .unwrap();
@@ -208,5 +211,5 @@ fn one_class_alone_is_told() {
 #[test]
 fn what_is_not_there_cannot_be_examined() {
     let nothing = tempfile::tempdir().unwrap();
-    assert!(check("brain-mri", nothing.path(), &|_, _| {}).is_err());
+    assert!(check(&Layout::new("brain-mri", nothing.path()), &|_, _| {}).is_err());
 }

@@ -3,8 +3,13 @@ mod common;
 
 use std::{collections::HashSet, fs, path::Path};
 
-use cass_data::{Dataset, Error, Part, fraction, open};
-use common::{fixture, open_phantoms, phantoms};
+use cass_data::{
+    Error,
+    image::Pixels,
+    prelude::*,
+    source::{Found, Item, Source},
+};
+use common::{fixture, open, open_phantoms, phantoms};
 
 /// The message of opening this folder, which must fail.
 fn failure(root: &Path, skip_bad: bool) -> String {
@@ -105,18 +110,18 @@ fn the_manifest_hash_follows_files_and_split() {
     let folder = phantoms(16);
     let dataset = open_phantoms(&folder);
     let split = dataset.split(1, 0.25);
-    let hash = dataset.manifest_hash(&split);
+    let hash = dataset.manifest(&split).hash();
     assert_eq!(hash.len(), 64);
-    assert_ne!(hash, dataset.manifest_hash(&dataset.split(2, 0.25)));
+    assert_ne!(hash, dataset.manifest(&dataset.split(2, 0.25)).hash());
     let moved = tempfile::tempdir().unwrap();
     let elsewhere = moved.path().join("brain-mri");
     fs::rename(folder.path(), &elsewhere).unwrap();
     let reopened = open("brain-mri", &elsewhere, false).unwrap();
-    assert_eq!(hash, reopened.manifest_hash(&split));
+    assert_eq!(hash, reopened.manifest(&split).hash());
     let first = &reopened.samples[0].path;
     fs::copy(&reopened.samples[1].path, first).unwrap();
     let changed = open("brain-mri", &elsewhere, false).unwrap();
-    assert_ne!(hash, changed.manifest_hash(&split));
+    assert_ne!(hash, changed.manifest(&split).hash());
 }
 
 #[test]
@@ -212,9 +217,9 @@ fn unusable_files_stop_or_are_listed() {
     let skipped: Vec<_> = dataset
         .skipped
         .iter()
-        .map(|(path, reason)| {
-            assert!(!reason.is_empty());
-            path.file_name().unwrap().to_str().unwrap()
+        .map(|skipped| {
+            assert!(!skipped.reason.is_empty());
+            skipped.file.rsplit('/').next().unwrap()
         })
         .collect();
     assert_eq!(
@@ -241,5 +246,61 @@ fn an_unreadable_file_is_named() {
     assert!(
         error.to_string().contains(link.to_str().unwrap()),
         "{error}"
+    );
+}
+
+#[test]
+fn ones_own_images_are_a_data_set() {
+    let grey = |level: u8| Pixels::from_grey(6, 4, vec![level; 24]);
+    let item = |number: u8| {
+        let item = Item::pixels(format!("image {number}"), grey(number)).label(number as usize % 2);
+        item.group(format!("patient {}", number / 4))
+    };
+    let dataset = Dataset::from_items(["even", "odd"], (0..40).map(item).collect()).unwrap();
+    assert_eq!((dataset.len(), dataset.task), (40, Task::MultiClass));
+    assert_eq!(dataset.pixels(7, 3).unwrap().to_rgb(), [7; 27]);
+    let split = dataset.split(1, 0.2);
+    let patients = |part: &[usize]| -> HashSet<usize> { part.iter().map(|i| i / 4).collect() };
+    assert!(patients(&split.train).is_disjoint(&patients(&split.test)));
+    assert_eq!(dataset.file_name(7), "image 7");
+
+    // Files among them, and images of several classes.
+    let items = vec![Item::file(fixture("rgb.png")).label(0).label(1), item(2)];
+    let dataset = Dataset::from_items(["even", "odd"], items).unwrap();
+    assert_eq!(dataset.task, Task::MultiLabel);
+    assert_eq!(dataset.samples[0].labels, [0, 1]);
+
+    let beyond = Dataset::from_items(["even"], vec![item(1)]).unwrap_err();
+    assert!(beyond.to_string().contains("`label` = 1"), "{beyond}");
+    assert!(Dataset::from_items(["even"], vec![]).is_err());
+    let broken = Dataset::from_items(["even"], vec![Item::file(fixture("empty.jpg")).label(0)]);
+    assert!(broken.unwrap_err().to_string().contains("empty.jpg"));
+}
+
+/// A list of files is a source like any layout.
+#[test]
+fn anything_that_lists_images_is_a_source() {
+    struct Two;
+    impl Source for Two {
+        fn name(&self) -> &str {
+            "two"
+        }
+        fn find(&self) -> cass_data::Result<Found> {
+            let names = ["rgb.png", "grey.png"].into_iter().enumerate();
+            Ok(Found {
+                root: fixture(""),
+                classes: vec!["colour".into(), "grey".into()],
+                task: Task::MultiClass,
+                items: names
+                    .map(|(class, name)| Item::file(fixture(name)).label(class))
+                    .collect(),
+                problems: vec![],
+            })
+        }
+    }
+    let dataset = Dataset::open(&Two, &OpenOptions::default()).unwrap();
+    assert_eq!(
+        (dataset.name.as_str(), dataset.file_name(1)),
+        ("two", "grey.png".into())
     );
 }

@@ -2,7 +2,7 @@
 mod common;
 
 use candle_core::Device;
-use cass_data::decode;
+use cass_data::image::decode;
 use common::fixture;
 
 /// Decoders of JPEG round differently.

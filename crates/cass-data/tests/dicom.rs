@@ -8,7 +8,12 @@ use std::{
 };
 
 use candle_core::Device;
-use cass_data::{FindingKind, check, decode, open};
+use cass_data::{
+    check::{FindingKind, check},
+    image::decode,
+    prelude::*,
+};
+use common::open;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -126,7 +131,7 @@ fn folders_and_tables_may_hold_dicom() {
         (4, "a,b".into())
     );
     assert_eq!(dataset.pixels(0, 8).unwrap(), dataset.pixels(1, 8).unwrap());
-    let checkup = check("folder", root, &|_, _| {}).unwrap();
+    let checkup = check(&Layout::new("folder", root), &|_, _| {}).unwrap();
     let frames: Vec<_> = checkup
         .findings
         .iter()

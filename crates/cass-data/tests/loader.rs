@@ -4,8 +4,8 @@ mod common;
 use std::{fs, sync::Arc};
 
 use candle_core::Tensor;
-use cass_data::{Batch, Cache, Dataset, Error, Loader, LoaderConfig, Pipeline};
-use common::{config, open_phantoms, phantoms};
+use cass_data::{Error, prelude::*};
+use common::{config, open_cached, open_phantoms, phantoms};
 
 const PIPELINES: [Pipeline; 4] = [
     Pipeline::Paper,
@@ -75,7 +75,7 @@ fn neither_threads_nor_the_cache_change_a_pixel() {
         let disk = Cache::Disk {
             folder: folder.path().join("pixels"),
         };
-        let with = |cache| Arc::new(open_phantoms(&folder).with_cache(cache).unwrap());
+        let with = |cache| Arc::new(open_cached(&folder, cache).unwrap());
         let (uncached, partly) = (with(Cache::Off), with(Cache::Ram { bytes: 10_000 }));
         let (first, second) = (with(disk.clone()), with(disk));
         for dataset in [&reference, &uncached, &partly, &first, &second] {
@@ -222,8 +222,8 @@ fn settings_out_of_range_are_refused() {
         let result = Loader::new(dataset.clone(), indices, config);
         result.err().map(|e| e.to_string()).unwrap()
     };
-    assert!(refused(vec![0], |c| c.batch = 0).contains("batch = 0"));
-    assert!(refused(vec![0], |c| c.size = 0).contains("size = 0"));
-    assert!(refused(vec![], |_| ()).contains("samples = 0"));
-    assert!(refused(vec![0, 44], |_| ()).contains("sample = 44"));
+    assert!(refused(vec![0], |c| c.batch = 0).contains("`batch` = 0"));
+    assert!(refused(vec![0], |c| c.size = 0).contains("`size` = 0"));
+    assert!(refused(vec![], |_| ()).contains("`samples` = 0"));
+    assert!(refused(vec![0, 44], |_| ()).contains("`sample` = 44"));
 }

@@ -4,10 +4,13 @@ mod common;
 use std::{collections::HashSet, fs};
 
 use cass_data::{
-    Dataset, Error, FindingKind, Part, PhantomConfig, Pixels, Task, check, open, write_phantom,
-    write_phantom_of,
+    Error,
+    check::{FindingKind, check},
+    image::Pixels,
+    phantom::{PhantomConfig, write_phantom, write_phantom_of},
+    prelude::*,
 };
-use common::{open_phantoms, phantoms};
+use common::{open, open_phantoms, phantoms};
 
 /// Share of the test phantoms whose nearest class mean, in these features, is their class's.
 fn nearest_mean_accuracy(dataset: &Dataset, features: impl Fn(&Pixels) -> Vec<f64>) -> f64 {
@@ -108,7 +111,7 @@ fn settings_and_folders_that_do_not_work_are_named() {
     let message = write_phantom(folder.path(), &config)
         .unwrap_err()
         .to_string();
-    assert!(message.contains("size = 8"), "{message}");
+    assert!(message.contains("`size` = 8"), "{message}");
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     let config = PhantomConfig { size: 16, ..config };
@@ -170,7 +173,7 @@ fn tables_of_phantoms_are_read_like_the_real_ones() {
                 assert!(has, "{kind}: {label} is missing from {part:?}");
             }
         }
-        let checkup = check(kind, one.2.path(), &|_, _| {}).unwrap();
+        let checkup = check(&Layout::new(kind, one.2.path()), &|_, _| {}).unwrap();
         let kinds: HashSet<_> = checkup.findings.iter().map(|f| f.kind).collect();
         let expected: &[FindingKind] = if kind == "biopsies" {
             &[FindingKind::SixteenBit]

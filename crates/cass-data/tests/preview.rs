@@ -1,25 +1,35 @@
 //! The grid of images and views.
 mod common;
 
-use std::sync::Arc;
-
-use cass_data::{Error, Pipeline, PreviewConfig, preview};
-use common::{open_phantoms, phantoms};
+use cass_data::{
+    Error,
+    prelude::*,
+    preview::{PreviewConfig, preview},
+};
+use common::phantoms;
 
 const CONFIG: PreviewConfig = PreviewConfig {
-    pipeline: Pipeline::Paper,
-    size: 40,
     per_class: 2,
     views: 3,
-    seed: 4,
 };
+
+fn open(root: &std::path::Path) -> RunImages {
+    let config = LoaderConfig {
+        size: 40,
+        seed: 4,
+        ..LoaderConfig::default()
+    };
+    let recipe = DataRecipe::new("brain-mri", root);
+    RunImages::open(&recipe, config, &Storage::default()).unwrap()
+}
 
 #[test]
 fn a_grid_shows_images_as_they_are_and_augmented() {
     let folder = phantoms(40);
-    let dataset = Arc::new(open_phantoms(&folder));
+    let images = open(folder.path());
+    let dataset = &images.dataset;
     let file = folder.path().join("grid.png");
-    preview(&dataset, &CONFIG, &file).unwrap();
+    preview(&images, &CONFIG, &file).unwrap();
     let grid = image::open(&file).unwrap().into_rgb8();
     let (width, rows) = (4 + 4 * 44, 4 * 2);
     assert_eq!(grid.dimensions(), (width, 18 + rows * (40 + 14 + 4)));
@@ -35,12 +45,13 @@ fn a_grid_shows_images_as_they_are_and_augmented() {
     for row in 0..rows {
         let place = all.iter().position(|pixels| *pixels == cell(0, row));
         let place = place.unwrap_or_else(|| panic!("row {row} shows no image as it is"));
+        assert!(images.part(Part::Train).contains(&place), "row {row}");
         assert_eq!(dataset.samples[place].label() as u32, row / 2);
     }
     let changed =
         (0..rows).filter(|&row| cell(1, row) != cell(0, row) || cell(2, row) != cell(0, row));
     assert!(changed.count() > 4);
-    preview(&dataset, &CONFIG, &folder.path().join("again.png")).unwrap();
+    preview(&images, &CONFIG, &folder.path().join("again.png")).unwrap();
     let [a, b] = ["grid.png", "again.png"].map(|f| std::fs::read(folder.path().join(f)).unwrap());
     assert_eq!(a, b);
 }
@@ -48,9 +59,8 @@ fn a_grid_shows_images_as_they_are_and_augmented() {
 #[test]
 fn settings_out_of_range_are_named() {
     let folder = phantoms(16);
-    let dataset = Arc::new(open_phantoms(&folder));
+    let images = open(folder.path());
     for (config, name) in [
-        (PreviewConfig { size: 0, ..CONFIG }, "size"),
         (
             PreviewConfig {
                 per_class: 0,
@@ -67,7 +77,7 @@ fn settings_out_of_range_are_named() {
             "picture side",
         ),
     ] {
-        let error = preview(&dataset, &config, &folder.path().join("x.png")).unwrap_err();
+        let error = preview(&images, &config, &folder.path().join("x.png")).unwrap_err();
         assert!(
             matches!(error, Error::Setting { name: found, .. } if found == name),
             "{error}"

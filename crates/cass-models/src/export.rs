@@ -2,11 +2,12 @@
 
 use crate::{
     error::{Error, Result},
+    family::Readout,
     model::Model,
-    registry::{Interpolation, ModelConfig, Normalization},
+    registry::{Interpolation, Normalization},
 };
 use candle_core::Tensor;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::{fs, io, path::Path};
 
 /// What a folder for timm says of a network beside its weights.
@@ -122,17 +123,21 @@ impl Model {
             [one] => json!(one),
             several => json!(several),
         };
+        // The name that timm has it by, and the arguments that followed it.
+        let mut parts = self.name().split(',');
+        let architecture = parts.next().unwrap_or_default();
+        let mut arguments: Map<String, Value> = parts.filter_map(argument).collect();
         let mut value = json!({
-            "architecture": self.name(),
+            "architecture": architecture,
             "num_classes": self.num_classes(),
             "num_features": self.feature_dim(),
-            "global_pool": match config {
-                ModelConfig::Vit(_) | ModelConfig::DistilledVit(_) => "token",
-                _ => "avg",
+            "global_pool": match config.readout() {
+                Readout::Prefix { .. } => "token",
+                Readout::Patches { .. } | Readout::Map(_) => "avg",
             },
             "pretrained_cfg": {
                 "custom_load": false,
-                "input_size": [3, size, size],
+                "input_size": [self.options().in_chans, size, size],
                 "fixed_input_size": config.fixed_input_size(),
                 "interpolation": export.interpolation.to_string(),
                 "crop_pct": 1.0,
@@ -151,13 +156,26 @@ impl Model {
             },
         });
         if config.fixed_input_size() {
-            value["model_args"] = json!({ "img_size": size });
+            arguments.insert("img_size".into(), json!(size));
+        }
+        if self.options().in_chans != 3 {
+            arguments.insert("in_chans".into(), json!(self.options().in_chans));
+        }
+        if !arguments.is_empty() {
+            value["model_args"] = Value::Object(arguments);
         }
         if !export.label_names.is_empty() {
             value["label_names"] = json!(export.label_names);
         }
         value
     }
+}
+
+/// `init_values=1e-5` as Python takes it.
+fn argument(text: &str) -> Option<(String, Value)> {
+    let (key, value) = text.split_once('=')?;
+    let json = serde_json::from_str(&value.to_lowercase());
+    Some((key.into(), json.unwrap_or_else(|_| json!(value))))
 }
 
 /// `None` where there is no such folder.

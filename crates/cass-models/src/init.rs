@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 pub(crate) enum Init {
     Zeros,
     Ones,
+    Constant {
+        value: f64,
+    },
     /// `torch.nn.init.normal_`, or timm's `trunc_normal_`, whose bounds of ±2 lie a hundred
     /// standard deviations out at the 0.02 it is used with.
     Normal {
@@ -26,6 +29,11 @@ impl Init {
         Self::Normal {
             std: (2.0 / (o * kh * kw) as f64).sqrt(),
         }
+    }
+
+    /// The same of a convolution in groups, by the outputs of one of them: timm's `_init_weight_goog`.
+    pub(crate) fn kaiming_fan_out_of_group(o: usize, kernel: usize, groups: usize) -> Self {
+        Self::kaiming_fan_out([o / groups, 0, kernel, kernel])
     }
 
     /// `kaiming_normal_` with its defaults, of the same.
@@ -61,6 +69,7 @@ impl Init {
         match self {
             Self::Zeros => Tensor::zeros(shape, dtype, device),
             Self::Ones => Tensor::ones(shape, dtype, device),
+            Self::Constant { value } => Tensor::full(value, shape, device)?.to_dtype(dtype),
             Self::Normal { std } => fill(Box::new(move |rng| std * rng.normal())),
             Self::Uniform { bound } => fill(Box::new(move |rng| rng.uniform_in(-bound, bound))),
         }

@@ -19,6 +19,7 @@ pub enum Mode {
 /// `torch.nn.Linear` with bias.
 #[derive(Debug)]
 pub(crate) struct Linear {
+    /// `(O, I)`, or `(O, I, 1, 1)` of a convolution of single pixels.
     weight: Tracked,
     bias: Tracked,
 }
@@ -31,9 +32,26 @@ impl Linear {
         })
     }
 
+    /// A 1x1 convolution with bias that sees one pixel an image, whose weight is `(O, I, 1, 1)`.
+    pub(crate) fn pointwise(
+        i: usize,
+        o: usize,
+        [weight, bias]: [Init; 2],
+        vb: &Builder,
+    ) -> Result<Self> {
+        Ok(Self {
+            weight: vb.parameter("weight", &[o, i, 1, 1], weight)?,
+            bias: vb.parameter("bias", &[o], bias)?,
+        })
+    }
+
     /// `(..., I)` → `(..., O)`
     pub(crate) fn forward(&self, x: &Tracked) -> Result<Tracked> {
-        cass_ops::linear(x, &self.weight, Some(&self.bias))
+        let weight = match *self.weight.dims() {
+            [o, i, _, _] => &self.weight.reshape((o, i))?,
+            _ => &self.weight,
+        };
+        cass_ops::linear(x, weight, Some(&self.bias))
     }
 
     /// `(..., I)` → `(..., O)`, with `residual (..., O)` added
@@ -42,35 +60,114 @@ impl Linear {
     }
 }
 
-/// `torch.nn.Conv2d` without bias.
+/// `torch.nn.Conv2d`.
 #[derive(Debug)]
 pub(crate) struct Conv2d {
     weight: Tracked,
+    bias: Option<Tracked>,
     config: Conv2dConfig,
+    padding: Padding,
+}
+
+/// What is around the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Padding {
+    /// As many zeros on every side.
+    Even,
+    /// TensorFlow's "SAME": as many as the windows need, one more below and on the right where they
+    /// are odd.
+    Same,
 }
 
 impl Conv2d {
-    /// Square kernel, padded so that stride 1 keeps the size.
+    /// Square kernel without bias, padded so that stride 1 keeps the size.
     pub(crate) fn same(
+        channels: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        init: Init,
+        vb: &Builder,
+    ) -> Result<Self> {
+        Self::in_groups(channels, 1, kernel, stride, init, vb)
+    }
+
+    /// The same with a kernel a channel.
+    pub(crate) fn depthwise(
+        channels: usize,
+        kernel: usize,
+        stride: usize,
+        init: Init,
+        vb: &Builder,
+    ) -> Result<Self> {
+        Self::in_groups([channels; 2], channels, kernel, stride, init, vb)
+    }
+
+    fn in_groups(
         [i, o]: [usize; 2],
+        groups: usize,
         kernel: usize,
         stride: usize,
         init: Init,
         vb: &Builder,
     ) -> Result<Self> {
         Ok(Self {
-            weight: vb.parameter("weight", &[o, i, kernel, kernel], init)?,
+            weight: vb.parameter("weight", &[o, i / groups, kernel, kernel], init)?,
+            bias: None,
             config: Conv2dConfig {
                 stride,
                 padding: kernel / 2,
-                groups: 1,
+                groups,
             },
+            padding: Padding::Even,
         })
+    }
+
+    /// With a bias, which begins as `init`.
+    pub(crate) fn with_bias(self, init: Init, vb: &Builder) -> Result<Self> {
+        let bias = vb.parameter("bias", &self.weight.dims()[..1], init)?;
+        Ok(Self {
+            bias: Some(bias),
+            ..self
+        })
+    }
+
+    /// Padded so.
+    pub(crate) fn padded(self, padding: Padding) -> Self {
+        Self { padding, ..self }
     }
 
     /// `(B, I, H, W)` → `(B, O, H', W')`
     pub(crate) fn forward(&self, x: &Tracked) -> Result<Tracked> {
-        cass_ops::conv2d(x, &self.weight, &self.config)
+        let y = match self.padding {
+            Padding::Even => cass_ops::conv2d(x, &self.weight, &self.config)?,
+            Padding::Same => self.forward_same(x)?,
+        };
+        match &self.bias {
+            Some(bias) => cass_ops::add_planes(&y, bias),
+            None => Ok(y),
+        }
+    }
+
+    fn forward_same(&self, x: &Tracked) -> Result<Tracked> {
+        let kernel = self.weight.dims()[3];
+        let missing = |size: usize| {
+            let windows = size.div_ceil(self.config.stride);
+            ((windows - 1) * self.config.stride + kernel).saturating_sub(size)
+        };
+        let (_, _, h, w) = x.value().dims4()?;
+        let [above, beside] = [missing(h), missing(w)];
+        // One that is even and the same along both directions needs no copy.
+        let whole = above == beside && above % 2 == 0;
+        let config = Conv2dConfig {
+            padding: if whole { above / 2 } else { 0 },
+            ..self.config
+        };
+        if whole {
+            return cass_ops::conv2d(x, &self.weight, &config);
+        }
+        let x = x.pad_with_zeros(2, above / 2, above - above / 2)?;
+        let x = x.pad_with_zeros(3, beside / 2, beside - beside / 2)?;
+        cass_ops::conv2d(&x, &self.weight, &config)
     }
 }
 
@@ -90,10 +187,10 @@ pub(crate) struct BatchNorm2d {
     running_var: Var,
     num_batches_tracked: Var,
     activation: Activation,
+    eps: f64,
 }
 
 impl BatchNorm2d {
-    const EPS: f64 = 1e-5;
     const MOMENTUM: f64 = 0.1;
 
     pub(crate) fn new(
@@ -110,7 +207,13 @@ impl BatchNorm2d {
             running_var: vb.buffer("running_var", c, Init::Ones)?,
             num_batches_tracked: vb.counter("num_batches_tracked")?,
             activation,
+            eps: 1e-5,
         })
+    }
+
+    /// With another summand to the variance than torch's 1e-5.
+    pub(crate) fn with_eps(self, eps: f64) -> Self {
+        Self { eps, ..self }
     }
 
     /// `(B, C, H, W)` → the same
@@ -129,17 +232,11 @@ impl BatchNorm2d {
         if mode == Mode::Eval {
             let stats = (self.running_mean.as_tensor(), self.running_var.as_tensor());
             return cass_ops::batch_norm_eval(
-                x,
-                weight,
-                bias,
-                residual,
-                stats,
-                Self::EPS,
-                activation,
+                x, weight, bias, residual, stats, self.eps, activation,
             );
         }
         let (y, stats) =
-            cass_ops::batch_norm_train(x, weight, bias, residual, Self::EPS, activation)?;
+            cass_ops::batch_norm_train(x, weight, bias, residual, self.eps, activation)?;
         if !is_recomputing() {
             self.follow(&stats, mode)?;
         }

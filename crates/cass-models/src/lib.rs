@@ -24,9 +24,10 @@
 //! [`Model::forward_with`] gives stage maps, tokens and attention weights too, under timm's names.
 //! This crate knows no loss and no data set.
 
-mod densenet;
+mod cost;
 mod error;
 mod export;
+mod family;
 #[cfg(feature = "hub")]
 mod hub;
 mod init;
@@ -37,27 +38,29 @@ mod params;
 mod read;
 mod registry;
 mod resample;
-mod resnet;
-mod swin;
-mod transformer;
 mod verify;
-mod vit;
 mod weights;
 
-pub use densenet::DenseNetConfig;
+pub use cost::Cost;
 pub use error::{Error, Result};
 pub use export::Export;
+pub use family::{
+    LastMap, ModelConfig, Readout,
+    convnext::ConvNextConfig,
+    densenet::DenseNetConfig,
+    efficientnet::{EfficientNetConfig, MobileHead},
+    resnet::{Block, ResNetConfig, Variant},
+    swin::SwinConfig,
+    vit::{VitConfig, VitPool},
+};
 #[cfg(feature = "hub")]
 pub use hub::{Hub, HubEvent, HubFault, HubFile, HubId, HubSettings};
 pub use intermediates::{Intermediates, Taps};
 pub use layers::Mode;
 pub use model::{Model, ModelOptions, Output};
 pub use params::Params;
-pub use registry::{Cost, Interpolation, MODELS, ModelConfig, ModelInfo, Normalization, find};
-pub use resnet::{Block, ResNetConfig};
-pub use swin::SwinConfig;
+pub use registry::{Interpolation, MODELS, ModelInfo, Normalization, find};
 pub use verify::{LikelyCause, TensorError, Verification, verify};
-pub use vit::VitConfig;
 pub use weights::{LoadReport, NewHead};
 
 /// The README's examples run as tests.

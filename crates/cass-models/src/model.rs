@@ -1,20 +1,16 @@
 //! A network with its variables.
 
 use crate::{
-    densenet::DenseNet,
-    error::{Error, Result},
+    error::{Error, Result, printable},
+    family::{ModelConfig, Network, Readout},
     intermediates::{Collector, Intermediates, Taps},
     layers::Mode,
     params::{Builder, Params},
-    registry::{ModelConfig, find},
-    resample::Resampled,
-    resnet::{ResNet, Variant},
-    swin::SwinTransformer,
-    vit::VisionTransformer,
+    registry::{find, parse},
 };
 use candle_core::{DType, Device, Tensor, Var};
 use cass_ops::Tracked;
-use std::{cell::RefCell, fmt, sync::Arc};
+use std::{cell::RefCell, sync::Arc};
 
 /// What a network is built for.
 #[derive(Debug, Clone)]
@@ -23,6 +19,9 @@ pub struct ModelOptions {
     pub num_classes: usize,
     /// Side of the square images, px. A Transformer takes this size only, a CNN any.
     pub input_size: usize,
+    /// Channels of the images: 3 for colours, 1 for grey, any number for spectra. Published weights
+    /// are brought to it by timm's rule.
+    pub in_chans: usize,
     /// Seed of the initial values.
     pub seed: u64,
     /// Precision of parameters and computation.
@@ -32,11 +31,12 @@ pub struct ModelOptions {
 }
 
 impl Default for ModelOptions {
-    /// ImageNet: 1000 classes at 224 px, f32 on the CPU, seed 0.
+    /// ImageNet: 1000 classes, colours at 224 px, f32 on the CPU, seed 0.
     fn default() -> Self {
         Self {
             num_classes: 1000,
             input_size: 224,
+            in_chans: 3,
             seed: 0,
             dtype: DType::F32,
             device: Device::Cpu,
@@ -55,74 +55,6 @@ pub struct Output {
     pub intermediates: Intermediates,
 }
 
-/// What each family provides.
-pub(crate) trait Network: fmt::Debug + Send + Sync {
-    /// Names of the classifier's parameters, all of them `weight` before `bias`.
-    fn classifier(&self) -> &'static [&'static str];
-
-    /// Width of the features.
-    fn feature_dim(&self) -> usize;
-
-    /// `(B, 3, S, S)` → `(B, D)`
-    fn features(
-        &self,
-        x: &Tensor,
-        mode: Mode,
-        taps: &mut Collector,
-    ) -> candle_core::Result<Tracked>;
-
-    /// `(B, D)` → `(B, K)`
-    fn classify(&self, features: &Tracked) -> candle_core::Result<Tracked>;
-
-    /// `(B, 3, S, S)` → features `(B, D)` and logits `(B, K)`
-    fn forward(
-        &self,
-        x: &Tensor,
-        mode: Mode,
-        taps: &mut Collector,
-    ) -> candle_core::Result<[Tracked; 2]> {
-        let features = self.features(x, mode, taps)?;
-        let logits = self.classify(&features)?;
-        Ok([features, logits])
-    }
-
-    /// Where the parameter `name` holds positions: `value`, of a network for another input size,
-    /// resampled to what its `shape` asks for.
-    fn resample(
-        &self,
-        name: &str,
-        value: &Tensor,
-        shape: &[usize],
-    ) -> candle_core::Result<Option<Resampled>> {
-        let _ = (name, value, shape);
-        Ok(None)
-    }
-
-    /// Whether older files of timm hold `name`, which follows from the network's shape.
-    fn derives(&self, name: &str) -> bool {
-        let _ = name;
-        false
-    }
-}
-
-fn build(
-    config: &ModelConfig,
-    o: &ModelOptions,
-    vb: &Builder,
-) -> candle_core::Result<Box<dyn Network>> {
-    let (size, classes) = (o.input_size, o.num_classes);
-    Ok(match config {
-        ModelConfig::ResNet(c) => Box::new(ResNet::new(c, Variant::Standard, classes, vb)?),
-        ModelConfig::ResNetD(c) => Box::new(ResNet::new(c, Variant::D, classes, vb)?),
-        ModelConfig::DenseNet(c) => Box::new(DenseNet::new(c, classes, vb)?),
-        ModelConfig::Swin(c) => Box::new(SwinTransformer::new(c, size, classes, vb)?),
-        ModelConfig::Vit(c) => Box::new(VisionTransformer::new(c, false, size, classes, vb)?),
-        ModelConfig::DistilledVit(c) => {
-            Box::new(VisionTransformer::new(c, true, size, classes, vb)?)
-        }
-    })
-}
-
 /// A network and its variables.
 ///
 /// [`forward`](Model::forward) records what [`Tracked::backward`] needs. [`frozen`](Model::frozen) gives the
@@ -135,6 +67,8 @@ pub struct Model {
     options: ModelOptions,
     params: Arc<Params>,
     network: Box<dyn Network>,
+    /// Names of the classifier's parameters, each weight before its bias.
+    classifier: Vec<String>,
     intermediate_names: Vec<String>,
     recompute: bool,
 }
@@ -143,11 +77,15 @@ impl Model {
     /// A fresh network of the registry, initialised as timm does (the distributions are timm's,
     /// the numbers those of [`cass_rng::Rng`], keyed by the seed and each parameter's name).
     ///
+    /// `name` is timm's, with or without a tag, and constructor arguments of timm may follow it
+    /// behind commas: `vit_large_patch16_224,init_values=1e-5` is the network of UNI, and
+    /// `vit_large_patch16_224,global_pool=avg` that of a fine-tuned RETFound.
+    ///
     /// # Errors
-    /// If the name is unknown or the input size does not suit the network.
+    /// If the name or an argument is unknown, or the input size does not suit the network.
     pub fn new(name: &str, options: &ModelOptions) -> Result<Self> {
-        let info = find(name)?;
-        Self::from_config(info.name, info.config, options)
+        let (config, arguments) = parse(name)?;
+        Self::from_config(&format!("{}{arguments}", find(name)?.name), config, options)
     }
 
     /// A network of any shape, under a name of your own.
@@ -155,17 +93,25 @@ impl Model {
     /// # Errors
     /// If the input size does not suit the network.
     pub fn from_config(name: &str, config: ModelConfig, options: &ModelOptions) -> Result<Self> {
+        let wrong = |reason: String| Error::Options {
+            name: name.to_string(),
+            reason,
+        };
+        if options.in_chans == 0 {
+            return Err(wrong(
+                "it takes images of at least one channel, not of 0".into(),
+            ));
+        }
         let params = RefCell::new(Params::default());
         let vb = Builder::create(&params, options.seed, options.dtype, &options.device);
-        let network = build(&config, options, &vb).map_err(|e| Error::Options {
-            name: name.to_string(),
-            // Under RUST_BACKTRACE Candle's messages go on with one.
-            reason: e.to_string().lines().next().unwrap_or_default().to_string(),
-        })?;
+        let built = config.family().build(options, &vb);
+        // Under RUST_BACKTRACE Candle's messages continue with one.
+        let network = built.map_err(|e| wrong(printable(&e.to_string())))?;
         let intermediate_names = vb.tap_names();
         drop(vb);
         Ok(Self {
             name: name.to_string(),
+            classifier: parameters_of(config.classifier()),
             config,
             options: options.clone(),
             params: Arc::new(params.into_inner()),
@@ -175,7 +121,7 @@ impl Model {
         })
     }
 
-    /// timm's name.
+    /// timm's name, with the arguments it was built with.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -205,7 +151,7 @@ impl Model {
         self.options.num_classes
     }
 
-    /// Images `(B, 3, S, S)` to features `(B, D)` and logits `(B, K)`. `mode` matters to batch
+    /// Images `(B, C, S, S)` to features `(B, D)` and logits `(B, K)`. `mode` matters to batch
     /// normalisation alone.
     ///
     /// The logits of a distilled DeiT are the mean of its two heads', in training too, as timm's are
@@ -269,6 +215,18 @@ impl Model {
         })
     }
 
+    /// What the classifier sees.
+    pub fn readout(&self) -> Readout {
+        self.config.readout()
+    }
+
+    /// The intermediate outputs that show the network layer by layer: what the stem and every block
+    /// pass on, in the order of computation.
+    pub fn layers(&self) -> impl Iterator<Item = &str> {
+        let names = self.intermediate_names.iter().map(String::as_str);
+        names.filter(|name| self.config.family().is_layer(name))
+    }
+
     /// What [`forward_with`](Model::forward_with) can be asked for, in the order of computation.
     pub fn intermediate_names(&self) -> &[String] {
         &self.intermediate_names
@@ -321,10 +279,11 @@ impl Model {
 
     fn over(&self, params: Arc<Params>, frozen: bool) -> Result<Self> {
         let vb = Builder::attach(&params, frozen);
-        let network = build(&self.config, &self.options, &vb)?;
+        let network = self.config.family().build(&self.options, &vb)?;
         drop(vb);
         Ok(Self {
             name: self.name.clone(),
+            classifier: self.classifier.clone(),
             config: self.config,
             options: self.options.clone(),
             params,
@@ -345,13 +304,22 @@ impl Model {
     }
 
     fn split_params(&self, of_classifier: bool) -> Vec<(String, Var)> {
-        let names = self.network.classifier();
         let all = self.params.trainable().into_iter();
-        all.filter(|(name, _)| names.contains(&name.as_str()) == of_classifier)
+        all.filter(|(name, _)| self.classifier.contains(name) == of_classifier)
             .collect()
+    }
+
+    /// Names of the classifier's parameters, each weight before its bias.
+    pub(crate) fn classifier_names(&self) -> &[String] {
+        &self.classifier
     }
 
     pub(crate) fn network(&self) -> &dyn Network {
         &*self.network
     }
+}
+
+fn parameters_of(layers: &[&str]) -> Vec<String> {
+    let both = |layer: &&str| ["weight", "bias"].map(|name| format!("{layer}.{name}"));
+    layers.iter().flat_map(both).collect()
 }

@@ -12,7 +12,8 @@ use std::{collections::HashMap, fmt, path::Path};
 /// Weights, gradients and statistics of the largest network in f64, twice over.
 const LARGEST_REFERENCE: u64 = 16 << 30;
 
-/// Relative error of one tensor, `‖ours - theirs‖₂ / ‖theirs‖₂`.
+/// Relative error of one tensor, `‖ours - theirs‖₂ / ‖theirs‖₂`; of a gradient that is rounding alone,
+/// less than √ε of the largest of the network, over that share.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorError {
     /// timm's key.
@@ -138,15 +139,16 @@ pub fn verify(name: &str, weights: &Path, reference: &Path) -> Result<Verificati
     }
     let output = model.frozen()?.forward(input, Mode::Eval)?;
     let (logits, features) = (
-        theirs.error("logits", output.logits.value())?,
-        theirs.error("features", output.features.value())?,
+        theirs.error("logits", 0.0, output.logits.value())?,
+        theirs.error("features", 0.0, output.features.value())?,
     );
     let output = model.forward(input, Mode::Train)?;
-    let train_logits = theirs.error("train_logits", output.logits.value())?;
+    let train_logits = theirs.error("train_logits", 0.0, output.logits.value())?;
     let buffers = model.params().buffers().into_iter();
     let buffers = buffers.filter(|(key, _)| !key.ends_with("num_batches_tracked"));
     let worst_buffer = theirs.worst(
         "buffer",
+        0.0,
         buffers.map(|(key, var)| (key, var.as_tensor().clone())),
     )?;
     let worst_gradient = if theirs.tensors.keys().any(|key| key.starts_with("grad.")) {
@@ -159,6 +161,7 @@ pub fn verify(name: &str, weights: &Path, reference: &Path) -> Result<Verificati
         };
         theirs.worst(
             "grad",
+            theirs.rounding(input.dtype())?,
             params.map(of).collect::<Result<Vec<_>>>()?.into_iter(),
         )?
     } else {
@@ -171,15 +174,22 @@ pub fn verify(name: &str, weights: &Path, reference: &Path) -> Result<Verificati
         worst_gradient,
         worst_buffer,
         dtype: input.dtype(),
-        train_gap: relative_error(theirs.get("train_logits")?, theirs.get("logits")?)?,
+        train_gap: relative_error(theirs.get("train_logits")?, theirs.get("logits")?, 0.0)?,
     })
 }
 
-/// `‖a - b‖₂ / ‖b‖₂`, in f64.
-fn relative_error(a: &Tensor, b: &Tensor) -> candle_core::Result<f64> {
-    let norm = |t: &Tensor| t.sqr()?.sum_all()?.sqrt()?.to_scalar::<f64>();
+/// `‖t‖₂`, in f64.
+fn norm(t: &Tensor) -> candle_core::Result<f64> {
+    let squares = t.to_dtype(DType::F64)?.sqr()?.sum_all()?;
+    squares.sqrt()?.to_scalar::<f64>()
+}
+
+/// `‖a - b‖₂ / max(‖b‖₂, least)`, in f64.
+fn relative_error(a: &Tensor, b: &Tensor, least: f64) -> candle_core::Result<f64> {
     let (a, b) = (a.to_dtype(DType::F64)?, b.to_dtype(DType::F64)?);
     let (off, size) = (norm(&(a - &b)?)?, norm(&b)?);
+    // NaN stays where either side is not finite.
+    let size = if size < least { least } else { size };
     Ok(if off == 0.0 { 0.0 } else { off / size })
 }
 
@@ -202,24 +212,45 @@ impl Reference<'_> {
             .ok_or_else(|| self.wrong(format!("{name} is missing")))
     }
 
-    fn error(&self, name: &str, ours: &Tensor) -> Result<f64> {
+    fn error(&self, name: &str, least: f64, ours: &Tensor) -> Result<f64> {
         let theirs = self.get(name)?;
         if ours.dims() != theirs.dims() {
             let (ours, theirs) = (ours.dims(), theirs.dims());
             return Err(self.wrong(format!("{name} is {theirs:?}, expected {ours:?}")));
         }
-        Ok(relative_error(ours, theirs)?)
+        Ok(relative_error(ours, theirs, least)?)
     }
 
-    /// The tensor under `<kind>.<key>` that is furthest off; one that is not finite is furthest.
+    /// The smallest norm that a gradient's error is relative to. What is added to a map that is normalised
+    /// before anything else sees it has no gradient in training, and what either program has there is
+    /// what is left of sums that cancel: no two agree on it.
+    fn rounding(&self, dtype: DType) -> Result<f64> {
+        let epsilon = match dtype {
+            DType::F64 => f64::EPSILON,
+            _ => f32::EPSILON.into(),
+        };
+        let gradients = self
+            .tensors
+            .iter()
+            .filter(|(key, _)| key.starts_with("grad."));
+        let mut largest: f64 = 0.0;
+        for (_, gradient) in gradients {
+            largest = largest.max(norm(gradient)?);
+        }
+        Ok(largest * epsilon.sqrt())
+    }
+
+    /// The tensor under `<kind>.<key>` that is furthest off, by errors relative to at least `least`; one
+    /// that is not finite is furthest.
     fn worst(
         &self,
         kind: &str,
+        least: f64,
         ours: impl Iterator<Item = (String, Tensor)>,
     ) -> Result<Option<TensorError>> {
         let mut worst: Option<TensorError> = None;
         for (name, tensor) in ours {
-            let error = self.error(&format!("{kind}.{name}"), &tensor)?;
+            let error = self.error(&format!("{kind}.{name}"), least, &tensor)?;
             if worst
                 .as_ref()
                 .is_none_or(|w| !error.is_finite() || error > w.error)

@@ -127,18 +127,18 @@ impl Model {
 
     /// The tensors to take, in this network's shapes.
     fn match_tensors(&self, found: &HashMap<String, Tensor>) -> std::result::Result<Plan, String> {
-        let classifier = self.network().classifier();
-        let classes = match found.get(classifier[1]) {
+        let classifier = self.classifier_names();
+        let classes = match found.get(&classifier[1]) {
             Some(bias) => bias.elem_count(),
             // Some of timm's weights are published without a classifier.
-            None if classifier.iter().all(|&name| !found.contains_key(name)) => 0,
+            None if classifier.iter().all(|name| !found.contains_key(name)) => 0,
             None => self.num_classes(),
         };
         let classes = Some(classes).filter(|&count| count != self.num_classes());
         let mut plan = Plan {
             tensors: Vec::new(),
             new_head: classes.map(|from| NewHead {
-                name: heads(classifier),
+                name: self.config().classifier().join(" and "),
                 from,
                 to: self.num_classes(),
             }),
@@ -146,7 +146,7 @@ impl Model {
         };
         let mut faults = Vec::new();
         for (name, var) in self.params().all() {
-            if plan.new_head.is_some() && classifier.contains(&name.as_str()) {
+            if plan.new_head.is_some() && classifier.contains(&name) {
                 let (count, shape) = (classes.unwrap_or_default(), var.dims());
                 let expected = [&[count], &shape[1..]].concat();
                 match found.get(&name).map(Tensor::dims) {
@@ -276,12 +276,4 @@ fn with_sorted_header(file: &[u8]) -> std::result::Result<Vec<u8>, String> {
         data,
     ]
     .concat())
-}
-
-/// `fc` of `fc.weight` and `fc.bias`.
-fn heads(classifier: &[&str]) -> String {
-    let heads = classifier
-        .iter()
-        .filter_map(|name| name.strip_suffix(".weight"));
-    heads.collect::<Vec<_>>().join(" and ")
 }

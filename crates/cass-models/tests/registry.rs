@@ -97,7 +97,7 @@ fn costs_count_the_parameters_that_are_built() -> Outcome {
             ..Default::default()
         };
         let model = Model::from_config(name, config, &options)?;
-        let cost = config.cost(input_size, num_classes);
+        let cost = config.cost(input_size, 3, num_classes);
         assert_eq!(cost.parameters, model.params().parameter_count(), "{name}");
         let layers = config
             .classifier()
@@ -123,6 +123,13 @@ fn costs_count_the_parameters_that_are_built() -> Outcome {
         ("vit_small_golden", 32),
         ("deit_distilled_small", 32),
         ("swin_small", 36),
+        ("vit_registers_small", 28),
+        ("vit_average_small", 32),
+        ("mobilenetv2_small", 42),
+        ("mobilenetv3_small", 36),
+        ("efficientnet_small", 40),
+        ("efficientnetv2_tf_small", 38),
+        ("convnext_small", 70),
     ] {
         check(folder, small(folder), input_size, 5)?;
     }

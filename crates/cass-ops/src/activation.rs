@@ -1,4 +1,4 @@
-//! ReLU and GELU.
+//! Functions of every element by itself: ReLU, GELU and their kin.
 
 use crate::{
     element::{Element, Read, tensor, with_float},
@@ -24,8 +24,56 @@ pub fn gelu(x: &Tracked) -> Result<Tracked> {
     elementwise::<Gelu>(x)
 }
 
+/// `x sigmoid(1.702 x)`, OpenAI's approximation of GELU, as timm's `quick_gelu`.
+///
+/// # Errors
+/// If `x` is neither f32 nor f64.
+pub fn quick_gelu(x: &Tracked) -> Result<Tracked> {
+    elementwise::<QuickGelu>(x)
+}
+
+/// `x sigmoid(x)`, as `torch.nn.SiLU()`.
+///
+/// # Errors
+/// If `x` is neither f32 nor f64.
+pub fn silu(x: &Tracked) -> Result<Tracked> {
+    elementwise::<Silu>(x)
+}
+
+/// `1 / (1 + exp(-x))`, as `torch.nn.Sigmoid()`.
+///
+/// # Errors
+/// If `x` is neither f32 nor f64.
+pub fn sigmoid(x: &Tracked) -> Result<Tracked> {
+    elementwise::<Sigmoid>(x)
+}
+
+/// `min(max(x, 0), 6)` with slope 0 at both ends, as `torch.nn.ReLU6()`.
+///
+/// # Errors
+/// If `x` is neither f32 nor f64.
+pub fn relu6(x: &Tracked) -> Result<Tracked> {
+    elementwise::<Relu6>(x)
+}
+
+/// `min(max(x + 3, 0), 6) / 6`, as `torch.nn.Hardsigmoid()`, with slope 0 at both ends.
+///
+/// # Errors
+/// If `x` is neither f32 nor f64.
+pub fn hard_sigmoid(x: &Tracked) -> Result<Tracked> {
+    elementwise::<HardSigmoid>(x)
+}
+
+/// `x` times its [`hard_sigmoid`], as `torch.nn.Hardswish()`.
+///
+/// # Errors
+/// If `x` is neither f32 nor f64.
+pub fn hard_swish(x: &Tracked) -> Result<Tracked> {
+    elementwise::<HardSwish>(x)
+}
+
 /// A function of every element by itself.
-trait Elementwise {
+pub(crate) trait Elementwise {
     const NAME: &'static str;
 
     fn value<T: Element>(x: T) -> T;
@@ -60,7 +108,7 @@ fn elementwise<F: Elementwise>(x: &Tracked) -> Result<Tracked> {
     }))
 }
 
-struct Relu;
+pub(crate) struct Relu;
 
 impl Elementwise for Relu {
     const NAME: &'static str = "relu";
@@ -110,6 +158,155 @@ impl Elementwise for Gelu {
     }
 }
 
+#[inline(always)]
+fn logistic<T: Element>(x: T) -> T {
+    T::ONE / (T::ONE + Element::exp(-x))
+}
+
+/// Candle's own `sigmoid` has f32 precision in f64.
+fn logistic_reference(x: &Tensor) -> Result<Tensor> {
+    (x.neg()?.exp()? + 1.0)?.recip()
+}
+
+/// The slope of `x sigmoid(scale x)`.
+#[inline(always)]
+fn swish_slope<T: Element>(x: T, scale: T) -> T {
+    let s = logistic(scale * x);
+    s + scale * x * s * (T::ONE - s)
+}
+
+struct QuickGelu;
+
+impl QuickGelu {
+    const SCALE: f64 = 1.702;
+}
+
+impl Elementwise for QuickGelu {
+    const NAME: &'static str = "quick_gelu";
+
+    #[inline(always)]
+    fn value<T: Element>(x: T) -> T {
+        x * logistic(T::from_f64(Self::SCALE) * x)
+    }
+
+    #[inline(always)]
+    fn gradient<T: Element>(x: T, dy: T) -> T {
+        dy * swish_slope(x, T::from_f64(Self::SCALE))
+    }
+
+    fn reference(x: &Tensor) -> Result<Tensor> {
+        x * logistic_reference(&(x * Self::SCALE)?)?
+    }
+}
+
+pub(crate) struct Silu;
+
+impl Elementwise for Silu {
+    const NAME: &'static str = "silu";
+
+    #[inline(always)]
+    fn value<T: Element>(x: T) -> T {
+        x * logistic(x)
+    }
+
+    #[inline(always)]
+    fn gradient<T: Element>(x: T, dy: T) -> T {
+        dy * swish_slope(x, T::ONE)
+    }
+
+    fn reference(x: &Tensor) -> Result<Tensor> {
+        x * logistic_reference(x)?
+    }
+}
+
+struct Sigmoid;
+
+impl Elementwise for Sigmoid {
+    const NAME: &'static str = "sigmoid";
+
+    #[inline(always)]
+    fn value<T: Element>(x: T) -> T {
+        logistic(x)
+    }
+
+    #[inline(always)]
+    fn gradient<T: Element>(x: T, dy: T) -> T {
+        let s = logistic(x);
+        dy * s * (T::ONE - s)
+    }
+
+    fn reference(x: &Tensor) -> Result<Tensor> {
+        logistic_reference(x)
+    }
+}
+
+pub(crate) struct Relu6;
+
+impl Elementwise for Relu6 {
+    const NAME: &'static str = "relu6";
+
+    #[inline(always)]
+    fn value<T: Element>(x: T) -> T {
+        x.larger(T::ZERO).smaller(T::from_f64(6.0))
+    }
+
+    #[inline(always)]
+    fn gradient<T: Element>(x: T, dy: T) -> T {
+        let inside = x > T::ZERO && x < T::from_f64(6.0);
+        if inside { dy } else { T::ZERO }
+    }
+
+    fn reference(x: &Tensor) -> Result<Tensor> {
+        let low = Relu::reference(x)?;
+        let six = (low.zeros_like()? + 6.0)?;
+        low.lt(6.0)?.where_cond(&low, &six)
+    }
+}
+
+struct HardSigmoid;
+
+impl Elementwise for HardSigmoid {
+    const NAME: &'static str = "hard_sigmoid";
+
+    #[inline(always)]
+    fn value<T: Element>(x: T) -> T {
+        Relu6::value(x + T::from_f64(3.0)) * T::from_f64(1.0 / 6.0)
+    }
+
+    #[inline(always)]
+    fn gradient<T: Element>(x: T, dy: T) -> T {
+        Relu6::gradient(x + T::from_f64(3.0), dy) * T::from_f64(1.0 / 6.0)
+    }
+
+    fn reference(x: &Tensor) -> Result<Tensor> {
+        Relu6::reference(&(x + 3.0)?)? / 6.0
+    }
+}
+
+pub(crate) struct HardSwish;
+
+impl Elementwise for HardSwish {
+    const NAME: &'static str = "hard_swish";
+
+    #[inline(always)]
+    fn value<T: Element>(x: T) -> T {
+        x * HardSigmoid::value(x)
+    }
+
+    /// 0 below -3, 1 above 3, as PyTorch has it at the borders too.
+    #[inline(always)]
+    fn gradient<T: Element>(x: T, dy: T) -> T {
+        let three = T::from_f64(3.0);
+        let slope = x * T::from_f64(1.0 / 3.0) + T::from_f64(0.5);
+        let below = if x <= -three { T::ZERO } else { slope };
+        dy * if x >= three { T::ONE } else { below }
+    }
+
+    fn reference(x: &Tensor) -> Result<Tensor> {
+        x * HardSigmoid::reference(x)?
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +318,13 @@ mod tests {
         for shape in [&[1][..], &[3, 5, 7], &[2, 20_000]] {
             Case::new("relu", &[shape]).run(|t| relu(&t[0]), |t| Relu::reference(&t[0]))?;
             Case::new("gelu", &[shape]).run(|t| gelu(&t[0]), |t| Gelu::reference(&t[0]))?;
+            let wide = |name| Case::new(name, &[shape]).with(0, |x| x * 3.0);
+            wide("quick_gelu").run(|t| quick_gelu(&t[0]), |t| QuickGelu::reference(&t[0]))?;
+            wide("relu6").run(|t| relu6(&t[0]), |t| Relu6::reference(&t[0]))?;
+            wide("silu").run(|t| silu(&t[0]), |t| Silu::reference(&t[0]))?;
+            wide("sigmoid").run(|t| sigmoid(&t[0]), |t| Sigmoid::reference(&t[0]))?;
+            wide("hard_sigmoid").run(|t| hard_sigmoid(&t[0]), |t| HardSigmoid::reference(&t[0]))?;
+            wide("hard_swish").run(|t| hard_swish(&t[0]), |t| HardSwish::reference(&t[0]))?;
         }
         Ok(())
     }

@@ -23,6 +23,12 @@ pub(crate) trait Element: WithDType + Lanes + std::ops::Neg<Output = Self> {
     fn larger(self, other: Self) -> Self {
         if other > self { other } else { self }
     }
+
+    /// The smaller of two; `self` if they do not compare.
+    #[inline(always)]
+    fn smaller(self, other: Self) -> Self {
+        if other < self { other } else { self }
+    }
 }
 
 impl Element for f32 {

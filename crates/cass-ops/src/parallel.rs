@@ -87,6 +87,20 @@ pub(crate) fn for_each_chunk<T: Send>(
     });
 }
 
+/// The same; `init` makes what a thread keeps for itself.
+pub(crate) fn for_each_chunk_with<T: Send, S>(
+    data: &mut [T],
+    chunk: usize,
+    init: impl Fn() -> S + Sync,
+    f: impl Fn(&mut S, usize, &mut [T]) + Sync,
+) {
+    let places = Places::new(data, chunk);
+    for_each_with(places.count(), init, |own, i| {
+        // SAFETY: each number is given out once.
+        f(own, i, unsafe { places.get(i) });
+    });
+}
+
 /// Pieces of a slice for tasks to take, each once.
 pub(crate) struct Places<'a, T> {
     start: *mut T,

@@ -11,6 +11,13 @@ pub(crate) trait Lanes: Pod {
     fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
     fn minus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
     fn times<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// `a * b + c`, rounded once where the instruction set can.
+    fn times_plus<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
 
     /// Scalars of a vector.
     #[inline(always)]
@@ -33,7 +40,7 @@ pub(crate) trait Lanes: Pod {
 }
 
 macro_rules! lanes {
-    ($t:ty, $vector:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident) => {
+    ($t:ty, $vector:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident) => {
         impl Lanes for $t {
             type Vector<S: Simd> = S::$vector;
 
@@ -56,9 +63,35 @@ macro_rules! lanes {
             fn times<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
                 simd.$mul(a, b)
             }
+
+            #[inline(always)]
+            fn times_plus<S: Simd>(
+                simd: S,
+                a: S::$vector,
+                b: S::$vector,
+                c: S::$vector,
+            ) -> S::$vector {
+                simd.$fma(a, b, c)
+            }
         }
     };
 }
 
-lanes!(f32, f32s, splat_f32s, add_f32s, sub_f32s, mul_f32s);
-lanes!(f64, f64s, splat_f64s, add_f64s, sub_f64s, mul_f64s);
+lanes!(
+    f32,
+    f32s,
+    splat_f32s,
+    add_f32s,
+    sub_f32s,
+    mul_f32s,
+    mul_add_e_f32s
+);
+lanes!(
+    f64,
+    f64s,
+    splat_f64s,
+    add_f64s,
+    sub_f64s,
+    mul_f64s,
+    mul_add_e_f64s
+);

@@ -1,6 +1,9 @@
 //! What a probe makes of data and checkpoints that do not fit: one clear line, or a stated outcome.
 
-use cass_data::{PhantomConfig, write_phantom};
+use cass_data::{
+    phantom::{PhantomConfig, write_phantom},
+    prelude::*,
+};
 use cass_models::{Model, ModelOptions};
 use cass_probe::apply::{Predictor, export};
 use cass_probe::fit::{ProbeMode, ProbeRecipe, probe};
@@ -51,7 +54,7 @@ impl Bench {
         ProbeRecipe {
             network: "resnet18".into(),
             weights: Weights::Random,
-            data_root: self.folder.path().into(),
+            data: DataRecipe::new("brain-mri", self.folder.path()),
             size: 16,
             epochs: 2,
             batch: 8,
@@ -62,8 +65,7 @@ impl Bench {
 
     fn of_folder(&self, mode: ProbeMode) -> ProbeRecipe {
         ProbeRecipe {
-            data: "folder".into(),
-            data_root: self.path("folder"),
+            data: DataRecipe::new("folder", self.path("folder")),
             ..self.recipe(mode)
         }
     }
@@ -232,8 +234,10 @@ fn a_class_never_seen_in_training_is_listed_and_scored() -> Outcome {
     };
     let labels = bench.path("folder/labels.csv");
     let of_csv = |mode, seed| ProbeRecipe {
-        data: "csv".into(),
-        val_fraction: 0.6,
+        data: DataRecipe {
+            val_fraction: 0.6,
+            ..DataRecipe::new("csv", bench.path("folder"))
+        },
         seed,
         ..bench.of_folder(mode)
     };
@@ -242,7 +246,8 @@ fn a_class_never_seen_in_training_is_listed_and_scored() -> Outcome {
     bench.fails(&of_csv(ProbeMode::Linear, 0), &["corn"])?;
 
     fs::write(&labels, table(true)?)?;
-    let data = cass_data::open("csv", &bench.path("folder"), false)?;
+    let layout = Layout::new("csv", bench.path("folder"));
+    let data = Dataset::open(&layout, &OpenOptions::default())?;
     let corn = data
         .classes
         .iter()

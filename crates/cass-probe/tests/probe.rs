@@ -1,6 +1,9 @@
 //! Probes of a small network on phantoms, from recipe to folder.
 
-use cass_data::{PhantomConfig, write_phantom, write_phantom_of};
+use cass_data::{
+    phantom::{PhantomConfig, write_phantom, write_phantom_of},
+    recipe::DataRecipe,
+};
 use cass_metrics::{MultiLabelPredictions, Predictions};
 use cass_probe::apply::Predictor;
 use cass_probe::fit::{ProbeMode, ProbeRecipe, Stopping, probe};
@@ -22,15 +25,19 @@ fn phantoms(folder: &Path) -> cass_data::Result<()> {
 }
 
 fn recipe(folder: &Path, mode: ProbeMode, protocol: Protocol) -> ProbeRecipe {
+    let preset = ProbeRecipe::preset(protocol, mode);
     ProbeRecipe {
         network: "vit_tiny_patch16_224".into(),
         weights: Weights::Random,
-        data_root: folder.into(),
+        data: DataRecipe {
+            root: folder.into(),
+            ..preset.data
+        },
         size: 32,
         epochs: 3,
         seed: 1,
         threads: 2,
-        ..ProbeRecipe::preset(protocol, mode)
+        ..preset
     }
 }
 
@@ -94,7 +101,7 @@ fn fine_tuning_trains_everything_under_both_protocols() -> Outcome {
     phantoms(folder.path())?;
     for protocol in [Protocol::Paper, Protocol::Notebook] {
         let mut recipe = recipe(folder.path(), ProbeMode::Finetune, protocol);
-        recipe.fraction = 0.5;
+        recipe.data.fraction = 0.5;
         let out = folder.path().join(format!("{protocol:?}"));
         let metrics = run(&recipe, &out)?;
         let notebook = protocol == Protocol::Notebook;
@@ -155,9 +162,9 @@ fn kept_features_change_no_byte_and_are_found_again() -> Outcome {
     run(&recipe, &out("without"))?;
     recipe.feature_cache = Some(out("features"));
     // A tenth of the labels first, so that the others are computed in other batches.
-    recipe.fraction = 0.1;
+    recipe.data.fraction = 0.1;
     let first = run(&recipe, &out("tenth"))?;
-    recipe.fraction = 1.0;
+    recipe.data.fraction = 1.0;
     let second = run(&recipe, &out("with"))?;
     let third = run(&recipe, &out("again"))?;
     let computed = |metrics: &Value| metrics["features_computed"].as_u64();
@@ -222,7 +229,10 @@ fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
     };
     says(
         ProbeRecipe {
-            fraction: 0.0,
+            data: DataRecipe {
+                fraction: 0.0,
+                ..good.data.clone()
+            },
             ..good.clone()
         },
         "`fraction` = 0: expected a share",
@@ -250,7 +260,7 @@ fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
     )?;
     says(
         ProbeRecipe {
-            data_root: folder.path().join("nothing"),
+            data: DataRecipe::new("brain-mri", folder.path().join("nothing")),
             ..good
         },
         "nothing",
@@ -267,10 +277,10 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
         size: 48,
     };
     write_phantom_of("biopsies", &folder.path().join("biopsies"), &config)?;
-    let of = |mode, protocol| ProbeRecipe {
-        data: "biopsies".into(),
-        batch: 8,
-        ..recipe(folder.path(), mode, protocol).for_multi_label()
+    let of = |mode, protocol| {
+        let mut recipe = recipe(folder.path(), mode, protocol).for_multi_label();
+        (recipe.data.name, recipe.batch) = ("biopsies".into(), 8);
+        recipe
     };
     for (name, recipe) in [
         ("linear", of(ProbeMode::Linear, Protocol::Paper)),

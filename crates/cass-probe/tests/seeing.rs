@@ -4,7 +4,9 @@
 mod small;
 
 use candle_core::{Device, Tensor, safetensors};
-use cass_data::{PhantomConfig, write_phantom};
+use cass_data::dataset::Part;
+use cass_data::phantom::{PhantomConfig, write_phantom};
+use cass_data::recipe::DataRecipe;
 use cass_models::{Model, ModelOptions};
 use cass_probe::fit::{ProbeMode, ProbeRecipe, probe};
 use cass_probe::look::{Embedding, Heat, LayerCka, Look, Subject, Subjects, When};
@@ -123,7 +125,7 @@ fn runs(folder: &Path) -> Outcome {
     };
     write_phantom(&folder.join("brain-mri"), &phantoms)?;
     let mut recipe = Recipe::paper(Method::Cass);
-    recipe.data_root = folder.into();
+    recipe.data.root = folder.into();
     (recipe.size, recipe.epochs, recipe.batch, recipe.threads) = (16, 1, 6, 2);
     let networks = [("cnn", "resnet18"), ("vit", "vit_tiny_patch16_224")];
     for (arm, network) in networks {
@@ -142,7 +144,7 @@ fn runs(folder: &Path) -> Outcome {
         network: "vit_tiny_patch16_224".into(),
         weights: Weights::File(folder.join("run/checkpoint-vit.safetensors")),
         arm: Some("vit".into()),
-        data_root: folder.into(),
+        data: DataRecipe::new("brain-mri", folder),
         size: 16,
         epochs: 1,
         threads: 2,
@@ -159,8 +161,8 @@ fn a_run_is_looked_at_before_and_after() -> Outcome {
     runs(folder.path())?;
     let subjects = Subjects::open(&folder.path().join("run"), "cpu")?;
     assert_eq!(subjects.names(), ["cnn", "vit"]);
-    let mut images = subjects.images(None)?;
-    let indices = images.some_of_test(10);
+    let images = subjects.images(None)?;
+    let indices = images.some_of(Part::Test, 10);
     assert_eq!(indices.len(), 10);
 
     let open = |name, when| subjects.network(name, when);
@@ -170,7 +172,7 @@ fn a_run_is_looked_at_before_and_after() -> Outcome {
         open("vit", When::Before)?,
     ]
     .into();
-    images.batch = 5;
+    let images = images.with_batch(5);
     let pairs = [(0, 0), (0, 1), (0, 2)];
     let found = LayerCka::of(&networks, &pairs, &images, &indices)?;
     assert_eq!((found[2].rows.len(), found[2].columns.len()), (9, 13));
@@ -180,9 +182,9 @@ fn a_run_is_looked_at_before_and_after() -> Outcome {
     }
     let changed = found[1].values[8][8].ok_or("a dead layer")?;
     assert!(changed < 0.999, "training changed nothing: {changed}");
-    images.batch = 3;
-    assert!(LayerCka::of(&networks, &pairs, &images, &indices).is_err());
-    images.batch = 6;
+    let few = images.clone().with_batch(3);
+    assert!(LayerCka::of(&networks, &pairs, &few, &indices).is_err());
+    let images = images.with_batch(6);
 
     let embedding = Embedding::of(&networks[1], &images, &indices)?;
     assert_eq!(embedding, Embedding::of(&networks[1], &images, &indices)?);
@@ -196,7 +198,7 @@ fn a_run_is_looked_at_before_and_after() -> Outcome {
     let probe = Subjects::open(&folder.path().join("probe"), "cpu")?;
     assert_eq!(probe.names(), ["vit"]);
     assert_eq!(probe.classes().map(<[_]>::len), Some(4));
-    let loader = images.loader(indices)?;
+    let loader = images.plain(indices)?;
     let features = |subject: Subject| subject.features(&loader);
     let trained = features(open("vit", When::After)?)?;
     assert_eq!(features(probe.network("vit", When::After)?)?, trained);
@@ -233,7 +235,7 @@ fn what_cannot_be_looked_at_is_one_clear_line() -> Outcome {
     let text = std::fs::read_to_string(&other)?;
     std::fs::write(
         &other,
-        text.replace("data = \"brain-mri\"", "data = \"folder\""),
+        text.replace("name = \"brain-mri\"", "name = \"folder\""),
     )?;
     let kidneys = folder.path().join("kidneys");
     for class in ["cyst", "stone"] {

@@ -1,5 +1,6 @@
 //! Where two recipes differ.
 
+use crate::recipe::nested;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
@@ -14,7 +15,7 @@ pub(crate) struct Difference {
 /// The first field in which two recipes' texts differ, as `field = value, not value`.
 pub(crate) fn first(left: &str, right: &str) -> Option<String> {
     match (left.parse::<Table>(), right.parse::<Table>()) {
-        (Ok(left), Ok(right)) => differences(&left, &right)
+        (Ok(left), Ok(right)) => differences(&nested(left), &nested(right))
             .first()
             .map(|d| format!("{} = {}, not {}", d.field, d.left, d.right)),
         _ => (left != right).then(|| "it is not TOML".into()),

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::{differ, suggest};
 use serde::{Serialize, de::DeserializeOwned};
+use toml::{Table, Value};
 
 /// A recipe as TOML text.
 ///
@@ -12,12 +13,42 @@ pub fn to_toml(recipe: &impl Serialize) -> String {
     toml::to_string(recipe).unwrap_or_else(|error| panic!("a recipe is a TOML table: {error}"))
 }
 
-/// Reads a recipe's TOML text.
+/// Reads a recipe's TOML text, one that was written before there was a table `[data]` too.
 ///
 /// # Errors
 /// [`Error::Recipe`], with the line, and for an unknown key the nearest known one.
 pub fn from_toml<T: DeserializeOwned>(text: &str) -> Result<T> {
-    toml::from_str(text).map_err(|error| Error::Recipe(suggest::explain(&error, text)))
+    let read = match text.parse::<Table>() {
+        Ok(flat) if is_flat(&flat) => nested(flat).try_into(),
+        _ => toml::from_str(text),
+    };
+    read.map_err(|error| Error::Recipe(suggest::explain(&error, text)))
+}
+
+/// Where fields of recipes were before these had a table `[data]`: a key of the recipe itself, and
+/// the field of the table that it is now.
+pub(crate) const FLAT: [(&str, &str); 5] = [
+    ("data", "name"),
+    ("data_root", "root"),
+    ("val_fraction", "val_fraction"),
+    ("fraction", "fraction"),
+    ("skip_bad", "skip_bad"),
+];
+
+/// Whether what decides the images is among a recipe's own keys.
+fn is_flat(recipe: &Table) -> bool {
+    recipe.get("data").is_some_and(Value::is_str)
+}
+
+/// The recipe with its table `[data]`, in whichever form it was written.
+pub(crate) fn nested(mut recipe: Table) -> Table {
+    if is_flat(&recipe) {
+        let fields = FLAT.into_iter();
+        let moved = fields.filter_map(|(key, field)| Some((field.into(), recipe.remove(key)?)));
+        let data = moved.collect();
+        recipe.insert("data".into(), Value::Table(data));
+    }
+    recipe
 }
 
 /// What differs from the paper's recipe, as `field = value (paper: value)`, but for the fields of

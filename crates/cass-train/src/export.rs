@@ -94,11 +94,12 @@ pub fn export_network(run: &Finished, network: Network<'_>, out: &Path) -> Resul
     if network.on_features {
         model.average_heads()?;
     }
+    let images = cass_data::augment::Normalization::IMAGENET;
     let export = Export {
         label_names: network.label_names,
         normalization: Normalization {
-            mean: cass_data::MEAN.map(decimal),
-            std: cass_data::STD.map(decimal),
+            mean: images.mean.map(decimal),
+            std: images.std.map(decimal),
         },
         interpolation: Interpolation::Bilinear,
         method: network.method.into(),

@@ -3,7 +3,7 @@
 use crate::collapse::collapse_of;
 use crate::error::Result;
 use candle_core::{DType, Tensor};
-use cass_data::Loader;
+use cass_data::loader::Loader;
 use cass_models::{Mode, Model};
 use cass_run::Collapse;
 use serde::{Deserialize, Serialize};

@@ -26,6 +26,7 @@ pub fn initial_network(recipe: &Recipe, name: &str, device: &Device) -> Result<(
         seed,
         dtype: DType::F32,
         device: device.clone(),
+        ..ModelOptions::default()
     };
     let model = Model::new(&arm.network, &options)?;
     let origin = load_weights(&model, &arm.network, &arm.weights, seed)?;

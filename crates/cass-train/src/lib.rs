@@ -12,10 +12,10 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let (data, out) = (folder.path().join("phantoms"), folder.path().join("run"));
-//! # let phantoms = cass_data::PhantomConfig { seed: 0, train_per_class: 4, test_per_class: 1, size: 16 };
-//! # cass_data::write_phantom(&data, &phantoms)?;
+//! # let phantoms = cass_data::phantom::PhantomConfig { seed: 0, train_per_class: 4, test_per_class: 1, size: 16 };
+//! # cass_data::phantom::write_phantom(&data, &phantoms)?;
 //! let mut recipe = Recipe::paper(Method::Dino);
-//! recipe.data_root = data;
+//! recipe.data.root = data;
 //! (recipe.size, recipe.epochs, recipe.batch) = (16, 1, 6);
 //! for arm in recipe.arms.values_mut() {
 //!     arm.network = "resnet18".into();

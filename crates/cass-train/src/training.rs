@@ -56,7 +56,7 @@ pub fn pretrain(
         return Ok(metrics);
     }
     let started = Instant::now();
-    let setup = Setup::new(recipe, options.emulate_bf16)?;
+    let setup = Setup::new(recipe, options)?;
     let (step, origins) = setup.method(recipe, options.recompute)?;
     let state = states.last(&mut |text| observe(&Event::Warning { text }))?;
     let tell = Tell::open(run, state.as_ref().map(|state| &state.about), observe)?;

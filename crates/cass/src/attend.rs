@@ -6,7 +6,7 @@ use crate::predict::find;
 use crate::process;
 use crate::say::Report;
 use candle_core::{Device, Tensor};
-use cass_data::Pixels;
+use cass_data::{augment::Normalization, image::Pixels};
 use cass_probe::look::{Heat, Look, Subject, Subjects, When};
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ pub fn run(args: Args) -> Result<Report> {
     })?;
     let (mut shown, mut failed, mut names) = (Vec::new(), Vec::new(), HashSet::new());
     for file in &files {
-        let decoded = match cass_data::decode(file) {
+        let decoded = match cass_data::image::decode(file) {
             Ok(pixels) => pixels,
             Err(error) => {
                 tracing::error!("{}", Failure::from(error));
@@ -173,7 +173,7 @@ fn free_name(file: &Path, taken: &mut HashSet<String>) -> String {
 fn tensor(pixels: &Pixels, device: &Device) -> Result<Tensor> {
     let size = pixels.width();
     let mut values = vec![0f32; 3 * size * size];
-    pixels.normalize_into(&mut values);
+    pixels.normalize_into(&Normalization::IMAGENET, &mut values);
     let images = Tensor::from_vec(values, (1, 3, size, size), device);
     images.map_err(|error| cass_probe::Error::from(error).into())
 }

@@ -10,6 +10,7 @@ mod export;
 mod failure;
 mod fetch;
 mod hub;
+mod images;
 mod list;
 mod metrics;
 mod models;

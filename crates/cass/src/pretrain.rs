@@ -2,12 +2,13 @@
 
 use crate::failure::{Failure, Result};
 use crate::hub;
-use crate::options::{Common, ProtocolName, apply, set};
+use crate::images::{expect_root, set};
+use crate::options::{Common, ProtocolName, apply};
 use crate::process;
 use crate::progress::Progress;
 use crate::recompute::Recompute;
 use crate::say::{Report, left_out};
-use cass_data::Cache;
+use cass_data::cache::Cache;
 use cass_run::{
     Collapse, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir, When, names,
 };
@@ -150,8 +151,8 @@ impl From<PrecisionName> for Precision {
 pub fn run(mut args: Args) -> Result<Report> {
     let out = args.common.out.clone();
     let cache = std::mem::take(&mut args.common.cache);
-    cache.install_or(Cache::default())?;
     let options = PretrainOptions {
+        storage: cache.storage(Cache::default())?,
         checkpoint_every: args.checkpoint_every,
         stop_on_collapse: args.stop_on_collapse,
         recompute: args.recompute.blocks(),
@@ -234,13 +235,7 @@ impl Args {
         for field in &self.fields {
             recipe = recipe.set(field)?;
         }
-        if recipe.data_root.as_os_str().is_empty() {
-            return Err(Failure::Wrong(
-                "--data-root is missing: the folder that holds the images (to try things, \
-                 `cass data phantom` draws some)"
-                    .into(),
-            ));
-        }
+        expect_root(&recipe.data)?;
         Ok(recipe)
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::failure::{Failure, Result};
 use crate::hub;
-use crate::options::{Common, ProtocolName, apply, set};
+use crate::images::{expect_root, set};
+use crate::options::{Common, ProtocolName, apply};
 use crate::process;
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
-use cass_data::{Cache, Task};
+use cass_data::{cache::Cache, dataset::Task, recipe::DataRecipe, source::Source};
 use cass_probe::fit::{ClassWeights, PartMetrics, ProbeMode, ProbeRecipe, Stopping};
 use cass_run::{Bounds, ProbeEvent as Event, ProbeMetrics, RunDir, names};
 use cass_train::{Recipe, Weights};
@@ -105,16 +106,19 @@ pub fn run(mut args: Args) -> Result<Report> {
     let per_patient = args.per_patient;
     let out = args.common.out.clone();
     let cache = std::mem::take(&mut args.common.cache);
-    cache.install_or(Cache::default())?;
-    let mut recipe = args.recipe()?;
+    let storage = cache.storage(Cache::default())?;
+    let mut recipe = ProbeRecipe {
+        storage,
+        ..args.recipe()?
+    };
     recipe.validate()?;
     let earlier = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
     let earlier = earlier.and_then(|text| ProbeRecipe::from_toml(&text).ok());
-    let same_data = |e: &&ProbeRecipe| (&e.data, &e.data_root) == (&recipe.data, &recipe.data_root);
+    let same_data = |e: &&ProbeRecipe| e.data.layout() == recipe.data.layout();
     // A finished run is told again without its images.
     let multi_label = match earlier.as_ref().filter(same_data) {
         Some(earlier) => earlier.multi_label,
-        None => cass_data::task_of(&recipe.data, &recipe.data_root)? == Task::MultiLabel,
+        None => recipe.data.layout().find()?.task == Task::MultiLabel,
     };
     if multi_label {
         recipe = recipe.for_multi_label();
@@ -178,10 +182,7 @@ impl Args {
         let own = self.run.map(|run| run.join(names::FEATURES));
         recipe.feature_cache = self.feature_cache.or(own);
         apply!(self.common, recipe);
-        if recipe.data_root.as_os_str().is_empty() {
-            let text = "--data-root is missing: the folder that holds the images";
-            return Err(Failure::Wrong(text.into()));
-        }
+        expect_root(&recipe.data)?;
         Ok(recipe)
     }
 }
@@ -217,8 +218,13 @@ fn take_over(recipe: &mut ProbeRecipe, run: &Path, arm: Option<String>) -> Resul
     recipe.network.clone_from(&settings.network);
     recipe.weights = Weights::File(run.join(names::checkpoint(&arm)));
     recipe.arm = Some(arm);
-    recipe.data = pretrained.data;
-    recipe.data_root = pretrained.data_root;
+    // Its own shares are the probe's to choose.
+    recipe.data = DataRecipe {
+        val_fraction: recipe.data.val_fraction,
+        fraction: recipe.data.fraction,
+        skip_bad: recipe.data.skip_bad,
+        ..pretrained.data
+    };
     recipe.size = pretrained.size;
     recipe.seed = pretrained.seed;
     Ok(())
@@ -234,7 +240,10 @@ fn show(progress: &mut Progress, event: &Event) {
             ..
         } => {
             progress.start(*steps);
-            let counts: Vec<String> = test.iter().map(|(class, n)| format!("{class} {n}")).collect();
+            let counts: Vec<String> = test
+                .iter()
+                .map(|(class, n)| format!("{class} {n}"))
+                .collect();
             progress.line(&format!(
                 "{weights}; {labels} labelled images; test images: {}",
                 counts.join(", ")
@@ -257,7 +266,11 @@ fn show(progress: &mut Progress, event: &Event) {
             progress.line(&format!("epoch {epoch}: loss {loss:.4e}{val}{f1}"));
         }
         Event::Penalty(tried) => {
-            let end = if tried.converged { "" } else { ", not converged" };
+            let end = if tried.converged {
+                ""
+            } else {
+                ", not converged"
+            };
             let (c, f1) = (tried.c, tried.val_f1_macro);
             progress.line(&format!("C {c}: validation F1 {f1:.4}{end}"));
         }

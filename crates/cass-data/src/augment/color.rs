@@ -1,6 +1,6 @@
 use cass_rng::Rng;
 
-use crate::Pixels;
+use crate::image::Pixels;
 
 /// `torchvision.transforms.ColorJitter`'s ranges: factors within `1 ± range`, hue within `± hue`
 /// of a turn.

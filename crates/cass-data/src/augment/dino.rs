@@ -1,10 +1,11 @@
 use cass_rng::Rng;
 
-use crate::{Pixels, resample::Crop};
+use crate::{image::Pixels, resample::Crop};
 
 use super::{
     color::{JitterDraw, JitterRanges},
     crop,
+    normalize::Normalization,
     planes::Planes,
 };
 
@@ -52,7 +53,13 @@ impl DinoDraw {
     }
 
     /// Writes the normalised local and global view, `(3, size, size)` each.
-    pub(crate) fn apply(&self, image: &Pixels, size: usize, local: &mut [f32], global: &mut [f32]) {
+    pub(crate) fn apply(
+        &self,
+        image: &Pixels,
+        size: usize,
+        normalization: &Normalization,
+        [local, global]: [&mut [f32]; 2],
+    ) {
         let mut planes = Planes::from(image);
         if let Some(jitter) = &self.jitter {
             planes.jitter(jitter);
@@ -66,7 +73,7 @@ impl DinoDraw {
         if let Some(sigma) = self.blur {
             planes.blur(BLUR_KERNEL, sigma);
         }
-        planes.crop_into(&self.local, size, local);
-        planes.crop_into(&self.global, size, global);
+        planes.crop_into(&self.local, size, normalization, local);
+        planes.crop_into(&self.global, size, normalization, global);
     }
 }

@@ -1,4 +1,4 @@
-//! From resized pixels to the views a network sees.
+//! From resized pixels to the views that a network sees.
 //!
 //! Drawing and applying are apart: what is drawn by [`cass_rng::Rng`], as torchvision's `get_params`
 //! draw it, is a list of [`stage::Drawn`] (for DINO a [`dino::DinoDraw`]); applying it is a function
@@ -19,15 +19,17 @@ use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+pub use normalize::Normalization;
+pub use stage::Stage;
+
 use crate::{Error, Result};
-use stage::Stage;
 
 /// What is done to an image between its file and the network.
 ///
 /// As text, in recipes and arguments, it is a name; in recipes it may be a list of stages, too.
 ///
 /// ```
-/// use cass_data::Pipeline;
+/// use cass_data::augment::Pipeline;
 /// let pipeline: Pipeline = "paper-blur".parse().unwrap();
 /// assert_eq!(pipeline, Pipeline::PaperBlur);
 /// assert!("blur".parse::<Pipeline>().unwrap_err().to_string().contains("paper-blur-solarize"));

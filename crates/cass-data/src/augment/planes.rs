@@ -1,9 +1,9 @@
 use crate::{
-    Pixels,
+    image::Pixels,
     resample::{Crop, resample},
 };
 
-use super::{color::Adjust, normalize::normalize};
+use super::{color::Adjust, normalize::Normalization};
 
 /// A float image, one plane a channel; one plane stands for three equal ones. Its operations equal
 /// torchvision's on float tensors with values in 0..=1.
@@ -111,13 +111,19 @@ impl Planes {
 
     /// Crops, resizes to `size` x `size` and normalises: `out` gets `(3, size, size)`. The weights
     /// of the resize sum to one, so normalising after it instead of before changes nothing.
-    pub(crate) fn crop_into(&self, crop: &Crop, size: usize, out: &mut [f32]) {
+    pub(crate) fn crop_into(
+        &self,
+        crop: &Crop,
+        size: usize,
+        normalization: &Normalization,
+        out: &mut [f32],
+    ) {
         let resize = |plane: &Vec<f32>| resample(plane, self.width, crop, size);
         let resized: Vec<_> = self.planes.iter().map(resize).collect();
         for (channel, to) in out.chunks_exact_mut(size * size).enumerate() {
             let from = &resized[channel % resized.len()];
             for (to, &v) in to.iter_mut().zip(from) {
-                *to = normalize(v, channel);
+                *to = normalization.apply(v, channel);
             }
         }
     }

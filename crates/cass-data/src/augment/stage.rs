@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use cass_rng::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Pixels, Result, resample::Crop};
+use crate::{Error, Result, image::Pixels, resample::Crop};
 
 use super::{
     color::{JitterDraw, JitterRanges},
@@ -15,7 +15,7 @@ use super::{
 /// One of torchvision's transforms on a PIL image, by its name and with its arguments and defaults.
 ///
 /// ```
-/// use cass_data::Stage;
+/// use cass_data::augment::Stage;
 /// let blur = Stage::GaussianBlur { kernel_size: 23, sigma: [0.1, 2.0] };
 /// let sometimes = Stage::RandomApply { p: 0.5, transforms: vec![blur] };
 /// ```

@@ -1,7 +1,7 @@
 use std::{
     fs::{self, File},
-    io::Write as _,
-    path::PathBuf,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
@@ -9,7 +9,7 @@ use base16ct::lower::encode_string as hex;
 use memmap2::Mmap;
 
 use super::Key;
-use crate::{Error, Pixels, Result, pixels::Bytes};
+use crate::{Error, Result, image::Pixels, pixels::Bytes};
 
 /// Names the arithmetic: to be counted up whenever decoding or resizing changes a pixel.
 const VERSION: &str = "pixels-1";
@@ -32,7 +32,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    pub(super) fn open(folder: PathBuf) -> Result<Self> {
+    pub(super) fn open(folder: &Path) -> Result<Self> {
         let folder = folder.join(VERSION);
         fs::create_dir_all(&folder).map_err(|source| Error::Io {
             action: "create folder",
@@ -74,25 +74,20 @@ impl Disk {
         }
     }
 
-    fn write(&self, key: Key, pixels: &Pixels) -> std::io::Result<()> {
+    fn write(&self, key: Key, pixels: &Pixels) -> io::Result<()> {
         let path = self.path(key);
         let number = self.written.fetch_add(1, Ordering::Relaxed);
-        let beside = path.with_extension(format!("{}-{number}.new", std::process::id()));
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let write = || {
-            let mut file = File::create(&beside)?;
-            let mut header = [0; HEADER];
-            header[..8].copy_from_slice(MAGIC);
-            header[8..12].copy_from_slice(&(pixels.channels as u32).to_le_bytes());
-            header[12..].copy_from_slice(&crc32fast::hash(&pixels.data).to_le_bytes());
+        let mut header = [0; HEADER];
+        header[..8].copy_from_slice(MAGIC);
+        header[8..12].copy_from_slice(&(pixels.channels as u32).to_le_bytes());
+        header[12..].copy_from_slice(&crc32fast::hash(&pixels.data).to_le_bytes());
+        put_in_place(&path, number, |file| {
             file.write_all(&header)?;
-            file.write_all(&pixels.data)?;
-            drop(file);
-            fs::rename(&beside, &path)
-        };
-        write().inspect_err(|_| drop(fs::remove_file(&beside)))
+            file.write_all(&pixels.data)
+        })
     }
 
     fn path(&self, key: Key) -> PathBuf {
@@ -100,4 +95,18 @@ impl Disk {
         let folder = self.folder.join(key.size.to_string()).join(&name[..2]);
         folder.join(name)
     }
+}
+
+/// Lets `write` write a file next to `path` and renames it; `number` tells this process' files apart.
+pub(super) fn put_in_place(
+    path: &Path,
+    number: u64,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let new = path.with_extension(format!("{}-{number}.new", std::process::id()));
+    let put = || {
+        write(&mut File::create(&new)?)?;
+        fs::rename(&new, path)
+    };
+    put().inspect_err(|_| drop(fs::remove_file(&new)))
 }

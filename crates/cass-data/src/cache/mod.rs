@@ -1,13 +1,46 @@
-//! Resized pixels, kept so that later epochs need not decode.
+//! What is kept of the work of reading images, so that later epochs and runs need not do it again.
+mod checked;
 mod disk;
 mod ram;
 
 use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use crate::{Pixels, Result};
+pub(crate) use checked::Checked;
+
+use crate::{Result, image::Pixels};
+
+/// Where a data set keeps what it has worked out. Nothing in it changes a pixel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Storage {
+    /// Resized pixels.
+    pub cache: Cache,
+    /// Folder of the record of images that were decoded before, which are not decoded to be checked
+    /// again; made where it is not there. By default it is in a disk cache's folder, and there is
+    /// none without one.
+    pub record: Option<PathBuf>,
+}
+
+impl Storage {
+    fn record(&self) -> Option<&Path> {
+        match (&self.record, &self.cache) {
+            (Some(folder), _) => Some(folder),
+            (None, Cache::Disk { folder }) => Some(folder),
+            (None, _) => None,
+        }
+    }
+}
+
+impl From<Cache> for Storage {
+    fn from(cache: Cache) -> Self {
+        Self {
+            cache,
+            record: None,
+        }
+    }
+}
 
 /// Where resized pixels are kept from one epoch to the next. It changes no pixel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,24 +68,9 @@ impl Default for Cache {
     }
 }
 
-static FOR_ALL: Mutex<Option<Cache>> = Mutex::new(None);
-
-impl Cache {
-    /// Makes this the cache of every data set that this process opens from now on.
-    pub fn install(self) {
-        *FOR_ALL.lock().unwrap_or_else(PoisonError::into_inner) = Some(self);
-    }
-
-    pub(crate) fn installed() -> Self {
-        let installed = FOR_ALL.lock().unwrap_or_else(PoisonError::into_inner);
-        installed.clone().unwrap_or_default()
-    }
-}
-
 /// Which pixels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Key<'a> {
-    pub(crate) sample: usize,
     pub(crate) sha256: &'a [u8; 32],
     pub(crate) size: usize,
 }
@@ -68,12 +86,24 @@ pub(crate) enum Store {
 impl Store {
     /// # Errors
     /// A folder that cannot be made.
-    pub(crate) fn open(cache: Cache) -> Result<Self> {
-        Ok(match cache {
+    pub(crate) fn open(storage: &Storage) -> Result<Self> {
+        Ok(match &storage.cache {
             Cache::Off => Self::Off,
-            Cache::Ram { bytes } => Self::Ram(ram::Ram::new(bytes)),
+            Cache::Ram { bytes } => Self::Ram(ram::Ram::new(*bytes)),
             Cache::Disk { folder } => Self::Disk(disk::Disk::open(folder)?),
         })
+    }
+
+    /// Keeps pixels that are not there yet; they are made only if they will be kept.
+    pub(crate) fn put_new(&self, key: Key, make: impl FnOnce() -> Pixels) {
+        let room = match self {
+            Self::Off => false,
+            Self::Ram(ram) => ram.has_room(),
+            Self::Disk(disk) => disk.get(key).is_none(),
+        };
+        if room {
+            self.put(key, &Arc::new(make()));
+        }
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<Arc<Pixels>> {

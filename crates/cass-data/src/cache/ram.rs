@@ -5,9 +5,9 @@ use std::{
 };
 
 use super::Key;
-use crate::Pixels;
+use crate::image::Pixels;
 
-/// Pixels by sample and size, as long as a budget of bytes lasts. Nothing is evicted: every epoch
+/// Pixels by their image and size, as long as a budget of bytes lasts. Nothing is evicted: every epoch
 /// reads every sample, so what is in stays useful.
 pub(crate) struct Ram {
     budget: usize,
@@ -16,8 +16,9 @@ pub(crate) struct Ram {
 
 #[derive(Default)]
 struct Kept {
-    pixels: HashMap<(usize, usize), Arc<Pixels>>,
+    pixels: HashMap<([u8; 32], usize), Arc<Pixels>>,
     bytes: usize,
+    full: bool,
 }
 
 impl Ram {
@@ -29,16 +30,21 @@ impl Ram {
     }
 
     pub(super) fn get(&self, key: Key) -> Option<Arc<Pixels>> {
-        self.lock().pixels.get(&(key.sample, key.size)).cloned()
+        self.lock().pixels.get(&(*key.sha256, key.size)).cloned()
+    }
+
+    /// Whether the last image fitted.
+    pub(super) fn has_room(&self) -> bool {
+        !self.lock().full
     }
 
     /// Keeps the pixels if there is room. Two threads may have made the same ones: either will do.
     pub(super) fn put(&self, key: Key, pixels: &Arc<Pixels>) {
         let mut kept = self.lock();
         let bytes = pixels.data.len();
-        let place = (key.sample, key.size);
-        if kept.bytes + bytes <= self.budget && kept.pixels.insert(place, pixels.clone()).is_none()
-        {
+        let place = (*key.sha256, key.size);
+        kept.full = kept.bytes + bytes > self.budget;
+        if !kept.full && kept.pixels.insert(place, pixels.clone()).is_none() {
             kept.bytes += bytes;
         }
     }

@@ -81,7 +81,7 @@ enum Relation {
 }
 
 fn relation(a: &Seen, b: &Seen) -> Relation {
-    let (a, b) = (&a.entry, &b.entry);
+    let (a, b) = (&a.item, &b.item);
     if a.part != b.part {
         Relation::Splits
     } else if a.labels != b.labels {
@@ -94,11 +94,11 @@ fn relation(a: &Seen, b: &Seen) -> Relation {
 }
 
 fn finding(root: &Path, kind: FindingKind, verb: &str, image: &Seen, other: &Seen) -> Finding {
-    let path = &other.entry.path;
+    let path = &other.item.path;
     let other = path.strip_prefix(root).unwrap_or(path);
     Finding {
         kind,
-        file: image.entry.path.clone(),
+        file: image.item.path.clone(),
         detail: format!("{verb} {}", other.display()),
     }
 }

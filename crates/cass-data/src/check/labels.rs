@@ -6,8 +6,8 @@ use std::{
 
 use super::{ClassCount, Finding, FindingKind};
 use crate::{
-    Task,
-    sources::{Entry, Found, csv, folder},
+    dataset::Task,
+    source::{Found, Item, csv, folder},
 };
 
 /// Shorter names differ by a letter for good reasons.
@@ -78,24 +78,24 @@ pub(super) fn single(root: &Path, task: Task, classes: &[ClassCount]) -> Option<
 }
 
 /// The number of groups.
-pub(super) fn groups(entries: &[Entry]) -> usize {
-    let groups: BTreeSet<_> = entries.iter().filter_map(|e| e.group.as_ref()).collect();
+pub(super) fn groups(items: &[Item]) -> usize {
+    let groups: BTreeSet<_> = items.iter().filter_map(|e| e.group.as_ref()).collect();
     groups.len()
 }
 
 /// Groups with images in several given parts.
-pub(super) fn divided_groups(entries: &[Entry]) -> Vec<Finding> {
-    let mut groups: BTreeMap<&str, &Entry> = BTreeMap::new();
+pub(super) fn divided_groups(items: &[Item]) -> Vec<Finding> {
+    let mut groups: BTreeMap<&str, &Item> = BTreeMap::new();
     let mut findings = BTreeMap::new();
-    for entry in entries {
-        let (Some(group), Some(part)) = (entry.group.as_deref(), entry.part) else {
+    for item in items {
+        let (Some(group), Some(part)) = (item.group.as_deref(), item.part) else {
             continue;
         };
-        let first = *groups.entry(group).or_insert(entry);
+        let first = *groups.entry(group).or_insert(item);
         if first.part != Some(part) {
             findings.entry(group).or_insert_with(|| Finding {
                 kind: FindingKind::GroupAcrossSplits,
-                file: entry.path.clone(),
+                file: item.path.clone(),
                 detail: format!(
                     "is for {} and of group {group:?}, whose {} is for {}",
                     part.name(),

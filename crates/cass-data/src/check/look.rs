@@ -4,7 +4,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{Finding, FindingKind};
-use crate::{Pixels, decode::Decoded, sources::Entry};
+use crate::{decode::Decoded, image::Pixels, source::Item};
 
 /// Side of the thumbnails that near-duplicates are told by: their differences from one pixel to the
 /// next are the picture's perceptual hash.
@@ -24,8 +24,8 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub(super) fn at(entry: &Entry) -> Result<Self, String> {
-        let bytes = entry.origin.bytes(&entry.path)?;
+    pub(super) fn at(item: &Item) -> Result<Self, String> {
+        let bytes = item.origin.bytes(&item.path)?;
         let Decoded {
             pixels,
             format,
@@ -33,7 +33,7 @@ impl Look {
             widest,
             turned,
             frames,
-        } = entry.origin.decode(&bytes)?;
+        } = item.origin.decode(&bytes)?;
         Ok(Self {
             sha256: Sha256::digest(&bytes).into(),
             size: (pixels.width(), pixels.height()),

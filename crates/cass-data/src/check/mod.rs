@@ -5,15 +5,16 @@ mod look;
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use rayon::prelude::*;
 
 use crate::{
-    Part, Result, Task,
-    sources::{self, Entry, Found, Problem, ProblemKind},
+    Result,
+    dataset::{Part, Task},
+    source::{Found, Item, Problem, ProblemKind, Source},
 };
 use look::Look;
 
@@ -143,47 +144,41 @@ impl FindingKind {
 
 /// An image that was decoded.
 struct Seen {
-    entry: Entry,
+    item: Item,
     look: Look,
 }
 
 /// Decodes every file of a data set on all cores and reports what is in it and what is wrong with
-/// it; `kind` and `data_root` are those of [`open`](crate::open). `progress` hears how many of how
-/// many files are done, from any thread.
+/// it. `progress` hears how many of how many files are done, from any thread.
 ///
 /// # Errors
-/// An unknown `kind`, a layout that is not there, or a table without a column that it needs: there
-/// is nothing to report on then.
-pub fn check(
-    kind: &str,
-    data_root: &Path,
-    progress: &(dyn Fn(u64, u64) + Sync),
-) -> Result<Checkup> {
-    let found = sources::find(kind, data_root)?;
+/// Those of [`Source::find`]: there is nothing to report on then.
+pub fn check(source: &dyn Source, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Checkup> {
+    let found = source.find()?;
     let mut findings: Vec<Finding> = found.problems.iter().map(Finding::of).collect();
-    findings.extend(labels::typos(kind, &found));
-    findings.extend(labels::divided_groups(&found.entries));
-    let (done, total) = (AtomicU64::new(0), found.entries.len() as u64);
+    findings.extend(labels::typos(source.name(), &found));
+    findings.extend(labels::divided_groups(&found.items));
+    let (done, total) = (AtomicU64::new(0), found.items.len() as u64);
     let looked: Vec<_> = found
-        .entries
+        .items
         .par_iter()
-        .map(|entry| {
-            let look = Look::at(entry);
+        .map(|item| {
+            let look = Look::at(item);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             look
         })
         .collect();
     let mut seen = Vec::new();
-    for (entry, look) in found.entries.iter().zip(looked) {
+    for (item, look) in found.items.iter().zip(looked) {
         match look {
             Ok(look) => {
-                findings.extend(look.findings(&entry.path));
-                let entry = entry.clone();
-                seen.push(Seen { entry, look });
+                findings.extend(look.findings(&item.path));
+                let item = item.clone();
+                seen.push(Seen { item, look });
             }
             Err(detail) => findings.push(Finding {
                 kind: FindingKind::Unreadable,
-                file: entry.path.clone(),
+                file: item.path.clone(),
                 detail,
             }),
         }
@@ -199,7 +194,7 @@ pub fn check(
         classes,
         modes: BTreeMap::new(),
         sizes: BTreeMap::new(),
-        groups: labels::groups(&found.entries),
+        groups: labels::groups(&found.items),
         root: found.root,
         findings,
     };
@@ -213,8 +208,8 @@ pub fn check(
 fn count(found: &Found, seen: &[Seen]) -> Vec<ClassCount> {
     let count = |(label, class): (usize, &String)| {
         let of = |part: Option<Part>| {
-            let entries = seen.iter().map(|s| &s.entry);
-            entries
+            let items = seen.iter().map(|s| &s.item);
+            items
                 .filter(|e| e.part == part && e.labels.contains(&label))
                 .count()
         };

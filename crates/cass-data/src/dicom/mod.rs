@@ -10,8 +10,8 @@ use stored::Frame;
 use window::Transform;
 
 use crate::{
-    Pixels,
     decode::{Decoded, expect_size},
+    image::Pixels,
 };
 
 /// The image in these bytes, or why not.

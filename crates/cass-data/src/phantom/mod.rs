@@ -17,8 +17,9 @@ use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder};
 use rayon::prelude::*;
 
 use crate::{
-    Error, Part, Result,
-    sources::{
+    Error, Result,
+    dataset::Part,
+    source::{
         biopsies,
         brain_mri::{self, CLASSES, PARTS},
         isic2019,
@@ -44,7 +45,7 @@ pub struct PhantomConfig {
     pub size: usize,
 }
 
-/// Writes phantoms to `out` in the layout that [`crate::open`] reads as `kind`.
+/// Writes phantoms to `out` in the layout that [`Layout`](crate::source::Layout) reads as `kind`.
 ///
 /// Those of `brain-mri` are in the curator's layout. Each is a slice through a head in random pose, with ventricles, tissue, noise, a bias field and
 /// a random brightness, and the lesion of its class: *glioma* an irregular, heterogeneous blob that

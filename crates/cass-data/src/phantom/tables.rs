@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::{PhantomConfig, biopsy, dermoscopy::Lesion, io, write_jpeg, write_with};
 use crate::{
     Result,
-    sources::{biopsies, isic2019},
+    source::{biopsies, isic2019},
 };
 
 /// Images of one lesion or patient.

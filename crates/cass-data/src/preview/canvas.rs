@@ -3,7 +3,7 @@ use std::path::Path;
 
 use font8x8::UnicodeFonts as _;
 
-use crate::{Pixels, Result};
+use crate::{Result, image::Pixels};
 
 /// Height of a line of text, in pixels.
 pub(super) const LINE: usize = 14;

@@ -1,50 +1,46 @@
 //! Pictures to judge a data set and its augmentation by.
 mod canvas;
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
-use candle_core::Device;
 use cass_rng::Rng;
 
-use crate::{Dataset, Error, Loader, LoaderConfig, MEAN, Pipeline, Result, STD};
+use crate::{
+    Error, Result,
+    augment::{Normalization, Pipeline},
+    dataset::{Dataset, Part},
+    loader::{Loader, LoaderConfig},
+    recipe::RunImages,
+};
 use canvas::{Canvas, LINE};
 
 /// Larger pictures would fit no screen, and their memory few machines.
 const MAX_SIDE: usize = 30_000;
 const GAP: usize = 4;
 
-/// What [`preview`] draws.
+/// How much [`preview`] draws.
 #[derive(Debug, Clone)]
 pub struct PreviewConfig {
-    /// Which augmentation.
-    pub pipeline: Pipeline,
-    /// Side of each image, in pixels.
-    pub size: usize,
     /// Images of each class.
     pub per_class: usize,
     /// Augmented views of each.
     pub views: usize,
-    /// Chooses the images and draws the views, as in training by this seed.
-    pub seed: u64,
 }
 
-/// Draws a grid to a PNG file: some images of each class, each as it is, beside augmented views.
+/// Draws a grid to a PNG file: some training images of each class, each as it is, next to augmented
+/// views.
 ///
-/// The views are what training by this seed shows a network in its first epochs, taken back to grey
-/// levels.
+/// The views are what training on these images, by their seed, shows a network in its first epochs,
+/// taken back to grey levels.
 ///
 /// # Errors
 /// A setting of 0, or a picture of over 30,000 pixels a side; an image that cannot be read; a file
 /// that cannot be written.
-pub fn preview(dataset: &Arc<Dataset>, config: &PreviewConfig, out: &Path) -> Result<()> {
-    let PreviewConfig {
-        size,
-        per_class,
-        views,
-        ..
-    } = *config;
+pub fn preview(images: &RunImages, config: &PreviewConfig, out: &Path) -> Result<()> {
+    let PreviewConfig { per_class, views } = *config;
+    let (dataset, size) = (&images.dataset, images.config().size);
     let shown: Vec<(usize, Vec<usize>)> = (0..dataset.classes.len())
-        .map(|label| (label, choose(dataset, label, per_class, config.seed)))
+        .map(|label| (label, choose(images, label, per_class)))
         .collect();
     let rows: usize = shown.iter().map(|(_, samples)| samples.len()).sum();
     let cell = size.saturating_add(GAP);
@@ -56,7 +52,6 @@ pub fn preview(dataset: &Arc<Dataset>, config: &PreviewConfig, out: &Path) -> Re
         .saturating_mul(cell.saturating_add(LINE))
         .saturating_add(LINE + GAP);
     for (name, value, ok) in [
-        ("size", size, size > 0),
         ("per-class", per_class, per_class > 0),
         ("views", views, views > 0),
         (
@@ -74,8 +69,8 @@ pub fn preview(dataset: &Arc<Dataset>, config: &PreviewConfig, out: &Path) -> Re
         }
     }
     let samples: Vec<usize> = shown.iter().flat_map(|(_, s)| s.clone()).collect();
-    let mut columns = vec![images(dataset, &samples, config, &Pipeline::Eval, 1)?];
-    columns.extend(views_of(dataset, &samples, config)?);
+    let mut columns = vec![grid(images, &samples, &Pipeline::Eval, 1)?];
+    columns.extend(views_of(images, &samples, views)?);
 
     let mut canvas = Canvas::new(width, height);
     for column in 0..=views {
@@ -97,13 +92,14 @@ pub fn preview(dataset: &Arc<Dataset>, config: &PreviewConfig, out: &Path) -> Re
     canvas.write(out)
 }
 
-/// Some samples of a class, drawn by the seed.
-fn choose(dataset: &Dataset, label: usize, count: usize, seed: u64) -> Vec<usize> {
-    let all = 0..dataset.len();
+/// Some training images of a class, drawn by the seed.
+fn choose(images: &RunImages, label: usize, count: usize) -> Vec<usize> {
+    let samples = &images.dataset.samples;
+    let all = images.part(Part::Train).iter().copied();
     let mut of_class: Vec<_> = all
-        .filter(|&i| dataset.samples[i].labels.contains(&label))
+        .filter(|&i| samples[i].labels.contains(&label))
         .collect();
-    Rng::new(seed, "preview", [label as u64, 0], 0).shuffle(&mut of_class);
+    Rng::new(images.config().seed, "preview", [label as u64, 0], 0).shuffle(&mut of_class);
     of_class.truncate(count);
     of_class
 }
@@ -120,59 +116,49 @@ fn title(dataset: &Dataset, label: usize, sample: usize) -> String {
 }
 
 /// The wanted number of augmented views, each of all samples.
-fn views_of(
-    dataset: &Arc<Dataset>,
-    samples: &[usize],
-    config: &PreviewConfig,
-) -> Result<Vec<Vec<Vec<u8>>>> {
-    let epochs = config.views.div_ceil(config.pipeline.views());
-    let all = images(dataset, samples, config, &config.pipeline, epochs)?;
+fn views_of(images: &RunImages, samples: &[usize], views: usize) -> Result<Vec<Vec<Vec<u8>>>> {
+    let pipeline = &images.config().pipeline;
+    let epochs = views.div_ceil(pipeline.views());
+    let all = grid(images, samples, pipeline, epochs)?;
     let per_view = all.chunks(samples.len()).map(<[_]>::to_vec);
-    Ok(per_view.take(config.views).collect())
+    Ok(per_view.take(views).collect())
 }
 
 /// The RGB bytes of these samples in every view of every epoch, views after samples.
-fn images(
-    dataset: &Arc<Dataset>,
+fn grid(
+    images: &RunImages,
     samples: &[usize],
-    config: &PreviewConfig,
     pipeline: &Pipeline,
     epochs: usize,
 ) -> Result<Vec<Vec<u8>>> {
-    let loader = Loader::new(
-        dataset.clone(),
-        samples.to_vec(),
-        LoaderConfig {
-            pipeline: pipeline.clone(),
-            size: config.size,
-            batch: samples.len(),
-            seed: config.seed,
-            shuffle: false,
-            drop_last: false,
-            threads: 0,
-            device: Device::Cpu,
-            prefetch: 1,
-        },
-    )?;
-    let mut images = Vec::new();
+    let config = LoaderConfig {
+        pipeline: pipeline.clone(),
+        batch: samples.len(),
+        shuffle: false,
+        drop_last: false,
+        ..images.config().clone()
+    };
+    let (size, normalization) = (config.size, config.normalization);
+    let loader = Loader::new(images.dataset.clone(), samples.to_vec(), config)?;
+    let mut drawn = Vec::new();
     for epoch in 0..epochs {
         for batch in loader.epoch(epoch as u64) {
             for view in batch?.views {
                 let values = view.flatten_all()?.to_vec1::<f32>()?;
-                let planes = values.chunks_exact(3 * config.size * config.size);
-                images.extend(planes.map(to_bytes));
+                let planes = values.chunks_exact(3 * size * size);
+                drawn.extend(planes.map(|planes| to_bytes(planes, &normalization)));
             }
         }
     }
-    Ok(images)
+    Ok(drawn)
 }
 
 /// Takes normalised planes `(3, size, size)` back to interleaved bytes.
-fn to_bytes(planes: &[f32]) -> Vec<u8> {
+fn to_bytes(planes: &[f32], normalization: &Normalization) -> Vec<u8> {
     let area = planes.len() / 3;
     let byte = |i: usize| {
         let (pixel, channel) = (i / 3, i % 3);
-        let value = planes[channel * area + pixel] * STD[channel] + MEAN[channel];
+        let value = normalization.invert(planes[channel * area + pixel], channel);
         (value * 255.0).round() as u8 // `as` saturates
     };
     (0..planes.len()).map(byte).collect()

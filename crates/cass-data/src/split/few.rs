@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 
 use cass_rng::Rng;
 
-use crate::{Dataset, Task};
+use crate::dataset::{Dataset, Task};
 
 /// The labelled subset, in ascending order: the given fraction of each class among `indices`,
 /// rounded, at least one image a class. By one seed, a smaller fraction is part of every larger

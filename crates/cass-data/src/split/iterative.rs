@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use cass_rng::Rng;
 
-use crate::Dataset;
+use crate::dataset::Dataset;
 
 /// Images that stay together, and how many of them each class has.
 struct Unit {

@@ -4,8 +4,9 @@ mod iterative;
 
 use cass_rng::Rng;
 
-use crate::{Dataset, Part, Task};
+use crate::dataset::{Dataset, Part, Task};
 
+pub use crate::manifest::{Manifest, ManifestRow};
 pub use few::fraction;
 
 /// The share of the images that is for testing where the curator gave none.
@@ -29,7 +30,7 @@ impl Dataset {
     ///
     /// The cut is stratified: of each class the same share, rounded, at least one image, and never
     /// the last one. Where an image has several labels, or images belong together
-    /// ([`Sample::group`](crate::Sample::group)), it is made by iterative stratification, which
+    /// ([`Sample::group`](crate::dataset::Sample::group)), it is made by iterative stratification, which
     /// keeps groups whole and the shares of the classes as even as they let it.
     pub fn split(&self, seed: u64, val_fraction: f64) -> Split {
         let given = |part| {

@@ -2,7 +2,10 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 use std::path::{Path, PathBuf};
 
-use cass_data::{Dataset, LoaderConfig, PhantomConfig, Pipeline, open, write_phantom};
+use cass_data::{
+    phantom::{PhantomConfig, write_phantom},
+    prelude::*,
+};
 use tempfile::TempDir;
 
 /// A folder with eight training and three test phantoms a class.
@@ -22,17 +25,31 @@ pub fn open_phantoms(folder: &TempDir) -> Dataset {
     open("brain-mri", folder.path(), false).unwrap()
 }
 
+pub fn open(layout: &str, root: &Path, skip_bad: bool) -> cass_data::Result<Dataset> {
+    let options = OpenOptions {
+        skip_bad,
+        ..OpenOptions::default()
+    };
+    Dataset::open(&Layout::new(layout, root), &options)
+}
+
+/// The phantoms, with this cache.
+pub fn open_cached(folder: &TempDir, cache: Cache) -> cass_data::Result<Dataset> {
+    let options = OpenOptions {
+        storage: cache.into(),
+        ..OpenOptions::default()
+    };
+    Dataset::open(&Layout::new("brain-mri", folder.path()), &options)
+}
+
 pub fn config(pipeline: Pipeline) -> LoaderConfig {
     LoaderConfig {
         pipeline,
         size: 24,
         batch: 5,
         seed: 3,
-        shuffle: true,
-        drop_last: false,
         threads: 2,
-        device: candle_core::Device::Cpu,
-        prefetch: 2,
+        ..LoaderConfig::default()
     }
 }
 

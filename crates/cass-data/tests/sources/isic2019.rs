@@ -109,7 +109,11 @@ fn a_wrong_row_is_named_by_line_column_and_value() {
         );
         let dataset = open("isic2019", folder.path(), true).unwrap();
         assert_eq!((dataset.len(), dataset.skipped.len()), (15, 1), "{said}");
-        assert!(dataset.skipped[0].1.contains(said), "{:?}", dataset.skipped);
+        assert!(
+            dataset.skipped[0].reason.contains(said),
+            "{:?}",
+            dataset.skipped
+        );
     }
 }
 

@@ -8,8 +8,8 @@ mod tables;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use cass_data::{Dataset, Manifest, Part, Split, Task, fraction, open};
-use common::fixture;
+use cass_data::{prelude::*, split::Manifest};
+use common::{fixture, open};
 use tempfile::TempDir;
 
 /// A folder with these files: text, or an image where there is none.

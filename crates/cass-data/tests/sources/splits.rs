@@ -138,7 +138,7 @@ fn a_manifest_comes_back_as_it_was_written() {
     manifest.write(&file).unwrap();
     let read = Manifest::read(&file).unwrap();
     assert_eq!(read, manifest);
-    assert_eq!(read.hash(), dataset.manifest_hash(&split));
+    assert_eq!(read.hash(), dataset.manifest(&split).hash());
     let text = manifest.to_text();
     for (from, to, said) in [
         (

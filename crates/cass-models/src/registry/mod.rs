@@ -1,65 +1,15 @@
 //! The networks by timm's names, with the weights that timm publishes for them.
 
-mod cost;
 mod table;
 
-pub use cost::Cost;
 pub use table::MODELS;
 
 use crate::{
-    densenet::DenseNetConfig,
+    cost::Cost,
     error::{Error, Result, nearest},
-    resnet::ResNetConfig,
-    swin::SwinConfig,
-    vit::VitConfig,
+    family::ModelConfig,
 };
 use std::fmt;
-
-/// Shape of a network, by family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ModelConfig {
-    /// Convolutional, residual.
-    ResNet(ResNetConfig),
-    /// The same with a stem of three convolutions and shortcuts that average: `resnet*d`.
-    ResNetD(ResNetConfig),
-    /// Convolutional, densely connected.
-    DenseNet(DenseNetConfig),
-    /// Transformer.
-    Vit(VitConfig),
-    /// Transformer with a distillation token and a second head, the logits being the mean of both:
-    /// `deit_*_distilled_*`.
-    DistilledVit(VitConfig),
-    /// Transformer on shifted windows.
-    Swin(SwinConfig),
-}
-
-impl ModelConfig {
-    /// Names of the classifier's layers: one, or two for a distilled DeiT.
-    pub fn classifier(&self) -> &'static [&'static str] {
-        match self {
-            Self::ResNet(_) | Self::ResNetD(_) => &["fc"],
-            Self::DenseNet(_) => &["classifier"],
-            Self::Vit(_) => &["head"],
-            Self::DistilledVit(_) => &["head", "head_dist"],
-            Self::Swin(_) => &["head.fc"],
-        }
-    }
-
-    /// Name of the convolution that sees the image.
-    pub fn first_conv(&self) -> &'static str {
-        match self {
-            Self::ResNet(_) => "conv1",
-            Self::ResNetD(_) => "conv1.0",
-            Self::DenseNet(_) => "features.conv0",
-            Self::Vit(_) | Self::DistilledVit(_) | Self::Swin(_) => "patch_embed.proj",
-        }
-    }
-
-    /// Whether a built network takes one input size only.
-    pub fn fixed_input_size(&self) -> bool {
-        matches!(self, Self::Vit(_) | Self::DistilledVit(_) | Self::Swin(_))
-    }
-}
 
 /// What is taken from a channel's values in 0..=1, and what they are then divided by.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -117,12 +67,13 @@ pub struct ModelInfo {
     pub crop_pct: f64,
     /// Outputs of the published classifier; 0 where the weights have none.
     pub num_classes: usize,
+    full_name: &'static str,
 }
 
 impl ModelInfo {
     const fn new(
         hub_id: &'static str,
-        [name, tag]: [&'static str; 2],
+        [name, tag, full_name]: [&'static str; 3],
         config: ModelConfig,
         input_size: usize,
         crop_pct: f64,
@@ -137,7 +88,13 @@ impl ModelInfo {
             interpolation: Interpolation::Bicubic,
             crop_pct,
             num_classes: 1000,
+            full_name,
         }
+    }
+
+    /// Where the repository is named otherwise than the network.
+    const fn on_hub(self, hub_id: &'static str) -> Self {
+        Self { hub_id, ..self }
     }
 
     const fn bilinear(self) -> Self {
@@ -163,7 +120,7 @@ impl ModelInfo {
 
     /// Name and tag, `resnet50.a1_in1k`.
     pub fn full_name(&self) -> &'static str {
-        self.hub_id.trim_start_matches("timm/")
+        self.full_name
     }
 
     /// Whether these are the weights that timm takes for the bare name.
@@ -174,24 +131,53 @@ impl ModelInfo {
 
     /// What the network costs at its input size, with the 1000 classes of ImageNet.
     pub fn cost(&self) -> Cost {
-        self.config.cost(self.input_size, 1000)
+        self.config.cost(self.input_size, 3, 1000)
     }
 }
 
 /// The network of this name. With a tag (`resnet50.tv_in1k`) it comes with that tag's weights, and
-/// without (`resnet50`) with those that timm takes by default.
+/// without (`resnet50`) with those that timm takes by default. Arguments behind commas decide nothing
+/// here. A short name stands for the smallest of the networks that continue it with a patch and a
+/// size: `vit_tiny` for `vit_tiny_patch16_224`.
 ///
 /// # Errors
 /// If there is none; the error suggests the nearest name.
 pub fn find(name: &str) -> Result<&'static ModelInfo> {
-    let known = |m: &&ModelInfo| m.name == name || m.full_name() == name;
-    MODELS
-        .iter()
-        .find(known)
+    let bare = name.split(',').next().unwrap_or(name);
+    let known = |m: &&ModelInfo| m.name == bare || m.full_name() == bare;
+    let meant = |m: &&ModelInfo| {
+        let rest = m.name.strip_prefix(bare);
+        rest.is_some_and(|rest| {
+            rest.starts_with("_patch") && rest.ends_with("_224") || rest == "_224"
+        })
+    };
+    let found = MODELS.iter().find(known);
+    found
+        .or_else(|| MODELS.iter().find(meant))
         .ok_or_else(|| Error::UnknownModel {
             name: name.to_string(),
-            nearest: nearest_name(name),
+            nearest: nearest_name(bare),
         })
+}
+
+/// The shape that a name and the arguments behind it stand for, and these arguments as they were
+/// given, each behind its comma.
+///
+/// # Errors
+/// As [`find`], and if the network takes no such argument.
+pub(crate) fn parse(name: &str) -> Result<(ModelConfig, &str)> {
+    let mut config = find(name)?.config;
+    let arguments = name.find(',').map_or("", |at| &name[at..]);
+    for argument in arguments.split(',').skip(1) {
+        let (key, value) = argument.split_once('=').unwrap_or((argument, ""));
+        config
+            .set(key.trim(), value.trim())
+            .map_err(|reason| Error::Options {
+                name: name.to_string(),
+                reason,
+            })?;
+    }
+    Ok((config, arguments))
 }
 
 /// With a tag where the name is right and the tag is not.
@@ -216,6 +202,38 @@ mod tests {
         assert_eq!((other.name, other.tag), ("resnet50", "tv_in1k"));
         assert_eq!(other.hub_id, "timm/resnet50.tv_in1k");
         assert!(!other.is_default() && find("resnet50")?.is_default());
+        Ok(())
+    }
+
+    #[test]
+    fn short_names_mean_the_smallest_patch_and_size() -> Result<()> {
+        for (short, name) in [
+            ("vit_tiny", "vit_tiny_patch16_224"),
+            ("vit_base_patch16", "vit_base_patch16_224"),
+            ("swin_small", "swin_small_patch4_window7_224"),
+            ("deit_base_distilled", "deit_base_distilled_patch16_224"),
+        ] {
+            assert_eq!(find(short)?.name, name);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn arguments_behind_a_name_change_its_shape() -> Result<()> {
+        let (config, arguments) = parse("vit_large_patch16_224,init_values=1e-5,global_pool=avg")?;
+        assert_eq!(arguments, ",init_values=1e-5,global_pool=avg");
+        assert_ne!(config, find("vit_large_patch16_224")?.config);
+        for (name, wrong) in [
+            ("vit_tiny_patch16_224,init_value=1", "init_value=1"),
+            ("vit_tiny_patch16_224,reg_tokens=x", "reg_tokens=x"),
+            ("resnet18,reg_tokens=4", "reg_tokens=4"),
+        ] {
+            let text = parse(name).map(|_| ()).unwrap_err().to_string();
+            assert!(
+                text.contains(&format!("it takes no argument {wrong}")),
+                "{text}"
+            );
+        }
         Ok(())
     }
 

@@ -1,7 +1,10 @@
 //! The table: every network, and under it every set of weights that timm publishes for it.
 
-use super::{ModelConfig::*, ModelInfo, Normalization};
-use crate::{densenet::DenseNetConfig, resnet::ResNetConfig, swin::SwinConfig, vit::VitConfig};
+use super::{ModelInfo, Normalization};
+use crate::family::{
+    ModelConfig::*, convnext::ConvNextConfig, densenet::DenseNetConfig,
+    efficientnet::EfficientNetConfig, resnet::ResNetConfig, swin::SwinConfig, vit::VitConfig,
+};
 
 const HALF: Normalization = Normalization {
     mean: [0.5; 3],
@@ -12,6 +15,12 @@ const CLIP: Normalization = Normalization {
     std: [0.26862954, 0.26130258, 0.27577711],
 };
 
+/// 0 to 1 as they are.
+const NOTHING: Normalization = Normalization {
+    mean: [0.0; 3],
+    std: [1.0; 3],
+};
+
 /// `network: config { tag(input size, crop), ... }` to one entry a tag.
 macro_rules! models {
     ($($name:ident: $family:ident($config:expr) {
@@ -20,7 +29,11 @@ macro_rules! models {
         &[$($(
             ModelInfo::new(
                 concat!("timm/", stringify!($name), ".", stringify!($tag)),
-                [stringify!($name), stringify!($tag)],
+                [
+                    stringify!($name),
+                    stringify!($tag),
+                    concat!(stringify!($name), ".", stringify!($tag)),
+                ],
                 $family($config),
                 $size,
                 $crop,
@@ -80,7 +93,7 @@ pub const MODELS: &[ModelInfo] = models! {
         tv2_in1k(176, 0.875).bilinear(),
         tv_in1k(224, 0.875).bilinear(),
     }
-    resnet200d: ResNetD(ResNetConfig::resnet200d()) {
+    resnet200d: ResNet(ResNetConfig::resnet200d()) {
         ra2_in1k(256, 0.95),
     }
     densenet121: DenseNet(DenseNetConfig::densenet121()) {
@@ -89,6 +102,67 @@ pub const MODELS: &[ModelInfo] = models! {
     }
     densenet161: DenseNet(DenseNetConfig::densenet161()) {
         tv_in1k(224, 0.875),
+    }
+    mobilenetv2_100: EfficientNet(EfficientNetConfig::mobilenetv2_100()) {
+        ra_in1k(224, 0.875),
+    }
+    mobilenetv3_large_100: EfficientNet(EfficientNetConfig::mobilenetv3_large_100()) {
+        ra_in1k(224, 0.875),
+        miil_in21k(224, 0.875).bilinear().normalized(NOTHING).classes(11_221),
+        miil_in21k_ft_in1k(224, 0.875).bilinear().normalized(NOTHING),
+        ra4_e3600_r224_in1k(224, 0.95).normalized(HALF),
+    }
+    efficientnet_b0: EfficientNet(EfficientNetConfig::efficientnet_b0()) {
+        ra_in1k(224, 0.875),
+        ra4_e3600_r224_in1k(224, 0.9).normalized(HALF),
+    }
+    efficientnetv2_rw_s: EfficientNet(EfficientNetConfig::efficientnetv2_rw_s()) {
+        ra2_in1k(288, 1.0),
+    }
+    tf_efficientnetv2_s: EfficientNet(EfficientNetConfig::tf_efficientnetv2_s()) {
+        in21k_ft_in1k(300, 1.0).normalized(HALF),
+        in1k(300, 1.0).normalized(HALF),
+        in21k(300, 1.0).normalized(HALF).classes(21_843),
+    }
+    convnext_tiny: ConvNext(ConvNextConfig::convnext_tiny()) {
+        in12k_ft_in1k(224, 0.95),
+        dinov3_lvd1689m(224, 1.0).classes(0),
+        eupe_lvd1689m(256, 1.0).classes(0),
+        fb_in1k(224, 0.875),
+        fb_in22k(224, 0.875).classes(21_841),
+        fb_in22k_ft_in1k(224, 0.875),
+        fb_in22k_ft_in1k_384(384, 1.0),
+        in12k(224, 0.95).classes(11_821),
+        in12k_ft_in1k_384(384, 1.0),
+    }
+    convnext_small: ConvNext(ConvNextConfig::convnext_small()) {
+        in12k_ft_in1k(224, 0.95),
+        dinov3_lvd1689m(224, 1.0).classes(0),
+        eupe_lvd1689m(256, 1.0).classes(0),
+        fb_in1k(224, 0.875),
+        fb_in22k(224, 0.875).classes(21_841),
+        fb_in22k_ft_in1k(224, 0.875),
+        fb_in22k_ft_in1k_384(384, 1.0),
+        in12k(224, 0.95).classes(11_821),
+        in12k_ft_in1k_384(384, 1.0),
+    }
+    convnext_base: ConvNext(ConvNextConfig::convnext_base()) {
+        fb_in22k_ft_in1k(224, 0.875),
+        clip_laion2b(256, 1.0).normalized(CLIP).classes(640),
+        clip_laion2b_augreg(256, 1.0).normalized(CLIP).classes(640),
+        clip_laion2b_augreg_ft_in12k(256, 1.0).normalized(CLIP).classes(11_821),
+        clip_laion2b_augreg_ft_in12k_in1k(256, 1.0).normalized(CLIP),
+        clip_laion2b_augreg_ft_in12k_in1k_384(384, 1.0).normalized(CLIP),
+        clip_laion2b_augreg_ft_in1k(256, 1.0).normalized(CLIP),
+        clip_laiona(256, 1.0).normalized(CLIP).classes(640),
+        clip_laiona_320(320, 1.0).normalized(CLIP).classes(640),
+        clip_laiona_augreg_320(320, 1.0).normalized(CLIP).classes(640),
+        clip_laiona_augreg_ft_in1k_384(384, 1.0).normalized(CLIP),
+        dinov3_lvd1689m(224, 1.0).classes(0),
+        eupe_lvd1689m(256, 1.0).classes(0),
+        fb_in1k(224, 0.875),
+        fb_in22k(224, 0.875).classes(21_841),
+        fb_in22k_ft_in1k_384(384, 1.0),
     }
     vit_tiny_patch16_224: Vit(VitConfig::vit_tiny_patch16()) {
         augreg_in21k_ft_in1k(224, 0.9).normalized(HALF),
@@ -133,6 +207,50 @@ pub const MODELS: &[ModelInfo] = models! {
     vit_large_patch16_384: Vit(VitConfig::vit_large_patch16()) {
         augreg_in21k_ft_in1k(384, 1.0).normalized(HALF),
     }
+    vit_small_patch14_dinov2: Vit(VitConfig::vit_small_patch16().dinov2()) {
+        lvd142m(518, 1.0).classes(0),
+    }
+    vit_small_patch14_reg4_dinov2: Vit(VitConfig::vit_small_patch16().reg4_dinov2()) {
+        lvd142m(518, 1.0).classes(0),
+    }
+    vit_base_patch14_dinov2: Vit(VitConfig::vit_base_patch16().dinov2()) {
+        lvd142m(518, 1.0).classes(0),
+    }
+    vit_base_patch14_reg4_dinov2: Vit(VitConfig::vit_base_patch16().reg4_dinov2()) {
+        lvd142m(518, 1.0).classes(0),
+    }
+    vit_large_patch14_dinov2: Vit(VitConfig::vit_large_patch16().dinov2()) {
+        lvd142m(518, 1.0).classes(0),
+    }
+    vit_large_patch14_reg4_dinov2: Vit(VitConfig::vit_large_patch16().reg4_dinov2()) {
+        lvd142m(518, 1.0).classes(0),
+    }
+    vit_base_patch16_clip_224: Vit(VitConfig::vit_base_patch16().clip()) {
+        laion2b_ft_in12k_in1k(224, 0.95).normalized(CLIP),
+        datacompxl(224, 1.0).normalized(CLIP).classes(512),
+        dfn2b(224, 1.0).normalized(CLIP).classes(512),
+        laion2b(224, 1.0).normalized(CLIP).classes(512),
+        laion2b_ft_in12k(224, 0.9).normalized(CLIP).classes(11_821),
+        laion2b_ft_in1k(224, 1.0).normalized(CLIP),
+        laion400m_e32(224, 1.0).normalized(CLIP).classes(512),
+        metaclip_2pt5b(224, 1.0).normalized(CLIP).classes(512),
+        metaclip_400m(224, 1.0).normalized(CLIP).classes(512),
+        openai(224, 0.9).normalized(CLIP).classes(512),
+        openai_ft_in12k(224, 0.9).normalized(CLIP).classes(11_821),
+        openai_ft_in12k_in1k(224, 0.95).normalized(CLIP),
+        openai_ft_in1k(224, 0.9).normalized(CLIP),
+    }
+    vit_base_patch16_clip_384: Vit(VitConfig::vit_base_patch16().clip()) {
+        laion2b_ft_in12k_in1k(384, 1.0).normalized(CLIP),
+        laion2b_ft_in1k(384, 1.0).normalized(CLIP),
+        openai_ft_in12k_in1k(384, 0.95).normalized(CLIP),
+        openai_ft_in1k(384, 1.0).normalized(CLIP),
+    }
+    vit_base_patch16_clip_quickgelu_224: Vit(VitConfig::vit_base_patch16().clip_quickgelu()) {
+        metaclip_2pt5b(224, 1.0).normalized(CLIP).classes(512).on_hub("timm/vit_base_patch16_clip_224.metaclip_2pt5b"),
+        metaclip_400m(224, 1.0).normalized(CLIP).classes(512).on_hub("timm/vit_base_patch16_clip_224.metaclip_400m"),
+        openai(224, 0.9).normalized(CLIP).classes(512).on_hub("timm/vit_base_patch16_clip_224.openai"),
+    }
     deit_tiny_patch16_224: Vit(VitConfig::vit_tiny_patch16()) {
         fb_in1k(224, 0.9),
     }
@@ -145,10 +263,10 @@ pub const MODELS: &[ModelInfo] = models! {
     deit_base_patch16_384: Vit(VitConfig::vit_base_patch16()) {
         fb_in1k(384, 1.0),
     }
-    deit_base_distilled_patch16_224: DistilledVit(VitConfig::vit_base_patch16()) {
+    deit_base_distilled_patch16_224: Vit(VitConfig::vit_base_patch16().distilled()) {
         fb_in1k(224, 0.9),
     }
-    deit_base_distilled_patch16_384: DistilledVit(VitConfig::vit_base_patch16()) {
+    deit_base_distilled_patch16_384: Vit(VitConfig::vit_base_patch16().distilled()) {
         fb_in1k(384, 1.0),
     }
     swin_tiny_patch4_window7_224: Swin(SwinConfig::swin_tiny_patch4_window7()) {

@@ -7,7 +7,7 @@ use cass_models::{Error, Mode, Model, ModelOptions, Output, Taps};
 use cass_ops::Gradients;
 use std::collections::BTreeSet;
 
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 14] = [
     "resnet_small",
     "resnet_bottleneck_small",
     "resnet_d_small",
@@ -15,6 +15,13 @@ const FOLDERS: [&str; 7] = [
     "vit_small_golden",
     "deit_distilled_small",
     "swin_small",
+    "vit_registers_small",
+    "vit_average_small",
+    "mobilenetv2_small",
+    "mobilenetv3_small",
+    "efficientnet_small",
+    "efficientnetv2_tf_small",
+    "convnext_small",
 ];
 
 fn forward(model: &Model, golden: &Tensors, mode: Mode, taps: &Taps) -> Result<Output> {

@@ -1,23 +1,29 @@
 //! The small networks of `fixtures/golden`, in the shapes their `export.py` gives them.
 
-use cass_models::{Block, DenseNetConfig, ModelConfig, ResNetConfig, SwinConfig, VitConfig};
+use cass_models::{
+    Block, ConvNextConfig, DenseNetConfig, EfficientNetConfig, ModelConfig, ResNetConfig,
+    SwinConfig, Variant, VitConfig, VitPool,
+};
 
 /// The shape of the network in this folder.
 pub fn small(folder: &str) -> ModelConfig {
     match folder {
         "resnet_small" => ModelConfig::ResNet(ResNetConfig {
+            variant: Variant::Standard,
             block: Block::Basic,
             layers: [2, 1, 1, 1],
             channels: [8, 10, 12, 14],
             stem_width: 64,
         }),
         "resnet_bottleneck_small" => ModelConfig::ResNet(ResNetConfig {
+            variant: Variant::Standard,
             block: Block::Bottleneck,
             layers: [2, 1, 1, 1],
             channels: [4, 5, 6, 7],
             stem_width: 64,
         }),
-        "resnet_d_small" => ModelConfig::ResNetD(ResNetConfig {
+        "resnet_d_small" => ModelConfig::ResNet(ResNetConfig {
+            variant: Variant::D,
             block: Block::Bottleneck,
             layers: [2, 1, 1, 1],
             channels: [4, 5, 6, 7],
@@ -27,24 +33,68 @@ pub fn small(folder: &str) -> ModelConfig {
             growth_rate: 4,
             block_config: &[2, 3, 2],
         }),
-        "vit_small_golden" => ModelConfig::Vit(VitConfig {
-            patch_size: 8,
-            embed_dim: 24,
-            depth: 2,
-            num_heads: 3,
-        }),
-        "deit_distilled_small" => ModelConfig::DistilledVit(VitConfig {
-            patch_size: 8,
-            embed_dim: 24,
-            depth: 2,
-            num_heads: 3,
-        }),
+        "vit_small_golden" => ModelConfig::Vit(VitConfig::plain(8, 24, 2, 3)),
+        "deit_distilled_small" => ModelConfig::Vit(VitConfig::plain(8, 24, 2, 3).distilled()),
         "swin_small" => ModelConfig::Swin(SwinConfig {
             patch_size: 4,
             embed_dim: 4,
             depths: [2, 2, 1, 1],
             num_heads: [1, 2, 2, 4],
             window_size: 4,
+        }),
+        "vit_registers_small" => ModelConfig::Vit(VitConfig {
+            reg_tokens: 3,
+            no_embed_class: true,
+            init_values: Some(0.5),
+            ..VitConfig::plain(7, 24, 2, 3)
+        }),
+        "vit_average_small" => ModelConfig::Vit(VitConfig {
+            class_token: false,
+            global_pool: VitPool::Avg,
+            pre_norm: true,
+            quick_gelu: true,
+            ..VitConfig::plain(8, 24, 2, 3)
+        }),
+        "mobilenetv2_small" => ModelConfig::EfficientNet(EfficientNetConfig {
+            stem: 8,
+            stages: &["ds_r1_k3_s1_c8", "ir_r2_k3_s2_e3_c16", "ir_r1_k3_s2_e2_c16"],
+            num_features: 24,
+            ..EfficientNetConfig::mobilenetv2_100()
+        }),
+        "mobilenetv3_small" => ModelConfig::EfficientNet(EfficientNetConfig {
+            stem: 8,
+            stages: &[
+                "ds_r1_k3_s1_e1_c8_nre",
+                "ir_r1_k5_s2_e3_c16_se0.25_nre ir_r1_k3_s1_e2.5_c16_se0.25",
+                "cn_r1_k1_s1_c24",
+            ],
+            num_features: 32,
+            ..EfficientNetConfig::mobilenetv3_large_100()
+        }),
+        "efficientnet_small" => ModelConfig::EfficientNet(EfficientNetConfig {
+            stem: 8,
+            stages: &[
+                "ds_r1_k3_s1_e1_c8_se0.25",
+                "ir_r2_k5_s2_e3_c16_se0.25",
+                "er_r2_k3_s2_e2_c16",
+            ],
+            num_features: 24,
+            ..EfficientNetConfig::efficientnet_b0()
+        }),
+        "efficientnetv2_tf_small" => ModelConfig::EfficientNet(EfficientNetConfig {
+            stem: 8,
+            stages: &[
+                "cn_r2_k3_s1_e1_c8_skip",
+                "er_r2_k3_s2_e2_c8",
+                "ir_r2_k3_s2_e2_c16_se0.25",
+            ],
+            num_features: 24,
+            ..EfficientNetConfig::tf_efficientnetv2_s()
+        }),
+        "convnext_small" => ModelConfig::ConvNext(ConvNextConfig {
+            depths: [1, 2, 1, 1],
+            dims: [8, 12, 16, 20],
+            ls_init_value: 0.5,
         }),
         other => panic!("there is no small network {other}"),
     }

@@ -3,6 +3,7 @@
 
 use super::Activation;
 use crate::{
+    activation::{Elementwise, HardSwish, Relu6, Silu},
     element::Element,
     parallel::{Output, collect, for_each, lane_sum, vectorized},
 };
@@ -139,6 +140,9 @@ fn normalise<T: Element>(input: Input<T>, channel: usize, s: &Statistics, y: &Ou
                 (Activation::Relu, Some(r)) => {
                     write_pairs(y, x, r, |x, r| (affine.of(x) + r).larger(T::ZERO));
                 }
+                (Activation::Relu6, _) => write(y, x, |x| Relu6::value(affine.of(x))),
+                (Activation::Silu, _) => write(y, x, |x| Silu::value(affine.of(x))),
+                (Activation::HardSwish, _) => write(y, x, |x| HardSwish::value(affine.of(x))),
             },
         );
     }
@@ -222,6 +226,15 @@ fn backward_channel<T: Element>(
                 (Activation::Relu, Some(y)) => {
                     lane_sum(x.len(), |i| terms(x[i], pass(y[i], dy[i])))
                 }
+                (Activation::Relu6, _) => lane_sum(x.len(), |i| {
+                    terms(x[i], Relu6::gradient(affine.of(x[i]), dy[i]))
+                }),
+                (Activation::Silu, _) => lane_sum(x.len(), |i| {
+                    terms(x[i], Silu::gradient(affine.of(x[i]), dy[i]))
+                }),
+                (Activation::HardSwish, _) => lane_sum(x.len(), |i| {
+                    terms(x[i], HardSwish::gradient(affine.of(x[i]), dy[i]))
+                }),
             },
         );
         total[0] += sums[0].to_f64();
@@ -250,6 +263,15 @@ fn backward_channel<T: Element>(
                 (Activation::Relu, None) => {
                     write_pairs(dx, x, dy, |x, dy| gradient(x, pass(affine.of(x), dy)))
                 }
+                (Activation::Relu6, _) => write_pairs(dx, x, dy, |x, dy| {
+                    gradient(x, Relu6::gradient(affine.of(x), dy))
+                }),
+                (Activation::Silu, _) => write_pairs(dx, x, dy, |x, dy| {
+                    gradient(x, Silu::gradient(affine.of(x), dy))
+                }),
+                (Activation::HardSwish, _) => write_pairs(dx, x, dy, |x, dy| {
+                    gradient(x, HardSwish::gradient(affine.of(x), dy))
+                }),
                 (Activation::Relu, Some((y, masked))) => {
                     let rows = dx.iter_mut().zip(masked).zip(x.iter().zip(dy).zip(y));
                     for ((dx, masked), ((&x, &dy), &y)) in rows {

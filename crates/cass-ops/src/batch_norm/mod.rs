@@ -19,6 +19,12 @@ pub enum Activation {
     Identity,
     /// `max(y, 0)`, slope 0 at 0.
     Relu,
+    /// `min(max(y, 0), 6)`, slope 0 at both ends: `torch.nn.ReLU6`.
+    Relu6,
+    /// `y sigmoid(y)`: `torch.nn.SiLU`.
+    Silu,
+    /// `torch.nn.Hardswish`.
+    HardSwish,
 }
 
 /// Statistics of one batch, for the running averages.
@@ -33,7 +39,7 @@ pub struct BatchStats {
 
 /// `(x - mean) / sqrt(var + eps) * weight + bias` a channel with the batch's own mean and biased
 /// variance, as `torch.nn.functional.batch_norm(training=True)`; then `+ residual`, then the
-/// activation.
+/// activation (behind a residual ReLU or none).
 ///
 /// # Shapes
 /// `x (B, C, H, W)`, `weight (C)`, `bias (C)`, `residual` as `x` → `(B, C, H, W)`
@@ -49,7 +55,7 @@ pub fn batch_norm_train(
     eps: f64,
     activation: Activation,
 ) -> Result<(Tracked, BatchStats)> {
-    let (b, c, h, w) = check_shapes(x, residual, &[weight.value(), bias.value()])?;
+    let (b, c, h, w) = check_shapes(x, residual, &[weight.value(), bias.value()], activation)?;
     let count = b * h * w;
     if count < 2 {
         bail!(
@@ -119,7 +125,12 @@ pub fn batch_norm_eval(
     activation: Activation,
 ) -> Result<Tracked> {
     let (mean, var) = stats;
-    check_shapes(x, residual, &[weight.value(), bias.value(), mean, var])?;
+    check_shapes(
+        x,
+        residual,
+        &[weight.value(), bias.value(), mean, var],
+        activation,
+    )?;
     if !x.is_on_cpu() {
         return compose(&operands(x, weight, bias, residual), |t| {
             reference::batch_norm_eval(&t[0], &t[1], &t[2], t.get(3), stats, eps, activation)
@@ -153,8 +164,12 @@ fn check_shapes(
     x: &Tracked,
     residual: Option<&Tracked>,
     channels: &[&Tensor],
+    activation: Activation,
 ) -> Result<(usize, usize, usize, usize)> {
     let (b, c, h, w) = x.value().dims4()?;
+    if residual.is_some() && !matches!(activation, Activation::Identity | Activation::Relu) {
+        bail!("batch_norm: {activation:?} does not follow the sum with a residual");
+    }
     if let Some(residual) = residual.filter(|r| r.dims() != x.dims()) {
         bail!(
             "batch_norm: {:?} does not add to {:?}",
@@ -272,12 +287,29 @@ mod tests {
     use super::*;
     use crate::check::{self, Case};
 
+    const ALL: [Activation; 5] = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::Relu6,
+        Activation::Silu,
+        Activation::HardSwish,
+    ];
+
+    /// Kinds of inputs: without a residual, and with one where the activation may follow that.
+    fn with_residual(activation: Activation) -> usize {
+        match activation {
+            Activation::Identity | Activation::Relu => 2,
+            _ => 1,
+        }
+    }
+
     #[test]
     fn training_equals_its_twin_and_finite_differences() -> Result<()> {
-        for activation in [Activation::Identity, Activation::Relu] {
+        for activation in ALL {
             for shape in [[2, 3, 4, 5], [1, 2, 2, 3], [4, 1, 9, 9], [2, 7, 33, 31]] {
                 let c = [shape[1]];
-                for inputs in [&[&shape[..], &c, &c][..], &[&shape, &c, &c, &shape]] {
+                let inputs = [&[&shape[..], &c, &c][..], &[&shape, &c, &c, &shape]];
+                for inputs in &inputs[..with_residual(activation)] {
                     Case::new(&format!("batch_norm {activation:?}"), inputs)
                         .with(0, |x| x.affine(2.0, 3.0))
                         .run(
@@ -308,12 +340,13 @@ mod tests {
     #[test]
     fn evaluation_equals_its_twin_and_finite_differences() -> Result<()> {
         let (mean, var) = (check::input(7, &[3])?, check::input(8, &[3])?.sqr()?);
-        for activation in [Activation::Identity, Activation::Relu] {
+        for activation in ALL {
             let like = |t: &Tensor| {
                 Ok::<_, candle_core::Error>((mean.to_dtype(t.dtype())?, var.to_dtype(t.dtype())?))
             };
             let shape: &[usize] = &[2, 3, 4, 5];
-            for inputs in [&[shape, &[3], &[3]][..], &[shape, &[3], &[3], shape]] {
+            let inputs = [&[shape, &[3], &[3]][..], &[shape, &[3], &[3], shape]];
+            for inputs in &inputs[..with_residual(activation)] {
                 Case::new(&format!("batch_norm eval {activation:?}"), inputs).run(
                     |t| {
                         let (x, w, b) = (&t[0], &t[1], &t[2]);

@@ -1,4 +1,5 @@
 use super::{Activation, BatchStats};
+use crate::activation::{Elementwise, HardSwish, Relu, Relu6, Silu};
 use candle_core::{Result, Tensor};
 
 /// The plain twin, and the path on other devices. `unbias` turns the biased variance unbiased.
@@ -65,6 +66,9 @@ fn activate(y: Tensor, residual: Option<&Tensor>, activation: Activation) -> Res
     };
     match activation {
         Activation::Identity => Ok(y),
-        Activation::Relu => y.gt(0.0)?.where_cond(&y, &y.zeros_like()?),
+        Activation::Relu => Relu::reference(&y),
+        Activation::Relu6 => Relu6::reference(&y),
+        Activation::Silu => Silu::reference(&y),
+        Activation::HardSwish => HardSwish::reference(&y),
     }
 }

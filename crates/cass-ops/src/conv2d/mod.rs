@@ -1,6 +1,7 @@
 //! Two-dimensional convolution.
 
 mod columns;
+mod depthwise;
 mod geometry;
 mod kernels;
 pub(crate) mod reference;
@@ -8,7 +9,7 @@ mod winograd;
 
 use crate::{
     autocast::{casts, in_bf16},
-    element::{Read, tensor, with_float},
+    element::{Element, Read, tensor, with_float},
     profile::{Pass, timed},
     tracked::{Gradient, Tracked, compose},
 };
@@ -63,14 +64,18 @@ pub fn conv2d(x: &Tracked, weight: &Tracked, config: &Conv2dConfig) -> Result<Tr
         return in_bf16(x, weight, |x, weight| conv2d(x, weight, config));
     }
     if !x.is_on_cpu() {
-        return compose(&[x, weight], |t| reference::conv2d(&t[0], &t[1], config));
+        let twin = match depthwise::suits(&g) {
+            true => depthwise::reference::conv2d,
+            false => reference::conv2d,
+        };
+        return compose(&[x, weight], |t| twin(&t[0], &t[1], config));
     }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     let y = timed("conv2d", Pass::Forward, || {
         let (xr, wr) = (Read::new(x.value())?, Read::new(weight.value())?);
         with_float!(x.value().dtype(), "conv2d", T => {
             let (xs, ws) = (xr.slice::<T>()?, wr.slice::<T>()?);
-            let forward = if winograd::suits(&g) { winograd::forward } else { kernels::forward };
+            let [forward, ..] = kernels_for::<T>(&g);
             tensor(forward(&g, xs, ws), &g.out_shape())
         })
     })?;
@@ -84,6 +89,21 @@ pub fn conv2d(x: &Tracked, weight: &Tracked, config: &Conv2dConfig) -> Result<Tr
 /// From two of input, weight and the result's gradient to the third's partner.
 type Kernel<T> = fn(&Geometry, &[T], &[T]) -> Vec<T>;
 
+/// Forward, gradient of the input, gradient of the weight.
+fn kernels_for<T: Element>(g: &Geometry) -> [Kernel<T>; 3] {
+    if depthwise::suits(g) {
+        [
+            depthwise::forward,
+            depthwise::grad_x,
+            depthwise::grad_weight,
+        ]
+    } else if winograd::suits(g) {
+        [winograd::forward, winograd::grad_x, winograd::grad_weight]
+    } else {
+        [kernels::forward, kernels::grad_x, kernels::grad_weight]
+    }
+}
+
 fn backward(
     g: &Geometry,
     x: &Tensor,
@@ -95,11 +115,7 @@ fn backward(
     let (xr, wr, dyr) = (Read::new(x)?, Read::new(weight)?, Read::new(&dy)?);
     with_float!(x.dtype(), "conv2d", T => {
         let (xs, ws, dys) = (xr.slice::<T>()?, wr.slice::<T>()?, dyr.slice::<T>()?);
-        let (grad_x, grad_weight): (Kernel<T>, Kernel<T>) = if winograd::suits(g) {
-            (winograd::grad_x, winograd::grad_weight)
-        } else {
-            (kernels::grad_x, kernels::grad_weight)
-        };
+        let [_, grad_x, grad_weight] = kernels_for::<T>(g);
         let dx = needs_x.then(|| tensor(grad_x(g, ws, dys), x.dims()));
         let dw = needs_weight.then(|| tensor(grad_weight(g, xs, dys), weight.dims()));
         Ok(vec![

@@ -5,9 +5,13 @@ use crate::{
     fit::{Decision, Knn, ProbeMode, ProbeRecipe, decide},
 };
 use candle_core::{DType, Device, Tensor};
+use cass_data::augment::Normalization;
 use cass_metrics::joined;
 use cass_models::{Mode, Model, ModelOptions};
-use cass_run::{Finished, Metrics, names::{CHECKPOINT, NEIGHBOURS}};
+use cass_run::{
+    Finished, Metrics,
+    names::{CHECKPOINT, NEIGHBOURS},
+};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -63,6 +67,7 @@ impl Predictor {
             seed: recipe.seed,
             dtype: DType::F32,
             device,
+            ..ModelOptions::default()
         };
         let model = Model::new(&recipe.network, &options)?;
         let report = model.load(&run.join(CHECKPOINT))?;
@@ -113,9 +118,9 @@ impl Predictor {
         let size = self.model.options().input_size;
         let pixels = files.par_iter().map(|file| {
             let mut values = vec![0f32; 3 * size * size];
-            cass_data::decode(file)?
+            cass_data::image::decode(file)?
                 .resize(size)
-                .normalize_into(&mut values);
+                .normalize_into(&Normalization::IMAGENET, &mut values);
             Ok(values)
         });
         let mut said: Vec<Result<Vec<f32>>> = pixels.collect();

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::Result;
 use candle_core::Tensor;
-use cass_data::Part;
+use cass_data::dataset::Part;
 use cass_run::{ProbeEpoch, ProbeEvent as Event};
 use std::{collections::HashMap, time::Instant};
 

@@ -3,7 +3,7 @@
 use super::{parts::Parts, recipe::ProbeRecipe};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, safetensors};
-use cass_data::Part;
+use cass_data::dataset::Part;
 use cass_models::{Mode, Model};
 use cass_run::{Action, Hasher, write_whole};
 use std::{
@@ -54,7 +54,7 @@ impl Features {
             // beside it, not on which, and so must not depend on what an earlier probe has kept.
             let mut missing = missing;
             missing.resize(computed.next_multiple_of(recipe.batch), missing[0]);
-            let loader = parts.loader_of(missing, false, recipe)?;
+            let loader = parts.loader_of(missing, false)?;
             for batch in loader.epoch(0) {
                 let batch = batch?;
                 let rows = model.features(batch.images(), Mode::Eval)?;

@@ -7,7 +7,7 @@ use super::{
 use crate::{Error, Result};
 use candle_core::{D, DType, Tensor};
 use candle_nn::ops::{sigmoid, softmax};
-use cass_data::{Dataset, Part, Sample};
+use cass_data::dataset::Part;
 use cass_metrics::{
     Confusion, Interval, Metrics, MultiLabelMetrics, MultiLabelPredictions, NotGiven, Prediction,
     Predictions, multi_label_f1_macro,
@@ -53,8 +53,6 @@ pub(crate) struct Judged {
     pub(crate) metrics: AnyMetrics,
     /// Metrics of the mean probabilities of each group, where there are groups.
     pub(crate) by_group: Option<AnyMetrics>,
-    pub(crate) f1_macro: f64,
-    pub(crate) accuracy: f64,
     /// Of the macro F1.
     pub(crate) interval: Result<Interval, NotGiven>,
     pub(crate) said: Said,
@@ -152,12 +150,6 @@ impl AnyMetrics {
     }
 }
 
-/// The name of an image in files of a run: its path below the data set's folder.
-pub(crate) fn file_name(dataset: &Dataset, sample: &Sample) -> String {
-    let path = sample.path.strip_prefix(&dataset.root);
-    path.unwrap_or(&sample.path).display().to_string()
-}
-
 impl Judged {
     /// Judges what was said of each image of a part, in the part's order.
     pub(crate) fn of(
@@ -168,22 +160,19 @@ impl Judged {
     ) -> Result<Self> {
         let classes = parts.dataset.classes.clone();
         let groups = parts.groups();
-        let samples = parts.indices(part).iter();
-        let samples = samples.map(|&i| &parts.dataset.samples[i]);
-        let file = |sample: &Sample| file_name(&parts.dataset, sample);
+        let (dataset, indices) = (&parts.dataset, parts.indices(part).iter());
+        let samples = indices.map(|&i| (dataset.file_name(i), &dataset.samples[i]));
         if recipe.multi_label {
             let mut said = MultiLabelPredictions::new(classes);
-            for (sample, decision) in samples.zip(decisions) {
+            for ((file, sample), decision) in samples.zip(decisions) {
                 let Decision {
                     classes,
                     probabilities,
                 } = decision;
-                said.push(file(sample), &sample.labels, &classes, &probabilities);
+                said.push(file, &sample.labels, &classes, &probabilities);
             }
             let metrics = said.metrics()?;
             return Ok(Self {
-                f1_macro: metrics.averages.f1_macro,
-                accuracy: metrics.accuracy,
                 metrics: AnyMetrics::Any(metrics),
                 by_group: match groups {
                     Some(groups) => Some(AnyMetrics::Any(said.by_group(groups)?.metrics()?)),
@@ -193,8 +182,9 @@ impl Judged {
                 said: Said::Any(said),
             });
         }
-        let rows = samples.zip(decisions).map(|(sample, decision)| Prediction {
-            file: file(sample),
+        let rows = samples.zip(decisions);
+        let rows = rows.map(|((file, sample), decision)| Prediction {
+            file,
             truth: sample.label(),
             predicted: decision.classes[0],
             probabilities: decision.probabilities,
@@ -205,8 +195,6 @@ impl Judged {
         };
         let metrics = said.metrics()?;
         Ok(Self {
-            f1_macro: metrics.averages.f1_macro,
-            accuracy: metrics.accuracy,
             metrics: AnyMetrics::One(metrics),
             by_group: match groups {
                 // Where every group has images of several classes, none can be said to be of one.

@@ -122,12 +122,17 @@ impl Knn {
     /// If it cannot be written to memory.
     pub(crate) fn to_safetensors(&self, k: usize) -> Result<Vec<u8>> {
         let (n, cpu) = (self.labels.len(), &Device::Cpu);
-        let flags = (self.labels.iter()).flat_map(|labels| {
-            (0..self.classes).map(|class| u8::from(labels.contains(&class)))
-        });
+        let flags = (self.labels.iter())
+            .flat_map(|labels| (0..self.classes).map(|class| u8::from(labels.contains(&class))));
         let tensors = HashMap::from([
-            ("features", Tensor::from_slice(&self.rows, (n, self.dim), cpu)?),
-            ("labels", Tensor::from_iter(flags, cpu)?.reshape((n, self.classes))?),
+            (
+                "features",
+                Tensor::from_slice(&self.rows, (n, self.dim), cpu)?,
+            ),
+            (
+                "labels",
+                Tensor::from_iter(flags, cpu)?.reshape((n, self.classes))?,
+            ),
             ("k", Tensor::new(&[k as u32], cpu)?),
         ]);
         let bytes = safetensors::serialize(&tensors, None);
@@ -149,7 +154,10 @@ impl Knn {
         let of = |row: Vec<u8>| (0..classes).filter(|&class| row[class] == 1).collect();
         let labels = flags.into_iter().map(of).collect();
         let rows = features.flatten_all()?.to_vec1::<f32>()?;
-        let k = get("k")?.to_vec1::<u32>()?.first().map_or(1, |&k| k as usize);
+        let k = get("k")?
+            .to_vec1::<u32>()?
+            .first()
+            .map_or(1, |&k| k as usize);
         let mut knn = Self::multi_label(&rows, dim, labels, classes)?;
         knn.rows = rows; // of length 1 to the last digit as they were, not made so again
         Ok((knn, k))

@@ -9,7 +9,10 @@ use super::{
 };
 use crate::Result;
 use candle_core::{DType, Tensor};
-use cass_data::{Dataset, Loader, Part};
+use cass_data::{
+    dataset::{Dataset, Part},
+    loader::Loader,
+};
 use cass_models::{Mode, Model};
 use cass_ops::Tracked;
 use cass_rng::Rng;
@@ -49,9 +52,9 @@ impl<'a> Learner<'a> {
             return Ok(Self::Linear(Box::new(linear)));
         }
         Ok(Self::Finetune(Box::new(Finetune {
-            train: parts.loader(Part::Train, true, recipe)?,
-            val: parts.loader(Part::Val, false, recipe)?,
-            test: parts.loader(Part::Test, false, recipe)?,
+            train: parts.loader(Part::Train, true)?,
+            val: parts.loader(Part::Val, false)?,
+            test: parts.loader(Part::Test, false)?,
             step: SupervisedStep::new(model, Trains::Everything, &recipe.as_arm(), loss)?,
             dataset: parts.dataset.clone(),
         })))
@@ -153,7 +156,7 @@ impl<'a> Linear<'a> {
         let general = || SupervisedStep::new(model, Trains::Classifier, &recipe.as_arm(), loss);
         let trains = match head {
             _ if recipe.augment => {
-                Classifier::Augmented(general()?, parts.loader(Part::Train, true, recipe)?)
+                Classifier::Augmented(general()?, parts.loader(Part::Train, true)?)
             }
             Some(head) => Classifier::Fused(head, parts.labels(Part::Train)),
             None => Classifier::Cached(general()?),

@@ -1,23 +1,25 @@
 //! The labelled images of a probe: open, cut into parts, ready to be loaded.
 
-use super::{judge::file_name, recipe::ProbeRecipe};
+use super::recipe::ProbeRecipe;
 use crate::{Error, Result};
 use candle_core::Device;
-use cass_data::{Dataset, Loader, LoaderConfig, Manifest, Part, Pipeline, Task, fraction, open};
-use cass_run::{Skipped, names};
+use cass_data::{
+    dataset::{Dataset, Part, Task},
+    loader::{Loader, LoaderConfig},
+    recipe::RunImages,
+    split::Manifest,
+};
 use cass_metrics::Groups;
+use cass_run::names;
 use cass_train::Weights;
 use std::{collections::HashSet, sync::Arc};
-
-/// Batches made ahead of the step that takes them.
-const PREFETCH: usize = 3;
 
 pub(crate) struct Parts {
     pub(crate) dataset: Arc<Dataset>,
     pub(crate) device: Device,
-    pub(crate) manifest: Manifest,
-    /// By part; of the training images those whose labels are used.
-    indices: [Vec<usize>; 3],
+    images: RunImages,
+    /// The test images, without those that are left out as seen.
+    test: Vec<usize>,
     /// Test images that the pretraining whose weights are judged was trained on.
     pub(crate) seen: usize,
     groups: Option<Groups>,
@@ -26,7 +28,16 @@ pub(crate) struct Parts {
 impl Parts {
     pub(crate) fn new(recipe: &ProbeRecipe) -> Result<Self> {
         let device = cass_train::open_device(&recipe.device)?;
-        let dataset = Arc::new(open(&recipe.data, &recipe.data_root, recipe.skip_bad)?);
+        let config = LoaderConfig {
+            size: recipe.size,
+            batch: recipe.batch,
+            seed: recipe.seed,
+            threads: recipe.threads,
+            device: device.clone(),
+            ..LoaderConfig::default()
+        };
+        let images = RunImages::open(&recipe.data, config, &recipe.storage)?;
+        let dataset = images.dataset.clone();
         let task = if recipe.multi_label {
             Task::MultiLabel
         } else {
@@ -38,10 +49,7 @@ impl Parts {
             let class = class.clone();
             return Err(Error::OneClass { class });
         }
-        let split = dataset.split(recipe.seed, recipe.val_fraction);
-        let manifest = dataset.manifest(&split);
-        let train = fraction(&dataset, &split.train, recipe.fraction, recipe.seed);
-        let mut test = split.test;
+        let mut test = images.part(Part::Test).to_vec();
         let pretrained = pretrained_on(&recipe.weights)?;
         let is_seen = |&i: &usize| pretrained.contains(&dataset.samples[i].sha256);
         let seen = test.iter().filter(|i| is_seen(i)).count();
@@ -49,8 +57,8 @@ impl Parts {
             test.retain(|i| !is_seen(i));
         }
         for (name, found, needed) in [
-            ("training", train.len(), 2),
-            ("validation", split.val.len(), 1),
+            ("training", images.part(Part::Train).len(), 2),
+            ("validation", images.part(Part::Val).len(), 1),
             ("test", test.len(), 1),
         ] {
             if found < needed {
@@ -62,17 +70,26 @@ impl Parts {
             }
         }
         Ok(Self {
+            groups: groups(&dataset, &test),
             dataset,
             device,
-            manifest,
-            groups: groups(&dataset, &test),
-            indices: [train, split.val, test],
+            images,
+            test,
             seen,
         })
     }
 
+    /// The record of the split.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.images.manifest
+    }
+
+    /// The images of a part; of the training images those whose labels are used.
     pub(crate) fn indices(&self, part: Part) -> &[usize] {
-        &self.indices[part as usize]
+        match part {
+            Part::Test => &self.test,
+            _ => self.images.part(part),
+        }
     }
 
     /// The class of each image of a multi-class part.
@@ -118,53 +135,24 @@ impl Parts {
     }
 
     /// The images of a part: augmented and in random order, or as they are and in their order.
-    pub(crate) fn loader(
-        &self,
-        part: Part,
-        augmented: bool,
-        recipe: &ProbeRecipe,
-    ) -> Result<Loader> {
-        self.loader_of(self.indices(part).to_vec(), augmented, recipe)
+    pub(crate) fn loader(&self, part: Part, augmented: bool) -> Result<Loader> {
+        self.loader_of(self.indices(part).to_vec(), augmented)
     }
 
     /// The images at `indices`, as [`Parts::loader`].
-    pub(crate) fn loader_of(
-        &self,
-        indices: Vec<usize>,
-        augmented: bool,
-        recipe: &ProbeRecipe,
-    ) -> Result<Loader> {
-        let config = LoaderConfig {
-            pipeline: if augmented {
-                Pipeline::Paper
-            } else {
-                Pipeline::Eval
-            },
-            size: recipe.size,
-            batch: recipe.batch,
-            seed: recipe.seed,
-            shuffle: augmented,
-            // torch refuses to normalise one value a channel, which a single image may come down to.
-            drop_last: augmented && indices.len() % recipe.batch == 1,
-            threads: recipe.threads,
-            device: self.device.clone(),
-            prefetch: PREFETCH,
-        };
-        Ok(Loader::new(self.dataset.clone(), indices, config)?)
-    }
-
-    /// The images that were left out.
-    pub(crate) fn skipped(&self) -> Vec<Skipped> {
-        let skipped = self.dataset.skipped.iter();
-        skipped
-            .map(|(file, reason)| Skipped::new(file, reason))
-            .collect()
+    pub(crate) fn loader_of(&self, indices: Vec<usize>, augmented: bool) -> Result<Loader> {
+        Ok(if augmented {
+            self.images.augmented(indices)?
+        } else {
+            self.images.plain(indices)?
+        })
     }
 }
 
 fn groups(dataset: &Dataset, images: &[usize]) -> Option<Groups> {
-    let samples = images.iter().map(|&i| &dataset.samples[i]);
-    let grouped = samples.filter_map(|sample| Some((file_name(dataset, sample), sample.group.clone()?)));
+    let grouped = images.iter();
+    let grouped =
+        grouped.filter_map(|&i| Some((dataset.file_name(i), dataset.samples[i].group.clone()?)));
     let groups: Groups = grouped.collect();
     (!groups.is_empty()).then_some(groups)
 }

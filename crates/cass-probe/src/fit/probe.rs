@@ -9,7 +9,7 @@ use super::{
 };
 use crate::Result;
 use candle_core::DType;
-use cass_data::Part;
+use cass_data::dataset::Part;
 use cass_models::{Model, ModelOptions};
 use cass_run::{
     Bounds, Common, ProbeEvent as Event, ProbeMetrics, ProbeReadings, RunDir, names::MANIFEST,
@@ -38,8 +38,9 @@ pub fn probe(
     recipe.validate()?;
     let started = Instant::now();
     let parts = Parts::new(recipe)?;
-    run.write(MANIFEST, parts.manifest.to_text().as_bytes())?;
+    run.write(MANIFEST, parts.manifest().to_text().as_bytes())?;
     let options = ModelOptions {
+        in_chans: 3,
         num_classes: parts.dataset.classes.len(),
         input_size: recipe.size,
         seed: recipe.seed,
@@ -62,7 +63,7 @@ pub fn probe(
             test: classes.zip(parts.counts(Part::Test)).collect(),
             epochs: recipe.epochs,
             steps,
-            manifest: parts.manifest.hash(),
+            manifest: parts.manifest().hash(),
         })
     };
     let outcome = match recipe.mode {
@@ -149,7 +150,7 @@ impl Outcome {
             arm: recipe.arm.clone(),
             task: parts.dataset.task.name().into(),
             weights: loaded.origin,
-            fraction: recipe.fraction,
+            fraction: recipe.data.fraction,
             labels: parts.indices(Part::Train).len(),
             seed: recipe.seed,
             test: PartMetrics {
@@ -170,8 +171,8 @@ impl Outcome {
             common: Common {
                 device: cass_train::device_name(&parts.device),
                 threads: rayon::current_num_threads(),
-                manifest: parts.manifest.hash(),
-                skipped: parts.skipped(),
+                manifest: parts.manifest().hash(),
+                skipped: parts.dataset.skipped.clone(),
                 deviations: recipe.deviations(),
                 chosen: recipe.chosen(),
                 version: env!("CARGO_PKG_VERSION").into(),

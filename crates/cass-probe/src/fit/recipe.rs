@@ -1,5 +1,6 @@
 use super::logistic::LogisticConfig;
 use crate::{Error, Result};
+use cass_data::{cache::Storage, recipe::DataRecipe};
 use cass_train::{
     AdamConfig, Arm, CosineConfig, FocalForm, OptimizerConfig, Protocol, ScheduleConfig, Weights,
 };
@@ -29,16 +30,8 @@ pub struct ProbeRecipe {
     /// Which arm of a pretraining they are from, if from any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
-    /// Data set, by the name that `cass-data` knows it by.
-    pub data: String,
-    /// Folder that holds the data set.
-    pub data_root: PathBuf,
     /// Height and width of the network's input, in pixels.
     pub size: usize,
-    /// Share of the given training split that is cut off for validation, in (0, 1).
-    pub val_fraction: f64,
-    /// Share of the training images whose labels are used, in (0, 1].
-    pub fraction: f64,
     /// At most so many passes over the labelled images.
     pub epochs: usize,
     /// Images a step.
@@ -67,14 +60,17 @@ pub struct ProbeRecipe {
     /// Whether test images that the pretraining was trained on are left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exclude_seen: bool,
-    /// Whether undecodable images are left out, and listed, instead of stopping the probe.
-    pub skip_bad: bool,
     /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// Worker threads; 0 for one a core.
     pub threads: usize,
     /// Seed of the new head, the split, the order and the augmentation.
     pub seed: u64,
+    /// The images, and the share of the training images whose labels are used.
+    pub data: DataRecipe,
+    /// Where resized pixels are kept, and which images decode. Decides no result either.
+    #[serde(skip)]
+    pub storage: Storage,
     /// Folder that keeps features between probes; none is kept without. Decides no result, so it is
     /// not part of the recipe's text.
     #[serde(skip)]
@@ -228,7 +224,7 @@ pub enum Stopping {
 }
 
 impl ProbeRecipe {
-    /// A protocol's settings (appendix E.2), with the paper's CNN. `data_root` is empty and has to
+    /// A protocol's settings (appendix E.2), with the paper's CNN. `data.root` is empty and has to
     /// be set.
     pub fn preset(protocol: Protocol, mode: ProbeMode) -> Self {
         let paper = Self {
@@ -237,11 +233,9 @@ impl ProbeRecipe {
             network: "resnet50.a1_in1k".into(),
             weights: Weights::Hub,
             arm: None,
-            data: "brain-mri".into(),
-            data_root: PathBuf::new(),
+            data: DataRecipe::default(),
+            storage: Storage::default(),
             size: 384,
-            val_fraction: 0.1,
-            fraction: 1.0,
             epochs: 50,
             batch: 16,
             augment: false,
@@ -259,7 +253,6 @@ impl ProbeRecipe {
             }),
             schedule: ScheduleConfig::Cosine(CosineConfig::default()),
             exclude_seen: false,
-            skip_bad: false,
             device: "auto".into(),
             threads: 0,
             seed: 0,
@@ -268,7 +261,10 @@ impl ProbeRecipe {
         match protocol {
             Protocol::Paper => paper,
             Protocol::Notebook => Self {
-                val_fraction: 0.2,
+                data: DataRecipe {
+                    val_fraction: 0.2,
+                    ..paper.data
+                },
                 loss: FocalForm::Sigmoid,
                 stopping: Stopping::Notebook,
                 seed: 77,
@@ -325,19 +321,9 @@ impl ProbeRecipe {
                 expected: expected.into(),
             }))
         };
-        let (share, val) = (self.fraction, self.val_fraction);
-        check(
-            "fraction",
-            share,
-            share > 0.0 && share <= 1.0,
-            "a share above 0, at most 1",
-        )?;
-        check(
-            "val_fraction",
-            val,
-            val > 0.0 && val < 1.0,
-            "a share above 0, below 1",
-        )?;
+        let val = self.data.val_fraction;
+        check("val_fraction", val, val != 0.0, "a share above 0, below 1")?;
+        self.data.check()?;
         check("epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
         check("batch", self.batch as f64, self.batch > 1, "at least 2")?;
         check("size", self.size as f64, self.size > 0, "at least 1")?;
@@ -395,15 +381,15 @@ impl ProbeRecipe {
     pub fn deviations(&self) -> Vec<String> {
         const OWN: [&str; 11] = [
             "arm",
-            "data",
-            "data_root",
+            "data.fraction",
+            "data.name",
+            "data.root",
+            "data.skip_bad",
             "device",
-            "fraction",
             "multi_label",
             "network",
             "protocol",
             "seed",
-            "skip_bad",
             "threads",
         ];
         let mut paper = Self::preset(Protocol::Paper, self.mode);

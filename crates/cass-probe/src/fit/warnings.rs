@@ -6,7 +6,7 @@ use super::{
     probe::Outcome,
     recipe::{ProbeMode, ProbeRecipe},
 };
-use cass_data::Part;
+use cass_data::dataset::Part;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Test images of a class under which its score says little.
@@ -20,7 +20,9 @@ pub(super) fn of(recipe: &ProbeRecipe, parts: &Parts, outcome: &Outcome) -> Vec<
     let unseen = parts.unseen_classes();
     if !unseen.is_empty() {
         let names = unseen.join(", ");
-        all.push(format!("no labelled image is of {names}: it cannot be learned, and counts in the macro F1"));
+        all.push(format!(
+            "no labelled image is of {names}: it cannot be learned, and counts in the macro F1"
+        ));
     }
     all.extend(small_classes(parts));
     all.extend(one_patient(parts));
@@ -46,18 +48,20 @@ fn not_converged(recipe: &ProbeRecipe, outcome: &Outcome) -> Option<String> {
         return None;
     }
     let readings = &outcome.readings;
-    Some(match (recipe.mode, readings.best_epoch, &readings.logistic) {
-        (ProbeMode::Logistic, _, Some(penalty)) => format!(
-            "not converged: the fit at C = {} ended before its gradient was down to the tolerance",
-            penalty.c
-        ),
-        (_, best, _) => format!(
-            "not converged: the best epoch, {}, was the last of {}, so the score measures how long was trained \
+    Some(
+        match (recipe.mode, readings.best_epoch, &readings.logistic) {
+            (ProbeMode::Logistic, _, Some(penalty)) => format!(
+                "not converged: the fit at C = {} ended before its gradient was down to the tolerance",
+                penalty.c
+            ),
+            (_, best, _) => format!(
+                "not converged: the best epoch, {}, was the last of {}, so the score measures how long was trained \
              (raise --epochs, or probe by --mode logistic)",
-            best.unwrap_or_default(),
-            recipe.epochs
-        ),
-    })
+                best.unwrap_or_default(),
+                recipe.epochs
+            ),
+        },
+    )
 }
 
 /// A penalty at the end of the grid may not be the best one.
@@ -70,7 +74,9 @@ fn at_the_edge(recipe: &ProbeRecipe, outcome: &Outcome) -> Option<String> {
         c if c == grid[grid.len() - 1] => "weakest",
         _ => return None,
     };
-    Some(format!("the penalty chosen, C = {c}, is the {end} of the grid"))
+    Some(format!(
+        "the penalty chosen, C = {c}, is the {end} of the grid"
+    ))
 }
 
 fn single_class(said: &Said) -> Option<String> {
@@ -90,7 +96,10 @@ fn small_classes(parts: &Parts) -> Option<String> {
         .map(|(class, n)| format!("{class} ({n})"))
         .collect();
     (!small.is_empty()).then(|| {
-        format!("classes with fewer than {FEW} test images count in the macro F1: {}", small.join(", "))
+        format!(
+            "classes with fewer than {FEW} test images count in the macro F1: {}",
+            small.join(", ")
+        )
     })
 }
 
@@ -100,7 +109,10 @@ fn one_patient(parts: &Parts) -> Option<String> {
     for &i in parts.indices(Part::Test) {
         let sample = &parts.dataset.samples[i];
         for &label in &sample.labels {
-            groups.entry(label).or_default().insert(sample.group.as_deref());
+            groups
+                .entry(label)
+                .or_default()
+                .insert(sample.group.as_deref());
         }
     }
     let counts = parts.counts(Part::Test);
@@ -111,6 +123,9 @@ fn one_patient(parts: &Parts) -> Option<String> {
         .map(|(class, _)| parts.dataset.classes[class].as_str())
         .collect();
     (!names.is_empty()).then(|| {
-        format!("all test images are of one patient or other group each in: {}", names.join(", "))
+        format!(
+            "all test images are of one patient or other group each in: {}",
+            names.join(", ")
+        )
     })
 }

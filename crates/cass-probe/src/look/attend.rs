@@ -3,15 +3,16 @@
 use super::subject::values;
 use crate::{Error, Result};
 use candle_core::{IndexOp as _, Tensor};
-use cass_models::{Mode, Model, ModelConfig, Taps};
+use cass_models::{LastMap, Mode, Model, Readout, Taps};
+use std::ops::Range;
 
 /// How to ask a network where it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// Attention from the prefix tokens to the patches, followed through all blocks: of each the mean
+    /// Attention from the tokens that the classifier sees to the patches, followed through all blocks: of each the mean
     /// over heads, half of it the token itself (Abnar & Zuidema 2020, arXiv 2005.00928). ViT and DeiT.
     Rollout,
-    /// Attention from the prefix tokens to the patches in the last block, mean over heads. ViT and DeiT.
+    /// Attention from the tokens that the classifier sees to the patches in the last block, mean over heads. ViT and DeiT.
     LastBlock,
     /// By how much the last map speaks for a class (Selvaraju et al. 2017, arXiv 1610.02391). All
     /// networks but ViT and DeiT, whose classifier sees no map.
@@ -88,27 +89,21 @@ impl Look {
                 weights.push(values(&attention.value().i(image)?.mean(0)?)?);
             }
         }
-        let prefix = prefix_tokens(model);
+        let (prefix, looking) = match model.readout() {
+            Readout::Prefix { read, prefix } => (prefix, 0..read),
+            Readout::Patches { prefix } => (prefix, prefix..usize::MAX),
+            Readout::Map(_) => (0, 0..0),
+        };
         let heat = |blocks: Vec<Vec<f32>>| match self {
-            Self::LastBlock => from_prefix(&blocks.concat(), prefix),
-            _ => from_prefix(&rollout(&blocks), prefix),
+            Self::LastBlock => from_tokens(&blocks.concat(), prefix, &looking),
+            _ => from_tokens(&rollout(&blocks), prefix, &looking),
         };
         Ok(weights.into_iter().map(heat).collect())
     }
 }
 
 fn has_tokens(model: &Model) -> bool {
-    matches!(
-        model.config(),
-        ModelConfig::Vit(_) | ModelConfig::DistilledVit(_)
-    )
-}
-
-fn prefix_tokens(model: &Model) -> usize {
-    match model.config() {
-        ModelConfig::DistilledVit(_) => 2,
-        _ => 1,
-    }
+    !matches!(model.readout(), Readout::Map(_))
 }
 
 /// The product of all blocks' attention `(N, N)`, the last leftmost, each mixed half and half with the
@@ -134,20 +129,28 @@ fn rollout(blocks: &[Vec<f32>]) -> Vec<f32> {
     product.into_iter().map(|v| v as f32).collect()
 }
 
-/// What the first `prefix` rows of `(N, N)` give to the other tokens, on their square.
-fn from_prefix(weights: &[f32], prefix: usize) -> Heat {
+/// What the tokens that the classifier sees, on average, give to the patches behind `prefix` others, on
+/// their square: rows of `(N, N)`.
+fn from_tokens(weights: &[f32], prefix: usize, looking: &Range<usize>) -> Heat {
     let n = weights.len().isqrt();
-    let rows = || weights.chunks_exact(n.max(1)).take(prefix);
-    let mean = |token: usize| rows().map(|row| row[token]).sum::<f32>() / prefix as f32;
+    let looking = looking.start.min(n)..looking.end.min(n);
+    let rows = || looking.clone().map(|token| &weights[token * n..][..n]);
+    let mean = |token: usize| rows().map(|row| row[token]).sum::<f32>() / looking.len() as f32;
     Heat::scaled((prefix..n).map(mean).collect(), None)
 }
 
 /// `relu(Σ_c α_c A_c)` of the last map, α the mean over pixels of the class's gradient.
 fn grad_cam(model: &Model, images: &Tensor, class: Option<usize>) -> Result<Vec<Heat>> {
-    let (name, channels_last) = match model.config() {
-        ModelConfig::DenseNet(_) => ("features.norm5", false),
-        ModelConfig::Swin(_) => ("norm", true),
-        _ => ("layer4", false),
+    let Readout::Map(LastMap {
+        name,
+        channels_last,
+    }) = model.readout()
+    else {
+        return Err(Error::Look {
+            look: Look::GradCam.name(),
+            network: model.name().to_string(),
+            expected: "rollout or last-block",
+        });
     };
     if let Some(class) = class.filter(|&class| class >= model.num_classes()) {
         return Err(Error::NoOutput {

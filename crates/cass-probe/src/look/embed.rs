@@ -2,9 +2,10 @@
 
 use super::{
     project::{Pca, pca, tsne},
-    subject::{Images, Subject},
+    subject::Subject,
 };
 use crate::Result;
+use cass_data::recipe::RunImages;
 
 /// Where one network places the images.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +25,8 @@ impl Embedding {
     ///
     /// # Errors
     /// Fewer than two images, one that cannot be read, or features that are not finite.
-    pub fn of(subject: &Subject, images: &Images, indices: &[usize]) -> Result<Self> {
-        let features = subject.features(&images.loader(indices.to_vec())?)?;
+    pub fn of(subject: &Subject, images: &RunImages, indices: &[usize]) -> Result<Self> {
+        let features = subject.features(&images.plain(indices.to_vec())?)?;
         let dim = subject.model.feature_dim();
         let pca = pca(&features, dim)?;
         Ok(Self {

@@ -2,10 +2,11 @@
 
 use super::{
     cka::{Cka, Gram},
-    subject::{Images, Subject, values},
+    subject::{Subject, values},
 };
 use crate::{Error, Result};
-use cass_models::{Mode, Model, ModelConfig, Taps};
+use cass_data::recipe::RunImages;
+use cass_models::{Mode, Model, Taps};
 use rayon::prelude::*;
 
 /// Linear CKA of every layer of one network with every layer of another.
@@ -21,20 +22,20 @@ pub struct LayerCka {
 
 impl LayerCka {
     /// Compares `subjects` in `pairs` of their places, over the images at `indices` in batches of
-    /// [`Images::batch`]; a last batch of fewer than [`Gram::LEAST`] is left out.
+    /// the images' batch; a last batch of fewer than [`Gram::LEAST`] is left out.
     ///
     /// # Errors
     /// Fewer images than that, one that cannot be read, or outputs that are not finite.
     pub fn of(
         subjects: &[Subject],
         pairs: &[(usize, usize)],
-        images: &Images,
+        images: &RunImages,
         indices: &[usize],
     ) -> Result<Vec<Self>> {
-        if indices.len().min(images.batch) < Gram::LEAST {
+        if indices.len().min(images.config().batch) < Gram::LEAST {
             return Err(Error::TooFew {
                 part: "test",
-                found: indices.len().min(images.batch),
+                found: indices.len().min(images.config().batch),
                 needed: Gram::LEAST,
             });
         }
@@ -42,7 +43,7 @@ impl LayerCka {
         let empty =
             |&(a, b): &(usize, usize)| vec![vec![Cka::default(); layers[b].len()]; layers[a].len()];
         let mut found: Vec<Vec<Vec<Cka>>> = pairs.iter().map(empty).collect();
-        for batch in images.loader(indices.to_vec())?.epoch(0) {
+        for batch in images.plain(indices.to_vec())?.epoch(0) {
             let batch = batch?;
             if batch.samples.len() < Gram::LEAST {
                 continue;
@@ -67,29 +68,13 @@ impl LayerCka {
     }
 }
 
-/// The layers that are compared: what each block passes on, and the patch embedding or stem before
-/// them; of a DenseNet its dense blocks and transitions.
+/// The layers that are compared.
 fn layers(model: &Model) -> Vec<String> {
-    let names = model.intermediate_names();
-    let is_block = |name: &str| match model.config() {
-        // A stage gives what its last block does.
-        ModelConfig::ResNet(_) | ModelConfig::ResNetD(_) => {
-            name == "stem" || name.starts_with("layer") && name.contains('.')
-        }
-        ModelConfig::DenseNet(_) => !name.contains("denselayer"),
-        ModelConfig::Swin(_) => name == "patch_embed" || name.contains(".blocks."),
-        ModelConfig::Vit(_) | ModelConfig::DistilledVit(_) => {
-            name == "patch_embed" || name.starts_with("blocks.")
-        }
-    };
-    let chosen = names
-        .iter()
-        .filter(|n| is_block(n) && !n.ends_with(".attn"));
-    chosen.cloned().collect()
+    model.layers().map(String::from).collect()
 }
 
 /// Each layer's view of a batch, its whole output flattened (Raghu et al. 2021, section 3).
-fn grams(model: &Model, layers: &[String], batch: &cass_data::Batch) -> Result<Vec<Gram>> {
+fn grams(model: &Model, layers: &[String], batch: &cass_data::loader::Batch) -> Result<Vec<Gram>> {
     let taps = Taps::new(layers.iter().map(String::as_str));
     let seen = model
         .forward_with(batch.images(), Mode::Eval, &taps)?

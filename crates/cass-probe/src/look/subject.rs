@@ -6,14 +6,15 @@ use crate::{
     fit::{ProbeMode, ProbeRecipe, load_backbone},
 };
 use candle_core::{DType, Device, Tensor};
-use cass_data::{Dataset, Loader, LoaderConfig, Pipeline, Split, open};
+use cass_data::{
+    cache::Storage,
+    loader::{Loader, LoaderConfig},
+    recipe::{DataRecipe, RunImages},
+};
 use cass_models::{Mode, Model, ModelOptions};
 use cass_run::{Finished, Metrics, names::checkpoint};
 use cass_train::{Recipe, initial_network};
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 /// Which state of a run's networks to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,19 +43,6 @@ pub struct Subject {
     pub name: String,
     /// The network.
     pub model: Model,
-}
-
-/// The images of a run's data set, in its parts.
-pub struct Images {
-    /// All of them.
-    pub dataset: Arc<Dataset>,
-    /// As the run had them.
-    pub split: Split,
-    /// Images at a time.
-    pub batch: usize,
-    size: usize,
-    threads: usize,
-    device: Device,
 }
 
 impl Subjects {
@@ -154,6 +142,7 @@ impl Subjects {
                     seed: recipe.seed,
                     dtype: DType::F32,
                     device: self.device.clone(),
+                    ..ModelOptions::default()
                 };
                 let model = Model::new(&recipe.network, &options)?;
                 load_backbone(&model, recipe)?;
@@ -169,17 +158,26 @@ impl Subjects {
     /// Opens the images that the run was for, or those of the same layout under another folder.
     ///
     /// # Errors
-    /// As [`cass_data::open`]; classes that are not those of a probe.
-    pub fn images(&self, data_root: Option<&Path>) -> Result<Images> {
-        let (data, own, skip_bad, seed, val_fraction) = match &self.kind {
-            Kind::Pretraining(r) => (&r.data, &r.data_root, r.skip_bad, r.seed, r.val_fraction),
-            Kind::Probe(r, _) => (&r.data, &r.data_root, r.skip_bad, r.seed, r.val_fraction),
+    /// Those of [`RunImages::open`]; classes that are not those of a probe.
+    pub fn images(&self, data_root: Option<&Path>) -> Result<RunImages> {
+        let (recipe, batch, seed, threads) = match &self.kind {
+            Kind::Pretraining(r) => (&r.data, r.batch, r.seed, r.threads),
+            Kind::Probe(r, _) => (&r.data, r.batch, r.seed, r.threads),
         };
-        let (batch, threads) = match &self.kind {
-            Kind::Pretraining(recipe) => (recipe.batch, recipe.threads),
-            Kind::Probe(recipe, _) => (recipe.batch, recipe.threads),
+        let recipe = DataRecipe {
+            root: data_root.unwrap_or(&recipe.root).into(),
+            ..recipe.clone()
         };
-        let dataset = open(data, data_root.unwrap_or(own), skip_bad)?;
+        let config = LoaderConfig {
+            size: self.size(),
+            batch,
+            seed,
+            threads,
+            device: self.device.clone(),
+            ..LoaderConfig::default()
+        };
+        let images = RunImages::open(&recipe, config, &Storage::default())?;
+        let dataset = &images.dataset;
         if let Some(classes) = self.classes()
             && classes != dataset.classes
         {
@@ -193,49 +191,7 @@ impl Subjects {
                 ),
             });
         }
-        Ok(Images {
-            split: dataset.split(seed, val_fraction),
-            dataset: Arc::new(dataset),
-            size: self.size(),
-            batch,
-            threads,
-            device: self.device.clone(),
-        })
-    }
-}
-
-impl Images {
-    /// Batches of the images at `indices`, in that order, as they are.
-    ///
-    /// # Errors
-    /// As [`Loader::new`].
-    pub fn loader(&self, indices: Vec<usize>) -> Result<Loader> {
-        let config = LoaderConfig {
-            pipeline: Pipeline::Eval,
-            size: self.size,
-            batch: self.batch,
-            seed: 0,
-            shuffle: false,
-            drop_last: false,
-            threads: self.threads,
-            device: self.device.clone(),
-            prefetch: 3,
-        };
-        Ok(Loader::new(self.dataset.clone(), indices, config)?)
-    }
-
-    /// At most `most` of the test images, evenly apart.
-    pub fn some_of_test(&self, most: usize) -> Vec<usize> {
-        let test = &self.split.test;
-        let n = most.min(test.len());
-        (0..n).map(|i| test[i * test.len() / n]).collect()
-    }
-
-    /// The name of image `index`: its path in the data set's folder.
-    pub fn file(&self, index: usize) -> String {
-        let path = &self.dataset.samples[index].path;
-        let inside = path.strip_prefix(&self.dataset.root).unwrap_or(path);
-        inside.display().to_string()
+        Ok(images)
     }
 }
 

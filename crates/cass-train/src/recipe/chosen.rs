@@ -1,19 +1,19 @@
 //! What the paper's text leaves open.
 
 use super::{Method, Recipe};
-use cass_data::Pipeline;
+use cass_data::augment::Pipeline;
 
 impl Recipe {
     /// What the paper's text leaves open and was chosen here, one sentence each.
     pub fn chosen(&self) -> Vec<String> {
         let mut chosen = vec![format!(
-            "val_fraction = {}: cut from the training split, stratified by class, by the run's seed",
-            self.val_fraction
+            "data.val_fraction = {}: cut from the training split, stratified by class, by the run's seed",
+            self.data.val_fraction
         )];
-        if self.fraction < 1.0 {
+        if self.data.fraction < 1.0 {
             chosen.push(format!(
-                "fraction = {}: stratified, at least one image a class",
-                self.fraction
+                "data.fraction = {}: stratified, at least one image a class",
+                self.data.fraction
             ));
         }
         if let Some(swa) = &self.swa {

@@ -10,10 +10,9 @@ pub use weights::Weights;
 use crate::error::Result;
 use crate::optim::{AdamConfig, OptimizerConfig};
 use crate::schedule::{CosineConfig, ScheduleConfig};
-use cass_data::Pipeline;
+use cass_data::{augment::Pipeline, recipe::DataRecipe};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// Everything that decides a run. Written to the run folder as `recipe.toml`.
 ///
@@ -34,18 +33,10 @@ pub struct Recipe {
     pub method: Method,
     /// Whose settings the unset fields had; the fields alone decide.
     pub protocol: Protocol,
-    /// Data set, by the name that `cass-data` knows it by.
-    pub data: String,
-    /// Folder that holds the data set.
-    pub data_root: PathBuf,
     /// Height and width of the networks' input, in pixels.
     pub size: usize,
     /// How an image becomes the method's views: a name, or a list of torchvision's transforms.
     pub pipeline: Pipeline,
-    /// Share of the given training split that is cut off for validation, in [0, 1).
-    pub val_fraction: f64,
-    /// Share of the training images that pretraining sees, in (0, 1].
-    pub fraction: f64,
     /// Passes over the training images.
     pub epochs: usize,
     /// Images a step.
@@ -68,8 +59,6 @@ pub struct Recipe {
     pub outputs: usize,
     /// Whether gradients are zeroed before each step; otherwise they add up over the whole run.
     pub zero_grad: bool,
-    /// Whether undecodable images are left out, and listed, instead of stopping the run.
-    pub skip_bad: bool,
     /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// Worker threads; 0 for one a core.
@@ -82,6 +71,8 @@ pub struct Recipe {
     /// What only DINO has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dino: Option<DinoConfig>,
+    /// The images that pretraining sees.
+    pub data: DataRecipe,
     /// The networks and how each is optimised: `cnn` and `vit` for CASS, `net` for DINO.
     pub arms: BTreeMap<String, Arm>,
 }
@@ -208,7 +199,7 @@ impl Default for DinoConfig {
 
 impl Recipe {
     /// The paper's settings (section 4.1, appendix E), with its standard pair of networks, or its
-    /// CNN for DINO. `data_root` is empty and has to be set.
+    /// CNN for DINO. `data.root` is empty and has to be set.
     pub fn paper(method: Method) -> Self {
         let adam = |network: &str, lr, schedule| Arm {
             network: network.into(),
@@ -235,16 +226,13 @@ impl Recipe {
         Self {
             method,
             protocol: Protocol::Paper,
-            data: "brain-mri".into(),
-            data_root: PathBuf::new(),
+            data: DataRecipe::default(),
             size: 384,
             pipeline: if cass {
                 Pipeline::Paper
             } else {
                 Pipeline::Dino
             },
-            val_fraction: 0.1,
-            fraction: 1.0,
             epochs: 100,
             batch: 16,
             accumulate: 1,
@@ -253,7 +241,6 @@ impl Recipe {
             guard: None,
             outputs: 1000,
             zero_grad: true,
-            skip_bad: false,
             device: "auto".into(),
             threads: 0,
             seed: 0,
@@ -269,14 +256,18 @@ impl Recipe {
     /// What the authors' published code does: no averaging, gradients never zeroed under CASS, a
     /// tenth of the images, another split.
     pub fn notebook(method: Method) -> Self {
+        let paper = Self::paper(method);
         Self {
             protocol: Protocol::Notebook,
-            val_fraction: 0.2,
-            fraction: 0.1,
+            data: DataRecipe {
+                val_fraction: 0.2,
+                fraction: 0.1,
+                ..paper.data
+            },
             zero_grad: method == Method::Dino,
             seed: 77,
             swa: None,
-            ..Self::paper(method)
+            ..paper
         }
     }
 
@@ -326,12 +317,12 @@ impl Recipe {
     /// every run chooses (data, seed) or what decides no result (device, threads, `skip_bad`).
     pub fn deviations(&self) -> Vec<String> {
         let own = [
-            "data",
-            "data_root",
+            "data.name",
+            "data.root",
+            "data.skip_bad",
             "seed",
             "device",
             "threads",
-            "skip_bad",
             "protocol",
         ];
         let mut paper = Self::paper(self.method);

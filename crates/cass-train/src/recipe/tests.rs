@@ -22,9 +22,9 @@ fn paper_deviates_from_itself_in_nothing_and_the_notebook_in_what_protocol_says(
     assert_eq!(
         Recipe::notebook(Method::Cass).deviations(),
         [
-            "fraction = 0.1 (paper: 1.0)",
+            "data.fraction = 0.1 (paper: 1.0)",
+            "data.val_fraction = 0.2 (paper: 0.1)",
             "swa.start = none (paper: 0.75)",
-            "val_fraction = 0.2 (paper: 0.1)",
             "zero_grad = false (paper: true)",
         ]
     );
@@ -166,8 +166,10 @@ fn impossible_values_name_field_value_and_expectation() {
             *r = Recipe::paper(Method::Dino);
             r.guard = Some(Guard::Variance);
         }),
-        ("`fraction` = 0: expected a share", |r| r.fraction = 0.0),
-        ("`val_fraction` = NaN", |r| r.val_fraction = f64::NAN),
+        ("`fraction` = 0: expected a share", |r| {
+            r.data.fraction = 0.0
+        }),
+        ("`val_fraction` = NaN", |r| r.data.val_fraction = f64::NAN),
         ("`device` = gpu: expected auto, cpu, cuda or cuda:N", |r| {
             r.device = "gpu".into()
         }),
@@ -282,4 +284,32 @@ fn leaves(path: &str, value: &toml::Value, fields: &mut Vec<String>) {
         toml::Value::String(text) if text.is_empty() => {}
         other => fields.push(format!("{path}={other}")),
     }
+}
+
+#[test]
+fn a_recipe_without_a_table_of_the_images_is_read_as_one_with_it() {
+    let recipe = Recipe::notebook(Method::Cass)
+        .set("data_root=scans")
+        .unwrap();
+    assert_eq!(recipe.data.root, std::path::Path::new("scans"));
+    let mut flat: toml::Table = recipe.to_toml().parse().unwrap();
+    let images = flat.remove("data").unwrap();
+    for (key, field) in [
+        ("data", "name"),
+        ("data_root", "root"),
+        ("val_fraction", "val_fraction"),
+        ("fraction", "fraction"),
+        ("skip_bad", "skip_bad"),
+    ] {
+        flat.insert(key.into(), images[field].clone());
+    }
+    let flat = toml::to_string(&flat).unwrap();
+    assert!(flat.contains("data_root = \"scans\""), "{flat}");
+    assert_eq!(Recipe::from_toml(&flat).unwrap(), recipe);
+    let difference = cass_run::first_difference(&flat, &recipe.to_toml());
+    assert_eq!(difference, None);
+    let error = Recipe::from_toml(&flat.replace("data_root", "data_rot"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("`data_rot`"), "{error}");
 }

@@ -1,7 +1,7 @@
 use super::{DinoConfig, Method, Recipe};
 use crate::error::{Error, Result};
 use crate::schedule::ScheduleConfig;
-use cass_data::Pipeline;
+use cass_data::augment::Pipeline;
 use std::fmt::Display;
 use std::ops::Deref;
 
@@ -47,20 +47,7 @@ impl Recipe {
             let fits = norm.is_finite() && norm > 0.0;
             check("clip_grad_norm", norm, fits, "a norm above 0")?;
         }
-        let val = self.val_fraction;
-        check(
-            "val_fraction",
-            val,
-            (0.0..1.0).contains(&val),
-            "a share from 0 to below 1",
-        )?;
-        let share = self.fraction;
-        check(
-            "fraction",
-            share,
-            share > 0.0 && share <= 1.0,
-            "a share above 0, at most 1",
-        )?;
+        self.data.check()?;
         if let Some(swa) = &self.swa {
             let fits = (0.0..1.0).contains(&swa.start);
             check("swa.start", swa.start, fits, "a share from 0 to below 1")?;

@@ -1,5 +1,6 @@
 //! What a user decides about a run beside its recipe.
 
+use cass_data::cache::Storage;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct PretrainOptions {
     /// Whether a CPU may compute a recipe of [`Precision::Bf16`](crate::Precision::Bf16): slower than
     /// f32, in as much memory, to see what bf16 does to a recipe. Otherwise it is refused there.
     pub emulate_bf16: bool,
+    /// Where resized pixels are kept between epochs, and which images decode between runs.
+    pub storage: Storage,
     /// What is known of the program, such as its `commit`: for `provenance.json`.
     pub program: BTreeMap<String, String>,
 }

@@ -4,18 +4,19 @@ use crate::device::device_of;
 use crate::error::{Error, Result};
 use crate::initial::initial_network;
 use crate::projector::Projector;
-use crate::recipe::{Recipe, ValidRecipe};
+use crate::recipe::ValidRecipe;
 use crate::step::{CassStep, DinoStep, Step};
+use crate::training::PretrainOptions;
 use crate::weights::Loaded;
 use candle_core::Device;
-use cass_data::{Dataset, Loader, LoaderConfig, Manifest, Pipeline, Task, fraction, open};
+use cass_data::dataset::{Part, Task};
+use cass_data::loader::{Loader, LoaderConfig};
+use cass_data::recipe::RunImages;
+use cass_data::split::Manifest;
 use cass_run::Skipped;
-use std::sync::Arc;
 
 /// Images that are looked at for collapse after every epoch.
 const SAMPLE: usize = 64;
-/// Batches made ahead of the step that takes them.
-const PREFETCH: usize = 3;
 
 /// Of each arm, by its name.
 pub(super) type Origins = Vec<(String, Loaded)>;
@@ -36,28 +37,34 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    pub(super) fn new(recipe: &ValidRecipe, emulate_bf16: bool) -> Result<Self> {
-        let device = device_of(recipe, emulate_bf16)?;
-        let dataset = Arc::new(open(&recipe.data, &recipe.data_root, recipe.skip_bad)?);
-        let split = dataset.split(recipe.seed, recipe.val_fraction);
-        let manifest = dataset.manifest(&split);
-        let images = fraction(&dataset, &split.train, recipe.fraction, recipe.seed);
-        if images.len() < 2 {
-            let found = images.len();
+    pub(super) fn new(recipe: &ValidRecipe, options: &PretrainOptions) -> Result<Self> {
+        let device = device_of(recipe, options.emulate_bf16)?;
+        let config = LoaderConfig {
+            pipeline: recipe.pipeline.clone(),
+            size: recipe.size,
+            batch: recipe.batch,
+            seed: recipe.seed,
+            threads: recipe.threads,
+            device: device.clone(),
+            ..LoaderConfig::default()
+        };
+        let images = RunImages::open(&recipe.data, config, &options.storage)?;
+        let (train, test) = (images.part(Part::Train), images.part(Part::Test));
+        if train.len() < 2 {
+            let found = train.len();
             return Err(Error::Mismatch(format!(
                 "train on {found} images: expected at least 2"
             )));
         }
-        let apart = split.test.len().div_ceil(SAMPLE).max(1);
-        let sample = split.test.iter().copied().step_by(apart).collect();
-        let eval = |indices| loader(recipe, &dataset, indices, Pipeline::Eval, &device);
+        let apart = test.len().div_ceil(SAMPLE).max(1);
+        let sample = test.iter().copied().step_by(apart).collect();
         Ok(Self {
-            train: loader(recipe, &dataset, images, recipe.pipeline.clone(), &device)?,
-            test: eval(split.test)?,
-            sample: eval(sample)?,
-            has_classes: dataset.task == Task::MultiClass,
-            manifest,
-            skipped: skipped(&dataset),
+            train: images.augmented(train.to_vec())?,
+            test: images.plain(test.to_vec())?,
+            sample: images.plain(sample)?,
+            has_classes: images.dataset.task == Task::MultiClass,
+            manifest: images.manifest,
+            skipped: images.dataset.skipped.clone(),
             device,
         })
     }
@@ -99,34 +106,4 @@ impl Setup {
         };
         Ok((step, origins))
     }
-}
-
-fn loader(
-    recipe: &Recipe,
-    dataset: &Arc<Dataset>,
-    indices: Vec<usize>,
-    pipeline: Pipeline,
-    device: &Device,
-) -> Result<Loader> {
-    let trains = pipeline != Pipeline::Eval;
-    let config = LoaderConfig {
-        pipeline,
-        size: recipe.size,
-        batch: recipe.batch,
-        seed: recipe.seed,
-        shuffle: trains,
-        // torch refuses to normalise one value a channel, which a single image may come down to.
-        drop_last: trains && indices.len() % recipe.batch == 1,
-        threads: recipe.threads,
-        device: device.clone(),
-        prefetch: PREFETCH,
-    };
-    Ok(Loader::new(dataset.clone(), indices, config)?)
-}
-
-fn skipped(dataset: &Dataset) -> Vec<Skipped> {
-    let skipped = dataset.skipped.iter();
-    skipped
-        .map(|(file, reason)| Skipped::new(file, reason))
-        .collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
-use cass_models::{Block, Model, ModelConfig, ModelOptions, ResNetConfig, VitConfig};
+use cass_models::{Block, Model, ModelConfig, ModelOptions, ResNetConfig, Variant, VitConfig};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -92,12 +92,9 @@ fn number(config: &Value, key: &str) -> Option<usize> {
 fn shape(config: &Value) -> Option<ModelConfig> {
     let number = |key| number(config, key);
     if config.get("patch_size").is_some() {
-        return Some(ModelConfig::Vit(VitConfig {
-            patch_size: number("patch_size")?,
-            embed_dim: number("embed_dim")?,
-            depth: number("depth")?,
-            num_heads: number("num_heads")?,
-        }));
+        let [patch, width] = [number("patch_size")?, number("embed_dim")?];
+        let config = VitConfig::plain(patch, width, number("depth")?, number("num_heads")?);
+        return Some(ModelConfig::Vit(config));
     }
     let four = |key| serde_json::from_value::<[usize; 4]>(config.get(key)?.clone()).ok();
     Some(ModelConfig::ResNet(ResNetConfig {
@@ -105,5 +102,6 @@ fn shape(config: &Value) -> Option<ModelConfig> {
         layers: four("layers")?,
         channels: four("channels")?,
         stem_width: number("stem")?,
+        variant: Variant::Standard,
     }))
 }

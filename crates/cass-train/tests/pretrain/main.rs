@@ -3,7 +3,7 @@
 mod resume;
 
 use candle_core::{DType, Device, safetensors::load};
-use cass_data::{PhantomConfig, write_phantom};
+use cass_data::phantom::{PhantomConfig, write_phantom};
 use cass_run::{PretrainEvent as Event, PretrainMetrics, RunDir, WALL_CLOCK};
 use cass_train::*;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Small enough for a debug build: of 24 images of 16 px, 20 train in batches of 6, 6, 6 and 2.
 fn recipe(method: Method, root: &Path) -> Recipe {
     let mut recipe = Recipe::paper(method);
-    recipe.data_root = root.into();
+    recipe.data.root = root.into();
     (recipe.size, recipe.epochs, recipe.batch, recipe.outputs) = (16, 2, 6, 8);
     recipe.device = "cpu".into();
     recipe.threads = 2;

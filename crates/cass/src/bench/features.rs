@@ -1,14 +1,13 @@
 //! `cass bench features`: features of images from files, beside the network alone.
 
-use crate::data::Source;
 use crate::failure::{Failure, Result};
+use crate::images::DataArgs;
 use crate::process;
 use crate::say::Report;
-use cass_data::{Device, Loader, LoaderConfig, Pipeline};
+use cass_data::prelude::*;
 use cass_models::{Mode, Model, ModelOptions};
 use cass_probe::look::Subject;
 use serde_json::json;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// Measure how fast features are computed, from files, and how much of the network's own speed that is.
@@ -22,7 +21,7 @@ use std::time::Instant;
 )]
 pub struct Args {
     #[command(flatten)]
-    source: Source,
+    source: DataArgs,
     /// The network, by timm's name.
     #[arg(long, value_name = "NAME", default_value = "resnet18")]
     arch: String,
@@ -49,33 +48,26 @@ pub fn run(args: Args) -> Result<Report> {
         return Err(Failure::Wrong(text.into()));
     }
     process::configure(args.threads)?;
-    cass_data::Cache::Off.install();
     let options = ModelOptions {
         num_classes: 2,
         input_size: args.size,
         ..ModelOptions::default()
     };
     let model = Model::new(&args.arch, &options)?.frozen()?;
-    let dataset = Arc::new(cass_data::open(
-        &args.source.data,
-        &args.source.data_root,
-        true,
-    )?);
-    let mut indices = dataset.split(0, 0.1).train;
-    let apart = indices.len().div_ceil(args.images).max(1);
-    indices = indices.into_iter().step_by(apart).collect();
+    let recipe = DataRecipe {
+        skip_bad: true,
+        ..args.source.recipe()?
+    };
     let config = LoaderConfig {
-        pipeline: Pipeline::Eval,
         size: args.size,
         batch: args.batch,
-        seed: 0,
-        shuffle: false,
-        drop_last: false,
         threads: args.threads,
-        device: Device::Cpu,
-        prefetch: 3,
+        ..LoaderConfig::default()
     };
-    let loader = Loader::new(dataset, indices, config)?;
+    let images = RunImages::open(&recipe, config, &Cache::Off.into())?;
+    let train = images.part(Part::Train);
+    let apart = train.len().div_ceil(args.images).max(1);
+    let loader = images.plain(train.iter().copied().step_by(apart).collect())?;
     let batches = loader.epoch(0).collect::<cass_data::Result<Vec<_>>>()?;
     let images = loader.images();
     let subject = Subject {

@@ -1,14 +1,12 @@
 //! `cass bench loader`: images a second from files to augmented batches.
 
-use crate::data::Source;
 use crate::failure::{Failure, Result};
-use crate::options::CacheArgs;
+use crate::images::{CacheArgs, DataArgs};
 use crate::process;
 use crate::say::Report;
-use cass_data::{Device, Loader, LoaderConfig, Pipeline};
+use cass_data::prelude::*;
 use serde_json::json;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// Measure how many images a second become augmented batches.
@@ -22,7 +20,7 @@ use std::time::Instant;
 )]
 pub struct Args {
     #[command(flatten)]
-    source: Source,
+    source: DataArgs,
     /// Height and width of the images, in pixels.
     #[arg(long, value_name = "PX", default_value_t = 384)]
     size: usize,
@@ -57,27 +55,28 @@ pub fn run(args: Args) -> Result<Report> {
     if args.epochs == 0 {
         return Err(Failure::Wrong("--epochs is 0: expected at least 1".into()));
     }
-    args.cache.install_or(cass_data::Cache::Off)?;
-    let Source { data, data_root } = &args.source;
-    let dataset = Arc::new(cass_data::open(data, data_root, true)?);
-    let mut images = dataset.split(args.seed, 0.1).train;
-    let apart = images.len().div_ceil(args.images.max(1)).max(1);
-    images = images.into_iter().step_by(apart).collect();
-    let loader = Loader::new(
-        dataset,
-        images,
-        LoaderConfig {
-            pipeline: args.pipeline.clone(),
-            size: args.size,
-            batch: args.batch,
-            seed: args.seed,
-            shuffle: true,
-            drop_last: false,
-            threads: args.threads,
-            device: Device::Cpu,
-            prefetch: 3,
-        },
-    )?;
+    let recipe = DataRecipe {
+        skip_bad: true,
+        ..args.source.recipe()?
+    };
+    let config = LoaderConfig {
+        pipeline: args.pipeline.clone(),
+        size: args.size,
+        batch: args.batch,
+        seed: args.seed,
+        threads: args.threads,
+        ..LoaderConfig::default()
+    };
+    let storage = Storage {
+        record: None,
+        ..args.cache.storage(Cache::Off)?
+    };
+    let data = &recipe.name;
+    let images = RunImages::open(&recipe, config.clone(), &storage)?;
+    let train = images.part(Part::Train);
+    let apart = train.len().div_ceil(args.images.max(1)).max(1);
+    let some = train.iter().copied().step_by(apart).collect();
+    let loader = Loader::new(images.dataset.clone(), some, config)?;
     if loader.batches() <= WARM_UP {
         let (batches, least) = (loader.batches(), WARM_UP + 1);
         return Err(Failure::Wrong(format!(

@@ -7,6 +7,7 @@ use crate::options::Compute;
 use crate::page::write;
 use crate::process;
 use crate::say::Report;
+use cass_data::dataset::Part;
 use cass_probe::look::{LayerCka, Subject, Subjects, When};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -61,9 +62,9 @@ pub fn run(args: Args) -> Result<Report> {
             networks.push(subjects.network(name, when)?);
         }
     }
-    let mut images = subjects.images(args.data_root.as_deref())?;
-    images.batch = args.batch as usize;
-    let indices = images.some_of_test(args.images as usize);
+    let images = subjects.images(args.data_root.as_deref())?;
+    let images = images.with_batch(args.batch as usize);
+    let indices = images.some_of(Part::Test, args.images as usize);
     let last = networks.len() - 2;
     let mut wanted = vec![
         ((0, last), "before the run".to_string()),
@@ -92,7 +93,7 @@ pub fn run(args: Args) -> Result<Report> {
             cka,
         })
         .collect();
-    let page = page::page(&args.run, &pairs, indices.len(), images.batch);
+    let page = page::page(&args.run, &pairs, indices.len(), args.batch as usize);
     write(&args.out, &page)?;
     Ok(report(&args, &pairs, indices.len()))
 }

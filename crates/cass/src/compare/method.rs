@@ -21,7 +21,14 @@ const NOT_OF_PROBE: [&str; 9] = [
     "protocol",
 ];
 /// The same of a pretraining.
-const NOT_OF_PRETRAINING: [&str; 6] = ["seed", "threads", "device", "data.root", "data_root", "protocol"];
+const NOT_OF_PRETRAINING: [&str; 6] = [
+    "seed",
+    "threads",
+    "device",
+    "data.root",
+    "data_root",
+    "protocol",
+];
 
 /// What one run measured, and what it is a run of.
 pub struct Run {
@@ -63,7 +70,10 @@ impl Run {
             (&Predictions::read(&file)?).into()
         };
         let groups = finished.file(names::GROUPS);
-        let groups = groups.is_file().then(|| Groups::read(&groups)).transpose()?;
+        let groups = groups
+            .is_file()
+            .then(|| Groups::read(&groups))
+            .transpose()?;
         let mut settings = settings(&recipe.to_toml(), "", &NOT_OF_PROBE);
         let pretraining = pretraining(&recipe.weights)?;
         let method = pretraining.as_deref().and_then(method_name);
@@ -77,7 +87,10 @@ impl Run {
             Weights::File(file) => method.unwrap_or_else(|| file.display().to_string()),
         };
         // What earlier versions wrote says nothing of it: the last epoch was the best or it was not.
-        let last = metrics.readings.best_epoch.map(|best| best + 1 == recipe.epochs);
+        let last = metrics
+            .readings
+            .best_epoch
+            .map(|best| best + 1 == recipe.epochs);
         Ok(Self {
             seed: recipe.seed,
             f1: metrics
@@ -103,7 +116,10 @@ impl Run {
 
     fn name(&self) -> String {
         let (mode, percent) = (self.mode.name(), self.fraction * 100.0);
-        format!("{} {}, {mode}, {percent} % labels", self.weights, self.network)
+        format!(
+            "{} {}, {mode}, {percent} % labels",
+            self.weights, self.network
+        )
     }
 }
 
@@ -118,7 +134,9 @@ impl Method {
         let alike: Vec<&Self> = all.iter().filter(|m| m.first().name() == name).collect();
         let own = &self.first().settings;
         let parts = |(key, value): &(&String, &String)| {
-            alike.iter().any(|m| m.first().settings.get(*key) != Some(value))
+            alike
+                .iter()
+                .any(|m| m.first().settings.get(*key) != Some(value))
         };
         let parting: Vec<String> = (own.iter().filter(parts))
             .map(|(key, value)| format!("{} {value}", key.trim_start_matches("pretraining.")))
@@ -205,7 +223,9 @@ fn settings(text: &str, prefix: &str, without: &[&str]) -> BTreeMap<String, Stri
         flatten(&toml::Value::Table(table), String::new(), &mut all);
     }
     all.retain(|key, _| !without.contains(&key.as_str()) && !key.starts_with("weights."));
-    all.into_iter().map(|(key, value)| (format!("{prefix}{key}"), value)).collect()
+    all.into_iter()
+        .map(|(key, value)| (format!("{prefix}{key}"), value))
+        .collect()
 }
 
 fn flatten(value: &toml::Value, name: String, all: &mut BTreeMap<String, String>) {
@@ -231,12 +251,16 @@ mod tests {
 
     #[test]
     fn settings_are_told_by_dotted_names() {
-        let text = "seed = 3\nsize = 64\nmethod = \"cass\"\n[data]\nroot = \"x\"\nname = \"folder\"\n";
+        let text =
+            "seed = 3\nsize = 64\nmethod = \"cass\"\n[data]\nroot = \"x\"\nname = \"folder\"\n";
         let got = settings(text, "pretraining.", &NOT_OF_PRETRAINING);
         let want = [("data.name", "folder"), ("method", "cass"), ("size", "64")];
         let want = want.map(|(key, value)| (format!("pretraining.{key}"), value.to_string()));
         assert_eq!(got, want.into());
         assert_eq!(method_name(text).as_deref(), Some("cass"));
-        assert_eq!(method_name("[method]\nname = \"dino\"\n").as_deref(), Some("dino"));
+        assert_eq!(
+            method_name("[method]\nname = \"dino\"\n").as_deref(),
+            Some("dino")
+        );
     }
 }

@@ -44,7 +44,11 @@ pub fn run(args: Args) -> Result<Report> {
         let (mean, std) = method.mean_and_std();
         let (name, n) = (method.name(&methods), method.runs.len());
         let std_text = std.map_or(String::new(), |std| format!(" ± {std:.4}"));
-        let seeds = if n == 1 { "1 seed".into() } else { format!("{n} seeds") };
+        let seeds = if n == 1 {
+            "1 seed".into()
+        } else {
+            format!("{n} seeds")
+        };
         let unfinished = method.runs.iter().filter(|run| !run.converged).count();
         let mark = match unfinished {
             0 => String::new(),
@@ -79,7 +83,10 @@ pub fn run(args: Args) -> Result<Report> {
             }
         }
     }
-    if methods.iter().any(|m| m.runs.iter().any(|run| !run.converged)) {
+    if methods
+        .iter()
+        .any(|m| m.runs.iter().any(|run| !run.converged))
+    {
         text += "A probe that has not converged measures how long was trained as well: probe by --mode logistic.\n";
     }
     let passed = left_out.is_empty();
@@ -97,7 +104,9 @@ fn methods(args: &Args) -> Result<Vec<Method>> {
     let mut methods: Vec<Method> = Vec::new();
     for path in &args.runs {
         let run = Run::read(path)?;
-        let alike = methods.iter_mut().find(|m| m.runs[0].identity() == run.identity());
+        let alike = methods
+            .iter_mut()
+            .find(|m| m.runs[0].identity() == run.identity());
         match alike {
             Some(method) if method.runs.iter().any(|r| r.seed == run.seed) => {
                 return Err(Failure::Wrong(format!(
@@ -121,9 +130,7 @@ fn reference(methods: &[Method], i: usize, across: bool) -> Option<&Method> {
     let first = (i > 0).then(|| &methods[0]);
     if method.is_start() {
         let serves = |m: &Method| !m.is_start() && m.probes_as(method);
-        return first.filter(|f| {
-            across || f.is_asked_as(method) || !methods.iter().any(serves)
-        });
+        return first.filter(|f| across || f.is_asked_as(method) || !methods.iter().any(serves));
     }
     let start = methods.iter().find(|m| m.is_start() && m.probes_as(method));
     let start = start.or_else(|| {
@@ -141,7 +148,9 @@ fn compared(
     args: &Args,
 ) -> std::result::Result<(String, Value), String> {
     if !args.across && !first.is_asked_as(second) {
-        return Err("they differ in mode or share of labels (--across compares them all the same)".into());
+        return Err(
+            "they differ in mode or share of labels (--across compares them all the same)".into(),
+        );
     }
     let mut pairs: Vec<(&Run, &Run)> = Vec::new();
     let mut alone: Vec<u64> = Vec::new();
@@ -156,8 +165,10 @@ fn compared(
     if pairs.is_empty() {
         return Err("no seed is common to both".into());
     }
-    let (a, b): (Vec<&MultiLabelPredictions>, Vec<&MultiLabelPredictions>) =
-        pairs.iter().map(|(a, b)| (&a.predictions, &b.predictions)).unzip();
+    let (a, b): (Vec<&MultiLabelPredictions>, Vec<&MultiLabelPredictions>) = pairs
+        .iter()
+        .map(|(a, b)| (&a.predictions, &b.predictions))
+        .unzip();
     let known = pairs.iter().flat_map(|(a, b)| [&a.groups, &b.groups]);
     let groups: Option<&Groups> = known.flatten().next();
     let difference = Difference::between(&a, &b, groups, args.seed).map_err(|e| e.to_string())?;
@@ -176,7 +187,11 @@ fn compared(
     if !alone.is_empty() {
         alone.sort_unstable();
         let seeds: Vec<String> = alone.iter().map(u64::to_string).collect();
-        let _ = writeln!(text, "  seeds of one side alone are left out: {}", seeds.join(", "));
+        let _ = writeln!(
+            text,
+            "  seeds of one side alone are left out: {}",
+            seeds.join(", ")
+        );
     }
     let mut pair = json!(difference);
     pair["of"] = json!(of);

@@ -1,11 +1,12 @@
 //! `cass data check`: what is in a data set, and what is wrong with it.
 
-use super::{Source, html};
+use super::html;
 use crate::failure::Result;
+use crate::images::DataArgs;
 use crate::page::write;
 use crate::process;
 use crate::say::Report;
-use cass_data::{Checkup, FindingKind};
+use cass_data::check::{Checkup, FindingKind};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ const LISTED: usize = 5;
 )]
 pub struct Args {
     #[command(flatten)]
-    source: Source,
+    images: DataArgs,
     /// Write the report as a page, too.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -40,8 +41,9 @@ pub fn run(args: Args) -> Result<Report> {
     let bar = ProgressBar::new(0);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} files  {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let Source { data, data_root } = &args.source;
-    let checkup = cass_data::check(data, data_root, &|done, total| {
+    let recipe = args.images.recipe()?;
+    let data = &recipe.name;
+    let checkup = cass_data::check::check(&recipe.layout(), &|done, total| {
         bar.set_length(total);
         bar.set_position(done);
     });

@@ -2,7 +2,7 @@
 
 use super::check::{imbalance, kinds, shown};
 use crate::page::escape;
-use cass_data::Checkup;
+use cass_data::check::Checkup;
 use std::fmt::Write as _;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\

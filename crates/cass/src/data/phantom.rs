@@ -3,7 +3,7 @@
 use crate::failure::Result;
 use crate::process;
 use crate::say::Report;
-use cass_data::{PhantomConfig, write_phantom_of};
+use cass_data::phantom::{PhantomConfig, write_phantom_of};
 use serde_json::json;
 use std::path::PathBuf;
 

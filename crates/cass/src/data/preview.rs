@@ -1,16 +1,15 @@
 //! `cass data preview`: pictures to judge a data set and its augmentation by.
 
-use super::Source;
 use crate::failure::Result;
+use crate::images::DataArgs;
 use crate::process;
 use crate::say::{Report, left_out};
-use cass_data::{Pipeline, PreviewConfig};
-use cass_run::Skipped;
+use cass_data::prelude::*;
+use cass_data::preview::{PreviewConfig, preview};
 use serde_json::json;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-/// Draw some images of every class, each beside augmented views of it.
+/// Draw some training images of every class, each next to augmented views of it.
 ///
 /// The views are what training by the same seed shows a network in its first epochs.
 #[derive(clap::Args)]
@@ -19,7 +18,7 @@ use std::sync::Arc;
 )]
 pub struct Args {
     #[command(flatten)]
-    source: Source,
+    images: DataArgs,
     /// PNG file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -39,32 +38,30 @@ pub struct Args {
     /// Chooses the images and draws the views.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Leave out images that cannot be decoded instead of stopping.
-    #[arg(long)]
-    skip_bad: bool,
 }
 
 pub fn run(args: Args) -> Result<Report> {
     process::configure(0)?;
-    let Source { data, data_root } = &args.source;
-    let dataset = Arc::new(cass_data::open(data, data_root, args.skip_bad)?);
-    let config = PreviewConfig {
+    let recipe = args.images.recipe()?;
+    let config = LoaderConfig {
         pipeline: args.pipeline.clone(),
         size: args.size,
+        seed: args.seed,
+        ..LoaderConfig::default()
+    };
+    let images = RunImages::open(&recipe, config, &Storage::default())?;
+    let config = PreviewConfig {
         per_class: args.per_class,
         views: args.views,
-        seed: args.seed,
     };
-    cass_data::preview(&dataset, &config, &args.out)?;
-    let (out, classes) = (&args.out, dataset.classes.len());
-    let skipped = dataset.skipped.iter();
-    let skipped = skipped.map(|(file, reason)| Skipped::new(file, reason));
-    let skipped: Vec<Skipped> = skipped.collect();
+    preview(&images, &config, &args.out)?;
+    let (out, data, dataset) = (&args.out, &recipe.name, &images.dataset);
+    let (classes, skipped) = (dataset.classes.len(), &dataset.skipped);
     Ok(Report::done(
         format!(
             "drew {classes} classes of {data} in {}\n{}",
             out.display(),
-            left_out(&skipped)
+            left_out(skipped)
         ),
         json!({"kind": "preview", "data": data, "out": out, "classes": dataset.classes, "skipped": skipped}),
     ))

@@ -8,8 +8,9 @@ use crate::page::write;
 use crate::process;
 use crate::say::Report;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cass_data::{dataset::Part, recipe::RunImages};
 use cass_metrics::{MultiLabelPredictions, Predictions};
-use cass_probe::look::{Embedding, Images, Subjects, When};
+use cass_probe::look::{Embedding, Subjects, When};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -82,7 +83,7 @@ pub fn run(args: Args) -> Result<Report> {
         None => subjects.names(),
     };
     let images = subjects.images(args.data_root.as_deref())?;
-    let indices = images.some_of_test(args.images as usize);
+    let indices = images.some_of(Part::Test, args.images as usize);
     if indices.len() < 2 {
         let found = indices.len();
         let text = format!("there are {found} test images to place, expected at least 2");
@@ -109,7 +110,7 @@ pub fn run(args: Args) -> Result<Report> {
     }
     let predicted = predictions(&args.run);
     let shown = indices.par_iter().map(|&index| {
-        let file = images.file(index);
+        let file = images.dataset.file_name(index);
         let pixels = images.dataset.pixels(index, args.thumbnail as usize)?;
         Ok(Shown {
             truth: truth(&images, index),
@@ -138,7 +139,7 @@ fn title(embedding: &Embedding, when: When, both: bool) -> String {
     title
 }
 
-fn truth(images: &Images, index: usize) -> String {
+fn truth(images: &RunImages, index: usize) -> String {
     let labels = &images.dataset.samples[index].labels;
     let names: Vec<&str> = labels
         .iter()

@@ -4,8 +4,8 @@ use cass_rng::Rng;
 
 use super::{Golden, every_stage};
 use crate::{
-    Pipeline,
     augment::{
+        Pipeline,
         color::Adjust,
         dino::DinoDraw,
         stage::{self, Drawn, Stage},

@@ -13,7 +13,7 @@ use super::{
     geometry::{Affine, Corners},
     stage::Stage,
 };
-use crate::Pixels;
+use crate::image::Pixels;
 
 struct Golden(HashMap<String, Tensor>);
 

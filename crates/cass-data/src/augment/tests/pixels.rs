@@ -3,12 +3,13 @@ use cass_rng::Rng;
 
 use super::{Golden, every_stage};
 use crate::{
-    Pixels,
     augment::{
+        Normalization,
         color::Adjust,
         dino::DinoDraw,
         stage::{self, Drawn},
     },
+    image::Pixels,
     resample::Crop,
 };
 
@@ -114,7 +115,7 @@ fn paper_pipeline_equals_torchvision() {
         drawn.extend((flips[1] != 0.0).then_some(Drawn::FlipHorizontally));
         let image = case.image("in");
         let mut out = vec![0.0; 3 * image.width * image.height];
-        stage::apply(&drawn, &image).normalize_into(&mut out);
+        stage::apply(&drawn, &image).normalize_into(&Normalization::IMAGENET, &mut out);
         // Exact but for the last digit of the division by std.
         case.expect_floats("out", &out, 1e-6);
     });
@@ -142,7 +143,7 @@ fn dino_views_equal_torchvision() {
         let image = case.image("in");
         let mut views = [(); 2].map(|()| vec![0.0; 3 * 29 * 29]);
         let [local, global] = &mut views;
-        draw.apply(&image, 29, local, global);
+        draw.apply(&image, 29, &Normalization::IMAGENET, [local, global]);
         case.expect_floats("local", local, 1e-5);
         case.expect_floats("global", global, 1e-5);
     });
@@ -163,8 +164,8 @@ fn grey_stands_for_three_equal_channels() {
         let (a, b) = (stage::apply(&drawn, &one), stage::apply(&drawn, &three));
         assert_eq!(a.to_rgb(), b.to_rgb(), "{drawn:?}");
         let (mut x, mut y) = (vec![0.0; 4800], vec![1.0; 4800]);
-        a.normalize_into(&mut x);
-        b.normalize_into(&mut y);
+        a.normalize_into(&Normalization::IMAGENET, &mut x);
+        b.normalize_into(&Normalization::IMAGENET, &mut y);
         assert_eq!(x, y);
     }
     assert_eq!(one.resize(17).to_rgb(), three.resize(17).data[..]);

@@ -1,6 +1,6 @@
 //! Pipelines as text, and arguments that are none.
 use super::every_stage;
-use crate::{Pipeline, Stage};
+use crate::augment::{Pipeline, Stage};
 
 #[test]
 fn named_pipelines_are_their_stages() {

@@ -142,7 +142,7 @@ impl Logistic {
                 }
             }
             Labels::Any(targets) => {
-                for class in 0..classes {
+                for (class, weights) in weights.iter().enumerate() {
                     let column = targets.iter().skip(class).step_by(classes);
                     let column: Vec<usize> = column.map(|&t| usize::from(t)).collect();
                     let constant = column.iter().all(|t| *t == column[0]);
@@ -154,7 +154,7 @@ impl Logistic {
                         }
                         continue;
                     }
-                    let own = column.iter().map(|&t| weights[class][t]).collect();
+                    let own = column.iter().map(|&t| weights[t]).collect();
                     let fits = along(
                         features,
                         &standard,

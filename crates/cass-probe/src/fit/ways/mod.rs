@@ -10,7 +10,7 @@ pub(super) use training::by_training;
 
 use super::{features::Features, judge::Decision, judge::Said, parts::Parts, recipe::ProbeRecipe};
 use crate::Result;
-use cass_data::Part;
+use cass_data::dataset::Part;
 use cass_metrics::MultiLabelPredictions;
 use cass_models::Model;
 use cass_run::{Action, ProbeReadings, RunDir, Tuned, names::CHECKPOINT, sha256_of};

@@ -10,7 +10,7 @@ use super::{
     decide, read_features, save,
 };
 use crate::Result;
-use cass_data::Part;
+use cass_data::dataset::Part;
 use cass_models::Model;
 use cass_run::{Neighbours, NeighboursTried, ProbeReadings, RunDir, names::NEIGHBOURS};
 use std::collections::BTreeMap;

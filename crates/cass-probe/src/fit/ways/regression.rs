@@ -11,7 +11,7 @@ use super::{
 };
 use crate::Result;
 use candle_core::Tensor;
-use cass_data::Part;
+use cass_data::dataset::Part;
 use cass_models::Model;
 use cass_ops::Tracked;
 use cass_run::{Penalty, PenaltyTried, ProbeEvent, ProbeReadings, RunDir};
@@ -35,7 +35,11 @@ pub(in super::super) fn by_regression(
         ..LogisticConfig::default()
     };
     let fit = |used: &[Part], grid: &[f64]| {
-        let rows: Vec<f32> = used.iter().flat_map(|&p| features.rows(p)).copied().collect();
+        let rows: Vec<f32> = used
+            .iter()
+            .flat_map(|&p| features.rows(p))
+            .copied()
+            .collect();
         let samples = used.iter().flat_map(|&part| parts.indices(part));
         let samples: Vec<usize> = samples.copied().collect();
         let counts = parts.counts_of(&samples);
@@ -46,7 +50,10 @@ pub(in super::super) fn by_regression(
         } else {
             let labels = samples.iter().map(|&i| parts.dataset.samples[i].label());
             let weights = recipe.class_weights.of(&counts).into_iter();
-            (Labels::One(labels.collect()), weights.map(|w| [w, w]).collect())
+            (
+                Labels::One(labels.collect()),
+                weights.map(|w| [w, w]).collect(),
+            )
         };
         Logistic::path(&rows, features.dim, &labels, &weights, &config, grid)
     };

@@ -11,7 +11,7 @@ use super::{
     read_features, save, tuned,
 };
 use crate::{Error, Result};
-use cass_data::Part;
+use cass_data::dataset::Part;
 use cass_run::{ProbeReadings, RunDir};
 use cass_train::FocalForm;
 use std::time::Instant;

@@ -1,0 +1,58 @@
+use std::{collections::HashSet, fs, io::Write as _, path::PathBuf};
+
+use super::{Storage, disk};
+
+/// Names what is accepted as an image: to be counted up whenever another version of this crate
+/// might refuse what this one decodes.
+const VERSION: &str = if cfg!(feature = "dicom") {
+    "checked-1"
+} else {
+    "checked-1-without-dicom"
+};
+
+type Hash = [u8; 32];
+
+/// The SHA-256 of every image that was decoded before, in a file: what is in it decodes, whatever
+/// its name and place, so that opening a data set again reads and hashes its files and decodes none.
+///
+/// The file is hashes, one after the other, in ascending order. A damaged one costs time alone: no
+/// image has the hash that damage leaves.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    file: Option<PathBuf>,
+    known: HashSet<Hash>,
+}
+
+impl Checked {
+    pub(crate) fn open(storage: &Storage) -> Self {
+        let file = storage.record().map(|folder| folder.join(VERSION));
+        let known = file.as_ref().and_then(|file| fs::read(file).ok());
+        let known = known.unwrap_or_default();
+        Self {
+            file,
+            known: known.as_chunks().0.iter().copied().collect(),
+        }
+    }
+
+    pub(crate) fn knows(&self, sha256: &Hash) -> bool {
+        self.known.contains(sha256)
+    }
+
+    /// Adds these images. That it cannot be written is no error: they are decoded again next time.
+    /// Of two processes that write at once one loses its additions, to the same effect.
+    pub(crate) fn keep(mut self, images: impl Iterator<Item = Hash>) {
+        let Some(file) = self.file else { return };
+        let before = self.known.len();
+        self.known.extend(images);
+        if self.known.len() == before {
+            return;
+        }
+        let mut all: Vec<_> = self.known.into_iter().collect();
+        all.sort_unstable();
+        let write = || {
+            fs::create_dir_all(file.parent().unwrap_or(&file))?;
+            disk::put_in_place(&file, 0, |to| to.write_all(all.as_flattened()))
+        };
+        let _ = write();
+    }
+}

@@ -1,0 +1,196 @@
+//! Labelled images, each of them known to be one before anybody trains on it.
+//!
+//! | layout | on disk | task |
+//! |---|---|---|
+//! | `brain-mri` | `Training/<class>/` and `Testing/<class>/`, classes glioma, meningioma, notumor, pituitary | multi-class |
+//! | `isic2019` | `ISIC_2019_Training_Input/*.jpg`, `ISIC_2019_Training_GroundTruth.csv`; groups by `lesion_id` if there is `ISIC_2019_Training_Metadata.csv` | multi-class |
+//! | `biopsies` | TIFF images and one CSV file: `image`, a 0/1 column for each of TFH-1, TFH-217, TFH-Like, B cells and others, perhaps `patient` | multi-label |
+//! | `folder` | `<class>/`, or `train/<class>/` and perhaps `val/<class>/` and `test/<class>/` | multi-class |
+//! | `csv` | a CSV file: `path`; `label`, or `labels` separated by `|` or `;`, or a 0/1 column a class; perhaps `split` and `group` | both |
+//! | `medmnist` | a 2D `.npz` file of the MedMNIST collection | both |
+mod open;
+
+use std::{path::PathBuf, sync::Arc};
+
+use sha2::{Digest, Sha256};
+
+pub use cass_run::Skipped;
+pub use open::OpenOptions;
+
+use crate::{
+    Error, Result,
+    cache::{Key, Store},
+    image::Pixels,
+    source::Origin,
+    stages::{Clock, Stage},
+};
+
+/// A part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Part {
+    /// For training.
+    Train,
+    /// For early stopping and choices.
+    Val,
+    /// For testing only.
+    Test,
+}
+
+impl Part {
+    /// `train`, `val` or `test`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// What the labels of a data set are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Every image is of exactly one class.
+    MultiClass,
+    /// An image is of any number of classes.
+    MultiLabel,
+}
+
+impl Task {
+    /// `multi-class` or `multi-label`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MultiClass => "multi-class",
+            Self::MultiLabel => "multi-label",
+        }
+    }
+}
+
+/// One labelled image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The file.
+    pub path: PathBuf,
+    /// Ascending indices into [`Dataset::classes`]: exactly one if the task is multi-class.
+    pub labels: Vec<usize>,
+    /// The part that the curator gave it to; `None` where there is no given split.
+    pub part: Option<Part>,
+    /// The patient, lesion or other group, none of which a split divides.
+    pub group: Option<String>,
+    /// SHA-256 of the file's bytes when the data set was opened.
+    pub sha256: [u8; 32],
+    pub(crate) origin: Origin,
+}
+
+impl Sample {
+    /// The class of a multi-class sample; of a multi-label one the first, or 0.
+    pub fn label(&self) -> usize {
+        self.labels.first().copied().unwrap_or(0)
+    }
+}
+
+/// Labelled images, every one of them known to be decodable.
+#[derive(Debug)]
+pub struct Dataset {
+    /// Name of the source, such as `folder`.
+    pub name: String,
+    /// The folder that paths in a manifest are relative to.
+    pub root: PathBuf,
+    /// Class names, in label order.
+    pub classes: Vec<String>,
+    /// Whether an image has one label or any number.
+    pub task: Task,
+    /// The usable images, in an order that is the same everywhere.
+    pub samples: Vec<Sample>,
+    /// Files and rows of tables left out because they cannot be used, and why.
+    pub skipped: Vec<Skipped>,
+    cache: Store,
+}
+
+impl Dataset {
+    /// The number of usable images.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// The name of an image in manifests and predictions: its path below [`Dataset::root`], with `/`
+    /// between folders.
+    pub fn file_name(&self, index: usize) -> String {
+        let path = &self.samples[index].path;
+        let below = path.strip_prefix(&self.root).unwrap_or(path);
+        let names: Vec<_> = below.iter().map(|n| n.to_string_lossy()).collect();
+        names.join("/")
+    }
+
+    /// Says whether the labels are of the kind that the caller needs.
+    ///
+    /// # Errors
+    /// If they are not.
+    pub fn expect_task(&self, task: Task) -> Result<()> {
+        if self.task == task {
+            return Ok(());
+        }
+        Err(Error::Task {
+            name: self.name.clone(),
+            found: self.task.name(),
+            expected: task.name(),
+        })
+    }
+
+    /// The labels of some samples as 0 and 1, row-major `(samples, classes)`.
+    pub fn targets(&self, samples: &[usize]) -> Vec<f32> {
+        let classes = self.classes.len();
+        let mut targets = vec![0.0; samples.len() * classes];
+        for (row, &sample) in targets.chunks_exact_mut(classes.max(1)).zip(samples) {
+            for &label in &self.samples[sample].labels {
+                row[label] = 1.0;
+            }
+        }
+        targets
+    }
+
+    /// Sample `index`, decoded and resized to `size` x `size`: from the cache when it is there.
+    ///
+    /// # Errors
+    /// A file that changed since the data set was opened.
+    pub fn pixels(&self, index: usize, size: usize) -> Result<Arc<Pixels>> {
+        self.pixels_timed(index, size, &Clock::default())
+    }
+
+    pub(crate) fn pixels_timed(
+        &self,
+        index: usize,
+        size: usize,
+        clock: &Clock,
+    ) -> Result<Arc<Pixels>> {
+        let sample = &self.samples[index];
+        let key = Key {
+            sha256: &sample.sha256,
+            size,
+        };
+        if let Some(pixels) = clock.time(Stage::Cache, || self.cache.get(key)) {
+            return Ok(pixels);
+        }
+        let decoded = clock
+            .time(Stage::Read, || {
+                let bytes = sample.origin.bytes(&sample.path)?;
+                // A cached image must be the one that the manifest names.
+                let same = <[u8; 32]>::from(Sha256::digest(&bytes)) == sample.sha256;
+                let changed = || "has changed since the data set was opened".to_owned();
+                same.then_some(bytes).ok_or_else(changed)
+            })
+            .and_then(|bytes| clock.time(Stage::Decode, || sample.origin.decode(&bytes)))
+            .map_err(|reason| Error::Image {
+                path: sample.path.clone(),
+                reason,
+            })?;
+        let pixels = Arc::new(clock.time(Stage::Resize, || decoded.pixels.resize(size)));
+        clock.time(Stage::Cache, || self.cache.put(key, &pixels));
+        Ok(pixels)
+    }
+}

@@ -1,0 +1,121 @@
+use std::sync::Arc;
+
+use super::DataRecipe;
+use crate::{
+    Result,
+    augment::Pipeline,
+    cache::Storage,
+    dataset::{Dataset, OpenOptions, Part},
+    loader::{Loader, LoaderConfig},
+    split::{Manifest, Split, fraction},
+};
+
+/// The images of a run: opened, split, and the share of them chosen that the run uses.
+///
+/// ```
+/// use cass_data::{dataset::Part, phantom::{PhantomConfig, write_phantom}, prelude::*};
+/// # fn main() -> cass_data::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// write_phantom(folder.path(), &PhantomConfig { seed: 1, train_per_class: 10, test_per_class: 2, size: 16 })?;
+/// let recipe = DataRecipe { fraction: 0.5, ..DataRecipe::new("brain-mri", folder.path()) };
+/// let config = LoaderConfig { size: 16, batch: 8, seed: 3, ..LoaderConfig::default() };
+/// let images = RunImages::open(&recipe, config, &Storage::default())?;
+/// assert_eq!(images.part(Part::Train).len(), 16); // half of 36
+/// let loader = images.augmented(images.part(Part::Train).to_vec())?;
+/// assert_eq!(loader.batches(), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct RunImages {
+    /// All images that can be used.
+    pub dataset: Arc<Dataset>,
+    /// The parts of the whole data set.
+    pub split: Split,
+    /// The record of the split.
+    pub manifest: Manifest,
+    used: Vec<usize>,
+    config: LoaderConfig,
+}
+
+impl RunImages {
+    /// Opens the images of a recipe and splits them by `config.seed`. Loaders are made as `config`
+    /// says.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::open`], and a share out of its range.
+    pub fn open(recipe: &DataRecipe, config: LoaderConfig, storage: &Storage) -> Result<Self> {
+        recipe.check()?;
+        config.check()?;
+        let dataset = Arc::new(recipe.open(&OpenOptions {
+            size: Some(config.size),
+            storage: storage.clone(),
+            ..OpenOptions::default()
+        })?);
+        let split = dataset.split(config.seed, recipe.val_fraction);
+        Ok(Self {
+            used: fraction(&dataset, &split.train, recipe.fraction, config.seed),
+            manifest: dataset.manifest(&split),
+            split,
+            dataset,
+            config,
+        })
+    }
+
+    /// The images of a part that the run uses, as ascending indices into
+    /// [`Dataset::samples`]: of the training images the recipe's share.
+    pub fn part(&self, part: Part) -> &[usize] {
+        match part {
+            Part::Train => &self.used,
+            Part::Val => &self.split.val,
+            Part::Test => &self.split.test,
+        }
+    }
+
+    /// At most `most` images of a part, evenly apart.
+    pub fn some_of(&self, part: Part, most: usize) -> Vec<usize> {
+        let all = self.part(part);
+        let n = most.min(all.len());
+        (0..n).map(|i| all[i * all.len() / n]).collect()
+    }
+
+    /// The same images in batches of another size.
+    #[must_use]
+    pub fn with_batch(mut self, batch: usize) -> Self {
+        self.config.batch = batch;
+        self
+    }
+
+    /// How the loaders make their batches.
+    pub fn config(&self) -> &LoaderConfig {
+        &self.config
+    }
+
+    /// Batches for training: in the configured views and order. A last batch of a single image,
+    /// which BatchNorm cannot normalise, is left out.
+    ///
+    /// # Errors
+    /// Those of [`Loader::new`].
+    pub fn augmented(&self, indices: Vec<usize>) -> Result<Loader> {
+        let drop_last = self.config.drop_last || indices.len() % self.config.batch.max(1) == 1;
+        let config = LoaderConfig {
+            drop_last,
+            ..self.config.clone()
+        };
+        Loader::new(self.dataset.clone(), indices, config)
+    }
+
+    /// Batches of the images as they are, in the order of `indices`.
+    ///
+    /// # Errors
+    /// Those of [`Loader::new`].
+    pub fn plain(&self, indices: Vec<usize>) -> Result<Loader> {
+        let config = LoaderConfig {
+            pipeline: Pipeline::Eval,
+            shuffle: false,
+            drop_last: false,
+            ..self.config.clone()
+        };
+        Loader::new(self.dataset.clone(), indices, config)
+    }
+}

@@ -1,0 +1,76 @@
+//! Where an image's bytes are.
+use std::{borrow::Cow, fmt, path::Path, sync::Arc};
+
+use crate::{
+    decode::{self, Decoded},
+    image::Pixels,
+};
+
+/// An image is a file, pixels in memory, or one of many in an array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    File,
+    Pixels(Arc<Pixels>),
+    Array { images: Arc<Images>, index: usize },
+}
+
+/// 8-bit images of one shape, one after the other.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Images {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) channels: usize,
+    pub(crate) data: Vec<u8>,
+}
+
+impl Origin {
+    /// What the image's SHA-256 is of, or why it cannot be read.
+    pub(crate) fn bytes(&self, path: &Path) -> Result<Cow<'_, [u8]>, String> {
+        match self {
+            Self::File => decode::read(path).map(Cow::Owned),
+            Self::Pixels(pixels) => {
+                // Images of other shapes may have the same bytes.
+                let sides = [pixels.width, pixels.height, pixels.channels].map(|side| side as u64);
+                let mut bytes: Vec<u8> = sides.iter().flat_map(|s| s.to_le_bytes()).collect();
+                bytes.extend_from_slice(&pixels.data);
+                Ok(Cow::Owned(bytes))
+            }
+            Self::Array { images, index } => {
+                let length = images.width * images.height * images.channels;
+                let data = images.data.get(index * length..(index + 1) * length);
+                data.map(Cow::Borrowed)
+                    .ok_or("is beyond the array's end".into())
+            }
+        }
+    }
+
+    /// The image in these bytes, or why there is none.
+    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Decoded, String> {
+        let pixels = match self {
+            Self::File => return decode::decode_bytes(bytes),
+            Self::Pixels(pixels) => Pixels::clone(pixels),
+            Self::Array { images, .. } => {
+                let (width, height, data) = (images.width, images.height, bytes.to_vec());
+                match images.channels {
+                    1 => Pixels::from_grey(width, height, data),
+                    _ => Pixels::from_rgb(width, height, data),
+                }
+            }
+        };
+        Ok(Decoded {
+            mode: if pixels.is_grey() { "L8" } else { "Rgb8" }.into(),
+            pixels,
+            format: "array",
+            widest: None,
+            turned: false,
+            frames: 1,
+        })
+    }
+}
+
+impl fmt::Debug for Images {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (w, h, c) = (self.width, self.height, self.channels);
+        write!(f, "{w}x{h}x{c} images of {} bytes", self.data.len())
+    }
+}
