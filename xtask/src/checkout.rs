@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use cass_reproduce::{Device, Host};
 
 /// The workspace's folder.
@@ -71,4 +71,14 @@ pub fn commit() -> Option<String> {
     let commit = git(&["rev-parse", "HEAD"])?;
     let dirty = git(&["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty());
     Some(if dirty { commit + "-dirty" } else { commit })
+}
+
+/// Runs a command, its output on ours.
+pub fn succeed(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .status()
+        .with_context(|| format!("{program} cannot be started"))?;
+    ensure!(status.success(), "{program} ended with {status}");
+    Ok(())
 }

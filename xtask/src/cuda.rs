@@ -7,8 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::check::succeed;
-use crate::checkout::{cargo as cargo_command, workspace};
+use crate::checkout::{cargo as cargo_command, succeed, workspace};
 
 /// Together they hold what building Candle's kernels needs: CUDA 13.0, in which cuRAND counts from 10.
 const WHEELS: [&str; 8] = [

@@ -9,8 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-use crate::check::succeed;
-use crate::checkout::workspace;
+use crate::checkout::{succeed, workspace};
 
 /// Values may differ by this share of the largest value of their tensor: another CPU rounds differently.
 /// A file whose header has a `tolerance` asks for that instead.

@@ -1,7 +1,7 @@
 //! Layers under timm's names, over the ops of `cass-ops`.
 
 use crate::{init::Init, params::Builder};
-use candle_core::{DType, Result, Tensor, Var};
+use candle_core::{Result, Var};
 use cass_ops::{Activation, BatchStats, Conv2dConfig, MaxPool2dConfig, Tracked, is_recomputing};
 
 /// How batch normalisation behaves in a forward pass.
@@ -244,11 +244,11 @@ impl BatchNorm2d {
     }
 
     fn follow(&self, batch: &BatchStats, mode: Mode) -> Result<()> {
-        let seen = self.num_batches_tracked.to_scalar::<i64>()? + 1;
-        let count = Tensor::new(seen, self.num_batches_tracked.device())?;
-        self.num_batches_tracked.set(&count.to_dtype(DType::I64)?)?;
+        // Counted where it lies: reading it would have the host wait for a GPU at every layer.
+        let seen = (self.num_batches_tracked.as_detached_tensor() + 1.0)?;
+        self.num_batches_tracked.set(&seen)?;
         let share = match mode {
-            Mode::Average => 1.0 / seen as f64,
+            Mode::Average => 1.0 / seen.to_scalar::<i64>()? as f64,
             _ => Self::MOMENTUM,
         };
         for (running, new) in [

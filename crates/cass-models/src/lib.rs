@@ -32,12 +32,15 @@ mod family;
 mod hub;
 mod init;
 mod intermediates;
+mod keys;
 mod layers;
+mod layouts;
 mod model;
 mod params;
 mod read;
 mod registry;
 mod resample;
+mod torch;
 mod verify;
 mod weights;
 

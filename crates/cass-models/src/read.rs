@@ -1,6 +1,10 @@
-//! Safetensors files from anywhere: read whole, within bounds, or refused in one line.
+//! Files of weights from anywhere, safetensors or of `torch.save`: read whole, within bounds, or refused
+//! in one line.
 
-use crate::error::{Error, Result, printable};
+use crate::{
+    error::{Error, Result, printable},
+    torch,
+};
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use std::{collections::HashMap, fs::File, io::Read, path::Path};
@@ -11,15 +15,15 @@ pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";
 /// The longest header: a hundred times that of the largest network here.
 const LONGEST_HEADER: u64 = 16 << 20;
 /// Of a tensor.
-const MOST_SIDES: usize = 8;
+pub(crate) const MOST_SIDES: usize = 8;
 /// Bytes of a header's length.
 const LENGTH: u64 = 8;
 
-/// The bytes of a safetensors file and its tensors, on the CPU. Nothing above `limit` bytes is read.
+/// The bytes of a file and its tensors, on the CPU. Nothing above `limit` bytes is read.
 pub(crate) fn read_file(file: &Path, limit: u64) -> Result<(Vec<u8>, HashMap<String, Tensor>)> {
     let read = || {
         let bytes = read_bytes(file, limit)?;
-        let tensors = read_tensors(&bytes)?;
+        let tensors = read_tensors(&bytes, limit)?;
         Ok((bytes, tensors))
     };
     read().map_err(|reason| Error::Weights {
@@ -44,11 +48,16 @@ fn read_bytes(file: &Path, limit: u64) -> std::result::Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn read_tensors(bytes: &[u8]) -> std::result::Result<HashMap<String, Tensor>, String> {
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80\x02") {
-        return Err("not safetensors but a file of torch.save: \
-             safetensors.torch.save_file(model.state_dict(), FILE) writes the other"
-            .into());
+fn read_tensors(bytes: &[u8], limit: u64) -> std::result::Result<HashMap<String, Tensor>, String> {
+    if bytes.starts_with(b"PK\x03\x04") {
+        let say = |e| format!("not safetensors, and as a file of torch.save {e}");
+        return torch::read(bytes, limit).map_err(say);
+    }
+    if bytes.starts_with(b"\x80\x02") || bytes.starts_with(b"\x89HDF") {
+        let convert = torch::CONVERT;
+        return Err(format!(
+            "not safetensors but an older format of torch or Keras: {convert}"
+        ));
     }
     let header = bytes.first_chunk().map_or(0, |l| u64::from_le_bytes(*l));
     let available = (bytes.len() as u64).saturating_sub(LENGTH);
@@ -107,9 +116,9 @@ mod tests {
             ("n", tensor(&[], DType::I64)?),
         ]);
         let whole = safetensors::serialize(&tensors, None)?;
-        assert_eq!(read_tensors(&whole)?.len(), 3);
+        assert_eq!(read_tensors(&whole, u64::MAX)?.len(), 3);
         let (mut refused, mut read) = (0, 0);
-        let mut check = |bytes: &[u8]| match read_tensors(bytes) {
+        let mut check = |bytes: &[u8]| match read_tensors(bytes, u64::MAX) {
             Ok(tensors) => {
                 let size = |t: &Tensor| t.elem_count() * t.dtype().size_in_bytes();
                 assert!(tensors.values().map(size).sum::<usize>() <= bytes.len());
@@ -141,7 +150,7 @@ mod tests {
             let header = format!(
                 r#"{{"{name}":{{"dtype":"F32","shape":[{shape}],"data_offsets":[0,{data}]}}}}"#
             );
-            read_tensors(&with_header(&header, data))
+            read_tensors(&with_header(&header, data), u64::MAX)
                 .map(|_| ())
                 .unwrap_err()
         };

@@ -159,14 +159,7 @@ fn cubic(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
-
-    type Tensors = std::collections::HashMap<String, Tensor>;
-
-    fn golden(file: &str) -> Result<Tensors> {
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
-        candle_core::safetensors::load(format!("{root}/{file}"), &Device::Cpu)
-    }
+    use cass_testing::golden;
 
     #[test]
     fn position_embeddings_equal_timms() -> Result<()> {

@@ -123,12 +123,13 @@ pub fn verify(name: &str, weights: &Path, reference: &Path) -> Result<Verificati
         file: reference,
     };
     let (input, probe) = (theirs.get("input")?, theirs.get("probe")?);
-    let ([.., size], [_, classes]) = (input.dims(), probe.dims()) else {
+    let (&[_, channels, _, size], &[_, classes]) = (input.dims(), probe.dims()) else {
         return Err(theirs.wrong("input is no batch of images or probe no batch of outputs".into()));
     };
     let options = ModelOptions {
-        num_classes: *classes,
-        input_size: *size,
+        num_classes: classes,
+        input_size: size,
+        in_chans: channels,
         dtype: input.dtype(),
         ..Default::default()
     };

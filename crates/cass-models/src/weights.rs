@@ -1,14 +1,15 @@
-//! Weights in files: safetensors under timm's key names.
+//! Weights in files: safetensors or of `torch.save`, under timm's names or another project's.
 
 use crate::{
     error::{Error, Result, printable},
+    keys::{self, Asked, Groups, Named},
     model::Model,
     read::{WEIGHTS_FILE, read_file},
     resample::Resampled,
 };
 use candle_core::{DType, Tensor};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt::{self, Write as _},
     path::Path,
 };
@@ -31,6 +32,16 @@ pub struct LoadReport {
     /// Sides of the grid in the file and in the network where position embeddings, or the first
     /// table of relative position biases, were resampled.
     pub resampled: Option<(usize, usize)>,
+    /// What stood before the network's names in the file.
+    pub prefix: String,
+    /// Whose names the file had, if not timm's.
+    pub layout: Option<&'static str>,
+    /// Keys of the file that are of something else: a decoder, another head, an optimiser.
+    pub left_out: Vec<String>,
+    /// Parameters that the file lacks and that stayed as they were, as was asked for.
+    pub new: Vec<String>,
+    /// Channels of images for which the file's first convolution is, and for which it was made.
+    pub channels: Option<(usize, usize)>,
 }
 
 /// A classifier that was not loaded.
@@ -62,6 +73,25 @@ impl fmt::Display for LoadReport {
         if let Some((from, to)) = self.resampled {
             write!(f, "; positions {from}x{from} → {to}x{to}")?;
         }
+        if let Some((from, to)) = self.channels {
+            write!(f, "; channels {from} → {to}")?;
+        }
+        if let Some(layout) = self.layout {
+            write!(f, "; {layout}")?;
+        }
+        if !self.prefix.is_empty() {
+            write!(f, "; keys under {}", printable(&self.prefix))?;
+        }
+        if !self.left_out.is_empty() {
+            write!(
+                f,
+                "; left out {}",
+                printable(&Groups(&self.left_out).to_string())
+            )?;
+        }
+        if !self.new.is_empty() {
+            write!(f, "; new, as the file lacks it: {}", Groups(&self.new))?;
+        }
         Ok(())
     }
 }
@@ -72,28 +102,56 @@ struct Plan {
     tensors: Vec<(String, Tensor)>,
     new_head: Option<NewHead>,
     resampled: Option<(usize, usize)>,
+    channels: Option<(usize, usize)>,
+    left_out: Vec<String>,
+    new: Vec<String>,
+}
+
+/// What a tensor of a file is to a network.
+struct Fitted {
+    value: Tensor,
+    /// Sides of its grid before and after, where it had to be resampled.
+    sides: Option<(usize, usize)>,
+    /// Channels of images before and after, where it had to be made for others.
+    channels: Option<(usize, usize)>,
 }
 
 impl Model {
-    /// Takes the weights of a safetensors file with timm's key names, or of a folder that holds one
-    /// as `model.safetensors`.
+    /// Takes the weights of a file, safetensors or of `torch.save` (of which nothing is run), or of a
+    /// folder that holds one as `model.safetensors`.
+    ///
+    /// The names are timm's, or those of Hugging Face's `transformers` for ViT, DINOv2 and ResNet. They may
+    /// all stand behind one prefix, `module.` or `visual.trunk.`, which is found where it is the only
+    /// one; `FILE#prefix=teacher.` chooses one. Keys of something else are left out and named in the
+    /// report; those that tell of another network are an error.
     ///
     /// A classifier of another class count is left as it is, and so is one that the file has nothing
     /// of (0 classes); position embeddings and relative position biases of another input size are
-    /// resampled as timm does; f16, bf16 and f64 are cast. Nothing is changed on error.
+    /// resampled, and the first convolution is made for other channels, as timm does; f16, bf16 and f64
+    /// are cast. Nothing is changed on error.
     ///
     /// # Errors
-    /// If the file is missing, malformed, or has missing, extra, wrongly shaped or non-finite
-    /// tensors (the first five are named).
+    /// If the file is missing, malformed, or has missing, foreign, wrongly shaped or non-finite
+    /// tensors (the first five are named). With `FILE#missing=new` missing ones stay as they are, and
+    /// the report names them.
     pub fn load(&self, file: &Path) -> Result<LoadReport> {
-        let inside = file.join(WEIGHTS_FILE);
-        let file = if file.is_dir() { &inside } else { file };
-        let wrong = |reason: String| Error::Weights {
+        let asked = Asked::parse(file).map_err(|reason| Error::Weights {
             file: file.to_path_buf(),
             reason,
+        })?;
+        let file = match asked.file.is_dir() {
+            true => asked.file.join(WEIGHTS_FILE),
+            false => asked.file.clone(),
         };
-        let (bytes, found) = read_file(file, self.largest_file())?;
-        let plan = self.match_tensors(&found).map_err(wrong)?;
+        let wrong = |reason: String| Error::Weights {
+            file: file.clone(),
+            reason,
+        };
+        let (bytes, found) = read_file(&file, self.largest_file())?;
+        let named = keys::name(found, &self.wanted(), asked.prefix.as_deref()).map_err(wrong)?;
+        let plan = self
+            .match_tensors(&named, asked.missing_is_new)
+            .map_err(wrong)?;
         let mut report = LoadReport {
             tensors: 0,
             parameters: 0,
@@ -102,6 +160,11 @@ impl Model {
             source: file.display().to_string(),
             new_head: plan.new_head,
             resampled: plan.resampled,
+            prefix: named.prefix,
+            layout: named.layout,
+            left_out: [named.left_out, plan.left_out].concat(),
+            new: plan.new,
+            channels: plan.channels,
         };
         let is_trainable: HashMap<_, _> = self.params().trainable().into_iter().collect();
         for (name, value) in &plan.tensors {
@@ -125,8 +188,23 @@ impl Model {
         (256 << 20) + 16 * values as u64
     }
 
+    /// Names that a file for this network has under one prefix: all but the classifier's, and the counts
+    /// that older exports of timm leave out.
+    fn wanted(&self) -> Vec<String> {
+        let names = self.params().all().into_iter().map(|(name, _)| name);
+        let classifier = self.classifier_names();
+        names
+            .filter(|name| !classifier.contains(name) && !name.ends_with("num_batches_tracked"))
+            .collect()
+    }
+
     /// The tensors to take, in this network's shapes.
-    fn match_tensors(&self, found: &HashMap<String, Tensor>) -> std::result::Result<Plan, String> {
+    fn match_tensors(
+        &self,
+        named: &Named,
+        missing_is_new: bool,
+    ) -> std::result::Result<Plan, String> {
+        let found = &named.tensors;
         let classifier = self.classifier_names();
         let classes = match found.get(&classifier[1]) {
             Some(bias) => bias.elem_count(),
@@ -143,6 +221,9 @@ impl Model {
                 to: self.num_classes(),
             }),
             resampled: None,
+            channels: None,
+            left_out: Vec::new(),
+            new: Vec::new(),
         };
         let mut faults = Vec::new();
         for (name, var) in self.params().all() {
@@ -162,23 +243,41 @@ impl Model {
             match found.get(&name) {
                 // Older exports of timm leave it out, and it decides nothing here.
                 None if name.ends_with("num_batches_tracked") => {}
+                None if missing_is_new => plan.new.push(name),
                 None => faults.push(format!("{name} is missing")),
                 Some(value) => match self.fit(&name, value, var.dims()) {
-                    Ok((value, sides)) => {
-                        plan.tensors.push((name, value));
-                        plan.resampled = plan.resampled.or(sides);
+                    Ok(fitted) => {
+                        plan.tensors.push((name, fitted.value));
+                        plan.resampled = plan.resampled.or(fitted.sides);
+                        plan.channels = plan.channels.or(fitted.channels);
                     }
                     Err(fault) => faults.push(fault),
                 },
             }
         }
-        let mut extra: Vec<_> = found
+        let heads = self.config().classifier();
+        let all = self.params().all();
+        let outside_head = |name: &&str| !heads.iter().any(|head| name.starts_with(head));
+        let names = all.iter().map(|(name, _)| name.as_str());
+        let parts = names
+            .filter(outside_head)
+            .filter_map(|name| name.split('.').next());
+        let parts: HashSet<&str> = parts.collect();
+        let extra = found
             .keys()
-            .filter(|k| self.params().get(k).is_none() && !self.network().derives(k))
-            .collect();
-        extra.sort();
+            .filter(|key| self.params().get(key).is_none() && !self.network().derives(key));
+        let (mut foreign, mut others): (Vec<_>, Vec<_>) = extra
+            .cloned()
+            .partition(|key| keys::is_foreign(key, &parts));
+        foreign.sort();
+        others.sort();
+        plan.left_out = others;
+        let hint = keys::hint(&foreign).map(|argument| {
+            let name = self.name();
+            format!("; {name},{argument} has it")
+        });
         faults.extend(
-            extra
+            foreign
                 .iter()
                 .map(|name| format!("{name} is not of {}", self.name())),
         );
@@ -189,17 +288,17 @@ impl Model {
         if faults.len() > 5 {
             let _ = write!(text, " and {} more", faults.len() - 5);
         }
+        text.extend(hint);
         Err(text)
     }
 
-    /// The value in the shape that is wanted, and the sides of its grid before and after where it
-    /// had to be resampled.
+    /// The value in the shape that is wanted.
     fn fit(
         &self,
         name: &str,
         value: &Tensor,
         shape: &[usize],
-    ) -> std::result::Result<(Tensor, Option<(usize, usize)>), String> {
+    ) -> std::result::Result<Fitted, String> {
         let say = |e: candle_core::Error| format!("{name}: {}", printable(&e.to_string()));
         let finite = || {
             let sum = value.to_dtype(DType::F64)?.abs()?.sum_all()?;
@@ -218,10 +317,19 @@ impl Model {
             Some(Resampled { value, sides }) => (value, Some(sides)),
             None => (value.clone(), None),
         };
+        let is_first = name.strip_suffix(".weight") == Some(self.config().first_conv());
+        let (value, channels) = match is_first {
+            true => adapt_channels(&value, shape).map_err(say)?,
+            false => (value, None),
+        };
         if value.dims() != shape {
             return Err(format!("{name} is {:?}, expected {shape:?}", value.dims()));
         }
-        Ok((value, sides))
+        Ok(Fitted {
+            value,
+            sides,
+            channels,
+        })
     }
 
     /// All variables as a safetensors file under timm's key names, with `metadata` and the
@@ -276,4 +384,27 @@ fn with_sorted_header(file: &[u8]) -> std::result::Result<Vec<u8>, String> {
         data,
     ]
     .concat())
+}
+
+/// `timm.models.adapt_input_conv`: a first convolution for colours to one for grey, as the sum over
+/// colours, or for any number of channels, as the colours in turn, scaled so that the sum stays. From grey
+/// to colours likewise. Others stay as they are.
+fn adapt_channels(
+    weight: &Tensor,
+    shape: &[usize],
+) -> candle_core::Result<(Tensor, Option<(usize, usize)>)> {
+    let (&[_, from, ..], &[_, to, ..]) = (weight.dims(), shape) else {
+        return Ok((weight.clone(), None));
+    };
+    let adapted = match (from, to) {
+        _ if from == to || weight.rank() != 4 => return Ok((weight.clone(), None)),
+        (3, 1) => weight.sum_keepdim(1)?,
+        (1 | 3, _) => {
+            let times = to.div_ceil(from);
+            let repeated = Tensor::cat(&vec![weight; times], 1)?.narrow(1, 0, to)?;
+            (repeated * (from as f64 / to as f64))?
+        }
+        _ => return Ok((weight.clone(), None)),
+    };
+    Ok((adapted, Some((from, to))))
 }

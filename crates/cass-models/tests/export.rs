@@ -1,11 +1,9 @@
 //! Folders for timm: what they hold, that they load, and where none is written.
 
-mod small;
-
 use candle_core::{DType, Device, Tensor};
 use cass_models::{Error, Export, Interpolation, Mode, Model, ModelOptions, Normalization};
+use cass_testing::small_network;
 use serde_json::{Value, json};
-use small::small;
 use std::{fs, path::Path};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -17,7 +15,7 @@ fn model(name: &str, folder: &str, input_size: usize, seed: u64) -> cass_models:
         seed,
         ..Default::default()
     };
-    Model::from_config(name, small(folder), &options)
+    Model::from_config(name, small_network(folder), &options)
 }
 
 fn export(label_names: &[&str]) -> Export {

@@ -1,12 +1,10 @@
 //! Every parameter of the full-size networks: it trains, and it begins as timm's does.
 
-mod small;
-
 use candle_core::{DType, Device, Tensor};
 use cass_models::{Mode, Model, ModelOptions};
 use cass_ops::compose;
 use cass_rng::Rng;
-use small::small;
+use cass_testing::small_network;
 use std::error::Error;
 
 fn images(batch: usize, size: usize) -> candle_core::Result<Tensor> {
@@ -176,7 +174,7 @@ fn initial_values_are_distributed_as_timms() -> Result<(), Box<dyn Error>> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
     let text = std::fs::read_to_string(format!("{root}/init/golden.json"))?;
     let golden: serde_json::Value = serde_json::from_str(&text)?;
-    let small = |folder, input_size| (folder, Some(small(folder)), 5, input_size);
+    let small = |folder, input_size| (folder, Some(small_network(folder)), 5, input_size);
     for (name, config, num_classes, input_size) in [
         ("resnet18", None, 1000, 224),
         ("vit_tiny_patch16_224", None, 1000, 224),

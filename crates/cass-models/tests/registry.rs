@@ -1,18 +1,14 @@
 //! Every entry of the registry against timm's `pretrained_cfg`, and every cost against timm's network.
 
-mod small;
-
 use cass_models::{MODELS, Model, ModelConfig, ModelInfo, ModelOptions, find};
+use cass_testing::{golden_json, small_network};
 use serde_json::{Value, json};
-use small::small;
 use std::collections::BTreeSet;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-fn golden() -> Result<Value, Box<dyn std::error::Error>> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
-    let text = std::fs::read_to_string(format!("{root}/registry/golden.json"))?;
-    Ok(serde_json::from_str(&text)?)
+fn golden() -> Value {
+    golden_json("registry/golden.json")
 }
 
 fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -41,7 +37,7 @@ fn described(info: &ModelInfo) -> Value {
 
 #[test]
 fn the_registry_is_timms() -> Outcome {
-    let golden = golden()?;
+    let golden = golden();
     let ours: BTreeSet<_> = MODELS.iter().map(|m| m.full_name().to_string()).collect();
     let theirs: BTreeSet<_> = object(&golden["tags"])
         .map(|(name, _)| name.clone())
@@ -63,7 +59,7 @@ fn the_registry_is_timms() -> Outcome {
 
 #[test]
 fn bare_names_mean_what_they_mean_to_timm() -> Outcome {
-    let golden = golden()?;
+    let golden = golden();
     for (name, model) in object(&golden["models"]) {
         assert_eq!(find(name)?.tag, model["tag"], "{name}");
     }
@@ -75,7 +71,7 @@ fn bare_names_mean_what_they_mean_to_timm() -> Outcome {
 
 #[test]
 fn costs_are_what_torch_counts() -> Outcome {
-    let golden = golden()?;
+    let golden = golden();
     let mut counted = 0;
     for (name, model) in object(&golden["models"]) {
         let cost = find(name)?.cost();
@@ -131,7 +127,7 @@ fn costs_count_the_parameters_that_are_built() -> Outcome {
         ("efficientnetv2_tf_small", 38),
         ("convnext_small", 70),
     ] {
-        check(folder, small(folder), input_size, 5)?;
+        check(folder, small_network(folder), input_size, 5)?;
     }
     for name in [
         "resnet18",

@@ -171,8 +171,17 @@ fn tensors_that_do_not_fit_are_named() -> Outcome {
     t.remove("norm.weight");
     refused(&fresh, t, "norm.weight is missing")?;
     let mut t = whole()?;
-    t.insert("extra".into(), Tensor::zeros(1, DType::F32, &Device::Cpu)?);
-    refused(&fresh, t, "extra is not of vit_tiny_patch16_224")?;
+    t.insert(
+        "blocks.12.x".into(),
+        Tensor::zeros(1, DType::F32, &Device::Cpu)?,
+    );
+    refused(&fresh, t, "blocks.12.x is not of vit_tiny_patch16_224")?;
+    let mut t = whole()?;
+    t.insert(
+        "blocks.0.ls1.gamma".into(),
+        Tensor::zeros(1, DType::F32, &Device::Cpu)?,
+    );
+    refused(&fresh, t, "; vit_tiny_patch16_224,init_values=1e-5 has it")?;
     let mut t = whole()?;
     t.insert(
         "norm.bias".into(),
@@ -190,6 +199,220 @@ fn tensors_that_do_not_fit_are_named() -> Outcome {
         .filter(|(k, _)| !k.contains("norm1"))
         .collect();
     refused(&fresh, t, "and 19 more")
+}
+
+/// The prefix that explains all keys is found, what is of something else left out, and both are said.
+#[test]
+fn keys_behind_a_prefix_are_found_and_others_left_out_by_name() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("weights.safetensors");
+    let source = model(5, 32, 7)?;
+    let zeros = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
+    for prefix in ["module.", "backbone.", "visual.trunk.", "model.encoder."] {
+        let tensors = source.params().tensors()?.into_iter();
+        let mut tensors: HashMap<_, _> = tensors
+            .map(|(name, value)| (format!("{prefix}{name}"), value))
+            .collect();
+        for other in ["mask_token", "decoder.0.weight", "decoder.0.bias"] {
+            tensors.insert(other.into(), zeros.clone());
+            tensors.insert(format!("{prefix}{other}"), zeros.clone());
+        }
+        candle_core::safetensors::save(&tensors, &file)?;
+        let fresh = model(5, 32, 0)?;
+        let report = fresh.load(&file)?;
+        assert_eq!(logits(&fresh, 32)?, logits(&source, 32)?);
+        assert_eq!((report.prefix.as_str(), report.left_out.len()), (prefix, 6));
+        let text = report.to_string();
+        assert!(
+            text.contains(&format!("; keys under {prefix}; left out decoder (")),
+            "{text}"
+        );
+        assert!(
+            text.contains("mask_token") && !text.contains('\n'),
+            "{text}"
+        );
+    }
+    // Two networks in one file: the reader has to choose.
+    let mut both = HashMap::new();
+    for (prefix, seed) in [("teacher.", 1), ("student.", 2)] {
+        for (name, value) in model(5, 32, seed)?.params().tensors()? {
+            both.insert(format!("{prefix}{name}"), value);
+        }
+    }
+    candle_core::safetensors::save(&both, &file)?;
+    let fresh = model(5, 32, 0)?;
+    says(
+        &fresh,
+        &file,
+        "under student. and teacher.: choose one by FILE#prefix=TEXT",
+    )?;
+    let chosen = |options: &str| format!("{}#{options}", file.display());
+    fresh.load(Path::new(&chosen("prefix=teacher.")))?;
+    assert_eq!(logits(&fresh, 32)?, logits(&model(5, 32, 1)?, 32)?);
+    for (options, expected) in [
+        (
+            "prefix=ema.",
+            "no key begins with \"ema.\": it has student.blocks.0.",
+        ),
+        (
+            "prefix",
+            "#prefix: expected #prefix=TEXT or #missing=new behind the file",
+        ),
+    ] {
+        says(&fresh, Path::new(&chosen(options)), expected)?;
+    }
+    // What is missing is new where that is asked for, and the report says so.
+    let mut some = source.params().tensors()?;
+    some.retain(|name, _| !name.starts_with("norm."));
+    candle_core::safetensors::save(&some, &file)?;
+    says(
+        &fresh,
+        &file,
+        "norm.weight is missing, norm.bias is missing",
+    )?;
+    let report = fresh.load(Path::new(&chosen("missing=new")))?;
+    assert_eq!(report.new, ["norm.weight", "norm.bias"]);
+    assert!(
+        report
+            .to_string()
+            .ends_with("; new, as the file lacks it: norm (2)"),
+        "{report}"
+    );
+    Ok(())
+}
+
+/// As `transformers` saves a `ViTForImageClassification`, and a `Dinov2Model` with registers.
+#[test]
+fn the_names_of_transformers_are_taken() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("weights.safetensors");
+    for (name, plain) in [
+        ("vit_tiny_patch16_224,depth=2", true),
+        (
+            "vit_tiny_patch16_224,depth=2,init_values=0.1,reg_tokens=4,no_embed_class=true",
+            false,
+        ),
+    ] {
+        let build = |seed| {
+            let options = ModelOptions {
+                num_classes: 5,
+                input_size: 32,
+                seed,
+                ..Default::default()
+            };
+            Model::new(name, &options)
+        };
+        let source = build(3)?;
+        let mut theirs = HashMap::new();
+        for (key, value) in source.params().tensors()? {
+            let block = key
+                .strip_prefix("blocks.")
+                .and_then(|rest| rest.split_once('.'));
+            let renamed = match (block, key.as_str()) {
+                (Some((n, rest)), _) => {
+                    let rest = rest.replace("attn.proj", "attention.output.dense");
+                    let rest = rest.replace("ls1.gamma", "layer_scale1.lambda1");
+                    let mut rest = rest.replace("ls2.gamma", "layer_scale2.lambda1");
+                    if plain {
+                        for (ours, theirs) in [
+                            ("norm1", "layernorm_before"),
+                            ("norm2", "layernorm_after"),
+                            ("mlp.fc1", "intermediate.dense"),
+                            ("mlp.fc2", "output.dense"),
+                        ] {
+                            rest = rest.replace(ours, theirs);
+                        }
+                    }
+                    if let Some(of) = rest.strip_prefix("attn.qkv.") {
+                        for (i, part) in ["query", "key", "value"].into_iter().enumerate() {
+                            let value = value.narrow(0, i * 192, 192)?.contiguous()?;
+                            let layer = format!("encoder.layer.{n}.attention.attention");
+                            theirs.insert(format!("{layer}.{part}.{of}"), value);
+                        }
+                        continue;
+                    }
+                    format!("encoder.layer.{n}.{rest}")
+                }
+                (_, "cls_token") => "embeddings.cls_token".into(),
+                (_, "reg_token") => "embeddings.register_tokens".into(),
+                (_, "pos_embed") => "embeddings.position_embeddings".into(),
+                (_, key) => {
+                    let key =
+                        key.replace("patch_embed.proj", "embeddings.patch_embeddings.projection");
+                    let key = key.replace("norm.", "layernorm.");
+                    key.replace("head.", "classifier.")
+                }
+            };
+            theirs.insert(renamed, value);
+        }
+        if !plain {
+            // The class token has a position there.
+            let token = theirs["embeddings.cls_token"].clone();
+            let position = (&token * 0.25)?;
+            let positions = [&position, &theirs["embeddings.position_embeddings"]];
+            let positions = Tensor::cat(&positions, 1)?;
+            theirs.insert("embeddings.position_embeddings".into(), positions);
+            theirs.insert("embeddings.cls_token".into(), (&token * 0.75)?);
+        }
+        let theirs: HashMap<_, _> = theirs
+            .into_iter()
+            .map(|(key, value)| match key.strip_prefix("classifier.") {
+                Some(_) => (key, value),
+                None => (format!("vit.{key}"), value),
+            })
+            .collect();
+        candle_core::safetensors::save(&theirs, &file)?;
+        let fresh = build(0)?;
+        let report = fresh.load(&file)?;
+        assert!(
+            report
+                .to_string()
+                .contains("; Hugging Face's names of a Vision"),
+            "{report}"
+        );
+        assert_eq!((report.new_head, report.left_out.len()), (None, 0));
+        let off = logits(&fresh, 32)?.into_iter().zip(logits(&source, 32)?);
+        assert!(off.into_iter().all(|(a, b)| (a - b).abs() < 1e-5), "{name}");
+    }
+    Ok(())
+}
+
+/// timm's `adapt_input_conv`.
+#[test]
+fn a_first_convolution_for_colours_becomes_one_for_any_channels() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("weights.safetensors");
+    let source = convolutional(4, DType::F32)?;
+    source.save(&file, &[])?;
+    let colours = source.params().tensors()?["conv1.weight"].clone();
+    for (channels, expected) in [
+        (1, colours.sum_keepdim(1)?),
+        (2, (colours.narrow(1, 0, 2)? * 1.5)?),
+        (
+            4,
+            (Tensor::cat(&[&colours, &colours.narrow(1, 0, 1)?], 1)? * 0.75)?,
+        ),
+    ] {
+        let options = ModelOptions {
+            num_classes: 4,
+            in_chans: channels,
+            ..Default::default()
+        };
+        let other = Model::from_config("small", *source.config(), &options)?;
+        let report = other.load(&file)?;
+        assert_eq!(report.channels, Some((3, channels)));
+        assert!(
+            report
+                .to_string()
+                .ends_with(&format!("; channels 3 → {channels}"))
+        );
+        let ours = other.params().tensors()?["conv1.weight"].clone();
+        let off = (ours - expected)?.abs()?.max_all()?.to_scalar::<f32>()?;
+        assert!(off < 1e-6, "{channels}: {off}");
+        let x = Tensor::ones((1, channels, 32, 32), DType::F32, &Device::Cpu)?;
+        assert_eq!(other.forward(&x, Mode::Eval)?.logits.dims(), [1, 4]);
+    }
+    Ok(())
 }
 
 /// A small network with running statistics and a classifier of `num_classes`.

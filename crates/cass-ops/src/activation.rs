@@ -124,7 +124,8 @@ impl Elementwise for Relu {
     }
 
     fn reference(x: &Tensor) -> Result<Tensor> {
-        x.gt(0.0)?.where_cond(x, &x.zeros_like()?)
+        // Asked this way round, a NaN stays one.
+        x.le(0.0)?.where_cond(&x.zeros_like()?, x)
     }
 }
 
@@ -344,9 +345,15 @@ mod tests {
 
     #[test]
     fn nan_stays_nan() -> Result<()> {
-        let x = Tracked::constant(&Tensor::new(&[f32::NAN], &Device::Cpu)?);
-        assert!(relu(&x)?.value().to_vec1::<f32>()?[0].is_nan());
-        assert!(gelu(&x)?.value().to_vec1::<f32>()?[0].is_nan());
+        let nan = Tensor::new(&[f32::NAN], &Device::Cpu)?;
+        let x = Tracked::constant(&nan);
+        let kernels = [relu(&x)?.into_value(), gelu(&x)?.into_value()];
+        for y in [Relu::reference(&nan)?, Gelu::reference(&nan)?]
+            .iter()
+            .chain(&kernels)
+        {
+            assert!(y.to_vec1::<f32>()?[0].is_nan());
+        }
         Ok(())
     }
 }

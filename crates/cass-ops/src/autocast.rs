@@ -34,7 +34,7 @@ thread_local! {
 /// # Ok(()) }
 /// ```
 pub fn autocast<R>(enabled: bool, f: impl FnOnce() -> R) -> R {
-    /// Goes back on a panic too.
+    /// Restores the state before, after a panic too.
     struct Before(bool);
     impl Drop for Before {
         fn drop(&mut self) {
@@ -74,7 +74,7 @@ pub(crate) fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     a.matmul(&b)?.to_dtype(DType::F32)
 }
 
-/// To bf16; on a CPU to f32 of the same values, as that is what the kernels take.
+/// Rounds to bf16. On a CPU the result is f32 of the same values, which the kernels take.
 fn lower(t: &Tensor) -> Result<Tensor> {
     let low = t.to_dtype(DType::BF16)?;
     match t.device().is_cpu() {
@@ -83,7 +83,7 @@ fn lower(t: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// To f32 of values that bf16 holds.
+/// Widens bf16 to f32.
 fn raise(t: &Tensor) -> Result<Tensor> {
     t.to_dtype(DType::BF16)?.to_dtype(DType::F32)
 }

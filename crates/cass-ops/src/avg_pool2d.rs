@@ -2,7 +2,7 @@
 
 use crate::{
     element::{Element, Read, tensor, with_float},
-    parallel::{for_each_chunk, vectorized, write_chunks},
+    parallel::{for_each_chunk, vectorized, write_chunks, write_each},
     profile::{Pass, timed},
     tracked::{Gradient, Tracked, compose},
 };
@@ -90,25 +90,23 @@ fn forward<T: Element>(
     [oh, ow]: [usize; 2],
 ) -> Vec<T> {
     let planes = x.len() / (h * w);
-    let plane = |place: Range<usize>, y: &mut [std::mem::MaybeUninit<T>]| {
+    write_chunks(planes * oh * ow, oh * ow, |place, y| {
         let x = &x[place.start / (oh * ow) * h * w..][..h * w];
         vectorized(
             #[inline(always)]
             || {
-                for (i, y) in y.iter_mut().enumerate() {
+                write_each(y, |i| {
                     let (rows, columns) = config.area(i, ow, [h, w]);
                     let count = rows.len() * columns.len();
                     let mut sum = T::ZERO;
                     for row in rows {
                         x[row * w..][columns.clone()].iter().for_each(|&v| sum += v);
                     }
-                    y.write(sum / T::from_f64(count as f64));
-                }
+                    sum / T::from_f64(count as f64)
+                })
             },
-        );
-    };
-    // SAFETY: every element of a piece is written.
-    unsafe { write_chunks(planes * oh * ow, oh * ow, plane) }
+        )
+    })
 }
 
 fn backward<T: Element>(

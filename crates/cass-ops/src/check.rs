@@ -3,6 +3,7 @@
 use crate::{Tracked, compose};
 use candle_core::{DType, Device, Result, Tensor, Var};
 use cass_rng::Rng;
+use cass_testing::{assert_close, assert_slopes};
 
 /// Standard normal f64 input, the same for the same `index` and shape.
 pub(crate) fn input(index: u64, shape: &[usize]) -> Result<Tensor> {
@@ -14,17 +15,6 @@ pub(crate) fn input(index: u64, shape: &[usize]) -> Result<Tensor> {
 /// The same, for an op that is to fail or to be compared.
 pub(crate) fn constant(index: u64, shape: &[usize]) -> Result<Tracked> {
     input(index, shape).map(|t| Tracked::constant(&t))
-}
-
-/// ‖a - b‖₂ / ‖b‖₂, in f64.
-pub(crate) fn relative_error(a: &Tensor, b: &Tensor) -> Result<f64> {
-    assert_eq!(a.dims(), b.dims(), "shapes differ");
-    let flat = |t: &Tensor| t.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
-    let (a, b) = (flat(a)?, flat(b)?);
-    let square = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>();
-    let difference = square(&mut a.iter().zip(&b).map(|(a, b)| a - b));
-    let size = square(&mut b.iter().copied());
-    Ok((difference / size.max(f64::MIN_POSITIVE)).sqrt())
 }
 
 /// One op at one set of input shapes.
@@ -77,9 +67,7 @@ impl Case {
     }
 
     fn close(&self, what: &str, a: &Tensor, b: &Tensor, tolerance: f64) -> Result<()> {
-        let error = relative_error(a, b)?;
-        assert!(error <= tolerance, "{}: {what}: {error:.2e}", self.name);
-        Ok(())
+        assert_close(&format!("{}: {what}", self.name), a, b, tolerance)
     }
 
     fn probe(y: &Tensor) -> Result<Tensor> {
@@ -111,7 +99,6 @@ impl Case {
         Ok((y, grads))
     }
 
-    /// Central differences at up to 12 places an input.
     fn finite_differences(
         &self,
         op: impl Fn(&[Tracked]) -> Result<Tracked>,
@@ -123,30 +110,6 @@ impl Case {
             (&y * Self::probe(&y)?)?.sum_all()?.to_scalar::<f64>()
         };
         let mut rng = Rng::new(2, "check", [0, 0], 0);
-        for (i, grad) in grads.iter().enumerate() {
-            let data = self.inputs[i].flatten_all()?.to_vec1::<f64>()?;
-            let grad = grad.flatten_all()?.to_vec1::<f64>()?;
-            let scale = grad.iter().map(|g| g.abs()).fold(0.0, f64::max).max(1e-3);
-            for _ in 0..12 {
-                let at = rng.below(data.len());
-                let step = 1e-6;
-                let shifted = |by: f64| -> Result<f64> {
-                    let mut moved = data.clone();
-                    moved[at] += by;
-                    let mut inputs = self.inputs.clone();
-                    inputs[i] = Tensor::from_vec(moved, inputs[i].dims(), &Device::Cpu)?;
-                    loss(&inputs)
-                };
-                let slope = (shifted(step)? - shifted(-step)?) / (2.0 * step);
-                let error = (slope - grad[at]).abs() / scale;
-                assert!(
-                    error < 1e-6,
-                    "{}: gradient of input {i} at {at}: {} but the slope is {slope}",
-                    self.name,
-                    grad[at]
-                );
-            }
-        }
-        Ok(())
+        assert_slopes(&self.name, &self.inputs, grads, |n| rng.below(n), loss)
     }
 }

@@ -38,6 +38,10 @@
 //! and kernels over slices; tests hold the two equal. This crate knows tensors only: no network, no
 //! data, no randomness.
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod activation;
 mod attention;
 mod autocast;
@@ -50,7 +54,7 @@ mod conv2d;
 mod element;
 mod layer_norm;
 mod linear;
-mod matmul;
+mod matrix;
 mod max_pool2d;
 mod movement;
 mod parallel;

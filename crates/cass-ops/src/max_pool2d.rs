@@ -2,7 +2,8 @@
 
 use crate::{
     element::{Element, Read, tensor, with_float},
-    parallel::{Places, for_each_with, vectorized, write_chunks},
+    matrix::{steps, write_tiles},
+    parallel::{share_with, vectorized, write_each},
     phases::{Phases, Windows},
     profile::{Pass, timed},
     tracked::{Gradient, Tracked, compose},
@@ -123,39 +124,45 @@ fn forward<T: Element>(
     [oh, ow]: [usize; 2],
 ) -> Vec<T> {
     let planes = x.len() / (h * w);
-    let plane = |place: std::ops::Range<usize>, y: &mut [std::mem::MaybeUninit<T>]| {
-        let x = &x[place.start / (oh * ow) * h * w..][..h * w];
-        vectorized(
-            #[inline(always)]
-            || {
-                // The largest of each column first: rows lie next to each other in memory.
-                let mut columns = vec![T::ZERO; w];
-                for (oy, y) in y.chunks_exact_mut(ow).enumerate() {
-                    let mut rows = config.window(oy, h);
-                    let first = rows.next().unwrap_or_default();
-                    columns.copy_from_slice(&x[first * w..][..w]);
-                    for row in rows {
-                        for (best, &v) in columns.iter_mut().zip(&x[row * w..][..w]) {
-                            *best = larger_or_nan(*best, v);
-                        }
-                    }
-                    for (ox, y) in y.iter_mut().enumerate() {
-                        let window = &columns[config.window(ox, w)];
-                        y.write(
-                            window[1..]
-                                .iter()
-                                .fold(window[0], |a, &b| larger_or_nan(a, b)),
-                        );
-                    }
-                }
-            },
-        );
-    };
-    // SAFETY: a piece is a plane, whose rows are written whole.
-    unsafe { write_chunks(planes * oh * ow, oh * ow, plane) }
+    let (y, _) = write_tiles(
+        (planes * oh, ow),
+        oh,
+        steps(ow, ow),
+        // The largest of each column first: rows lie next to each other in memory.
+        || vec![T::ZERO; w],
+        |columns, plane, y| {
+            let x = &x[plane * h * w..][..h * w];
+            let written = vectorized(
+                #[inline(always)]
+                || {
+                    y.by_rows(
+                        #[inline(always)]
+                        |oy, y| {
+                            let mut rows = config.window(oy, h);
+                            let first = rows.next().unwrap_or_default();
+                            columns.copy_from_slice(&x[first * w..][..w]);
+                            for row in rows {
+                                for (best, &v) in columns.iter_mut().zip(&x[row * w..][..w]) {
+                                    *best = larger_or_nan(*best, v);
+                                }
+                            }
+                            write_each(y, |ox| {
+                                let window = &columns[config.window(ox, w)];
+                                let others = window[1..].iter();
+                                others.fold(window[0], |a, &b| larger_or_nan(a, b))
+                            })
+                        },
+                    )
+                },
+            );
+            (written, ())
+        },
+    );
+    y
 }
 
-/// Of one thread: a plane and its gradient, split, and what windows of a row have still to give.
+/// Buffers of one thread: a plane and its gradient, split, and what the windows of a row have left to
+/// give.
 struct Scratch<T> {
     x: Vec<T>,
     dx: Vec<T>,
@@ -170,15 +177,13 @@ fn backward<T: Element>(
 ) -> Vec<T> {
     let phases = Phases::new(config.over([h, w], ow), 0..oh);
     let mut dx = vec![T::ZERO; x.len()];
-    let planes = Places::new(&mut dx, h * w);
     let init = || Scratch {
         x: vec![T::NAN; phases.len()], // equal to no maximum, as padding must be
         dx: Vec::new(),
         rest: Vec::new(),
     };
-    for_each_with(planes.count(), init, |scratch, i| {
-        // SAFETY: each plane is given out once.
-        let to = unsafe { planes.get(i) };
+    let planes = dx.chunks_mut(h * w).collect();
+    share_with(planes, init, |scratch, i, to| {
         let windows = i * oh * ow..(i + 1) * oh * ow;
         let (x, y, dy) = (&x[i * h * w..][..h * w], &y[windows.clone()], &dy[windows]);
         vectorized(
@@ -267,7 +272,12 @@ mod reference {
             }
         }
         let windows = Tensor::stack(&shifted, 4)?; // (B, C, H', W', kernel²)
-        let first = windows.detach().argmax_keepdim(D::Minus1)?;
+        // A NaN wins, which no comparison with one would say.
+        let seen = windows.detach();
+        let highest = Tensor::new(f32::INFINITY, x.device())?.to_dtype(x.dtype())?;
+        let highest = highest.broadcast_as(seen.shape())?;
+        let seen = seen.ne(&seen)?.where_cond(&highest, &seen)?;
+        let first = seen.argmax_keepdim(D::Minus1)?;
         windows.gather(&first, 4)?.squeeze(4)
     }
 }

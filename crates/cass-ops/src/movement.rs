@@ -141,7 +141,7 @@ impl Tracked {
         Ok(self.linear_in(value, move |dy| dy * factor))
     }
 
-    /// The mean along a dimension, which goes.
+    /// The mean along a dimension, which the result lacks.
     ///
     /// # Errors
     /// If there is no such dimension.

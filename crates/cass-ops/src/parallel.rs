@@ -3,18 +3,24 @@
 //! Chunk borders depend on the length alone, never on the number of threads, so that a result is
 //! the same to the bit whatever runs it.
 
-use crate::{element::Element, matmul::MatMut, pool};
+use crate::{
+    element::Element,
+    matrix::{steps, write_tiles},
+    pool,
+};
 use candle_core::{
     CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, backend::BackendStorage, bail,
 };
 use std::{
-    marker::PhantomData,
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     ops::Range,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-/// Elements a task takes at once: large against the cost of handing one out, small against the L2 cache.
+/// Elements that a task takes at once: large against the cost of handing one out, small against the L2 cache.
 pub(crate) const CHUNK: usize = 16 * 1024;
 
 /// Runs `f`, and what is inlined into it, compiled for the best instruction set found at run time.
@@ -23,7 +29,7 @@ pub(crate) fn vectorized<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
-/// `f` of every number below `count`, on all threads; `init` makes what a thread keeps for itself.
+/// Calls `f` with every number below `count`, on all threads; `init` makes what a thread keeps.
 pub(crate) fn for_each_with<S>(
     count: usize,
     init: impl Fn() -> S + Sync,
@@ -48,9 +54,43 @@ pub(crate) fn for_each_with<S>(
     });
 }
 
-/// `f` of every number below `count`, on all threads; which thread takes which is not said.
+/// Calls `f` with every number below `count`, on all threads in no given order.
 pub fn for_each(count: usize, f: impl Fn(usize) + Sync) {
     for_each_with(count, || (), |(), i| f(i));
+}
+
+/// An item on its way through a task.
+enum Task<I, R> {
+    Waiting(I),
+    Claimed,
+    Done(R),
+}
+
+/// Gives every item to a task, on all threads, and returns what `f` makes of them, in order; `init`
+/// makes what a thread keeps for itself, and `f` is told the item's number.
+pub(crate) fn share_with<S, I: Send, R: Send>(
+    items: Vec<I>,
+    init: impl Fn() -> S + Sync,
+    f: impl Fn(&mut S, usize, I) -> R + Sync,
+) -> Vec<R> {
+    let tasks = items
+        .into_iter()
+        .map(|item| Mutex::new(Task::Waiting(item)));
+    let tasks: Vec<_> = tasks.collect();
+    let exchange = |i: usize, new| {
+        let mut task = tasks[i].lock().unwrap_or_else(PoisonError::into_inner);
+        mem::replace(&mut *task, new)
+    };
+    for_each_with(tasks.len(), init, |own, i| {
+        if let Task::Waiting(item) = exchange(i, Task::Claimed) {
+            exchange(i, Task::Done(f(own, i, item)));
+        }
+    });
+    let done = |task: Mutex<Task<I, R>>| match task.into_inner() {
+        Ok(Task::Done(result)) => Some(result),
+        _ => None,
+    };
+    tasks.into_iter().filter_map(done).collect()
 }
 
 /// What `f` makes of every number below `count`, in order.
@@ -59,226 +99,100 @@ pub(crate) fn collect_with<S, R: Send>(
     init: impl Fn() -> S + Sync,
     f: impl Fn(&mut S, usize) -> R + Sync,
 ) -> Vec<R> {
-    let mut results: Vec<Option<R>> = (0..count).map(|_| None).collect();
-    let places = Places::new(&mut results, 1);
-    for_each_with(count, init, |own, i| {
-        // SAFETY: each number is given out once.
-        let place = unsafe { places.get(i) };
-        place[0] = Some(f(own, i));
-    });
-    results.into_iter().flatten().collect()
+    share_with(vec![(); count], init, |own, i, ()| f(own, i))
 }
 
-/// The same for what needs nothing of its own.
+/// [`collect_with`] for threads that keep nothing.
 pub(crate) fn collect<R: Send>(count: usize, f: impl Fn(usize) -> R + Sync) -> Vec<R> {
     collect_with(count, || (), |(), i| f(i))
 }
 
-/// `f` of every piece of `chunk` elements, the last may be shorter, on all threads.
-pub(crate) fn for_each_chunk<T: Send>(
+/// `f` of every piece of `chunk` elements, the last may be shorter, on all threads; what it returns,
+/// in order.
+pub(crate) fn for_each_chunk<T: Send, R: Send>(
     data: &mut [T],
     chunk: usize,
-    f: impl Fn(usize, &mut [T]) + Sync,
-) {
-    let places = Places::new(data, chunk);
-    for_each(places.count(), |i| {
-        // SAFETY: each number is given out once.
-        f(i, unsafe { places.get(i) });
-    });
+    f: impl Fn(usize, &mut [T]) -> R + Sync,
+) -> Vec<R> {
+    let pieces = data.chunks_mut(chunk).collect();
+    share_with(pieces, || (), |(), i, piece| f(i, piece))
 }
 
-/// The same; `init` makes what a thread keeps for itself.
+/// [`for_each_chunk`]; `init` makes what a thread keeps for itself.
 pub(crate) fn for_each_chunk_with<T: Send, S>(
     data: &mut [T],
     chunk: usize,
     init: impl Fn() -> S + Sync,
     f: impl Fn(&mut S, usize, &mut [T]) + Sync,
 ) {
-    let places = Places::new(data, chunk);
-    for_each_with(places.count(), init, |own, i| {
-        // SAFETY: each number is given out once.
-        f(own, i, unsafe { places.get(i) });
-    });
+    share_with(data.chunks_mut(chunk).collect(), init, f);
 }
 
-/// Pieces of a slice for tasks to take, each once.
-pub(crate) struct Places<'a, T> {
-    start: *mut T,
+/// Writes every element and returns what was written.
+#[inline(always)]
+pub(crate) fn write_each<T: Element>(
+    to: &mut [MaybeUninit<T>],
+    mut f: impl FnMut(usize) -> T,
+) -> &mut [T] {
+    for (i, to) in to.iter_mut().enumerate() {
+        to.write(f(i));
+    }
+    // SAFETY: every element was written, and a `MaybeUninit` has the layout of what it may hold.
+    unsafe { &mut *(to as *mut [MaybeUninit<T>] as *mut [T]) }
+}
+
+/// Writes `f` of the elements at the same place of slices that are as long.
+#[inline(always)]
+pub(crate) fn write_from<'a, T: Element, const N: usize>(
+    to: &'a mut [MaybeUninit<T>],
+    from: [&[T]; N],
+    f: impl Fn([T; N]) -> T,
+) -> &'a mut [T] {
+    let len = to.len();
+    assert!(from.iter().all(|from| from.len() == len));
+    let from = from.map(|from| &from[..len]);
+    write_each(to, |i| f(from.map(|from| from[i])))
+}
+
+/// A result of `len` elements, which tasks write in pieces of `chunk`, the last may be shorter; `f`
+/// gets a piece and its place, and returns it written.
+pub(crate) fn write_chunks<T: Element>(
     len: usize,
     chunk: usize,
-    of: PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: that no two tasks take one piece is left to `get`, whose callers promise it.
-unsafe impl<T: Send> Sync for Places<'_, T> {}
-
-impl<'a, T> Places<'a, T> {
-    pub(crate) fn new(data: &'a mut [T], chunk: usize) -> Self {
-        Self {
-            start: data.as_mut_ptr(),
-            len: data.len(),
-            chunk,
-            of: PhantomData,
-        }
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.len.div_ceil(self.chunk)
-    }
-
-    /// # Safety
-    /// No other reference to piece `i` may be live.
-    #[allow(clippy::mut_from_ref)]
-    pub(crate) unsafe fn get(&self, i: usize) -> &'a mut [T] {
-        assert!(i < self.count());
-        let first = i * self.chunk;
-        let len = self.chunk.min(self.len - first);
-        // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(first), len) }
-    }
-}
-
-/// Memory for a result that tasks write at places of their own, without a pass that zeroes it first.
-pub(crate) struct Output<T> {
-    data: Vec<T>,
-    start: *mut T,
-    len: usize,
-}
-
-// SAFETY: what several tasks do with it is left to `range` and `matrix`, whose callers promise that
-// no two of them reach one element.
-unsafe impl<T: Send> Sync for Output<T> {}
-
-impl<T: Element> Output<T> {
-    pub(crate) fn new(len: usize) -> Self {
-        Self::over(Vec::new(), len)
-    }
-
-    /// In the memory of a buffer, whatever it holds, and more if that is too little.
-    pub(crate) fn over(mut data: Vec<T>, len: usize) -> Self {
-        data.clear();
-        data.reserve_exact(len);
-        let start = data.as_mut_ptr();
-        Self { data, start, len }
-    }
-
-    /// Elements to write to.
-    ///
-    /// # Safety
-    /// No other live reference may overlap `range`.
-    #[allow(clippy::mut_from_ref)]
-    pub(crate) unsafe fn range(&self, range: Range<usize>) -> &mut [MaybeUninit<T>] {
-        assert!(range.start <= range.end && range.end <= self.len);
-        // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start).cast(), range.len()) }
-    }
-
-    /// Elements that have been written.
-    ///
-    /// # Safety
-    /// They must have been, and no other live reference may overlap `range`.
-    #[allow(clippy::mut_from_ref)]
-    pub(crate) unsafe fn written_range(&self, range: Range<usize>) -> &mut [T] {
-        assert!(range.start <= range.end && range.end <= self.len);
-        // SAFETY: in bounds by the assertion, the rest by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
-    }
-
-    /// Writes a vector.
-    ///
-    /// # Safety
-    /// No other live reference may overlap its place, which begins at `first`.
-    #[inline(always)]
-    pub(crate) unsafe fn write<S: pulp::Simd>(&self, _: S, first: usize, vector: T::Vector<S>) {
-        assert!(first + T::lanes::<S>() <= self.len);
-        // SAFETY: in bounds by the assertion, exclusive by the caller's promise; a vector consists
-        // of `lanes` elements.
-        unsafe {
-            self.start
-                .add(first)
-                .cast::<T::Vector<S>>()
-                .write_unaligned(vector)
-        };
-    }
-
-    /// A matrix to write to, its rows `stride` elements apart; it may be read once it was written.
-    ///
-    /// # Safety
-    /// No other live reference may reach an element of the matrix.
-    pub(crate) unsafe fn matrix(
-        &self,
-        first: usize,
-        rows: usize,
-        cols: usize,
-        stride: usize,
-    ) -> MatMut<'_, T> {
-        assert!(rows == 0 || first + (rows - 1) * stride + cols <= self.len);
-        // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
-        unsafe { MatMut::from_raw(self.start.add(first), rows, cols, stride) }
-    }
-
-    /// The result.
-    ///
-    /// # Safety
-    /// Every element must have been written.
-    pub(crate) unsafe fn written(mut self) -> Vec<T> {
-        // SAFETY: the capacity is `len`, and all of it is written by the caller's promise.
-        unsafe { self.data.set_len(self.len) };
-        self.data
-    }
-}
-
-/// Runs `f` on pieces of a result of `len` elements, each `chunk` long but for the last.
-///
-/// # Safety
-/// `f` must write every element of the piece it is given; it also gets the piece's place.
-pub(crate) unsafe fn write_chunks<T: Element>(
-    len: usize,
-    chunk: usize,
-    f: impl Fn(Range<usize>, &mut [MaybeUninit<T>]) + Sync,
+    f: impl for<'a> Fn(Range<usize>, &'a mut [MaybeUninit<T>]) -> &'a mut [T] + Sync,
 ) -> Vec<T> {
-    let out = Output::new(len);
-    for_each(len.div_ceil(chunk), |i| {
-        let place = i * chunk..(i * chunk + chunk).min(len);
-        // SAFETY: places do not overlap.
-        f(place.clone(), unsafe { out.range(place) });
-    });
-    // SAFETY: the pieces cover the result, and each was written whole by the caller's promise.
-    unsafe { out.written() }
+    let (data, _) = write_tiles(
+        (1, len),
+        1,
+        steps(len, chunk),
+        || (),
+        |(), i, tile| {
+            let place = i * chunk..(i * chunk + chunk).min(len);
+            (tile.by_rows(|_, piece| f(place.clone(), piece)), ())
+        },
+    );
+    data
 }
 
 /// `f` of every element.
 pub(crate) fn map<T: Element>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
-    let piece = |place: Range<usize>, out: &mut [MaybeUninit<T>]| {
+    write_chunks(x.len(), CHUNK, |place, to| {
         vectorized(
             #[inline(always)]
-            || {
-                for (out, &x) in out.iter_mut().zip(&x[place]) {
-                    out.write(f(x));
-                }
-            },
+            || write_from(to, [&x[place]], |[x]| f(x)),
         )
-    };
-    // SAFETY: a piece and its place are equally long.
-    unsafe { write_chunks(x.len(), CHUNK, piece) }
+    })
 }
 
 /// `f` of every pair of elements.
 pub(crate) fn zip_map<T: Element>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
     assert_eq!(x.len(), y.len());
-    let piece = |place: Range<usize>, out: &mut [MaybeUninit<T>]| {
+    write_chunks(x.len(), CHUNK, |place, to| {
         vectorized(
             #[inline(always)]
-            || {
-                let pairs = x[place.clone()].iter().zip(&y[place]);
-                for (out, (&x, &y)) in out.iter_mut().zip(pairs) {
-                    out.write(f(x, y));
-                }
-            },
+            || write_from(to, [&x[place.clone()], &y[place]], |[x, y]| f(x, y)),
         )
-    };
-    // SAFETY: a piece and its place are equally long.
-    unsafe { write_chunks(x.len(), CHUNK, piece) }
+    })
 }
 
 /// `to += from` in place, where a kernel can: on a CPU, both contiguous, f32 or f64. Whether it did.

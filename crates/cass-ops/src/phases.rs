@@ -22,14 +22,14 @@ pub(crate) struct Phases {
     of: Windows,
     top: isize,
     rows: usize,
-    /// Of a row: as many as kernel columns see.
+    /// Phases of a row: as many as kernel columns see.
     phases: usize,
     /// Elements of a phase.
     pitch: usize,
 }
 
 impl Phases {
-    /// Of some rows of windows.
+    /// What some rows of windows see.
     pub(crate) fn new(of: Windows, windows: Range<usize>) -> Self {
         Self {
             of,
@@ -40,7 +40,7 @@ impl Phases {
         }
     }
 
-    /// Elements of one plane's.
+    /// Elements of one plane, split.
     pub(crate) fn len(&self) -> usize {
         self.rows * self.phases * self.pitch
     }

@@ -21,7 +21,7 @@ use std::{
 const AWAKE: Duration = Duration::from_micros(1000);
 /// Looks for work between two looks at the clock.
 const LOOKS: u32 = 256;
-/// No job may be joined.
+/// The gate's value while no job may be joined.
 const CLOSED: usize = usize::MAX;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
@@ -32,8 +32,9 @@ thread_local! {
     static WORKING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Limits the operations of this crate to `threads` threads, 0 for one a core. To be called before
-/// the first of them: the threads, once started, stay as many.
+/// Limits the operations of this crate to `threads` threads, 0 for one on each core.
+///
+/// It has to come before the first operation: threads, once started, remain.
 ///
 /// Returns whether it came in time.
 pub fn set_threads(threads: usize) -> bool {
@@ -47,7 +48,7 @@ pub fn threads() -> usize {
 }
 
 /// Runs `job` on this thread and on every other that is ready before it ends; it has to share out
-/// the work itself. A job inside a job, or beside one of another thread, runs on its thread alone.
+/// the work itself. A job inside a job, or while another thread's job runs, stays on its thread.
 pub(crate) fn run(job: &(dyn Fn() + Sync)) {
     if WORKING.get() || team().workers.is_empty() {
         return job();
@@ -93,7 +94,9 @@ pub(crate) fn run(job: &(dyn Fn() + Sync)) {
 
 /// Lets others run where a wait takes long.
 fn pause(looks: &mut u32) {
-    *looks += 1;
+    // A wait may take longer than the counter lasts. It must not end in an overflow's panic: workers
+    // that are still inside would run a job that has gone.
+    *looks = looks.wrapping_add(1);
     if looks.is_multiple_of(16 * LOOKS) {
         thread::yield_now();
     } else {
@@ -122,14 +125,14 @@ struct Worker {
 
 struct Shared {
     job: UnsafeCell<Option<&'static (dyn Fn() + Sync)>>,
-    /// Of the job, counted up.
+    /// The job's number, counted up.
     number: AtomicU64,
     /// Workers inside the job, or [`CLOSED`].
     gate: AtomicUsize,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
-// SAFETY: `job` is written only while the gate is closed, and read only by who has passed it.
+// SAFETY: `job` is written only while the gate is closed, and read only by workers that have passed it.
 unsafe impl Sync for Shared {}
 
 fn team() -> &'static Team {
@@ -148,7 +151,7 @@ fn team() -> &'static Team {
             let asleep = Arc::new(AtomicBool::new(false));
             let (shared, flag) = (shared.clone(), asleep.clone());
             let name = format!("cass-ops {number}");
-            // A thread that cannot be had is done without.
+            // If a thread cannot be started, the others do its work.
             let handle = thread::Builder::new()
                 .name(name)
                 .spawn(move || serve(&shared, &flag))
@@ -164,7 +167,7 @@ fn team() -> &'static Team {
     })
 }
 
-/// What a worker does, for ever.
+/// Serves jobs until the process ends.
 fn serve(shared: &Shared, asleep: &AtomicBool) {
     let mut done = 0;
     loop {
@@ -196,7 +199,7 @@ fn next_number(shared: &Shared, asleep: &AtomicBool, done: u64) -> u64 {
         }
         if looks % LOOKS == LOOKS - 1 && started.elapsed() > AWAKE {
             asleep.store(true, Ordering::SeqCst);
-            // Once more: who has not seen the flag has not woken this thread.
+            // Once more: a caller that has not seen the flag has not woken this thread.
             while shared.number.load(Ordering::SeqCst) == done {
                 thread::park();
             }
@@ -246,6 +249,14 @@ mod tests {
                 });
             }
         });
+    }
+
+    /// A panic in the wait would end the caller's loop while workers still run its job.
+    #[test]
+    fn a_wait_outlasts_its_counter() {
+        let mut looks = u32::MAX;
+        pause(&mut looks);
+        assert_eq!(looks, 0);
     }
 
     #[test]

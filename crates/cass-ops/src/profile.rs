@@ -1,9 +1,6 @@
-//! Where the time of a computation goes, by operation; measured only while somebody asks.
+//! Where the time of a computation goes, by operation; measured only on request.
 
-use crate::{
-    matmul::{Into, Mat, matmul_blocked},
-    parallel::Output,
-};
+use crate::matrix::{Mat, matmul_blocked};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -31,7 +28,7 @@ pub struct OpTime {
     pub pass: Pass,
     /// How often it ran.
     pub calls: u64,
-    /// Altogether, as the calling thread waited for it.
+    /// Time that the calling thread waited for it, altogether.
     pub time: Duration,
 }
 
@@ -48,7 +45,7 @@ pub fn start_profile() {
     MEASURES.store(true, Ordering::Relaxed);
 }
 
-/// What was measured since [`start_profile`], the longest first.
+/// Ends the measurement and returns what each operation took, the longest first.
 pub fn take_profile() -> Vec<OpTime> {
     MEASURES.store(false, Ordering::Relaxed);
     let times = std::mem::take(&mut *TIMES.lock().unwrap_or_else(PoisonError::into_inner));
@@ -74,7 +71,7 @@ pub(crate) fn count_multiply_adds(count: usize) {
     MULTIPLY_ADDS.fetch_add(count as u64, Ordering::Relaxed);
 }
 
-/// Runs `f`, and counts its time where somebody measures.
+/// Runs `f`, and counts its time while operations are measured.
 pub(crate) fn timed<R>(op: &'static str, pass: Pass, f: impl FnOnce() -> R) -> R {
     if !MEASURES.load(Ordering::Relaxed) {
         return f();
@@ -89,17 +86,15 @@ pub(crate) fn timed<R>(op: &'static str, pass: Pass, f: impl FnOnce() -> R) -> R
     result
 }
 
-/// GFLOP/s of an f32 product of two 1024 x 1024 matrices on all threads of the current pool, the
-/// best of some: what a computation of nothing else would reach on this machine.
+/// Speed of an f32 product of two 1024 x 1024 matrices on all threads, in GFLOP/s, the best of ten:
+/// what a computation of nothing but products would reach on this machine.
 pub fn matmul_roofline() -> f64 {
     const N: usize = 1024;
     let (a, b) = (vec![1f32; N * N], vec![1f32; N * N]);
     let best = (0..10)
         .map(|_| {
-            let out = Output::new(N * N);
             let started = Instant::now();
-            let (lhs, rhs) = (Mat::new(&a, N, N), Mat::new(&b, N, N));
-            matmul_blocked(&out, Into::Overwrite, lhs, rhs, |_, _| {});
+            std::hint::black_box(matmul_blocked(Mat::new(&a, N, N), Mat::new(&b, N, N)));
             started.elapsed()
         })
         .min()

@@ -9,13 +9,13 @@ thread_local! {
     static AGAIN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this is the second time that the part is computed: what it changes besides its result,
+/// Whether a part is being computed the second time: what it changes besides its result,
 /// running statistics for instance, has been changed already.
 pub fn is_recomputing() -> bool {
     AGAIN.get()
 }
 
-/// `f(x)`, of which nothing is kept but `x`: the backward pass computes it again. Gradients are the
+/// Computes `f(x)` and keeps nothing but `x`: the backward pass computes it again. Gradients are the
 /// same to the bit if `f` is the same function both times, see [`is_recomputing`], and what it holds
 /// is used nowhere else.
 ///

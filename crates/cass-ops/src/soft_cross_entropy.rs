@@ -2,7 +2,7 @@
 
 use crate::{
     element::{Element, Read, tensor, with_float},
-    parallel::{Places, collect_with, lane_max, lane_sum, vectorized},
+    parallel::{lane_max, lane_sum, share_with, vectorized},
     profile::{Pass, timed},
     tracked::{Gradient, Tracked, compose},
 };
@@ -19,8 +19,10 @@ pub struct SoftCrossEntropyConfig {
     pub eps: f64,
 }
 
-/// `-Σ softmax((target - center) / target_temp) log(softmax(logits / temp) + eps)`, mean over the
-/// batch: the loss of DINO (`loss_fn` of vit-pytorch's `dino.py`).
+/// Cross-entropy of softened targets under softened logits, mean over the batch: the loss of DINO
+/// (`loss_fn` of vit-pytorch's `dino.py`).
+///
+/// It is `-Σ softmax((target - center) / target_temp) log(softmax(logits / temp) + eps)`.
 ///
 /// A row is read once while it is in the cache; its gradient is kept instead of the three
 /// distributions that a composition of softmax and logarithm keeps.
@@ -114,14 +116,12 @@ fn forward<T: Element>(
         T::from_f64(1.0 / (config.temp * b as f64)),
     );
     let mut gradient = vec![T::ZERO; if wanted { b * k } else { 0 }];
-    let rows = Places::new(&mut gradient, k);
-    let losses = collect_with(
-        b,
+    let mut rows = gradient.chunks_mut(k);
+    let losses = share_with(
+        (0..b).map(|_| rows.next()).collect(),
         || (Vec::with_capacity(k), Vec::with_capacity(k)),
-        |(p, q), row| {
+        |(p, q), row, gradient| {
             let (target, logits) = (&target[row * k..][..k], &logits[row * k..][..k]);
-            // SAFETY: each row is given out once.
-            let gradient = wanted.then(|| unsafe { rows.get(row) });
             vectorized(
                 #[inline(always)]
                 || {

@@ -4,13 +4,13 @@
 //! There are no finite differences of bf16: a step that is large against its rounding is no slope.
 //! The way back is that of f32, which has them, between roundings that these tests see.
 
-use candle_core::{DType, Device, Result, Tensor, Var, safetensors};
+use candle_core::{DType, Device, Result, Tensor, Var};
 use cass_ops::{
     Activation, Conv2dConfig, Tracked, attention, autocast, batch_norm_train, conv2d, gelu,
     layer_norm, linear, linear_add, recompute, window_attention,
 };
 use cass_rng::Rng;
-use std::collections::HashMap;
+use cass_testing::{Tensors, golden};
 
 fn normal(index: u64, shape: &[usize]) -> Result<Tensor> {
     let mut rng = Rng::new(1, "autocast", [index, shape.len() as u64], 0);
@@ -70,16 +70,11 @@ fn relative(a: &[f32], b: &[f32]) -> f64 {
     (off / b.iter().map(|&b| square(b)).sum::<f64>()).sqrt()
 }
 
-struct Golden(HashMap<String, Tensor>);
+struct Golden(Tensors);
 
 impl Golden {
     fn load() -> Result<Self> {
-        let root = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../fixtures/golden/autocast"
-        );
-        let tensors = safetensors::load(format!("{root}/ops.safetensors"), &Device::Cpu)?;
-        Ok(Self(tensors))
+        golden("autocast/ops.safetensors").map(Self)
     }
 
     fn get(&self, case: &str, name: &str) -> &Tensor {

@@ -1,21 +1,21 @@
 //! Every op, forward and backward, against what PyTorch computed in f64 (`fixtures/golden/ops`).
 
-use candle_core::{Device, Result, Tensor, Var, safetensors};
+use candle_core::{Result, Tensor, Var};
 use cass_ops::{
     Activation, Conv2dConfig, MaxPool2dConfig, Tracked, attention, batch_norm_eval,
     batch_norm_train, conv2d, gelu, layer_norm, linear, max_pool2d, relu,
 };
-use std::collections::{BTreeSet, HashMap};
+use cass_testing::{Tensors, assert_close, golden};
+use std::collections::BTreeSet;
 
 /// The cases of one op: tensors under `<case>.<name>`.
 struct Golden {
-    tensors: HashMap<String, Tensor>,
+    tensors: Tensors,
 }
 
 impl Golden {
     fn load(op: &str) -> Result<Self> {
-        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden/ops");
-        let tensors = safetensors::load(format!("{root}/{op}.safetensors"), &Device::Cpu)?;
+        let tensors = golden(&format!("ops/{op}.safetensors"))?;
         Ok(Self { tensors })
     }
 
@@ -56,16 +56,8 @@ impl Golden {
     }
 }
 
-/// Within 1e-11 relative, by norm.
 fn close(what: &str, a: &Tensor, b: &Tensor) -> Result<()> {
-    assert_eq!(a.dims(), b.dims(), "{what}");
-    let norm = |t: &Tensor| t.sqr()?.sum_all()?.sqrt()?.to_scalar::<f64>();
-    let (off, size) = (norm(&(a - b)?)?, norm(b)?);
-    assert!(
-        off <= 1e-11 * size.max(1e-6),
-        "{what} is off by {off:.2e} of {size:.2e}"
-    );
-    Ok(())
+    assert_close(what, a, b, 1e-11)
 }
 
 /// Stride, padding and groups by the case's name, as `export.py` has them.

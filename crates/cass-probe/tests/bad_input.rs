@@ -1,13 +1,11 @@
 //! What a probe makes of data and checkpoints that do not fit: one clear line, or a stated outcome.
 
-use cass_data::{
-    phantom::{PhantomConfig, write_phantom},
-    prelude::*,
-};
+use cass_data::prelude::*;
 use cass_models::{Model, ModelOptions};
 use cass_probe::apply::{Predictor, export};
 use cass_probe::fit::{ProbeMode, ProbeRecipe, probe};
 use cass_run::{Finished, RunDir};
+use cass_testing::phantoms;
 use cass_train::{Protocol, Weights};
 use serde_json::{Value, json};
 use std::{error::Error, fs, path::PathBuf};
@@ -22,13 +20,7 @@ struct Bench {
 impl Bench {
     fn new() -> Result<Self, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
-        let config = PhantomConfig {
-            seed: 3,
-            train_per_class: 12,
-            test_per_class: 2,
-            size: 24,
-        };
-        write_phantom(&folder.path().join("brain-mri"), &config)?;
+        phantoms(&folder.path().join("brain-mri"), 3, [12, 2], 24)?;
         Ok(Self { folder })
     }
 

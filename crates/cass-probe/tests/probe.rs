@@ -1,7 +1,7 @@
 //! Probes of a small network on phantoms, from recipe to folder.
 
 use cass_data::{
-    phantom::{PhantomConfig, write_phantom, write_phantom_of},
+    phantom::{PhantomConfig, write_phantom_of},
     recipe::DataRecipe,
 };
 use cass_metrics::{MultiLabelPredictions, Predictions};
@@ -15,13 +15,7 @@ use std::{error::Error, path::Path};
 type Outcome = Result<(), Box<dyn Error>>;
 
 fn phantoms(folder: &Path) -> cass_data::Result<()> {
-    let config = PhantomConfig {
-        seed: 3,
-        train_per_class: 20,
-        test_per_class: 8,
-        size: 48,
-    };
-    write_phantom(&folder.join("brain-mri"), &config)
+    cass_testing::phantoms(&folder.join("brain-mri"), 3, [20, 8], 48)
 }
 
 fn recipe(folder: &Path, mode: ProbeMode, protocol: Protocol) -> ProbeRecipe {

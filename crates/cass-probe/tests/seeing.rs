@@ -1,27 +1,19 @@
 //! Where networks look against torch, and runs that are looked at from their folders.
 
-#[path = "../../cass-models/tests/small/mod.rs"]
-mod small;
-
-use candle_core::{Device, Tensor, safetensors};
+use candle_core::Tensor;
 use cass_data::dataset::Part;
-use cass_data::phantom::{PhantomConfig, write_phantom};
 use cass_data::recipe::DataRecipe;
 use cass_models::{Model, ModelOptions};
 use cass_probe::fit::{ProbeMode, ProbeRecipe, probe};
 use cass_probe::look::{Embedding, Heat, LayerCka, Look, Subject, Subjects, When};
 use cass_run::RunDir;
+use cass_testing::{Tensors, phantoms, small_network};
 use cass_train::{Method, PretrainOptions, Protocol, Recipe, Weights, pretrain};
-use small::small;
-use std::{collections::HashMap, error::Error, path::Path};
+use std::{error::Error, path::Path};
 
 type Outcome = Result<(), Box<dyn Error>>;
-type Tensors = HashMap<String, Tensor>;
-
-fn golden(folder: &str) -> Result<Tensors, Box<dyn Error>> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
-    let file = format!("{root}/{folder}/golden.safetensors");
-    Ok(safetensors::load(file, &Device::Cpu)?)
+fn golden(folder: &str) -> candle_core::Result<Tensors> {
+    cass_testing::golden(&format!("{folder}/golden.safetensors"))
 }
 
 /// A small network of the goldens without a graph, and its input.
@@ -32,7 +24,7 @@ fn network(name: &str) -> Result<(Model, Tensor), Box<dyn Error>> {
         input_size: golden["input"].dim(2)?,
         ..ModelOptions::default()
     };
-    let model = Model::from_config(name, small(name), &options)?;
+    let model = Model::from_config(name, small_network(name), &options)?;
     for (key, var) in model.params().all() {
         var.set(&golden[&format!("weights.{key}")])?;
     }
@@ -117,13 +109,7 @@ fn grad_cam_equals_torch() -> Outcome {
 
 /// A CASS run of a few steps in `run`, a probe of its ViT in `probe`.
 fn runs(folder: &Path) -> Outcome {
-    let phantoms = PhantomConfig {
-        seed: 1,
-        train_per_class: 6,
-        test_per_class: 3,
-        size: 24,
-    };
-    write_phantom(&folder.join("brain-mri"), &phantoms)?;
+    phantoms(&folder.join("brain-mri"), 1, [6, 3], 24)?;
     let mut recipe = Recipe::paper(Method::Cass);
     recipe.data.root = folder.into();
     (recipe.size, recipe.epochs, recipe.batch, recipe.threads) = (16, 1, 6, 2);

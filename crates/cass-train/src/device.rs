@@ -1,9 +1,13 @@
 use crate::error::{Error, Result};
 use crate::recipe::{Precision, Recipe};
 use candle_core::{DType, Device, Tensor};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 /// The device of a recipe's `device`: `auto` is the first GPU where this build and machine have
-/// one, else the CPU.
+/// one, else the CPU; a build for GPUs that finds none says so in one line.
 ///
 /// # Errors
 /// If the device is not there, or this build cannot use it.
@@ -15,7 +19,14 @@ pub fn open_device(name: &str) -> Result<Device> {
     };
     let ordinal = match name {
         "cpu" => return Ok(Device::Cpu),
-        "auto" if cfg!(feature = "cuda") => return Ok(Device::cuda_if_available(0)?),
+        "auto" if cfg!(feature = "cuda") => {
+            return Ok(open_gpu(0).unwrap_or_else(|error| {
+                let error = error.to_string();
+                let reason = error.lines().next().unwrap_or_default();
+                eprintln!("device auto: no GPU can be used ({reason}), the CPU computes");
+                Device::Cpu
+            }));
+        }
         "auto" => return Ok(Device::Cpu),
         "cuda" => 0,
         _ => name
@@ -28,7 +39,21 @@ pub fn open_device(name: &str) -> Result<Device> {
             "auto or cpu: this program was built without the feature cuda".into(),
         ));
     }
-    Device::new_cuda(ordinal).map_err(|error| wrong(format!("a GPU that is there ({error})")))
+    open_gpu(ordinal).map_err(|error| wrong(format!("a GPU that is there ({error})")))
+}
+
+/// GPUs by their numbers, each with the one stream of this process: what a thread starts comes after
+/// what another has started. Candle's own way has a stream for every thread, which nothing orders.
+static GPUS: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+
+fn open_gpu(ordinal: usize) -> candle_core::Result<Device> {
+    let mut gpus = GPUS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = gpus.get(&ordinal) {
+        return Ok(device.clone());
+    }
+    let device = Device::new_cuda_with_stream(ordinal)?;
+    gpus.insert(ordinal, device.clone());
+    Ok(device)
 }
 
 /// The device of a recipe, if that can compute in the recipe's precision.

@@ -1,16 +1,11 @@
 //! Short runs of PyTorch, replayed on the same batches from the same weights.
 
+use cass_testing::golden_folder;
 use cass_train::{Deviation, Method, Protocol, Replay};
-use std::path::PathBuf;
-
-fn folder(name: &str) -> PathBuf {
-    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden");
-    fixtures.join(name)
-}
 
 /// Losses have to agree within 1e-3, rates to 1e-12, every single tensor within 1e-2 of its norm.
 fn replay(name: &str, kinds: &[&str], replay: Replay) -> Deviation {
-    let found = replay.run(&folder(name)).unwrap();
+    let found = replay.run(&golden_folder(name)).unwrap();
     assert!(found.passed(1e-3), "{found:?}");
     let (step, error) = found.worst_loss();
     println!("{name}: loss {error:.1e} at step {step}, lr {:?}", found.lr);
@@ -50,7 +45,7 @@ fn cass_follows_pytorch() {
         swa_start: 5,
         ..cass
     };
-    let late = late.run(&folder("trajectory_cass")).unwrap();
+    let late = late.run(&golden_folder("trajectory_cass")).unwrap();
     assert!(!late.passed(1e-5) && !found.passed(1e-9));
     assert_eq!(late.losses, found.losses);
     assert!(late.tensors[3].error > 10.0 * found.tensors[3].error);
@@ -69,7 +64,9 @@ fn cass_that_never_zeroes_gradients_follows_pytorch() {
     let notebook = Replay::new(Method::Cass, Protocol::Notebook);
     replay("trajectory_cass_notebook", &CASS, notebook);
     let zeroed = Replay::new(Method::Cass, Protocol::Paper);
-    let error = zeroed.run(&folder("trajectory_cass_notebook")).unwrap_err();
+    let error = zeroed
+        .run(&golden_folder("trajectory_cass_notebook"))
+        .unwrap_err();
     assert!(error.to_string().contains("no tensor `swa.cnn."), "{error}");
 }
 
@@ -111,14 +108,14 @@ fn dino_follows_pytorch_for_a_transformer() {
 fn what_cannot_be_replayed_is_named() {
     let dino = Replay::new(Method::Dino, Protocol::Paper);
     let error = dino
-        .run(&folder("trajectory_cass"))
+        .run(&golden_folder("trajectory_cass"))
         .unwrap_err()
         .to_string();
     assert!(
         error.contains("trajectory.safetensors: it holds no tensor `local1.0`"),
         "{error}"
     );
-    let error = dino.run(&folder("none")).unwrap_err().to_string();
+    let error = dino.run(&golden_folder("none")).unwrap_err().to_string();
     assert!(
         error.starts_with("replay ") && error.contains("trajectory.safetensors"),
         "{error}"

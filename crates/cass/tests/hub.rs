@@ -1,11 +1,8 @@
 //! The command with weights from a Hub on loopback.
 
-#[path = "../../cass-models/tests/hub/server.rs"]
-mod server;
-
 use cass_models::{Model, ModelOptions};
+use cass_testing::hub::{COMMIT, Fault, Server, sha256};
 use serde_json::Value;
-use server::{COMMIT, Fault, Server, sha256};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};

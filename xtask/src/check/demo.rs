@@ -8,8 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::succeed;
-use crate::checkout::workspace;
+use crate::checkout::{succeed, workspace};
 
 /// The main job on phantoms with one seed, and again, to see that it finds everything finished.
 pub fn demo(cass: &Path) -> Result<()> {

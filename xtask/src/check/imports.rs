@@ -11,9 +11,22 @@ use super::name;
 /// Which modules a module of a crate imports, by name.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// Refuses a crate whose top modules import each other in a circle, tests apart.
+/// Crates whose modules have an order, which has to stay; circles of the others are only told of.
+const ORDERED: [&str; 5] = [
+    "cass-page",
+    "cass-reproduce",
+    "cass-rng",
+    "cass-testing",
+    "xtask",
+];
+
+/// Refuses an [ordered](ORDERED) crate whose top modules import each other in a circle, tests apart.
 pub fn check(member: &Path) -> Result<()> {
     let circle = circle(&listing(&member.join("src"))?);
+    if !circle.is_empty() && !ORDERED.contains(&name(member).as_str()) {
+        eprintln!("    {}: {}", name(member), circle.join(" -> "));
+        return Ok(());
+    }
     ensure!(
         circle.is_empty(),
         "the modules of {} import each other in a circle: {}",

@@ -10,10 +10,10 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 use std::{env, fs};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use cass_reproduce::{check_networks, duration};
 
-use crate::checkout::{cargo as cargo_command, workspace};
+use crate::checkout::{cargo as cargo_command, succeed, workspace};
 use crate::cuda;
 
 /// Arguments of `check`.
@@ -175,16 +175,6 @@ fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
     let mut command = cargo_command();
     command.args(arguments).envs(variables.iter().copied());
     succeed(&mut command)
-}
-
-/// Runs a command, its output on ours.
-pub fn succeed(command: &mut Command) -> Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let status = command
-        .status()
-        .with_context(|| format!("{program} cannot be started"))?;
-    ensure!(status.success(), "{program} ended with {status}");
-    Ok(())
 }
 
 fn cargo_has(subcommand: &str) -> bool {

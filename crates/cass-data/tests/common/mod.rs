@@ -2,22 +2,13 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 use std::path::{Path, PathBuf};
 
-use cass_data::{
-    phantom::{PhantomConfig, write_phantom},
-    prelude::*,
-};
+use cass_data::prelude::*;
 use tempfile::TempDir;
 
 /// A folder with eight training and three test phantoms a class.
 pub fn phantoms(size: usize) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let config = PhantomConfig {
-        seed: 11,
-        train_per_class: 8,
-        test_per_class: 3,
-        size,
-    };
-    write_phantom(folder.path(), &config).unwrap();
+    cass_testing::phantoms(folder.path(), 11, [8, 3], size).unwrap();
     folder
 }
 

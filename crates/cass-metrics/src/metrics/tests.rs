@@ -3,11 +3,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 fn golden(kind: &str) -> BTreeMap<String, Value> {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../fixtures/golden/metrics/golden.json"
-    );
-    let all: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let all = cass_testing::golden_json("metrics/golden.json");
     serde_json::from_value(all[kind].clone()).unwrap()
 }
 

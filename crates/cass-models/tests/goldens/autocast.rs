@@ -5,10 +5,11 @@
 //! every later rounding carries that on: a whole network is held against its rounding error, the
 //! distance of PyTorch's bf16 from its f32.
 
-use crate::{Tensors, error, golden, model};
+use crate::{golden, model};
 use candle_core::{DType, Result};
 use cass_models::Mode;
 use cass_ops::{autocast, compose};
+use cass_testing::{Tensors, relative_error as error};
 
 /// Logits, gradients and running statistics of one step, by their names in the golden files.
 fn step(folder: &str, golden: &Tensors, low: bool) -> Result<Tensors> {

@@ -1,10 +1,11 @@
 //! What networks give on the way: values and gradients within 1e-5 relative of what hooks on timm's
 //! modules see, and a result that does not depend on who looks.
 
-use crate::{Tensors, error, golden, model};
+use crate::{golden, model};
 use candle_core::{DType, Result, Tensor};
 use cass_models::{Error, Mode, Model, ModelOptions, Output, Taps};
 use cass_ops::Gradients;
+use cass_testing::{Tensors, relative_error};
 use std::collections::BTreeSet;
 
 const FOLDERS: [&str; 14] = [
@@ -59,7 +60,7 @@ fn names_and_values_are_those_of_timms_modules() -> Result<()> {
             for (name, ours) in output.intermediates.iter() {
                 let theirs = &theirs[&format!("out.{name}")];
                 assert_eq!(ours.dims(), theirs.dims(), "{folder}: {name}");
-                let off = error(ours.value(), theirs)?;
+                let off = relative_error(ours.value(), theirs)?;
                 assert!(off <= 1e-5, "{folder}: {name} is off by {off:.2e}");
             }
         }
@@ -84,7 +85,7 @@ fn gradients_are_timms_with_and_without_those_of_the_weights() -> Result<()> {
                     assert!(beside, "{folder}: {name} has no gradient");
                     continue;
                 };
-                let off = error(ours, &theirs[&format!("grad.{name}")])?;
+                let off = relative_error(ours, &theirs[&format!("grad.{name}")])?;
                 assert!(off <= 1e-5, "{folder}: gradient of {name} off by {off:.2e}");
             }
             for (name, var) in network.params().trainable() {

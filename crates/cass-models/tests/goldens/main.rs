@@ -4,28 +4,14 @@ mod autocast;
 mod intermediates;
 mod networks;
 mod recompute;
-#[path = "../small/mod.rs"]
-mod small;
 
-use candle_core::{DType, Device, Result, Tensor, safetensors};
+use candle_core::{DType, Result};
 use cass_models::{Model, ModelOptions};
-use small::small;
-use std::collections::HashMap;
-
-type Tensors = HashMap<String, Tensor>;
+use cass_testing::{Tensors, small_network};
 
 /// `fixtures/golden/<folder>/<file>.safetensors`
 fn golden(folder: &str, file: &str) -> Result<Tensors> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
-    let path = format!("{root}/{folder}/{file}.safetensors");
-    safetensors::load(path, &Device::Cpu)
-}
-
-/// ‖a - b‖₂ / ‖b‖₂
-fn error(a: &Tensor, b: &Tensor) -> Result<f64> {
-    let norm = |t: Tensor| t.sqr()?.sum_all()?.sqrt()?.to_scalar::<f64>();
-    let (a, b) = (a.to_dtype(DType::F64)?, b.to_dtype(DType::F64)?);
-    Ok(norm((&a - &b)?)? / norm(b)?)
+    cass_testing::golden(&format!("{folder}/{file}.safetensors"))
 }
 
 /// The network of a folder with the weights that are there.
@@ -36,8 +22,8 @@ fn model(folder: &str, golden: &Tensors, dtype: DType) -> Result<Model> {
         dtype,
         ..Default::default()
     };
-    let model =
-        Model::from_config(folder, small(folder), &options).map_err(candle_core::Error::wrap)?;
+    let model = Model::from_config(folder, small_network(folder), &options)
+        .map_err(candle_core::Error::wrap)?;
     for (key, var) in model.params().all() {
         var.set(&golden[&format!("weights.{key}")].to_dtype(var.dtype())?)?;
     }

@@ -5,15 +5,14 @@
 //! mobile network's narrowing convolution, has a gradient of 0 in training: what is there is rounding,
 //! and is held against the largest gradient of the network.
 
-use crate::{error, golden, model};
+use crate::{golden, model};
 use candle_core::{DType, Result, Tensor};
 use cass_models::Mode;
 use cass_ops::compose;
+use cass_testing::assert_close;
 
 fn close(what: &str, a: &Tensor, b: &Tensor) -> Result<()> {
-    let error = error(a, b)?;
-    assert!(error <= 1e-4, "{what} is off by {error:.2e}");
-    Ok(())
+    assert_close(what, a, b, 1e-4)
 }
 
 /// Below this share of the largest gradient, what is left of sums that cancel.

@@ -1,10 +1,8 @@
 //! What the Hub may answer, and what is refused.
 
-use crate::{
-    Outcome, REPO, Scene, id, one_line,
-    server::{Fault, Seen, TOKEN},
-};
+use crate::{Outcome, REPO, Scene, id, one_line};
 use cass_models::{Hub, HubSettings};
+use cass_testing::hub::{Fault, Seen, TOKEN};
 use std::{fs, path::Path};
 
 #[test]

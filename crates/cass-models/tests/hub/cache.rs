@@ -1,10 +1,8 @@
 //! What the cache holds, and who looks into it.
 
-use crate::{
-    Outcome, REPO, Scene, id, one_line,
-    server::{COMMIT, sha256},
-};
+use crate::{Outcome, REPO, Scene, id, one_line};
 use cass_models::{Hub, HubEvent, HubSettings};
+use cass_testing::hub::{COMMIT, sha256};
 use std::{fs, path::Path};
 
 #[test]

@@ -2,11 +2,10 @@
 
 mod answers;
 mod cache;
-mod server;
 mod transfer;
 
 use cass_models::{Hub, HubFile, HubId, HubSettings};
-use server::{COMMIT, Server, sha256};
+use cass_testing::hub::{COMMIT, Server, sha256};
 use std::{fs, path::PathBuf, time::Duration};
 
 type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;

@@ -1,10 +1,8 @@
 //! Bytes on the way: broken off, resumed, wrong, waited for.
 
-use crate::{
-    Outcome, REPO, Scene, id,
-    server::{Fault, sha256},
-};
+use crate::{Outcome, REPO, Scene, id};
 use cass_models::HubEvent;
+use cass_testing::hub::{Fault, sha256};
 use std::{fs, sync::Barrier, thread};
 
 #[test]

@@ -1,8 +1,8 @@
 use super::Sizes;
 use crate::{
     element::Element,
-    matmul::{Into, Mat, MatMut, matmul},
-    parallel::{Output, Places, add, collect, for_each_with, lane_max, lane_sum, vectorized},
+    matrix::{Mat, MatMut, matmul, matmul_add, steps, write_tiles},
+    parallel::{add, for_each_chunk, lane_max, lane_sum, vectorized},
 };
 
 /// Queries, keys and values of one head, inside the packed projection of one image.
@@ -18,11 +18,6 @@ fn heads_of<'a, T>(s: &Sizes, qkv: &'a [T], head: usize) -> [Mat<'a, T>; 3] {
 fn part_of<'a, T>(s: &Sizes, dqkv: &'a mut [T], part: usize, head: usize) -> MatMut<'a, T> {
     let first = part * s.width() + head * s.d;
     MatMut::strided(&mut dqkv[first..], s.n, s.d, 3 * s.width())
-}
-
-/// `dst = scale · lhs · rhs` on this thread.
-fn product<T: Element>(dst: MatMut<T>, lhs: Mat<T>, rhs: Mat<T>, scale: T) {
-    matmul(dst, Into::Overwrite, lhs, rhs, scale);
 }
 
 /// What is added to the scores before the softmax.
@@ -62,15 +57,16 @@ fn weights<T: Element>(
     added: Option<Added<T>>,
     p: &mut [T],
 ) {
-    let into = match added {
+    let scale = T::from_f64(s.scale());
+    match added {
         Some(added) => {
             added.write(at.image, at.head, p);
-            Into::Accumulate
+            matmul_add(MatMut::new(p, s.n, s.n), q, k.t(), scale);
         }
-        None => Into::Overwrite,
-    };
-    let (to, scale) = (MatMut::new(p, s.n, s.n), T::from_f64(s.scale()));
-    matmul(to, into, q, k.t(), scale);
+        None => {
+            matmul(MatMut::new(p, s.n, s.n), q, k.t(), scale);
+        }
+    }
     vectorized(
         #[inline(always)]
         || {
@@ -98,22 +94,20 @@ fn softmax<T: Element>(row: &mut [T]) {
 /// `(B, N, heads · D)`.
 pub(super) fn forward<T: Element>(s: &Sizes, qkv: &[T], added: Option<Added<T>>) -> Vec<T> {
     let width = s.width();
-    let out = Output::new(s.b * s.n * width);
-    for_each_with(
-        s.b * s.heads,
+    let (out, _) = write_tiles(
+        (s.b * s.n, width),
+        s.n,
+        steps(width, s.d),
         || vec![T::ZERO; s.n * s.n],
-        |p, i| {
+        |p, i, out| {
             let (image, head) = (i / s.heads, i % s.heads);
             let qkv = &qkv[image * s.n * 3 * width..][..s.n * 3 * width];
             let [q, k, v] = heads_of(s, qkv, head);
             weights(s, Place { image, head }, q, k, added, p);
-            // SAFETY: the columns of one head of one image.
-            let out = unsafe { out.matrix(image * s.n * width + head * s.d, s.n, s.d, width) };
-            product(out, Mat::new(p, s.n, s.n), v, T::ONE);
+            (matmul(out, Mat::new(p, s.n, s.n), v, T::ONE), ())
         },
     );
-    // SAFETY: the heads of all images are all there is.
-    unsafe { out.written() }
+    out
 }
 
 /// Groups of images whose bias gradients are summed apart: enough for the threads of a machine, and
@@ -132,10 +126,7 @@ pub(super) fn backward<T: Element>(
     let no_bias = || vec![T::ZERO; added.map_or(0, |added| added.bias.len())];
     let group = s.b.div_ceil(GROUPS);
     let mut dqkv = vec![T::ZERO; qkv.len()];
-    let groups = Places::new(&mut dqkv, group * wide);
-    let partials: Vec<Vec<T>> = collect(groups.count(), |number| {
-        // SAFETY: each number is given out once.
-        let dqkv = unsafe { groups.get(number) };
+    let partials: Vec<Vec<T>> = for_each_chunk(&mut dqkv, group * wide, |number, dqkv| {
         let mut dbias = no_bias();
         let mut buffers = [vec![T::ZERO; square], vec![T::ZERO; square]];
         for (i, dqkv) in dqkv.chunks_exact_mut(wide).enumerate() {
@@ -181,13 +172,13 @@ fn backward_head<T: Element>(
     let at = head * s.d;
     let dout_head = Mat::strided(&dout[at..], n, s.d, width);
     weights(s, place, q, k, added, p);
-    product(
+    matmul(
         part_of(s, dqkv, 2, head),
         Mat::new(p, n, n).t(),
         dout_head,
         T::ONE,
     ); // dv
-    product(MatMut::new(dp, n, n), dout_head, v.t(), T::ONE);
+    matmul(MatMut::new(dp, n, n), dout_head, v.t(), T::ONE);
     vectorized(
         #[inline(always)]
         || {
@@ -207,6 +198,6 @@ fn backward_head<T: Element>(
     );
     let ds = Mat::new(dp, n, n);
     let scale = T::from_f64(s.scale());
-    product(part_of(s, dqkv, 0, head), ds, k, scale); // dq
-    product(part_of(s, dqkv, 1, head), ds.t(), q, scale); // dk
+    matmul(part_of(s, dqkv, 0, head), ds, k, scale); // dq
+    matmul(part_of(s, dqkv, 1, head), ds.t(), q, scale); // dk
 }

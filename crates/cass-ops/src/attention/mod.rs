@@ -31,7 +31,7 @@ pub fn attention(qkv: &Tracked, heads: usize) -> Result<Tracked> {
     on_cpu(sizes, qkv, None, None)
 }
 
-/// The weights alone, `softmax(q kᵀ / √D)`, to be looked at: no gradient is taken through them.
+/// Attention weights `softmax(q kᵀ / √D)` for display, without a gradient.
 ///
 /// # Shapes
 /// `qkv (B, N, 3 · heads · D)` → `(B, heads, N, N)`; rows are the tokens that look, and sum to 1
@@ -69,8 +69,7 @@ pub fn window_attention(
     on_cpu(s, qkv, Some(bias), mask)
 }
 
-/// The weights alone, `softmax(q kᵀ / √D + bias + mask)`, to be looked at: no gradient is taken
-/// through them.
+/// Attention weights `softmax(q kᵀ / √D + bias + mask)` for display, without a gradient.
 ///
 /// # Shapes
 /// `qkv (B, N, 3 · heads · D)`, `bias (heads, N, N)`, `mask (windows, N, N)` → `(B, heads, N, N)`;
@@ -88,8 +87,8 @@ pub fn window_attention_weights(
     reference::weights(qkv, &s, Some((bias, mask)))
 }
 
-/// Whether the kernels compute it. They have no place to round in between: what is to be in bf16 is
-/// composed on a CPU too.
+/// Whether the CPU kernels compute it. They cannot round between the two products, so that a
+/// composition computes what is to be in bf16, on a CPU too.
 fn on_kernels(qkv: &Tracked) -> bool {
     qkv.is_on_cpu() && !casts(qkv.value())
 }
@@ -180,7 +179,7 @@ impl Sizes {
         Ok(Self { b, n, heads, d })
     }
 
-    /// Where the bias and the mask must fit too.
+    /// Sizes of windows, whose bias and mask must fit too.
     fn of_windows(
         qkv: &Tensor,
         heads: usize,
@@ -216,6 +215,7 @@ mod tests {
     use super::*;
     use crate::check::{self, Case};
     use candle_core::DType;
+    use cass_testing::relative_error;
 
     #[test]
     fn equals_its_twin_and_finite_differences() -> Result<()> {
@@ -280,7 +280,7 @@ mod tests {
                 .value()
                 .reshape((b, n, heads, n))?
                 .transpose(1, 2)?;
-            let off = check::relative_error(&weights, &attended)?;
+            let off = relative_error(&weights, &attended)?;
             assert!(off < 1e-14, "{off}");
         }
         Ok(())
@@ -292,7 +292,7 @@ mod tests {
         let zeros = |n| Tensor::zeros((n, 6, 6), DType::F64, qkv.value().device());
         let bias = Tracked::constant(&zeros(2)?);
         let windows = window_attention(&qkv, 2, &bias, Some(&zeros(4)?))?;
-        let off = check::relative_error(windows.value(), attention(&qkv, 2)?.value())?;
+        let off = relative_error(windows.value(), attention(&qkv, 2)?.value())?;
         assert!(off < 1e-15, "{off}");
         Ok(())
     }

@@ -5,7 +5,8 @@ use super::Activation;
 use crate::{
     activation::{Elementwise, HardSwish, Relu6, Silu},
     element::Element,
-    parallel::{Output, collect, for_each, lane_sum, vectorized},
+    matrix::{MatMut, steps, write_matrix},
+    parallel::{lane_sum, share_with, vectorized, write_from},
 };
 use std::{mem::MaybeUninit, ops::Range};
 
@@ -14,24 +15,22 @@ use std::{mem::MaybeUninit, ops::Range};
 pub(super) struct Planes {
     pub(super) batch: usize,
     pub(super) channels: usize,
-    /// Pixels of one.
+    /// Pixels of a plane.
     pub(super) size: usize,
 }
 
 impl Planes {
-    fn len(&self) -> usize {
-        self.batch * self.channels * self.size
-    }
-
     fn count(&self) -> f64 {
         (self.batch * self.size) as f64
     }
 
     fn of(self, channel: usize) -> impl Iterator<Item = Range<usize>> {
-        (0..self.batch).map(move |image| {
-            let start = (image * self.channels + channel) * self.size;
-            start..start + self.size
-        })
+        (0..self.batch).map(move |image| self.at(image, channel))
+    }
+
+    fn at(self, image: usize, channel: usize) -> Range<usize> {
+        let start = (image * self.channels + channel) * self.size;
+        start..start + self.size
     }
 }
 
@@ -101,65 +100,75 @@ pub(super) struct Input<'a, T> {
     pub(super) planes: Planes,
 }
 
+/// A result's planes, those of one channel.
+type Channel<'a, T> = MatMut<'a, MaybeUninit<T>>;
+
+/// A result `(B, C, H, W)` that `f` writes channel by channel, and what else it gives.
+fn by_channels<T: Element, R>(
+    planes: Planes,
+    f: impl for<'a> FnOnce(Vec<Channel<'a, T>>) -> (Vec<MatMut<'a, T>>, R),
+) -> (Vec<T>, R) {
+    let Planes {
+        batch,
+        channels,
+        size,
+    } = planes;
+    write_matrix(batch, channels * size, |y| {
+        y.by_tiles(batch, steps(channels * size, size), f)
+    })
+}
+
 /// `y`, and the mean and biased variance of every channel.
 pub(super) fn forward_train<T: Element>(input: Input<T>, eps: f64) -> (Vec<T>, Vec<(f64, f64)>) {
-    let y = Output::new(input.planes.len());
-    let moments = collect(input.planes.channels, |channel| {
-        let (mean, var) = moments(input.x, input.planes, channel);
-        let inv_std = 1.0 / (var + eps).sqrt();
-        normalise(input, channel, &Statistics { mean, inv_std }, &y);
-        (mean, var)
-    });
-    // SAFETY: the planes of all channels are all there is.
-    (unsafe { y.written() }, moments)
+    by_channels(input.planes, |y| {
+        let task = |(): &mut (), channel: usize, y| {
+            let (mean, var) = moments(input.x, input.planes, channel);
+            let inv_std = 1.0 / (var + eps).sqrt();
+            let y = normalise(input, channel, &Statistics { mean, inv_std }, y);
+            (y, (mean, var))
+        };
+        share_with(y, || (), task).into_iter().unzip()
+    })
 }
 
 pub(super) fn forward_eval<T: Element>(input: Input<T>, statistics: &[Statistics]) -> Vec<T> {
-    let y = Output::new(input.planes.len());
-    for_each(input.planes.channels, |channel| {
-        normalise(input, channel, &statistics[channel], &y);
+    let (y, ()) = by_channels(input.planes, |y| {
+        let task =
+            |(): &mut (), channel: usize, y| normalise(input, channel, &statistics[channel], y);
+        (share_with(y, || (), task), ())
     });
-    // SAFETY: the planes of all channels are all there is.
-    unsafe { y.written() }
+    y
 }
 
-/// Writes the planes of one channel, every element.
-fn normalise<T: Element>(input: Input<T>, channel: usize, s: &Statistics, y: &Output<T>) {
+/// Writes the planes of one channel.
+fn normalise<'a, T: Element>(
+    input: Input<T>,
+    channel: usize,
+    s: &Statistics,
+    y: Channel<'a, T>,
+) -> MatMut<'a, T> {
     let affine = Affine::new(s, input.weight[channel], input.bias[channel]);
-    for at in input.planes.of(channel) {
+    y.by_rows(|image, y| {
+        let at = input.planes.at(image, channel);
         let x = &input.x[at.clone()];
-        let residual = input.residual.map(|residual| &residual[at.clone()]);
-        // SAFETY: planes of different channels do not overlap.
-        let y = unsafe { y.range(at) };
+        let residual = input.residual.map(|residual| &residual[at]);
         vectorized(
             #[inline(always)]
             || match (input.activation, residual) {
-                (Activation::Identity, None) => write(y, x, |x| affine.of(x)),
-                (Activation::Relu, None) => write(y, x, |x| affine.of(x).larger(T::ZERO)),
-                (Activation::Identity, Some(r)) => write_pairs(y, x, r, |x, r| affine.of(x) + r),
+                (Activation::Identity, None) => write_from(y, [x], |[x]| affine.of(x)),
+                (Activation::Relu, None) => write_from(y, [x], |[x]| affine.of(x).larger(T::ZERO)),
+                (Activation::Identity, Some(r)) => write_from(y, [x, r], |[x, r]| affine.of(x) + r),
                 (Activation::Relu, Some(r)) => {
-                    write_pairs(y, x, r, |x, r| (affine.of(x) + r).larger(T::ZERO));
+                    write_from(y, [x, r], |[x, r]| (affine.of(x) + r).larger(T::ZERO))
                 }
-                (Activation::Relu6, _) => write(y, x, |x| Relu6::value(affine.of(x))),
-                (Activation::Silu, _) => write(y, x, |x| Silu::value(affine.of(x))),
-                (Activation::HardSwish, _) => write(y, x, |x| HardSwish::value(affine.of(x))),
+                (Activation::Relu6, _) => write_from(y, [x], |[x]| Relu6::value(affine.of(x))),
+                (Activation::Silu, _) => write_from(y, [x], |[x]| Silu::value(affine.of(x))),
+                (Activation::HardSwish, _) => {
+                    write_from(y, [x], |[x]| HardSwish::value(affine.of(x)))
+                }
             },
-        );
-    }
-}
-
-#[inline(always)]
-fn write<T: Element>(y: &mut [MaybeUninit<T>], x: &[T], f: impl Fn(T) -> T) {
-    for (y, &x) in y.iter_mut().zip(x) {
-        y.write(f(x));
-    }
-}
-
-#[inline(always)]
-fn write_pairs<T: Element>(y: &mut [MaybeUninit<T>], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
-    for (y, (&a, &b)) in y.iter_mut().zip(a.iter().zip(b)) {
-        y.write(f(a, b));
-    }
+        )
+    })
 }
 
 /// What goes into a backward pass.
@@ -184,106 +193,158 @@ pub(super) struct Gradients<T> {
 
 pub(super) fn backward<T: Element>(saved: Saved<T>, dy: &[T]) -> Gradients<T> {
     let planes = saved.input.planes;
-    let dx = Output::new(planes.len());
-    let masked = saved.y.map(|_| Output::new(planes.len()));
-    let sums: Vec<[f64; 2]> = collect(planes.channels, |channel| {
-        backward_channel(saved, channel, dy, &dx, masked.as_ref())
+    let (x, (residual, sums)) = by_channels(planes, |dx| match saved.y {
+        None => {
+            let task = |(): &mut (), channel: usize, dx| {
+                let terms = Terms::new(saved, channel, dy);
+                (terms.write(saved, channel, dy, dx), terms.sums)
+            };
+            let (dx, sums): (_, Vec<[f64; 2]>) = share_with(dx, || (), task).into_iter().unzip();
+            (dx, (None, sums))
+        }
+        Some(y) => {
+            let (masked, (dx, sums)) = by_channels(planes, |masked| {
+                let both = dx.into_iter().zip(masked).collect();
+                let task = |(): &mut (), channel: usize, (dx, masked)| {
+                    let terms = Terms::new(saved, channel, dy);
+                    let (dx, masked) = terms.write_behind(saved, channel, [y, dy], dx, masked);
+                    (masked, (dx, terms.sums))
+                };
+                let done = share_with(both, || (), task);
+                let (masked, rest): (_, Vec<_>) = done.into_iter().unzip();
+                let (dx, sums) = rest.into_iter().unzip();
+                (masked, (dx, sums))
+            });
+            (dx, (Some(masked), sums))
+        }
     });
     Gradients {
-        // SAFETY: the planes of all channels are all there is.
-        x: unsafe { dx.written() },
+        x,
         weight: sums.iter().map(|s| T::from_f64(s[1])).collect(),
         bias: sums.iter().map(|s| T::from_f64(s[0])).collect(),
-        // SAFETY: as above.
-        residual: masked.map(|masked| unsafe { masked.written() }),
+        residual,
     }
 }
 
-/// Writes the planes of one channel and gives the sums over them of dy and of dy times the
-/// normalised input.
-fn backward_channel<T: Element>(
-    saved: Saved<T>,
-    channel: usize,
-    dy: &[T],
-    dx: &Output<T>,
-    masked: Option<&Output<T>>,
-) -> [f64; 2] {
-    let (input, s) = (saved.input, &saved.statistics[channel]);
-    let affine = Affine::new(s, input.weight[channel], input.bias[channel]);
-    let inv_std = T::from_f64(s.inv_std);
-    let mut total = [0.0; 2];
-    for at in input.planes.of(channel) {
-        let (x, dy) = (&input.x[at.clone()], &dy[at.clone()]);
-        let y = saved.y.map(|y| &y[at]);
-        let terms = |x: T, dy: T| [dy, dy * ((x - affine.mean) * inv_std)];
-        let sums = vectorized(
-            #[inline(always)]
-            || match (input.activation, y) {
-                (Activation::Identity, _) => lane_sum(x.len(), |i| terms(x[i], dy[i])),
-                (Activation::Relu, None) => {
-                    lane_sum(x.len(), |i| terms(x[i], pass(affine.of(x[i]), dy[i])))
-                }
-                (Activation::Relu, Some(y)) => {
-                    lane_sum(x.len(), |i| terms(x[i], pass(y[i], dy[i])))
-                }
-                (Activation::Relu6, _) => lane_sum(x.len(), |i| {
-                    terms(x[i], Relu6::gradient(affine.of(x[i]), dy[i]))
-                }),
-                (Activation::Silu, _) => lane_sum(x.len(), |i| {
-                    terms(x[i], Silu::gradient(affine.of(x[i]), dy[i]))
-                }),
-                (Activation::HardSwish, _) => lane_sum(x.len(), |i| {
-                    terms(x[i], HardSwish::gradient(affine.of(x[i]), dy[i]))
-                }),
-            },
-        );
-        total[0] += sums[0].to_f64();
-        total[1] += sums[1].to_f64();
-    }
-    // dx = scale * (dy - sum(dy)/n - normal * sum(dy * normal)/n), constants taken together
-    let (constant, slope) = if saved.training {
-        let [sum, product] = total.map(|sum| sum / input.planes.count());
-        (sum - product * s.inv_std * s.mean, product * s.inv_std)
-    } else {
-        (0.0, 0.0)
-    };
-    let (constant, slope) = (T::from_f64(constant), T::from_f64(slope));
-    let gradient = |x: T, dy: T| affine.scale * (dy - constant - slope * x);
-    for at in input.planes.of(channel) {
-        let (x, dy) = (&input.x[at.clone()], &dy[at.clone()]);
-        // SAFETY: planes of different channels do not overlap.
-        let dx = unsafe { dx.range(at.clone()) };
-        // SAFETY: as above.
-        let masked = masked.map(|masked| unsafe { masked.range(at.clone()) });
-        let behind_residual = saved.y.map(|y| &y[at]).zip(masked);
-        vectorized(
-            #[inline(always)]
-            || match (input.activation, behind_residual) {
-                (Activation::Identity, _) => write_pairs(dx, x, dy, gradient),
-                (Activation::Relu, None) => {
-                    write_pairs(dx, x, dy, |x, dy| gradient(x, pass(affine.of(x), dy)))
-                }
-                (Activation::Relu6, _) => write_pairs(dx, x, dy, |x, dy| {
-                    gradient(x, Relu6::gradient(affine.of(x), dy))
-                }),
-                (Activation::Silu, _) => write_pairs(dx, x, dy, |x, dy| {
-                    gradient(x, Silu::gradient(affine.of(x), dy))
-                }),
-                (Activation::HardSwish, _) => write_pairs(dx, x, dy, |x, dy| {
-                    gradient(x, HardSwish::gradient(affine.of(x), dy))
-                }),
-                (Activation::Relu, Some((y, masked))) => {
-                    let rows = dx.iter_mut().zip(masked).zip(x.iter().zip(dy).zip(y));
-                    for ((dx, masked), ((&x, &dy), &y)) in rows {
-                        let dy = pass(y, dy);
-                        masked.write(dy);
-                        dx.write(gradient(x, dy));
+/// What the gradient of one channel's input is made with:
+/// `dx = scale * (dy - sum(dy)/n - normal * sum(dy * normal)/n)`, constants taken together.
+struct Terms<T> {
+    affine: Affine<T>,
+    constant: T,
+    slope: T,
+    /// Sums over the channel of dy and of dy times the normalised input.
+    sums: [f64; 2],
+}
+
+impl<T: Element> Terms<T> {
+    fn new(saved: Saved<T>, channel: usize, dy: &[T]) -> Self {
+        let (input, s) = (saved.input, &saved.statistics[channel]);
+        let affine = Affine::new(s, input.weight[channel], input.bias[channel]);
+        let inv_std = T::from_f64(s.inv_std);
+        let mut sums = [0.0; 2];
+        for at in input.planes.of(channel) {
+            let (x, dy) = (&input.x[at.clone()], &dy[at.clone()]);
+            let y = saved.y.map(|y| &y[at]);
+            let terms = |x: T, dy: T| [dy, dy * ((x - affine.mean) * inv_std)];
+            let plane = vectorized(
+                #[inline(always)]
+                || match (input.activation, y) {
+                    (Activation::Identity, _) => lane_sum(x.len(), |i| terms(x[i], dy[i])),
+                    (Activation::Relu, None) => {
+                        lane_sum(x.len(), |i| terms(x[i], pass(affine.of(x[i]), dy[i])))
                     }
-                }
-            },
-        );
+                    (Activation::Relu, Some(y)) => {
+                        lane_sum(x.len(), |i| terms(x[i], pass(y[i], dy[i])))
+                    }
+                    (Activation::Relu6, _) => lane_sum(x.len(), |i| {
+                        terms(x[i], Relu6::gradient(affine.of(x[i]), dy[i]))
+                    }),
+                    (Activation::Silu, _) => lane_sum(x.len(), |i| {
+                        terms(x[i], Silu::gradient(affine.of(x[i]), dy[i]))
+                    }),
+                    (Activation::HardSwish, _) => lane_sum(x.len(), |i| {
+                        terms(x[i], HardSwish::gradient(affine.of(x[i]), dy[i]))
+                    }),
+                },
+            );
+            sums[0] += plane[0].to_f64();
+            sums[1] += plane[1].to_f64();
+        }
+        let (constant, slope) = if saved.training {
+            let [sum, product] = sums.map(|sum| sum / input.planes.count());
+            (sum - product * s.inv_std * s.mean, product * s.inv_std)
+        } else {
+            (0.0, 0.0)
+        };
+        Self {
+            affine,
+            constant: T::from_f64(constant),
+            slope: T::from_f64(slope),
+            sums,
+        }
     }
-    total
+
+    #[inline(always)]
+    fn gradient(&self, x: T, dy: T) -> T {
+        self.affine.scale * (dy - self.constant - self.slope * x)
+    }
+
+    /// The gradient of the input where the input tells where a gradient passes.
+    fn write<'a>(
+        &self,
+        saved: Saved<T>,
+        channel: usize,
+        dy: &[T],
+        dx: Channel<'a, T>,
+    ) -> MatMut<'a, T> {
+        let input = saved.input;
+        dx.by_rows(|image, dx| {
+            let at = input.planes.at(image, channel);
+            let from = [&input.x[at.clone()], &dy[at]];
+            vectorized(
+                #[inline(always)]
+                || match input.activation {
+                    Activation::Identity => write_from(dx, from, |[x, dy]| self.gradient(x, dy)),
+                    Activation::Relu => write_from(dx, from, |[x, dy]| {
+                        self.gradient(x, pass(self.affine.of(x), dy))
+                    }),
+                    Activation::Relu6 => write_from(dx, from, |[x, dy]| {
+                        self.gradient(x, Relu6::gradient(self.affine.of(x), dy))
+                    }),
+                    Activation::Silu => write_from(dx, from, |[x, dy]| {
+                        self.gradient(x, Silu::gradient(self.affine.of(x), dy))
+                    }),
+                    Activation::HardSwish => write_from(dx, from, |[x, dy]| {
+                        self.gradient(x, HardSwish::gradient(self.affine.of(x), dy))
+                    }),
+                },
+            )
+        })
+    }
+
+    /// The gradients of the input and of the residual, where the result tells.
+    fn write_behind<'a, 'b>(
+        &self,
+        saved: Saved<T>,
+        channel: usize,
+        [y, dy]: [&[T]; 2],
+        dx: Channel<'a, T>,
+        masked: Channel<'b, T>,
+    ) -> (MatMut<'a, T>, MatMut<'b, T>) {
+        let input = saved.input;
+        dx.by_rows_of_both(masked, |image, [dx, masked]| {
+            let at = input.planes.at(image, channel);
+            let (x, from) = (&input.x[at.clone()], [&y[at.clone()], &dy[at]]);
+            vectorized(
+                #[inline(always)]
+                || {
+                    let masked = write_from(masked, from, |[y, dy]| pass(y, dy));
+                    let dx = write_from(dx, [x, &*masked], |[x, dy]| self.gradient(x, dy));
+                    [dx, masked]
+                },
+            )
+        })
+    }
 }
 
 /// The gradient behind a ReLU whose result is `y`, or whose argument it is.

@@ -30,16 +30,18 @@ pub enum Activation {
 /// Statistics of one batch, for the running averages.
 #[derive(Debug, Clone)]
 pub struct BatchStats {
-    /// Mean a channel, `(C)`.
+    /// Mean of every channel, `(C)`.
     pub mean: Tensor,
-    /// *Unbiased* variance a channel, `(C)`: what PyTorch averages into `running_var` (it
+    /// *Unbiased* variance of every channel, `(C)`: what PyTorch averages into `running_var` (it
     /// normalises by the biased one). With one value a channel it is infinite.
     pub var: Tensor,
 }
 
-/// `(x - mean) / sqrt(var + eps) * weight + bias` a channel with the batch's own mean and biased
-/// variance, as `torch.nn.functional.batch_norm(training=True)`; then `+ residual`, then the
-/// activation (behind a residual ReLU or none).
+/// Batch normalisation by the batch's own mean and biased variance, as
+/// `torch.nn.functional.batch_norm(training=True)`, then `+ residual`, then the activation
+/// (behind a residual ReLU or none).
+///
+/// Each channel becomes `(x - mean) / sqrt(var + eps) * weight + bias`.
 ///
 /// # Shapes
 /// `x (B, C, H, W)`, `weight (C)`, `bias (C)`, `residual` as `x` → `(B, C, H, W)`
@@ -107,8 +109,8 @@ pub fn batch_norm_train(
     Ok((op.record(y, statistics, true), stats))
 }
 
-/// The same with given statistics, which are constants to the gradient:
-/// `batch_norm(training=False)`.
+/// Batch normalisation with given statistics, which are constants to the gradient, as
+/// `torch.nn.functional.batch_norm(training=False)`.
 ///
 /// # Shapes
 /// `x (B, C, H, W)`, `residual` as `x`, the others `(C)` → `(B, C, H, W)`
@@ -183,7 +185,7 @@ fn check_shapes(
     }
 }
 
-/// The operands, in rows.
+/// The operands, contiguous.
 struct BatchNorm {
     x: Tracked,
     weight: Tracked,

@@ -55,7 +55,7 @@ impl Geometry {
         [self.b, self.o, self.oh, self.ow]
     }
 
-    /// Windows an image.
+    /// Windows of an image.
     pub(super) fn windows(&self) -> usize {
         self.oh * self.ow
     }

@@ -4,8 +4,11 @@ use super::columns;
 use super::geometry::{Block, Geometry};
 use crate::{
     element::Element,
-    matmul::{Into, Mat, MatMut, matmul, matmul_parallel},
-    parallel::{Output, collect, for_each_with, vectorized},
+    matrix::{
+        Mat, MatMut, Slot, matmul, matmul_add, matmul_add_parallel, matmul_parallel, steps,
+        write_tiles,
+    },
+    parallel::{collect, vectorized, write_from},
 };
 
 /// Elements of a block's column matrix: about 1 MiB of f32, half of a usual L2 cache.
@@ -72,55 +75,80 @@ fn weight_matrix<'a, T: Element>(g: &Geometry, group: usize, weight: &'a [T]) ->
     Mat::new(&weight[group * m * k..][..m * k], m, k)
 }
 
-/// A matrix product, on one thread or on all.
-type Product<T> = fn(MatMut<'_, T>, Into, Mat<'_, T>, Mat<'_, T>);
-
-fn matmul_here<T: Element>(dst: MatMut<T>, into: Into, lhs: Mat<T>, rhs: Mat<T>) {
-    matmul(dst, into, lhs, rhs, T::ONE);
+/// Whether a product is made on this thread or, being the only task there is, on all.
+#[derive(Clone, Copy, PartialEq)]
+enum Threads {
+    This,
+    All,
 }
 
-/// On all threads where there is a single task, which runs by itself.
-fn product_of<T: Element>(tasks: usize) -> Product<T> {
-    if tasks == 1 {
-        matmul_parallel
-    } else {
-        matmul_here
+impl Threads {
+    fn for_each_of(tasks: usize) -> Self {
+        if tasks == 1 { Self::All } else { Self::This }
+    }
+
+    fn matmul<'a, T: Element, E: Slot<T>>(
+        self,
+        dst: MatMut<'a, E>,
+        lhs: Mat<T>,
+        rhs: Mat<T>,
+    ) -> MatMut<'a, T> {
+        match self {
+            Self::This => matmul(dst, lhs, rhs, T::ONE),
+            Self::All => matmul_parallel(dst, lhs, rhs),
+        }
+    }
+
+    fn matmul_add<T: Element>(self, dst: MatMut<T>, lhs: Mat<T>, rhs: Mat<T>) {
+        match self {
+            Self::This => matmul_add(dst, lhs, rhs, T::ONE),
+            Self::All => matmul_add_parallel(dst, lhs, rhs),
+        };
     }
 }
 
 /// `(B, O, H', W')`.
 pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], weight: &[T]) -> Vec<T> {
-    let out = Output::new(g.b * g.o * g.windows());
     let blocks = g.blocks(BLOCK_ELEMENTS);
-    let multiply = product_of(blocks.len());
-    let one_block = |scratch: &mut Scratch<T>, block: &Block| {
-        let (m, width) = (g.group_o(), block.columns(g));
-        for group in 0..g.groups {
-            let columns = column_matrix(g, block, group, x, &mut scratch.columns);
-            let weight = weight_matrix(g, group, weight);
-            if block.images.len() == 1 {
-                // SAFETY: rows of one image and group, which no other task writes.
-                let y = unsafe { out.matrix(block.first_output(g, group), m, width, g.windows()) };
-                multiply(y, Into::Overwrite, weight, columns);
-                continue;
-            }
-            let compact = sized(&mut scratch.compact, m * width);
-            let to = MatMut::new(compact, m, width);
-            multiply(to, Into::Overwrite, weight, columns);
-            block.for_each_strip(g, group, |at, from| {
-                // SAFETY: strips of different blocks, groups and channels are disjoint.
-                let at = unsafe { out.range(at) };
-                at.iter_mut().zip(&compact[from]).for_each(|(y, &v)| {
-                    y.write(v);
-                });
-            });
-        }
+    let Some(first) = blocks.first() else {
+        return Vec::new();
     };
-    for_each_with(blocks.len(), Scratch::new, |scratch, i| {
-        one_block(scratch, &blocks[i]);
-    });
-    // SAFETY: the blocks cover the output.
-    unsafe { out.written() }
+    let threads = Threads::for_each_of(blocks.len());
+    let (m, windows) = (g.group_o(), g.windows());
+    let (y, _) = write_tiles(
+        (g.b * g.o, windows),
+        first.images.len() * g.o,
+        steps(windows, first.rows.len() * g.ow),
+        Scratch::new,
+        |scratch, i, y| {
+            let block = &blocks[i];
+            let width = block.columns(g);
+            if block.images.len() == 1 {
+                let (y, ()) = y.by_tiles(m, steps(width, width), |groups| {
+                    let product = |(group, y)| {
+                        let columns = column_matrix(g, block, group, x, &mut scratch.columns);
+                        threads.matmul(y, weight_matrix(g, group, weight), columns)
+                    };
+                    (groups.into_iter().enumerate().map(product).collect(), ())
+                });
+                return (y, ());
+            }
+            let compact = sized(&mut scratch.compact, g.o * width);
+            for (group, to) in compact.chunks_exact_mut(m * width).enumerate() {
+                let columns = column_matrix(g, block, group, x, &mut scratch.columns);
+                let to = MatMut::new(to, m, width);
+                threads.matmul(to, weight_matrix(g, group, weight), columns);
+            }
+            // From the columns of all images together to planes.
+            let y = y.by_rows(|row, y| {
+                let (image, o) = (row / g.o, row % g.o);
+                let from = &compact[o * width + image * windows..][..windows];
+                write_from(y, [from], |[v]| v)
+            });
+            (y, ())
+        },
+    );
+    y
 }
 
 /// Gathers the block's part of `dy` as a matrix (output channels of the group, columns).
@@ -151,7 +179,7 @@ pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T>
     } else {
         BLOCK_ELEMENTS
     });
-    let sum = |blocks: &[Block], multiply: Product<T>| {
+    let sum = |blocks: &[Block], threads: Threads| {
         let mut dw = vec![T::ZERO; g.o * depth];
         let mut scratch = Scratch::new();
         let (mut turned, mut turned_dy) = (Vec::new(), Vec::new());
@@ -165,21 +193,21 @@ pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T>
                         dy.transposed(&mut turned_dy),
                         columns.transposed(&mut turned),
                     );
-                    multiply(to, Into::Accumulate, dy.t(), columns);
+                    threads.matmul_add(to, dy.t(), columns);
                 } else {
-                    multiply(to, Into::Accumulate, dy, columns.t());
+                    threads.matmul_add(to, dy, columns.t());
                 }
             }
         }
         dw
     };
     if blocks.len() < 2 * PARTIALS {
-        return sum(&blocks, matmul_parallel);
+        return sum(&blocks, Threads::All);
     }
     let part = blocks.len().div_ceil(PARTIALS);
     let partials: Vec<Vec<T>> = collect(blocks.len().div_ceil(part), |i| {
         let part = &blocks[i * part..((i + 1) * part).min(blocks.len())];
-        sum(part, matmul_here)
+        sum(part, Threads::This)
     });
     let mut partials = partials.into_iter();
     let mut total = partials.next().unwrap_or_default();
@@ -194,64 +222,53 @@ pub(super) fn grad_x<T: Element>(g: &Geometry, weight: &[T], dy: &[T]) -> Vec<T>
     let blocks = g.blocks(BLOCK_ELEMENTS);
     // Rows of one image overlap in `dx`: a task takes all blocks of its images.
     let tasks: Vec<&[Block]> = blocks.chunk_by(|a, b| a.images == b.images).collect();
-    let planes = g.c * g.h * g.w;
-    let out = Output::new(g.b * planes);
-    let multiply = product_of(tasks.len());
-    let one_task = |scratch: &mut Scratch<T>, task: &[Block]| {
-        if !(g.is_pointwise() && task.iter().all(|block| block.images.len() == 1)) {
-            let images = &task[0].images;
-            // SAFETY: the images of one task.
-            let dx = unsafe { out.range(images.start * planes..images.end * planes) };
-            dx.iter_mut().for_each(|v| {
-                v.write(T::ZERO);
-            });
-        }
-        for block in task {
-            for group in 0..g.groups {
-                grad_x_block(g, block, group, weight, dy, scratch, &out, multiply);
-            }
-        }
+    let Some(first) = blocks.first() else {
+        return Vec::new();
     };
-    for_each_with(tasks.len(), Scratch::new, |scratch, i| {
-        one_task(scratch, tasks[i]);
-    });
-    // SAFETY: the tasks cover all images, and each has written its own.
-    unsafe { out.written() }
-}
-
-#[allow(clippy::too_many_arguments)]
-fn grad_x_block<T: Element>(
-    g: &Geometry,
-    block: &Block,
-    group: usize,
-    weight: &[T],
-    dy: &[T],
-    scratch: &mut Scratch<T>,
-    out: &Output<T>,
-    multiply: Product<T>,
-) {
-    let (depth, width, channels) = (g.depth(), block.columns(g), g.c / g.groups);
-    let weight = weight_matrix(g, group, weight).t();
-    let dy = grad_matrix(g, block, group, dy, &mut scratch.compact);
-    let first_plane = |image: usize| (image * g.c + group * channels) * g.h * g.w;
-    if g.is_pointwise() && block.images.len() == 1 {
-        let start = first_plane(block.images.start) + block.rows.start * g.ow;
-        // SAFETY: rows of one image and group, which no other task writes.
-        let dx = unsafe { out.matrix(start, channels, width, g.windows()) };
-        multiply(dx, Into::Overwrite, weight, dy);
-        return;
-    }
-    let columns = sized(&mut scratch.columns.matrix, depth * width);
-    let to = MatMut::new(columns, depth, width);
-    multiply(to, Into::Overwrite, weight, dy);
-    for (i, image) in block.images.clone().enumerate() {
-        let start = first_plane(image);
-        // SAFETY: the planes of one image and group, which no other task touches and this one has
-        // filled with zeros.
-        let dx = unsafe { out.written_range(start..start + channels * g.h * g.w) };
-        vectorized(
-            #[inline(always)]
-            || columns::scatter_add(g, block, i, columns, dx),
-        );
-    }
+    let (channels, size) = (g.c / g.groups, g.h * g.w);
+    let threads = Threads::for_each_of(tasks.len());
+    let (dx, _) = write_tiles(
+        (g.b * g.c, size),
+        first.images.len() * g.c,
+        steps(size, size),
+        Scratch::new,
+        |scratch, i, dx| {
+            let blocks = tasks[i];
+            if g.is_pointwise() && blocks.iter().all(|block| block.images.len() == 1) {
+                let widths = blocks.iter().map(|block| block.columns(g));
+                let (dx, ()) = dx.by_tiles(channels, widths, |tiles| {
+                    let product = |(i, dx)| {
+                        let (group, block) = (i / blocks.len(), &blocks[i % blocks.len()]);
+                        let dy = grad_matrix(g, block, group, dy, &mut scratch.compact);
+                        threads.matmul(dx, weight_matrix(g, group, weight).t(), dy)
+                    };
+                    (tiles.into_iter().enumerate().map(product).collect(), ())
+                });
+                return (dx, ());
+            }
+            let mut dx = dx.zeroed();
+            let images = dx.as_slice();
+            for block in blocks {
+                for group in 0..g.groups {
+                    let dy = grad_matrix(g, block, group, dy, &mut scratch.compact);
+                    let (depth, width) = (g.depth(), block.columns(g));
+                    let columns = sized(&mut scratch.columns.matrix, depth * width);
+                    let to = MatMut::new(columns, depth, width);
+                    threads.matmul(to, weight_matrix(g, group, weight).t(), dy);
+                    for nth in 0..block.images.len() {
+                        let planes = &mut images[(nth * g.c + group * channels) * size..];
+                        vectorized(
+                            #[inline(always)]
+                            || {
+                                let planes = &mut planes[..channels * size];
+                                columns::scatter_add(g, block, nth, columns, planes);
+                            },
+                        );
+                    }
+                }
+            }
+            (dx, ())
+        },
+    );
+    dx
 }

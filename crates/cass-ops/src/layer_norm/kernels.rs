@@ -1,8 +1,8 @@
 use crate::{
     element::Element,
-    parallel::{Places, collect, lane_sum, vectorized, write_chunks},
+    matrix::{steps, write_tiles},
+    parallel::{for_each_chunk, lane_sum, vectorized, write_from},
 };
-use std::{mem::MaybeUninit, ops::Range};
 
 /// Rows a task takes at once; also the unit of the partial sums of the affine gradients.
 const ROWS: usize = 64;
@@ -19,21 +19,32 @@ fn moments<T: Element>(row: &[T], eps: T) -> (T, T) {
 
 pub(super) fn forward<T: Element>(x: &[T], weight: &[T], bias: &[T], eps: T) -> Vec<T> {
     let d = weight.len();
-    let rows = |place: Range<usize>, y: &mut [MaybeUninit<T>]| {
-        vectorized(
-            #[inline(always)]
-            || {
-                for (y, x) in y.chunks_exact_mut(d).zip(x[place].chunks_exact(d)) {
-                    let (mean, inv_std) = moments(x, eps);
-                    for (((y, &x), &w), &b) in y.iter_mut().zip(x).zip(weight).zip(bias) {
-                        y.write((x - mean) * inv_std * w + b);
-                    }
-                }
-            },
-        )
-    };
-    // SAFETY: pieces are whole rows, and every element of a row is written.
-    unsafe { write_chunks(x.len(), ROWS * d, rows) }
+    let (y, _) = write_tiles(
+        (x.len() / d, d),
+        ROWS,
+        steps(d, d),
+        || (),
+        |(), i, rows| {
+            let x = &x[i * ROWS * d..];
+            let written = vectorized(
+                #[inline(always)]
+                || {
+                    rows.by_rows(
+                        #[inline(always)]
+                        |row, y| {
+                            let x = &x[row * d..][..d];
+                            let (mean, inv_std) = moments(x, eps);
+                            write_from(y, [x, weight, bias], |[x, w, b]| {
+                                (x - mean) * inv_std * w + b
+                            })
+                        },
+                    )
+                },
+            );
+            (written, ())
+        },
+    );
+    y
 }
 
 /// `(dx, dweight, dbias)`; the moments are computed again rather than kept.
@@ -45,10 +56,7 @@ pub(super) fn backward<T: Element>(
 ) -> (Vec<T>, Vec<T>, Vec<T>) {
     let d = weight.len();
     let mut dx = vec![T::ZERO; x.len()];
-    let pieces = Places::new(&mut dx, ROWS * d);
-    let partials: Vec<[Vec<T>; 2]> = collect(pieces.count(), |i| {
-        // SAFETY: each number is given out once.
-        let dx = unsafe { pieces.get(i) };
+    let partials: Vec<[Vec<T>; 2]> = for_each_chunk(&mut dx, ROWS * d, |i, dx| {
         let at = i * ROWS * d..i * ROWS * d + dx.len();
         let (x, dy) = (&x[at.clone()], &dy[at]);
         let mut dw = vec![T::ZERO; d];

@@ -1,7 +1,7 @@
 use crate::{
     element::Element,
-    matmul::{Into, Mat, matmul_blocked},
-    parallel::{Output, add, collect},
+    matrix::{Mat, matmul_blocked, matmul_blocked_onto},
+    parallel::{add, collect, write_from},
 };
 
 /// `x (rows, k) · weight (n, k)ᵀ + bias + residual (rows, n)`.
@@ -13,53 +13,33 @@ pub(super) fn forward<T: Element>(
     [rows, k, n]: [usize; 3],
 ) -> Vec<T> {
     let (x, weight) = (Mat::new(x, rows, k), Mat::new(weight, n, k).t());
-    let y = Output::new(rows * n);
-    let into = if bias.is_some() || residual.is_some() {
-        Into::Accumulate
-    } else {
-        Into::Overwrite
-    };
+    if bias.is_none() && residual.is_none() {
+        return matmul_blocked(x, weight);
+    }
     // What is added is laid out first, block by block, and still in the cache when it is needed.
-    let before = |rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| {
-        for row in rows {
-            let at = row * n + columns.start..row * n + columns.end;
-            // SAFETY: blocks do not overlap.
-            let y = unsafe { y.range(at.clone()) };
+    matmul_blocked_onto(x, weight, |rows, columns, block| {
+        block.by_rows(|row, y| {
+            let first = (rows.start + row) * n;
+            let at = first + columns.start..first + columns.end;
             match (bias.map(|b| &b[columns.clone()]), residual.map(|r| &r[at])) {
-                (None, None) => {}
-                (Some(only), None) | (None, Some(only)) => {
-                    for (y, &v) in y.iter_mut().zip(only) {
-                        y.write(v);
-                    }
-                }
-                (Some(bias), Some(residual)) => {
-                    for (y, (&b, &r)) in y.iter_mut().zip(bias.iter().zip(residual)) {
-                        y.write(b + r);
-                    }
+                (Some(bias), Some(residual)) => write_from(y, [bias, residual], |[b, r]| b + r),
+                (bias, residual) => {
+                    let only = bias.or(residual).unwrap_or_default();
+                    write_from(y, [only], |[v]| v)
                 }
             }
-        }
-    };
-    matmul_blocked(&y, into, x, weight, before);
-    // SAFETY: the product writes every element.
-    unsafe { y.written() }
+        })
+    })
 }
 
 /// `dy (rows, n) · weight (n, k)`.
 pub(super) fn grad_x<T: Element>(weight: &[T], dy: &[T], [rows, k, n]: [usize; 3]) -> Vec<T> {
-    product(Mat::new(dy, rows, n), Mat::new(weight, n, k), rows * k)
+    matmul_blocked(Mat::new(dy, rows, n), Mat::new(weight, n, k))
 }
 
 /// `dy (rows, n)ᵀ · x (rows, k)`.
 pub(super) fn grad_weight<T: Element>(x: &[T], dy: &[T], [rows, k, n]: [usize; 3]) -> Vec<T> {
-    product(Mat::new(dy, rows, n).t(), Mat::new(x, rows, k), n * k)
-}
-
-fn product<T: Element>(lhs: Mat<T>, rhs: Mat<T>, len: usize) -> Vec<T> {
-    let out = Output::new(len);
-    matmul_blocked(&out, Into::Overwrite, lhs, rhs, |_, _| {});
-    // SAFETY: the product writes every element.
-    unsafe { out.written() }
+    matmul_blocked(Mat::new(dy, rows, n).t(), Mat::new(x, rows, k))
 }
 
 /// Rows whose sums are formed at once; fixed, so that the result is the same for any thread count.

@@ -4,10 +4,10 @@ use super::{Gradient, Tracked};
 use crate::profile::{Pass, timed};
 use candle_core::{Result, Tensor, Var};
 
-/// `f` of the inputs, with the gradients that Candle finds for it.
+/// Computes `f` of the inputs, with the gradients that Candle finds for it.
 ///
-/// `f` is computed at once, under Candle's own tape. It is the path of every operation on devices
-/// that have no kernels here, and the way to take gradients through a loss written with Candle.
+/// `f` runs at once, under Candle's own tape. Operations take this path on devices that have no
+/// kernels here; a loss written with Candle gets its gradients by it.
 ///
 /// ```
 /// use candle_core::{Device, Var};
@@ -46,7 +46,8 @@ pub fn compose(
         result.detach(),
         inputs,
         move |dy| {
-            let gradients = (result * dy)?.sum_all()?.backward()?;
+            // Candle starts from ones whatever the shape: a sum over the product would be one more pass.
+            let gradients = (result * dy)?.backward()?;
             let of = |variable: Option<Var>| {
                 variable.and_then(|variable| gradients.get(&variable).map(Tensor::detach))
             };

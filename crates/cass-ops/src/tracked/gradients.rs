@@ -8,7 +8,7 @@ use std::{collections::HashMap, fmt};
 /// A gradient on its way.
 pub(crate) struct Gradient {
     pub(super) tensor: Tensor,
-    /// Whether nobody else holds its memory, so that another gradient may be added in place.
+    /// Whether its memory is held by nothing else, so that another gradient may be added in place.
     fresh: bool,
 }
 
@@ -46,7 +46,7 @@ impl Gradient {
 #[derive(Default)]
 pub struct Gradients {
     variables: HashMap<TensorId, Gradient>,
-    /// By the order of their nodes.
+    /// Gradients by the order of their nodes.
     pub(super) watched: HashMap<u64, Tensor>,
 }
 
@@ -58,19 +58,19 @@ impl fmt::Debug for Gradients {
 }
 
 impl Gradients {
-    /// The gradient of a variable; none where the loss does not depend on it.
+    /// The gradient of a variable, or none where the loss does not depend on it.
     pub fn get(&self, variable: &Tensor) -> Option<&Tensor> {
         let found = self.variables.get(&variable.id());
         found.map(|gradient| &gradient.tensor)
     }
 
-    /// The gradient of a tensor that [`Tracked::watch`] gave; none of any other, and none where the
-    /// loss does not depend on it.
+    /// The gradient of a tensor that [`Tracked::watch`] returned; none of any other, and none where
+    /// the loss does not depend on it.
     pub fn of(&self, watched: &Tracked) -> Option<&Tensor> {
         self.watched.get(&watched.node.as_ref()?.order)
     }
 
-    /// The same, which is then gone from here.
+    /// Takes out the gradient of a watched tensor.
     pub(crate) fn take(&mut self, watched: &Tracked) -> Option<Gradient> {
         let taken = self.watched.remove(&watched.node.as_ref()?.order);
         taken.map(Gradient::shared)

@@ -23,7 +23,7 @@ use std::{
     },
 };
 
-/// A tensor with what is needed to take gradients through it: nothing, for a constant.
+/// A tensor that remembers how it was computed, unless it is a constant.
 ///
 /// The operations of this crate take and give these. Candle's own operations apply to a
 /// [`value`](Self::value), which is a constant again: only [`compose`] takes gradients through them.
@@ -35,7 +35,7 @@ pub struct Tracked {
 
 /// One operation, or a variable.
 struct Node {
-    /// Later than that of every input.
+    /// Higher than that of every input.
     order: u64,
     kind: Kind,
 }
@@ -94,7 +94,7 @@ impl Node {
     }
 }
 
-/// A variable, or else a constant.
+/// Tracks a variable; any other tensor is a constant.
 impl From<&Tensor> for Tracked {
     fn from(tensor: &Tensor) -> Self {
         let node = (tensor.is_variable()).then(|| Node::new(Kind::Variable(tensor.id())));
@@ -121,7 +121,7 @@ fn is_recording() -> bool {
 }
 
 impl Tracked {
-    /// A tensor that no gradient is taken of.
+    /// A tensor without a gradient.
     pub fn constant(tensor: &Tensor) -> Self {
         Self {
             value: tensor.detach(),
@@ -134,7 +134,7 @@ impl Tracked {
         &self.value
     }
 
-    /// The tensor, a constant to Candle; what is needed for gradients is let go.
+    /// The tensor, a constant to Candle; what gradients would need is dropped.
     pub fn into_value(self) -> Tensor {
         self.value
     }
@@ -144,8 +144,10 @@ impl Tracked {
         self.node.is_some()
     }
 
-    /// The same tensor, of which [`Gradients::of`] will give the gradient; go on with it, as what is
-    /// computed from the original does not pass here. A constant is tracked from here on.
+    /// The same tensor, of which [`Gradients::of`] will give the gradient.
+    ///
+    /// Continue with what this returns: what is computed from the original does not pass here. A
+    /// constant is tracked from here on.
     ///
     /// ```
     /// use candle_core::{Device, Var};
@@ -167,7 +169,7 @@ impl Tracked {
         }
     }
 
-    /// Its sizes.
+    /// Sizes along the dimensions.
     pub fn dims(&self) -> &[usize] {
         self.value.dims()
     }
@@ -177,7 +179,7 @@ impl Tracked {
         self.value.device().is_cpu()
     }
 
-    /// The same in rows after each other.
+    /// The same values in contiguous memory.
     pub(crate) fn contiguous(&self) -> Result<Self> {
         if self.value.is_contiguous() {
             return Ok(self.clone());
@@ -221,7 +223,7 @@ impl Tracked {
         Self { value, node }
     }
 
-    /// Gradients of this one value, a loss.
+    /// Gradients of a loss, which is a single value.
     ///
     /// # Errors
     /// If it is not a single value, or the pass has been made before.
@@ -236,7 +238,7 @@ impl Tracked {
         self.backward_from(&one)
     }
 
-    /// Gradients of whatever has `gradient` with respect to this tensor.
+    /// Gradients of anything whose gradient with respect to this tensor is `gradient`.
     ///
     /// What the operations saved is freed on the way: the pass can be made once.
     ///

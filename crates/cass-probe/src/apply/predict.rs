@@ -164,7 +164,8 @@ impl Predictor {
             let features = self.model.features(images, Mode::Eval)?;
             self.model.classify(&features)?
         };
-        let logits = logits.into_value();
+        // Read once for the batch, wherever they were computed.
+        let logits = logits.into_value().to_device(&Device::Cpu)?;
         let of = |row| Ok(Decision::of(&logits.narrow(0, row, 1)?, &self.recipe)?.remove(0));
         Ok((0..batch).map(of).collect())
     }

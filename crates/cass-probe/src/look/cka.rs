@@ -158,15 +158,8 @@ impl Cka {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cass_testing::golden_json;
     use serde_json::Value;
-
-    fn golden() -> Value {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../fixtures/golden/cka/golden.json"
-        );
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-    }
 
     fn gram(batch: &Value) -> Gram {
         let rows: Vec<Vec<f32>> = serde_json::from_value(batch.clone()).unwrap();
@@ -175,7 +168,7 @@ mod tests {
 
     #[test]
     fn equals_numpy_over_batches() {
-        let golden = golden();
+        let golden = golden_json("cka/golden.json");
         let cases = golden.as_object().unwrap();
         assert_eq!(cases.len(), 1 + 7);
         for (name, case) in cases.iter().filter(|(name, _)| *name != "versions") {

@@ -84,11 +84,11 @@ fn grams(model: &Model, layers: &[String], batch: &cass_data::loader::Batch) -> 
         .map(|(_, output)| output.value().clone())
         .collect();
     drop(seen);
-    let gram = |output: candle_core::Tensor| {
-        let rows = values(&output)?;
-        Gram::of(&rows, rows.len() / batch.samples.len())
-    };
-    outputs.into_par_iter().map(gram).collect()
+    // Read by this thread: a GPU's copies follow its kernels only on the thread that launched them.
+    let rows = outputs.iter().map(values).collect::<Result<Vec<_>>>()?;
+    drop(outputs);
+    let gram = |rows: Vec<f32>| Gram::of(&rows, rows.len() / batch.samples.len());
+    rows.into_par_iter().map(gram).collect()
 }
 
 #[cfg(test)]

@@ -1,18 +1,13 @@
 use super::*;
 use candle_core::{Device, Var};
 use cass_ops::compose;
-use std::collections::HashMap;
+use cass_testing::{Tensors, golden};
 
-const GOLDEN: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../fixtures/golden/losses/golden.safetensors"
-);
-
-struct Golden(HashMap<String, Tensor>);
+struct Golden(Tensors);
 
 impl Golden {
     fn load() -> Self {
-        Self(candle_core::safetensors::load(GOLDEN, &Device::Cpu).unwrap())
+        Self(golden("losses/golden.safetensors").unwrap())
     }
 
     fn get(&self, dtype: DType, name: &str) -> Tensor {

@@ -3,8 +3,8 @@
 mod resume;
 
 use candle_core::{DType, Device, safetensors::load};
-use cass_data::phantom::{PhantomConfig, write_phantom};
 use cass_run::{PretrainEvent as Event, PretrainMetrics, RunDir, WALL_CLOCK};
+use cass_testing::phantoms;
 use cass_train::*;
 use serde_json::Value;
 use std::fs;
@@ -48,13 +48,7 @@ struct Folder {
 impl Folder {
     fn with_phantoms() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = PhantomConfig {
-            seed: 1,
-            train_per_class: 6,
-            test_per_class: 2,
-            size: 24,
-        };
-        write_phantom(&folder.path().join("data"), &config).unwrap();
+        phantoms(&folder.path().join("data"), 1, [6, 2], 24).unwrap();
         Self { folder }
     }
 

@@ -152,7 +152,7 @@ mod tests {
         };
         let x = crate::check::input(0, &[2, 6, 9, 8])?;
         let weight = crate::check::input(1, &[6, 1, 3, 3])?;
-        let off = crate::check::relative_error(
+        let off = cass_testing::relative_error(
             &reference::conv2d(&x, &weight, &config)?,
             &super::super::reference::conv2d(&x, &weight, &config)?,
         )?;

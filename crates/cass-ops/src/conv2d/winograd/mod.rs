@@ -13,11 +13,11 @@ mod transform;
 use super::geometry::Geometry;
 use crate::{
     element::Element,
-    matmul::{Into, Mat, MatMut, matmul},
-    parallel::{Output, for_each, for_each_chunk, for_each_with},
+    matrix::{Mat, MatMut, matmul, matmul_add, rewrite_matrix, steps, write_matrix, write_tiles},
+    parallel::{for_each_chunk, share_with},
 };
-use std::ops::Range;
-use transform::OfBlock;
+use std::{mem::MaybeUninit, ops::Range};
+use transform::Source;
 
 /// Products of a tile.
 const POINTS: usize = 16;
@@ -29,7 +29,7 @@ const MIN_TILES: usize = 64;
 const BLOCK: usize = 6 * 1024;
 /// Tiles times channels whose transforms are held at once, by all threads together.
 const CHUNK: usize = 32 * 1024;
-/// The same where there are [`WIDE`] or more input times output channels.
+/// [`CHUNK`] for [`WIDE`] or more input times output channels.
 const WIDE_CHUNK: usize = 8 * CHUNK;
 const WIDE: usize = 256 * 256;
 
@@ -152,7 +152,7 @@ struct Chunk {
 #[derive(Clone)]
 struct Block {
     images: Range<usize>,
-    /// Of tiles.
+    /// Rows of tiles.
     rows: Range<usize>,
     columns: usize,
     /// Tiles of the chunk before its own.
@@ -164,11 +164,11 @@ impl Block {
         self.images.len() * self.rows.len() * self.columns
     }
 
-    /// The tiles of the block's `nth` image: their numbers in the chunk, rows and columns.
+    /// The tiles of the block's `nth` image: their numbers in the block, rows and columns.
     #[inline(always)]
     fn tiles_of(&self, nth: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
         let (rows, columns) = (self.rows.len(), self.columns);
-        let first = self.before + nth * rows * columns;
+        let first = nth * rows * columns;
         (0..rows).flat_map(move |row| {
             (0..columns).map(move |column| (first + row * columns + column, row, column))
         })
@@ -188,92 +188,118 @@ struct Kernels<'a, T> {
 impl<T: Element> Kernels<'_, T> {
     /// `G k Gᵀ` of all of them: `(16, I, O)`.
     fn transform(&self, i: usize, o: usize) -> Vec<T> {
-        let u = Output::new(POINTS * i * o);
-        for_each(o.div_ceil(GROUP), |group| {
-            let outputs = group * GROUP..(group * GROUP + GROUP).min(o);
-            pulp::Arch::new().dispatch(transform::Kernels {
-                of: self,
-                i,
-                o,
-                outputs,
-                to: &u,
-            });
-        });
-        // SAFETY: all input channels of all output channels were written.
-        unsafe { u.written() }
+        let (u, _) = write_tiles(
+            (POINTS * i, o),
+            POINTS * i,
+            steps(o, GROUP),
+            || (),
+            |(), group, to| {
+                let first = group * GROUP;
+                let of = self;
+                let written = pulp::Arch::new().dispatch(transform::Kernels { of, i, first, to });
+                (written, ())
+            },
+        );
+        u
     }
 }
 
-/// Runs `f` on every block of a chunk.
-fn of_chunk<'a, T: Element>(
-    chunk: &'a Chunk,
-    from: &'a [T],
-    to: &'a Output<T>,
-    f: impl Fn(OfBlock<T>) + Sync,
-) {
-    for_each_with(chunk.blocks.len(), Vec::new, |buffer, i| {
-        f(OfBlock {
-            block: &chunk.blocks[i],
-            tiles: chunk.tiles,
-            from,
-            buffer,
-            to,
-        });
-    });
-}
+/// A part of a result, not written yet.
+type Unwritten<'a, T> = MatMut<'a, MaybeUninit<T>>;
 
-/// A transform to points, `(16, tiles, channels)`, of every tile of a chunk, in the memory of `to`.
-///
-/// # Safety
-/// `f` has to write all points of its block's tiles.
-unsafe fn points<T: Element>(
+/// A transform to points `(16, tiles, channels)` of every tile of a chunk, over the memory of `to`;
+/// `f` writes the points of one block's tiles.
+fn points<T: Element>(
     chunk: &Chunk,
     channels: usize,
     from: &[T],
     to: &mut Vec<T>,
-    f: impl Fn(OfBlock<T>) + Sync,
+    f: impl for<'a> Fn(Source<T>, Unwritten<'a, T>) -> MatMut<'a, T> + Sync,
 ) {
-    let points = Output::over(std::mem::take(to), POINTS * chunk.tiles * channels);
-    of_chunk(chunk, from, &points, f);
-    // SAFETY: the blocks' tiles are all of the chunk's, the rest by the caller's promise.
-    *to = unsafe { points.written() };
+    let widths = chunk.blocks.iter().map(|block| block.tiles() * channels);
+    rewrite_matrix(to, POINTS, chunk.tiles * channels, |points| {
+        points.by_tiles(POINTS, widths, |tiles| {
+            let task = |buffer: &mut Vec<T>, i: usize, to| {
+                let source = Source {
+                    block: &chunk.blocks[i],
+                    tiles: chunk.tiles,
+                    from,
+                    buffer,
+                };
+                f(source, to)
+            };
+            (share_with(tiles, Vec::new, task), ())
+        })
+    });
 }
 
 /// `(B, O, H', W')` of `x (B, I, H, W)`.
 fn convolve<T: Element>(s: &Sizes, x: &[T], kernels: &Kernels<T>) -> Vec<T> {
-    let size = s.i * s.o;
     let u = kernels.transform(s.i, s.o);
-    let y = Output::new(s.b * s.o * s.oh * s.ow);
-    let one_chunk = |[v, m]: &mut [Vec<T>; 2], chunk: &Chunk| {
-        let tiles = chunk.tiles;
-        // SAFETY: writes all points.
-        unsafe { points(chunk, s.i, x, v, |block| block.input(s)) };
-        let products = Output::over(std::mem::take(m), POINTS * tiles * s.o);
-        for_each(POINTS, |p| {
-            let v = Mat::new(&v[p * tiles * s.i..][..tiles * s.i], tiles, s.i);
-            let u = Mat::new(&u[p * size..][..size], s.i, s.o);
-            // SAFETY: each point is given out once.
-            let m = unsafe { products.matrix(p * tiles * s.o, tiles, s.o, s.o) };
-            matmul(m, Into::Overwrite, v, u, T::ONE);
-        });
-        // SAFETY: the products wrote all points.
-        *m = unsafe { products.written() };
-        of_chunk(chunk, m, &y, |block| block.output(s));
+    let chunks = s.chunks(match s.is_wide() {
+        true => WIDE_CHUNK / s.i.max(s.o),
+        false => 0,
+    });
+    let Some(first) = chunks.first().and_then(|chunk| chunk.blocks.first()) else {
+        return Vec::new();
     };
-    // Loops inside a task run on its thread: either way keeps all threads busy.
-    if s.is_wide() {
-        let mut buffers = Default::default();
-        for chunk in s.chunks(WIDE_CHUNK / s.i.max(s.o)) {
-            one_chunk(&mut buffers, &chunk);
-        }
-    } else {
-        let chunks = s.chunks(0);
-        for_each_with(chunks.len(), Default::default, |buffers, i| {
-            one_chunk(buffers, &chunks[i]);
-        });
-    }
-    // SAFETY: the blocks cover all rows of all images.
-    unsafe { y.written() }
+    let (y, ()) = write_matrix(s.b * s.o, s.oh * s.ow, |y| {
+        let bands = steps(s.oh, 2 * first.rows.len()).map(|rows| rows * s.ow);
+        y.by_tiles(first.images.len() * s.o, bands, |tiles| {
+            let mut tiles = tiles.into_iter();
+            // Each chunk with what its blocks are to write.
+            let work = chunks.iter().map(|chunk| {
+                let tiles = tiles.by_ref().take(chunk.blocks.len());
+                (chunk, tiles.collect())
+            });
+            let work: Vec<(&Chunk, Vec<Unwritten<T>>)> = work.collect();
+            // Loops inside a task run on its thread: either way keeps all threads busy.
+            let written: Vec<Vec<_>> = if s.is_wide() {
+                let mut buffers = Default::default();
+                let work = work.into_iter();
+                work.map(|(chunk, y)| convolve_chunk(s, x, &u, &mut buffers, chunk, y))
+                    .collect()
+            } else {
+                share_with(work, Default::default, |buffers, _, (chunk, y)| {
+                    convolve_chunk(s, x, &u, buffers, chunk, y)
+                })
+            };
+            (written.into_iter().flatten().collect(), ())
+        })
+    });
+    y
+}
+
+/// The results of one chunk's blocks, each into its tile.
+fn convolve_chunk<'a, T: Element>(
+    s: &Sizes,
+    x: &[T],
+    u: &[T],
+    [v, m]: &mut [Vec<T>; 2],
+    chunk: &Chunk,
+    y: Vec<Unwritten<'a, T>>,
+) -> Vec<MatMut<'a, T>> {
+    let (tiles, size) = (chunk.tiles, s.i * s.o);
+    points(chunk, s.i, x, v, |source, to| source.input(s, to));
+    rewrite_matrix(m, POINTS * tiles, s.o, |products| {
+        products.by_tiles(tiles, steps(s.o, s.o), |points| {
+            let task = |(): &mut (), p: usize, m| {
+                let v = Mat::new(&v[p * tiles * s.i..][..tiles * s.i], tiles, s.i);
+                let u = Mat::new(&u[p * size..][..size], s.i, s.o);
+                matmul(m, v, u, T::ONE)
+            };
+            (share_with(points, || (), task), ())
+        })
+    });
+    share_with(y, Vec::new, |buffer, i, y| {
+        let source = Source {
+            block: &chunk.blocks[i],
+            tiles,
+            from: m,
+            buffer,
+        };
+        source.output(s, y)
+    })
 }
 
 /// `(B, O, H', W')`.
@@ -307,16 +333,15 @@ pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T>
     let (mut v, mut z) = (Vec::new(), Vec::new());
     for chunk in &s.chunks(held / g.c.max(g.o)) {
         let tiles = chunk.tiles;
-        // SAFETY: both write all points.
-        unsafe {
-            points(chunk, g.c, x, &mut v, |block| block.input(&s));
-            points(chunk, g.o, dy, &mut z, |block| block.output_gradient(&s));
-        }
+        points(chunk, g.c, x, &mut v, |source, to| source.input(&s, to));
+        points(chunk, g.o, dy, &mut z, |source, to| {
+            source.output_gradient(&s, to)
+        });
         for_each_chunk(&mut sums, size, |p, sum| {
             let v = Mat::new(&v[p * tiles * g.c..][..tiles * g.c], tiles, g.c);
             let z = Mat::new(&z[p * tiles * g.o..][..tiles * g.o], tiles, g.o);
             let to = MatMut::new(sum, g.o, g.c);
-            matmul(to, Into::Accumulate, z.t(), v, T::ONE);
+            matmul_add(to, z.t(), v, T::ONE);
         });
     }
     let mut dw = vec![T::ZERO; 9 * size];

@@ -1,7 +1,7 @@
 //! The transforms of blocks of tiles and of kernels, a vector of channels at a time.
 
-use super::{Block, Sizes, tile};
-use crate::{element::Element, parallel::Output};
+use super::{Block, Sizes, Unwritten, tile};
+use crate::{element::Element, matrix::MatMut};
 use pulp::{Arch, Scalar, Simd, WithSimd};
 use std::ops::Range;
 
@@ -53,7 +53,7 @@ impl Strip {
         (0..self.rows).filter_map(move |row| Some((row, row_of(row).filter(|&y| y < h)?)))
     }
 
-    /// Its pixels with the channels of a vector last, from planes that begin with the vector's first.
+    /// Writes its pixels with the channels of a vector last, from planes that begin with the vector's first.
     #[inline(always)]
     fn gather<T: Element, S: Simd>(&self, planes: &[T], to: &mut Vec<T>) {
         let lanes = T::lanes::<S>();
@@ -71,19 +71,14 @@ impl Strip {
         }
     }
 
-    /// The reverse: writes the planes that begin at `first`.
-    ///
-    /// # Safety
-    /// No other reference to the rows of these planes may be live.
+    /// The reverse: writes the rows that the image has to planes, rows of a matrix from `first` on.
     #[inline(always)]
-    unsafe fn scatter<T: Element, S: Simd>(&self, from: &[T], first: usize, to: &Output<T>) {
+    fn scatter<T: Element, S: Simd>(&self, from: &[T], first: usize, to: &mut Unwritten<T>) {
         let lanes = T::lanes::<S>();
-        for (row, y) in self.inside() {
+        for (row, _) in self.inside() {
             let from = &from[row * self.width * lanes..][..self.w * lanes];
             for lane in 0..lanes {
-                let start = first + (lane * self.h + y) * self.w;
-                // SAFETY: by the caller's promise.
-                let to = unsafe { to.range(start..start + self.w) };
+                let to = &mut to.row(first + lane)[row * self.w..][..self.w];
                 for (to, pixel) in to.iter_mut().zip(from.chunks_exact(lanes)) {
                     to.write(pixel[lane]);
                 }
@@ -92,20 +87,19 @@ impl Strip {
     }
 }
 
-/// What a transform reads and writes, of all tiles of one block.
-pub(super) struct OfBlock<'a, T> {
+/// What a transform of one block reads.
+pub(super) struct Source<'a, T> {
     pub(super) block: &'a Block,
-    /// Of the block's chunk.
+    /// Tiles of the block's chunk.
     pub(super) tiles: usize,
     pub(super) from: &'a [T],
-    /// Of the thread.
+    /// Memory that the thread keeps for the next block.
     pub(super) buffer: &'a mut Vec<T>,
-    pub(super) to: &'a Output<T>,
 }
 
-impl<T: Element> OfBlock<'_, T> {
-    /// `Bᵀ d B` of the input `(B, I, H, W)`: `(16, tiles, I)`.
-    pub(super) fn input(self, s: &Sizes) {
+impl<T: Element> Source<'_, T> {
+    /// `Bᵀ d B` of the input `(B, I, H, W)`: `(16, tiles of the block · I)`.
+    pub(super) fn input<'a>(self, s: &Sizes, to: Unwritten<'a, T>) -> MatMut<'a, T> {
         let rows = &self.block.rows;
         let strip = Strip {
             h: s.h,
@@ -115,58 +109,70 @@ impl<T: Element> OfBlock<'_, T> {
             padding: s.padding,
             width: 2 * self.block.columns + 2,
         };
-        self.run(s.i, strip, Input);
+        self.run(s.i, strip, Input, to)
     }
 
-    /// `A dy Aᵀ` of a result's gradient `(B, O, H', W')`: `(16, tiles, O)`.
-    pub(super) fn output_gradient(self, s: &Sizes) {
+    /// `A dy Aᵀ` of a result's gradient `(B, O, H', W')`: `(16, tiles of the block · O)`.
+    pub(super) fn output_gradient<'a>(self, s: &Sizes, to: Unwritten<'a, T>) -> MatMut<'a, T> {
         let strip = Strip::of_output(s, self.block);
-        self.run(s.o, strip, OutputGradient);
+        self.run(s.o, strip, OutputGradient, to)
     }
 
-    /// `Aᵀ m A` of products `(16, tiles, O)`: the block's part of `(B, O, H', W')`.
-    pub(super) fn output(self, s: &Sizes) {
+    /// `Aᵀ m A` of products `(16, tiles, O)`: the block's planes of `(B · O, H' · W')`.
+    pub(super) fn output<'a>(self, s: &Sizes, to: Unwritten<'a, T>) -> MatMut<'a, T> {
         let strip = Strip::of_output(s, self.block);
-        self.run(s.o, strip, ToOutput);
+        self.run(s.o, strip, ToOutput, to)
     }
 
-    fn run(self, channels: usize, strip: Strip, transform: impl Transform) {
-        Arch::new().dispatch(Run {
+    fn run<'a>(
+        self,
+        channels: usize,
+        strip: Strip,
+        transform: impl Transform,
+        to: Unwritten<'a, T>,
+    ) -> MatMut<'a, T> {
+        let mut run = Run {
             of: self,
             channels,
             strip,
             transform,
-        });
+            to,
+        };
+        Arch::new().dispatch(&mut run);
+        // SAFETY: a transform writes the points or pixels of all tiles of all channels, which are
+        // all of the block's part.
+        unsafe { run.to.assume_written() }
     }
 }
 
 /// Every image and every vector of channels of a block, by one transform.
-struct Run<'a, T, K> {
-    of: OfBlock<'a, T>,
+struct Run<'a, 'b, T, K> {
+    of: Source<'a, T>,
     channels: usize,
     strip: Strip,
     transform: K,
+    to: Unwritten<'b, T>,
 }
 
-impl<T: Element, K: Transform> WithSimd for Run<'_, T, K> {
+impl<T: Element, K: Transform> WithSimd for &mut Run<'_, '_, T, K> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         for (nth, image) in self.of.block.images.clone().enumerate() {
             by_vectors!(T, simd, 0..self.channels, |s, c| {
-                self.transform.vector(s, &mut self, [image, nth, c]);
+                self.transform.vector(s, self, [image, nth, c]);
             });
         }
     }
 }
 
-/// Of one vector of channels, from `c` on, of image `image`, the block's `nth`.
+/// A transform of one vector of channels, from `c` on, of image `image`, the block's `nth`.
 trait Transform: Copy {
     fn vector<T: Element, S: Simd>(
         self,
         simd: S,
-        run: &mut Run<'_, T, Self>,
+        run: &mut Run<'_, '_, T, Self>,
         image_nth_c: [usize; 3],
     );
 }
@@ -182,27 +188,26 @@ macro_rules! to_points {
             fn vector<T: Element, S: Simd>(
                 self,
                 simd: S,
-                run: &mut Run<'_, T, Self>,
+                run: &mut Run<'_, '_, T, Self>,
                 [image, nth, c]: [usize; 3],
             ) {
                 let Run {
                     of,
                     channels,
                     strip,
+                    to,
                     ..
                 } = run;
                 let (lanes, channels) = (T::lanes::<S>(), *channels);
                 let planes = &of.from[(image * channels + c) * strip.h * strip.w..];
                 strip.gather::<T, S>(planes, of.buffer);
-                let (line, point) = (strip.width * lanes, of.tiles * channels);
+                let line = strip.width * lanes;
                 for (number, row, column) in of.block.tiles_of(nth) {
                     let from = &of.buffer[2 * row * line + 2 * column * lanes..];
                     let d: tile::Grid<T, S, $size, $size> = tile::load(simd, from, line, lanes);
                     let points = tile::$transform::<T, S>(simd, d);
                     for (p, &values) in points.as_flattened().iter().enumerate() {
-                        let at = p * point + number * channels + c;
-                        // SAFETY: the block's tiles, which no other task writes.
-                        unsafe { of.to.write(simd, at, values) };
+                        to.store(simd, p, number * channels + c, values);
                     }
                 }
             }
@@ -221,44 +226,43 @@ impl Transform for ToOutput {
     fn vector<T: Element, S: Simd>(
         self,
         simd: S,
-        run: &mut Run<'_, T, Self>,
-        [image, nth, c]: [usize; 3],
+        run: &mut Run<'_, '_, T, Self>,
+        [_, nth, c]: [usize; 3],
     ) {
         let Run {
             of,
             channels,
             strip,
+            to: planes,
             ..
         } = run;
         let (lanes, channels) = (T::lanes::<S>(), *channels);
         let (line, point) = (strip.width * lanes, of.tiles * channels);
         of.buffer.resize(strip.rows * line, T::ZERO);
         for (number, row, column) in of.block.tiles_of(nth) {
-            let from = &of.from[number * channels + c..];
+            let from = &of.from[(of.block.before + number) * channels + c..];
             let products: tile::Grid<T, S, 4, 4> = tile::load(simd, from, 4 * point, point);
             let pixels = tile::output::<T, S>(simd, products);
             let to = &mut of.buffer[2 * row * line + 2 * column * lanes..];
             tile::store::<T, S, 2, 2>(simd, pixels, to, line, lanes);
         }
-        let first = (image * channels + c) * strip.h * strip.w;
-        // SAFETY: rows of different blocks, images and channels do not overlap.
-        unsafe { strip.scatter::<T, S>(of.buffer, first, of.to) };
+        strip.scatter::<T, S>(of.buffer, nth * channels + c, planes);
     }
 }
 
-/// `G k Gᵀ` of the kernels of all `i` input and some of `o` output channels: into `(16, I, O)`.
-pub(super) struct Kernels<'a, T> {
+/// `G k Gᵀ` of the kernels of all `i` input and some output channels, the first of which is `first`:
+/// as many columns of `(16 · I, O)`.
+pub(super) struct Kernels<'a, 'b, T> {
     pub(super) of: &'a super::Kernels<'a, T>,
     pub(super) i: usize,
-    pub(super) o: usize,
-    pub(super) outputs: Range<usize>,
-    pub(super) to: &'a Output<T>,
+    pub(super) first: usize,
+    pub(super) to: Unwritten<'b, T>,
 }
 
-impl<T: Element> Kernels<'_, T> {
+impl<T: Element> Kernels<'_, '_, T> {
     #[inline(always)]
-    fn vector<S: Simd>(&self, simd: S, i: usize, o: usize) {
-        let lanes = T::lanes::<S>();
+    fn vector<S: Simd>(&mut self, simd: S, i: usize, column: usize) {
+        let (lanes, o) = (T::lanes::<S>(), self.first + column);
         let super::Kernels { weight, turned, .. } = *self.of;
         let mut taps = [T::ZERO; 9 * MOST_LANES];
         for lane in 0..lanes {
@@ -270,24 +274,25 @@ impl<T: Element> Kernels<'_, T> {
         let taps: tile::Grid<T, S, 3, 3> = tile::load(simd, &taps, 3 * lanes, lanes);
         let points = tile::kernel::<T, S>(simd, taps);
         for (p, &lane) in points.as_flattened().iter().enumerate() {
-            let first = (p * self.i + i) * self.o + o;
-            // SAFETY: output channels of this task alone.
-            unsafe { self.to.write(simd, first, lane) };
+            self.to.store(simd, p * self.i + i, column, lane);
         }
     }
 }
 
-/// Of an f32 vector on the widest instruction set.
+/// Lanes of an f32 vector on the widest instruction set.
 const MOST_LANES: usize = 16;
 
-impl<T: Element> WithSimd for Kernels<'_, T> {
-    type Output = ();
+impl<'b, T: Element> WithSimd for Kernels<'_, 'b, T> {
+    type Output = MatMut<'b, T>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(mut self, simd: S) -> MatMut<'b, T> {
+        let (_, outputs) = self.to.size();
         for i in 0..self.i {
-            by_vectors!(T, simd, self.outputs.clone(), |s, o| self.vector(s, i, o));
+            by_vectors!(T, simd, 0..outputs, |s, o| self.vector(s, i, o));
         }
+        // SAFETY: all 16 points of all input channels of these output channels were written.
+        unsafe { self.to.assume_written() }
     }
 }
 

@@ -27,6 +27,9 @@ pub struct Cluster {
     pub concurrency: Option<u32>,
     /// Seconds before the time limit in which a run writes a checkpoint and goes back to the queue.
     pub grace: Option<u32>,
+    /// Any other options of `sbatch`, as `--constraint=a100`.
+    #[serde(default)]
+    pub extra: Vec<String>,
     /// Lines of sh before a run: modules, a container's environment.
     #[serde(default)]
     pub prologue: Vec<String>,
@@ -49,7 +52,26 @@ pub struct Needs {
     pub time: Option<String>,
     pub memory: Option<String>,
     pub concurrency: Option<u32>,
+    /// Further options, after those of all.
+    #[serde(default)]
+    pub extra: Vec<String>,
 }
+
+/// What the scripts say themselves: another value would break what they rely on.
+const OURS: [&str; 12] = [
+    "array",
+    "chdir",
+    "comment",
+    "dependency",
+    "error",
+    "job-name",
+    "no-requeue",
+    "open-mode",
+    "output",
+    "requeue",
+    "signal",
+    "wrap",
+];
 
 /// Seconds that writing a checkpoint may take, where nothing is said.
 const GRACE: u32 = 120;
@@ -100,6 +122,15 @@ impl Cluster {
         options.into_iter().filter_map(given).collect()
     }
 
+    /// Further options of an array of this kind, as they are written.
+    pub fn extra(&self, kind: Kind) -> impl Iterator<Item = &String> {
+        let own = match kind {
+            Kind::Pretrain => &self.pretrain,
+            Kind::Probe => &self.probe,
+        };
+        self.extra.iter().chain(&own.extra)
+    }
+
     /// Tasks of an array of this kind at a time.
     pub fn concurrency(&self, kind: Kind) -> Option<u32> {
         let own = match kind {
@@ -119,6 +150,20 @@ impl Cluster {
                     "{name} = {value:?}: expected one word of letters, digits and _.:,-=/+@*()&|!"
                 );
             }
+        }
+        for option in self.extra(Kind::Pretrain).chain(&self.probe.extra) {
+            let plain = |c: char| c.is_ascii_graphic() && !"\"'`\\$".contains(c);
+            let name = option
+                .strip_prefix("--")
+                .map(|rest| rest.split('=').next().unwrap_or(rest));
+            ensure!(
+                name.is_some_and(|name| !name.is_empty()) && option.chars().all(plain),
+                "extra = [{option:?}]: expected one option of sbatch in one word, as --constraint=a100"
+            );
+            ensure!(
+                name.is_none_or(|name| !OURS.contains(&name)),
+                "extra = [{option:?}]: the scripts decide that themselves"
+            );
         }
         for (name, value) in [
             ("cpus", self.cpus),
@@ -182,6 +227,15 @@ mod tests {
         assert_eq!(time(Kind::Probe).unwrap().1, "2:00:00");
         assert_eq!(cluster.concurrency(Kind::Pretrain), Some(64));
         assert_eq!(cluster.concurrency(Kind::Probe), Some(256));
+        let text = "extra = [\"--constraint=a100\"]\n[probe]\nextra = [\"--qos=long\"]";
+        let more = Cluster::parse(text).unwrap();
+        assert_eq!(
+            (
+                more.extra(Kind::Pretrain).count(),
+                more.extra(Kind::Probe).count()
+            ),
+            (1, 2)
+        );
         assert_eq!(cluster.grace(), 120);
         assert!(!cluster.has_gpu());
         assert_eq!(Cluster::parse("").unwrap(), Cluster::default());
@@ -207,6 +261,14 @@ mod tests {
                 "scratch = \"tmp\": expected an absolute path",
             ),
             ("scratch = \"$(rm x)\"", "scratch = "),
+            (
+                "extra = [\"-C a100\"]",
+                "expected one option of sbatch in one word",
+            ),
+            (
+                "[probe]\nextra = [\"--array=0-9\"]",
+                "the scripts decide that themselves",
+            ),
         ] {
             let error = Cluster::parse(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");

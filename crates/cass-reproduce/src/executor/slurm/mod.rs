@@ -43,10 +43,12 @@ const LOOK: Duration = Duration::from_secs(3);
 impl Executor for Slurm {
     fn execute(&self, site: &Site, plan: &Plan) -> Result<Outcome> {
         let job = job_name(site.out);
-        if Queue::read(&job)?.is_empty() {
-            self.submit(site, plan, &job)?;
-        } else {
-            eprintln!("{job} is in the queue already: nothing is submitted before that has ended");
+        match (Queue::read(&job)?.is_empty(), begun(site.out)) {
+            (true, _) => self.submit(site, plan, &job)?,
+            (false, Some(scripts)) => hand_over(&scripts, &job)?,
+            (false, None) => eprintln!(
+                "{job} is in the queue already: nothing is submitted before that has ended"
+            ),
         }
         if self.detach {
             let out = site.out.display();
@@ -144,40 +146,62 @@ impl Slurm {
     }
 
     fn submit(&self, site: &Site, plan: &Plan, job: &str) -> Result<()> {
-        let before = fs::read_dir(site.out.join(FOLDER)).map_or(0, |entries| {
-            let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
-            entries.flatten().filter_map(number).max().unwrap_or(0)
-        });
-        let dir = self.write(site, plan, &(before + 1).to_string())?;
+        let dir = self.write(site, plan, &(last(site.out) + 1).to_string())?;
         for run in &plan.runs {
             if !matches!(site.state(run), State::Finished(_)) {
                 // Whoever asks again wants it tried again.
                 let _ = fs::remove_file(site.open(run)?.join(FAILURES));
             }
         }
-        let script = dir.join("submit.sh");
-        let output = Command::new("sh")
-            .arg(&script)
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .with_context(|| format!("failed to start {}", script.display()))?;
-        if !output.status.success() {
-            // Half a job would wait for what never comes.
-            let _ = cancel(job);
-        }
-        ensure!(
-            output.status.success(),
-            "failed to submit {}: sbatch says why above",
-            script.display()
-        );
-        let arrays = String::from_utf8_lossy(&output.stdout).lines().count();
-        eprintln!(
-            "{arrays} job arrays submitted as {job}, by {}",
-            script.display()
-        );
-        Ok(())
+        hand_over(&dir, job)
     }
+}
+
+/// The number of the newest folder of scripts, 0 where there is none.
+fn last(out: &Path) -> u32 {
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    let entries = fs::read_dir(out.join(FOLDER))
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries.filter_map(number).max().unwrap_or(0)
+}
+
+/// The newest scripts, if not all of their arrays were submitted.
+fn begun(out: &Path) -> Option<PathBuf> {
+    let scripts = out.join(FOLDER).join(last(out).to_string());
+    let submitted = fs::read_to_string(scripts.join("submitted.txt")).ok()?;
+    let arrays = arrays_in(&scripts);
+    (submitted.lines().count() < arrays).then_some(scripts)
+}
+
+fn arrays_in(scripts: &Path) -> usize {
+    let entries = fs::read_dir(scripts).into_iter().flatten().flatten();
+    let is_array = |entry: &fs::DirEntry| entry.path().extension().is_some_and(|e| e == "sbatch");
+    entries.filter(is_array).count()
+}
+
+/// Submits what was not submitted yet. What Slurm has accepted stays with it, also where it refuses the rest.
+fn hand_over(scripts: &Path, job: &str) -> Result<()> {
+    let script = scripts.join("submit.sh");
+    let output = Command::new("sh")
+        .arg(&script)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("{} cannot be started", script.display()))?;
+    let submitted = String::from_utf8_lossy(&output.stdout).lines().count();
+    let arrays = arrays_in(scripts);
+    ensure!(
+        output.status.success(),
+        "Slurm accepted {submitted} of {arrays} job arrays of {job} and refused the next (sbatch says why above): \
+         the same command submits the rest"
+    );
+    eprintln!(
+        "{submitted} job arrays submitted as {job}, by {}",
+        script.display()
+    );
+    Ok(())
 }
 
 /// Tells of every run that ends until Slurm has none left; `false` on Ctrl-C.

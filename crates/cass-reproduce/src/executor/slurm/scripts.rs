@@ -167,15 +167,20 @@ pub fn files(
 /// Submits the arrays, each after what it needs, and prints their numbers.
 fn submit(arrays: &[Array<'_>]) -> String {
     let mut text = "#!/bin/sh\n\
-        # Submits every array, and prints its number.\n\
+        # Submits every array, and prints its number. Where Slurm refused one, the same again submits the rest.\n\
         set -eu\n\
         cd \"$(dirname \"$0\")\"\n\
         mkdir -p log\n\
+        : >> submitted.txt\n\
         array() { # FILE [OPTION...]: its number, without the cluster's name\n    \
             file=$1\n    \
             shift\n    \
-            number=$(sbatch --parsable \"$@\" \"$file\")\n    \
-            number=${number%%;*}\n    \
+            number=$(sed -n \"s/ $file\\$//p\" submitted.txt)\n    \
+            if [ -z \"$number\" ]; then\n        \
+                number=$(sbatch --parsable \"$@\" \"$file\")\n        \
+                number=${number%%;*}\n        \
+                echo \"$number $file\" >> submitted.txt\n    \
+            fi\n    \
             echo \"$number $file\"\n\
         }\n"
     .to_owned();
@@ -207,6 +212,9 @@ fn script(array: &Array<'_>, cluster: &Cluster, job: &str) -> String {
     );
     for (name, value) in cluster.options(array.kind) {
         let _ = writeln!(text, "#SBATCH --{name}={value}");
+    }
+    for option in cluster.extra(array.kind) {
+        let _ = writeln!(text, "#SBATCH {option}");
     }
     let _ = writeln!(text, "#SBATCH --signal=B:USR1@{}", cluster.grace());
     text += "#SBATCH --requeue\n#SBATCH --open-mode=append\n#SBATCH --output=log/%A_%a.txt\n";

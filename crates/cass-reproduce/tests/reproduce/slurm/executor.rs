@@ -63,6 +63,30 @@ fn a_detached_job_is_left_to_slurm() {
 }
 
 #[test]
+fn what_slurm_refuses_in_the_middle_is_submitted_by_the_same_command() {
+    let cluster = Cluster::new();
+    let detached = |name: &str, value: &str| {
+        let mut command = cluster.reproduce("cass-cnn");
+        let command = command.arg("--detach").env("STUB_IDLE", "1");
+        command.env(name, value).output().unwrap()
+    };
+    let output = detached("STUB_REFUSE", "probe-01");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("Slurm accepted 2 of 7 job arrays"), "{said}");
+    assert!(
+        cluster.stub("scancel").is_empty(),
+        "what was accepted stays"
+    );
+    let before = cluster.stub("submitted");
+    succeeded(&detached("STUB_QUEUE", "1"));
+    let submitted = cluster.stub("submitted");
+    assert_eq!(submitted.len(), 7, "{submitted:?}");
+    assert_eq!(submitted[..2], before[..2]);
+    assert!(submitted[2].contains("aftercorr:101"), "{submitted:?}");
+}
+
+#[test]
 fn a_run_that_fails_three_times_is_given_up_alone() {
     let cluster = Cluster::new();
     let mut command = cluster.reproduce("cass-cnn");

@@ -3,11 +3,6 @@
 //! Two listeners, as the real one has two hosts: the Hub answers with commit, checksum and a
 //! redirect; the content comes from the other.
 
-#![allow(
-    dead_code,
-    reason = "each of the tests that share it uses a part of it"
-)]
-
 use sha2::{Digest, Sha256};
 use std::{
     collections::{HashMap, VecDeque},
@@ -74,6 +69,10 @@ pub struct Server {
 }
 
 impl Server {
+    /// Listens on two free ports.
+    ///
+    /// # Errors
+    /// If there is none.
     pub fn start() -> Result<Self> {
         let state = Arc::new(Mutex::new(State::default()));
         let hub = TcpListener::bind("127.0.0.1:0")?;
@@ -112,6 +111,7 @@ impl Server {
         self.state().private.push(repo.into());
     }
 
+    /// Has the Hub answer for `from` with a redirect to `to`.
     pub fn rename(&self, from: &str, to: &str) {
         self.state().renamed.insert(from.into(), to.into());
     }
@@ -126,6 +126,7 @@ impl Server {
         self.state().content_faults.extend(faults.iter().cloned());
     }
 
+    /// Every request so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.state().seen.clone()
     }
@@ -139,9 +140,9 @@ impl Server {
     }
 }
 
+/// SHA-256 in hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(&Sha256::digest(bytes))
 }
 
 fn serve(stream: &TcpStream, state: &Mutex<State>, of_content: bool) -> Result<()> {

@@ -5,8 +5,11 @@ use cass_models::{
     SwinConfig, Variant, VitConfig, VitPool,
 };
 
-/// The shape of the network in this folder.
-pub fn small(folder: &str) -> ModelConfig {
+/// The shape of the network in a folder of `fixtures/golden`.
+///
+/// # Panics
+/// If the folder has none.
+pub fn small_network(folder: &str) -> ModelConfig {
     match folder {
         "resnet_small" => ModelConfig::ResNet(ResNetConfig {
             variant: Variant::Standard,

@@ -1,0 +1,28 @@
+//! What the tests of this workspace share; it is not published, and nothing but tests uses it.
+//!
+//! - [`golden`] and [`golden_json`] read `fixtures/golden`, [`relative_error`] and [`assert_close`]
+//!   hold a result against it.
+//! - [`assert_slopes`] holds gradients against finite differences.
+//! - `hub` (feature `hub`): a Hugging Face Hub on loopback.
+//! - `small_network` (feature `networks`): the networks whose goldens are small.
+//! - `phantoms` (feature `phantoms`): a data set of synthetic images.
+//!
+//! Functions here panic where a test should fail.
+
+mod closeness;
+mod golden;
+#[cfg(feature = "hub")]
+pub mod hub;
+#[cfg(feature = "networks")]
+mod networks;
+#[cfg(feature = "phantoms")]
+mod phantoms;
+mod slopes;
+
+pub use closeness::{assert_close, relative_error};
+pub use golden::{Tensors, golden, golden_folder, golden_json};
+#[cfg(feature = "networks")]
+pub use networks::small_network;
+#[cfg(feature = "phantoms")]
+pub use phantoms::phantoms;
+pub use slopes::assert_slopes;

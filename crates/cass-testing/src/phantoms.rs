@@ -1,0 +1,27 @@
+//! Data sets of synthetic images.
+
+use cass_data::{
+    Result,
+    phantom::{PhantomConfig, write_phantom},
+};
+use std::path::Path;
+
+/// Writes brain scans of four classes to the folder `out`, each `size` pixels wide: so many of each
+/// class for training and for testing.
+///
+/// # Errors
+/// As [`write_phantom`].
+pub fn phantoms(
+    out: &Path,
+    seed: u64,
+    [train_per_class, test_per_class]: [usize; 2],
+    size: usize,
+) -> Result<()> {
+    let config = PhantomConfig {
+        seed,
+        train_per_class,
+        test_per_class,
+        size,
+    };
+    write_phantom(out, &config)
+}
