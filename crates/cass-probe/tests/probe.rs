@@ -6,7 +6,7 @@ use cass_data::{
 };
 use cass_metrics::{MultiLabelPredictions, Predictions};
 use cass_probe::apply::Predictor;
-use cass_probe::fit::{ProbeMode, ProbeRecipe, Stopping, probe};
+use cass_probe::fit::{ClassWeights, ProbeMode, ProbeRecipe, Stopping, probe};
 use cass_run::RunDir;
 use cass_train::{Protocol, Weights};
 use serde_json::Value;
@@ -187,7 +187,21 @@ fn neighbours_vote_and_augmented_features_are_new() -> Outcome {
     let tried = metrics["knn"]["tried"].as_object().ok_or("none tried")?;
     assert_eq!(tried.len(), 4);
     assert_eq!(tried[&k]["test_f1_macro"], metrics["test"]["f1_macro"]);
-    assert!(!folder.path().join("knn/checkpoint.safetensors").exists());
+    assert_eq!(metrics["converged"], true);
+
+    // What the neighbours said of the test images, they say of the files later.
+    let out = folder.path().join("knn");
+    let said = Predictions::read(&out.join("predictions.csv"))?;
+    let root = folder.path().join("brain-mri");
+    let files: Vec<_> = said.rows.iter().map(|row| root.join(&row.file)).collect();
+    let predictor = Predictor::open(&out, "cpu")?;
+    for (row, labelled) in said.rows.iter().zip(predictor.predict(&files)?) {
+        assert_eq!(
+            said.classes[row.predicted], labelled?.predicted,
+            "{}",
+            row.file
+        );
+    }
 
     recipe.augment = true;
     let error = run(&recipe, &folder.path().join("no"))
@@ -280,6 +294,7 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
         ("linear", of(ProbeMode::Linear, Protocol::Paper)),
         ("finetune", of(ProbeMode::Finetune, Protocol::Paper)),
         ("notebook", of(ProbeMode::Finetune, Protocol::Notebook)),
+        ("logistic", of(ProbeMode::Logistic, Protocol::Paper)),
         ("knn", of(ProbeMode::Knn, Protocol::Paper)),
     ] {
         let out = folder.path().join(name);
@@ -298,12 +313,13 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
             continue;
         }
         let loss = |i: usize| metrics["epochs"][i]["train_loss"].as_f64();
-        assert!(loss(2) < loss(0), "{name}: {:#}", metrics["epochs"]);
-        assert!(
-            recipe
-                .to_toml()
-                .contains("multi_label = true\nloss = \"sigmoid\"")
-        );
+        if recipe.mode.has_epochs() {
+            assert!(loss(2) < loss(0), "{name}: {:#}", metrics["epochs"]);
+        } else {
+            assert_eq!(metrics["converged"], true, "{name}");
+        }
+        let text = recipe.to_toml();
+        assert!(text.contains("multi_label = true") && text.contains("loss = \"sigmoid\""));
         let tuned = &metrics["tuned"];
         assert_eq!(tuned["thresholds"].as_object().map(|t| t.len()), Some(5));
         assert!(tuned["test_f1_macro"].is_f64());
@@ -331,5 +347,40 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
             .contains("`loss` = softmax: expected sigmoid"),
         "{error}"
     );
+    Ok(())
+}
+
+#[test]
+fn a_logistic_probe_converges_and_leaves_a_network_that_says_the_same() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    phantoms(folder.path())?;
+    let mut recipe = recipe(folder.path(), ProbeMode::Logistic, Protocol::Paper);
+    recipe.class_weights = ClassWeights::Balanced;
+    let out = folder.path().join("logistic");
+    let metrics = run(&recipe, &out)?;
+    assert_eq!(metrics["converged"], true, "{metrics:#}");
+    assert_eq!(metrics["class_weights"], "balanced");
+    let tried = metrics["logistic"]["tried"].as_array().ok_or("none tried")?;
+    let score = |one: &Value| one["val_f1_macro"].as_f64().unwrap_or(-1.0);
+    let best = tried.iter().map(score).fold(-1.0, f64::max);
+    let first = tried.iter().find(|one| score(one) == best).ok_or("no best")?;
+    assert_eq!(metrics["logistic"]["c"], first["c"], "of equal ones the strongest");
+
+    let said = Predictions::read(&out.join("predictions.csv"))?;
+    let root = folder.path().join("brain-mri");
+    let files: Vec<_> = said.rows.iter().map(|row| root.join(&row.file)).collect();
+    let predictor = Predictor::open(&out, "cpu")?;
+    for (row, labelled) in said.rows.iter().zip(predictor.predict(&files)?) {
+        assert_eq!(said.classes[row.predicted], labelled?.predicted, "{}", row.file);
+    }
+    // An epoch that is the best and the last may not be the end of it.
+    recipe = ProbeRecipe {
+        epochs: 1,
+        ..self::recipe(folder.path(), ProbeMode::Linear, Protocol::Paper)
+    };
+    let metrics = run(&recipe, &folder.path().join("linear"))?;
+    assert_eq!(metrics["converged"], false);
+    let warnings = metrics["warnings"].to_string();
+    assert!(warnings.contains("not converged: the best epoch, 0, was the last of 1"), "{warnings}");
     Ok(())
 }

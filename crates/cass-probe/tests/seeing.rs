@@ -100,7 +100,9 @@ fn grad_cam_equals_torch() -> Outcome {
         }
         let error = look.at(&model, &images, Some(5)).err().ok_or("it looked")?;
         assert!(
-            error.to_string().contains("output 5: expected less than 5"),
+            error
+                .to_string()
+                .contains("no output 5, expected less than 5"),
             "{error}"
         );
     }
@@ -208,7 +210,7 @@ fn what_cannot_be_looked_at_is_one_clear_line() -> Outcome {
     let error = Subjects::open(empty.path(), "cpu")
         .err()
         .ok_or("it opened")?;
-    says(&error, &["cannot be used", "no recipe.toml"]);
+    says(&error, &["no finished run", "no recipe.toml"]);
     let subjects = Subjects::open(&folder.path().join("probe"), "cpu")?;
     let error = subjects
         .network("cnn", When::After)

@@ -264,7 +264,7 @@ mod tests {
         let error =
             |features: &[f32], labels| Knn::new(features, 2, labels, 2).unwrap_err().to_string();
         assert!(error(&[1.0, 2.0], vec![0]).contains("1 training images"));
-        assert!(error(&[1.0; 3], vec![0, 1]).contains("3 feature values, expected 4"));
+        assert!(error(&[1.0; 3], vec![0, 1]).contains("3 feature values were given, expected 4"));
         assert!(error(&[1.0; 4], vec![0, 2]).contains("sample 1 has class 2"));
         assert!(error(&[1.0, f32::NAN, 1.0, 1.0], vec![0, 1]).contains("not finite"));
         assert!(bundles().probabilities(&[f32::INFINITY, 0.0], 1).is_err());
