@@ -209,7 +209,7 @@ fn what_cannot_be_looked_at_is_one_clear_line() -> Outcome {
     let error = Subjects::open(empty.path(), "cpu")
         .err()
         .ok_or("it opened")?;
-    says(&error, &["use ", "no recipe.toml"]);
+    says(&error, &["no finished run", "no recipe.toml"]);
     let subjects = Subjects::open(&folder.path().join("probe"), "cpu")?;
     let error = subjects
         .network("cnn", When::After)
