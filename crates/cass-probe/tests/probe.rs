@@ -360,18 +360,30 @@ fn a_logistic_probe_converges_and_leaves_a_network_that_says_the_same() -> Outco
     let metrics = run(&recipe, &out)?;
     assert_eq!(metrics["converged"], true, "{metrics:#}");
     assert_eq!(metrics["class_weights"], "balanced");
-    let tried = metrics["logistic"]["tried"].as_array().ok_or("none tried")?;
+    let tried = metrics["logistic"]["tried"]
+        .as_array()
+        .ok_or("none tried")?;
     let score = |one: &Value| one["val_f1_macro"].as_f64().unwrap_or(-1.0);
     let best = tried.iter().map(score).fold(-1.0, f64::max);
-    let first = tried.iter().find(|one| score(one) == best).ok_or("no best")?;
-    assert_eq!(metrics["logistic"]["c"], first["c"], "of equal ones the strongest");
+    let first = tried
+        .iter()
+        .find(|one| score(one) == best)
+        .ok_or("no best")?;
+    assert_eq!(
+        metrics["logistic"]["c"], first["c"],
+        "of equal ones the strongest"
+    );
 
     let said = Predictions::read(&out.join("predictions.csv"))?;
     let root = folder.path().join("brain-mri");
     let files: Vec<_> = said.rows.iter().map(|row| root.join(&row.file)).collect();
     let predictor = Predictor::open(&out, "cpu")?;
     for (row, labelled) in said.rows.iter().zip(predictor.predict(&files)?) {
-        assert_eq!(said.classes[row.predicted], labelled?.predicted, "{}", row.file);
+        assert_eq!(
+            said.classes[row.predicted], labelled?.predicted,
+            "{}",
+            row.file
+        );
     }
     // An epoch that is the best and the last may not be the end of it.
     recipe = ProbeRecipe {
@@ -381,6 +393,9 @@ fn a_logistic_probe_converges_and_leaves_a_network_that_says_the_same() -> Outco
     let metrics = run(&recipe, &folder.path().join("linear"))?;
     assert_eq!(metrics["converged"], false);
     let warnings = metrics["warnings"].to_string();
-    assert!(warnings.contains("not converged: the best epoch, 0, was the last of 1"), "{warnings}");
+    assert!(
+        warnings.contains("not converged: the best epoch, 0, was the last of 1"),
+        "{warnings}"
+    );
     Ok(())
 }
