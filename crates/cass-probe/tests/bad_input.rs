@@ -2,7 +2,8 @@
 
 use cass_data::prelude::*;
 use cass_models::{Model, ModelOptions};
-use cass_probe::{Mode, Predictor, ProbeRecipe, export, probe};
+use cass_probe::apply::{Predictor, export};
+use cass_probe::fit::{ProbeMode, ProbeRecipe, probe};
 use cass_run::{Finished, RunDir};
 use cass_testing::phantoms;
 use cass_train::{Protocol, Weights};
@@ -41,7 +42,7 @@ impl Bench {
         Ok(())
     }
 
-    fn recipe(&self, mode: Mode) -> ProbeRecipe {
+    fn recipe(&self, mode: ProbeMode) -> ProbeRecipe {
         ProbeRecipe {
             network: "resnet18".into(),
             weights: Weights::Random,
@@ -54,7 +55,7 @@ impl Bench {
         }
     }
 
-    fn of_folder(&self, mode: Mode) -> ProbeRecipe {
+    fn of_folder(&self, mode: ProbeMode) -> ProbeRecipe {
         ProbeRecipe {
             data: DataRecipe::new("folder", self.path("folder")),
             ..self.recipe(mode)
@@ -94,7 +95,7 @@ fn a_checkpoint_of_another_architecture_is_named_with_what_it_lacks() -> Outcome
         ..ModelOptions::default()
     };
     Model::new("vit_tiny_patch16_224", &options)?.save(&file, &[])?;
-    for mode in [Mode::Linear, Mode::Finetune, Mode::Knn] {
+    for mode in [ProbeMode::Linear, ProbeMode::Finetune, ProbeMode::Knn] {
         let recipe = ProbeRecipe {
             weights: Weights::File(file.clone()),
             ..bench.recipe(mode)
@@ -110,7 +111,7 @@ fn a_checkpoint_of_another_architecture_is_named_with_what_it_lacks() -> Outcome
 #[test]
 fn a_classifier_of_other_classes_is_never_taken_over() -> Outcome {
     let bench = Bench::new()?;
-    let recipe = bench.recipe(Mode::Linear);
+    let recipe = bench.recipe(ProbeMode::Linear);
     bench.run(&recipe, "first")?;
     // As many classes as the data has, and more: both begin with a new classifier, as random weights.
     let file = bench.path("first/checkpoint.safetensors");
@@ -130,11 +131,11 @@ fn a_checkpoint_of_another_run_is_not_used() -> Outcome {
     for (name, count) in [("apple", 8), ("bean", 8), ("corn", 8)] {
         bench.class(name, count)?;
     }
-    bench.run(&bench.recipe(Mode::Linear), "heads")?;
-    bench.run(&bench.of_folder(Mode::Linear), "plants")?;
+    bench.run(&bench.recipe(ProbeMode::Linear), "heads")?;
+    bench.run(&bench.of_folder(ProbeMode::Linear), "plants")?;
     let other = ProbeRecipe {
         seed: 1,
-        ..bench.of_folder(Mode::Linear)
+        ..bench.of_folder(ProbeMode::Linear)
     };
     bench.run(&other, "others")?;
     let plants = bench.path("plants");
@@ -169,7 +170,7 @@ fn one_class_is_nothing_to_tell_apart() -> Outcome {
     let bench = Bench::new()?;
     bench.class("apple", 8)?;
     bench.fails(
-        &bench.of_folder(Mode::Linear),
+        &bench.of_folder(ProbeMode::Linear),
         &["one class \"apple\"", "at least two"],
     )
 }
@@ -182,20 +183,20 @@ fn too_few_images_name_the_part_that_is_empty() -> Outcome {
     }
     // An image a class stays in training: nothing is left to validate or test with.
     bench.fails(
-        &bench.of_folder(Mode::Linear),
+        &bench.of_folder(ProbeMode::Linear),
         &["0 validation images", "at least 1"],
     )?;
     for class in ["apple", "bean", "corn", "dill"] {
         bench.class(class, 2)?;
     }
     bench.fails(
-        &bench.of_folder(Mode::Finetune),
+        &bench.of_folder(ProbeMode::Finetune),
         &["0 test images", "at least 1"],
     )?;
     // Fewer images than there are classes: one class has none.
     fs::remove_dir_all(bench.path("folder/dill"))?;
     fs::create_dir(bench.path("folder/dill"))?;
-    bench.fails(&bench.of_folder(Mode::Knn), &["dill"])
+    bench.fails(&bench.of_folder(ProbeMode::Knn), &["dill"])
 }
 
 #[test]
@@ -234,7 +235,7 @@ fn a_class_never_seen_in_training_is_listed_and_scored() -> Outcome {
     };
     // A class with test images alone is no class to learn.
     fs::write(&labels, table(false)?)?;
-    bench.fails(&of_csv(Mode::Linear, 0), &["corn"])?;
+    bench.fails(&of_csv(ProbeMode::Linear, 0), &["corn"])?;
 
     fs::write(&labels, table(true)?)?;
     let layout = Layout::new("csv", bench.path("folder"));
@@ -249,7 +250,7 @@ fn a_class_never_seen_in_training_is_listed_and_scored() -> Outcome {
         split.train.iter().all(|&i| data.samples[i].label() != corn)
     };
     let seed = (0..50).find(unseen).ok_or("no seed trains without corn")?;
-    for mode in [Mode::Linear, Mode::Finetune, Mode::Knn] {
+    for mode in [ProbeMode::Linear, ProbeMode::Finetune, ProbeMode::Knn] {
         let metrics = bench.run(&of_csv(mode, seed), &format!("{mode:?}"))?;
         assert_eq!(metrics["unseen_classes"], json!(["corn"]));
         let of_corn = &metrics["test"]["per_class"][corn];
@@ -257,7 +258,7 @@ fn a_class_never_seen_in_training_is_listed_and_scored() -> Outcome {
             (&of_corn["class"], &of_corn["support"]),
             (&json!("corn"), &json!(2))
         );
-        if mode == Mode::Knn {
+        if mode == ProbeMode::Knn {
             assert_eq!(of_corn["recall"], 0.0);
         }
     }
@@ -283,14 +284,11 @@ fn features_that_are_no_numbers_stop_every_mode() -> Outcome {
         weights: Weights::File(file.clone()),
         ..bench.recipe(mode)
     };
-    bench.fails(
-        &of(Mode::Linear),
-        &["judge vit_tiny", ".jpg are not finite"],
-    )?;
-    bench.fails(&of(Mode::Knn), &["judge vit_tiny", ".jpg are not finite"])?;
-    bench.fails(&of(Mode::Finetune), &["the loss is", "at step 0"])?;
+    bench.fails(&of(ProbeMode::Linear), &["vit_tiny", ".jpg are not finite"])?;
+    bench.fails(&of(ProbeMode::Knn), &["vit_tiny", ".jpg are not finite"])?;
+    bench.fails(&of(ProbeMode::Finetune), &["the loss is", "at step 0"])?;
 
     norm.set(&(norm.ones_like()? * f64::NAN)?)?;
     model.save(&file, &[])?;
-    bench.fails(&of(Mode::Linear), &["huge.safetensors", "norm.weight"])
+    bench.fails(&of(ProbeMode::Linear), &["huge.safetensors", "norm.weight"])
 }

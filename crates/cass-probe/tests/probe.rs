@@ -4,9 +4,9 @@ use cass_data::{
     phantom::{PhantomConfig, write_phantom_of},
     recipe::DataRecipe,
 };
-use cass_probe::{
-    Mode, MultiLabelPredictions, Predictions, Predictor, ProbeRecipe, Stopping, probe,
-};
+use cass_metrics::{MultiLabelPredictions, Predictions};
+use cass_probe::apply::Predictor;
+use cass_probe::fit::{ClassWeights, ProbeMode, ProbeRecipe, Stopping, probe};
 use cass_run::RunDir;
 use cass_train::{Protocol, Weights};
 use serde_json::Value;
@@ -18,7 +18,7 @@ fn phantoms(folder: &Path) -> cass_data::Result<()> {
     cass_testing::phantoms(&folder.join("brain-mri"), 3, [20, 8], 48)
 }
 
-fn recipe(folder: &Path, mode: Mode, protocol: Protocol) -> ProbeRecipe {
+fn recipe(folder: &Path, mode: ProbeMode, protocol: Protocol) -> ProbeRecipe {
     let preset = ProbeRecipe::preset(protocol, mode);
     ProbeRecipe {
         network: "vit_tiny_patch16_224".into(),
@@ -44,7 +44,7 @@ fn run(recipe: &ProbeRecipe, folder: &Path) -> Result<Value, Box<dyn Error>> {
 fn a_linear_probe_trains_the_classifier_alone_and_leaves_its_folder() -> Outcome {
     let folder = tempfile::tempdir()?;
     phantoms(folder.path())?;
-    let recipe = recipe(folder.path(), Mode::Linear, Protocol::Paper);
+    let recipe = recipe(folder.path(), ProbeMode::Linear, Protocol::Paper);
     let (a, b) = (folder.path().join("a"), folder.path().join("b"));
     let metrics = run(&recipe, &a)?;
     assert_eq!(metrics["labels"], 72, "{metrics:#}");
@@ -94,7 +94,7 @@ fn fine_tuning_trains_everything_under_both_protocols() -> Outcome {
     let folder = tempfile::tempdir()?;
     phantoms(folder.path())?;
     for protocol in [Protocol::Paper, Protocol::Notebook] {
-        let mut recipe = recipe(folder.path(), Mode::Finetune, protocol);
+        let mut recipe = recipe(folder.path(), ProbeMode::Finetune, protocol);
         recipe.data.fraction = 0.5;
         let out = folder.path().join(format!("{protocol:?}"));
         let metrics = run(&recipe, &out)?;
@@ -122,7 +122,7 @@ fn fine_tuning_trains_everything_under_both_protocols() -> Outcome {
 fn early_stopping_keeps_the_best_epoch() -> Outcome {
     let folder = tempfile::tempdir()?;
     phantoms(folder.path())?;
-    let mut recipe = recipe(folder.path(), Mode::Linear, Protocol::Paper);
+    let mut recipe = recipe(folder.path(), ProbeMode::Linear, Protocol::Paper);
     recipe.stopping = Stopping::Patience { epochs: 1 };
     recipe.epochs = 200;
     if let cass_train::OptimizerConfig::Adam(adam) = &mut recipe.optimizer {
@@ -149,7 +149,7 @@ fn early_stopping_keeps_the_best_epoch() -> Outcome {
 fn kept_features_change_no_byte_and_are_found_again() -> Outcome {
     let folder = tempfile::tempdir()?;
     phantoms(folder.path())?;
-    let mut recipe = recipe(folder.path(), Mode::Linear, Protocol::Paper);
+    let mut recipe = recipe(folder.path(), ProbeMode::Linear, Protocol::Paper);
     // Some batch is not full, whatever is missing: how many images it has shows in the rounding.
     (recipe.batch, recipe.size) = (10, 64);
     let out = |name: &str| folder.path().join(name);
@@ -181,20 +181,34 @@ fn kept_features_change_no_byte_and_are_found_again() -> Outcome {
 fn neighbours_vote_and_augmented_features_are_new() -> Outcome {
     let folder = tempfile::tempdir()?;
     phantoms(folder.path())?;
-    let mut recipe = recipe(folder.path(), Mode::Knn, Protocol::Paper);
+    let mut recipe = recipe(folder.path(), ProbeMode::Knn, Protocol::Paper);
     let metrics = run(&recipe, &folder.path().join("knn"))?;
     let k = metrics["knn"]["k"].to_string();
     let tried = metrics["knn"]["tried"].as_object().ok_or("none tried")?;
     assert_eq!(tried.len(), 4);
     assert_eq!(tried[&k]["test_f1_macro"], metrics["test"]["f1_macro"]);
-    assert!(!folder.path().join("knn/checkpoint.safetensors").exists());
+    assert_eq!(metrics["converged"], true);
+
+    // What the neighbours said of the test images, they say of the files later.
+    let out = folder.path().join("knn");
+    let said = Predictions::read(&out.join("predictions.csv"))?;
+    let root = folder.path().join("brain-mri");
+    let files: Vec<_> = said.rows.iter().map(|row| root.join(&row.file)).collect();
+    let predictor = Predictor::open(&out, "cpu")?;
+    for (row, labelled) in said.rows.iter().zip(predictor.predict(&files)?) {
+        assert_eq!(
+            said.classes[row.predicted], labelled?.predicted,
+            "{}",
+            row.file
+        );
+    }
 
     recipe.augment = true;
     let error = run(&recipe, &folder.path().join("no"))
         .err()
         .ok_or("it ran")?;
     assert!(error.to_string().contains("`augment`"), "{error}");
-    recipe.mode = Mode::Linear;
+    recipe.mode = ProbeMode::Linear;
     let augmented = run(&recipe, &folder.path().join("augmented"))?;
     recipe.augment = false;
     let plain = run(&recipe, &folder.path().join("plain"))?;
@@ -214,7 +228,7 @@ fn neighbours_vote_and_augmented_features_are_new() -> Outcome {
 fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
     let folder = tempfile::tempdir()?;
     phantoms(folder.path())?;
-    let good = recipe(folder.path(), Mode::Linear, Protocol::Paper);
+    let good = recipe(folder.path(), ProbeMode::Linear, Protocol::Paper);
     let says = |recipe: ProbeRecipe, expected: &str| -> Outcome {
         let out = tempfile::tempdir()?;
         let text = run(&recipe, out.path()).err().ok_or("it ran")?.to_string();
@@ -277,10 +291,11 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
         recipe
     };
     for (name, recipe) in [
-        ("linear", of(Mode::Linear, Protocol::Paper)),
-        ("finetune", of(Mode::Finetune, Protocol::Paper)),
-        ("notebook", of(Mode::Finetune, Protocol::Notebook)),
-        ("knn", of(Mode::Knn, Protocol::Paper)),
+        ("linear", of(ProbeMode::Linear, Protocol::Paper)),
+        ("finetune", of(ProbeMode::Finetune, Protocol::Paper)),
+        ("notebook", of(ProbeMode::Finetune, Protocol::Notebook)),
+        ("logistic", of(ProbeMode::Logistic, Protocol::Paper)),
+        ("knn", of(ProbeMode::Knn, Protocol::Paper)),
     ] {
         let out = folder.path().join(name);
         let metrics = run(&recipe, &out)?;
@@ -298,12 +313,13 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
             continue;
         }
         let loss = |i: usize| metrics["epochs"][i]["train_loss"].as_f64();
-        assert!(loss(2) < loss(0), "{name}: {:#}", metrics["epochs"]);
-        assert!(
-            recipe
-                .to_toml()
-                .contains("multi_label = true\nloss = \"sigmoid\"")
-        );
+        if recipe.mode.has_epochs() {
+            assert!(loss(2) < loss(0), "{name}: {:#}", metrics["epochs"]);
+        } else {
+            assert_eq!(metrics["converged"], true, "{name}");
+        }
+        let text = recipe.to_toml();
+        assert!(text.contains("multi_label = true") && text.contains("loss = \"sigmoid\""));
         let tuned = &metrics["tuned"];
         assert_eq!(tuned["thresholds"].as_object().map(|t| t.len()), Some(5));
         assert!(tuned["test_f1_macro"].is_f64());
@@ -320,7 +336,7 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
     }
     let wrong = ProbeRecipe {
         loss: cass_train::FocalForm::Softmax,
-        ..of(Mode::Linear, Protocol::Paper)
+        ..of(ProbeMode::Linear, Protocol::Paper)
     };
     let error = run(&wrong, &folder.path().join("wrong"))
         .err()
@@ -330,6 +346,56 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
             .to_string()
             .contains("`loss` = softmax: expected sigmoid"),
         "{error}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_logistic_probe_converges_and_leaves_a_network_that_says_the_same() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    phantoms(folder.path())?;
+    let mut recipe = recipe(folder.path(), ProbeMode::Logistic, Protocol::Paper);
+    recipe.class_weights = ClassWeights::Balanced;
+    let out = folder.path().join("logistic");
+    let metrics = run(&recipe, &out)?;
+    assert_eq!(metrics["converged"], true, "{metrics:#}");
+    assert_eq!(metrics["class_weights"], "balanced");
+    let tried = metrics["logistic"]["tried"]
+        .as_array()
+        .ok_or("none tried")?;
+    let score = |one: &Value| one["val_f1_macro"].as_f64().unwrap_or(-1.0);
+    let best = tried.iter().map(score).fold(-1.0, f64::max);
+    let first = tried
+        .iter()
+        .find(|one| score(one) == best)
+        .ok_or("no best")?;
+    assert_eq!(
+        metrics["logistic"]["c"], first["c"],
+        "of equal ones the strongest"
+    );
+
+    let said = Predictions::read(&out.join("predictions.csv"))?;
+    let root = folder.path().join("brain-mri");
+    let files: Vec<_> = said.rows.iter().map(|row| root.join(&row.file)).collect();
+    let predictor = Predictor::open(&out, "cpu")?;
+    for (row, labelled) in said.rows.iter().zip(predictor.predict(&files)?) {
+        assert_eq!(
+            said.classes[row.predicted], labelled?.predicted,
+            "{}",
+            row.file
+        );
+    }
+    // An epoch that is the best and the last may not be the end of it.
+    recipe = ProbeRecipe {
+        epochs: 1,
+        ..self::recipe(folder.path(), ProbeMode::Linear, Protocol::Paper)
+    };
+    let metrics = run(&recipe, &folder.path().join("linear"))?;
+    assert_eq!(metrics["converged"], false);
+    let warnings = metrics["warnings"].to_string();
+    assert!(
+        warnings.contains("not converged: the best epoch, 0, was the last of 1"),
+        "{warnings}"
     );
     Ok(())
 }

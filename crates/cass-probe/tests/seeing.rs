@@ -4,9 +4,8 @@ use candle_core::Tensor;
 use cass_data::dataset::Part;
 use cass_data::recipe::DataRecipe;
 use cass_models::{Model, ModelOptions};
-use cass_probe::{
-    Embedding, Heat, LayerCka, Look, Mode, ProbeRecipe, Subject, Subjects, When, probe,
-};
+use cass_probe::fit::{ProbeMode, ProbeRecipe, probe};
+use cass_probe::look::{Embedding, Heat, LayerCka, Look, Subject, Subjects, When};
 use cass_run::RunDir;
 use cass_testing::{Tensors, phantoms, small_network};
 use cass_train::{Method, PretrainOptions, Protocol, Recipe, Weights, pretrain};
@@ -101,7 +100,9 @@ fn grad_cam_equals_torch() -> Outcome {
         }
         let error = look.at(&model, &images, Some(5)).err().ok_or("it looked")?;
         assert!(
-            error.to_string().contains("output 5: expected less than 5"),
+            error
+                .to_string()
+                .contains("no output 5, expected less than 5"),
             "{error}"
         );
     }
@@ -135,7 +136,7 @@ fn runs(folder: &Path) -> Outcome {
         size: 16,
         epochs: 1,
         threads: 2,
-        ..ProbeRecipe::preset(Protocol::Paper, Mode::Linear)
+        ..ProbeRecipe::preset(Protocol::Paper, ProbeMode::Linear)
     };
     let run = RunDir::open(&folder.join("probe"), &recipe.to_toml())?;
     probe(&recipe, &run, &mut |_| {})?;
@@ -209,7 +210,7 @@ fn what_cannot_be_looked_at_is_one_clear_line() -> Outcome {
     let error = Subjects::open(empty.path(), "cpu")
         .err()
         .ok_or("it opened")?;
-    says(&error, &["use ", "no recipe.toml"]);
+    says(&error, &["no finished run", "no recipe.toml"]);
     let subjects = Subjects::open(&folder.path().join("probe"), "cpu")?;
     let error = subjects
         .network("cnn", When::After)

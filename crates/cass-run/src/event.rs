@@ -1,6 +1,7 @@
 //! `log.jsonl`: what happens in a run, one JSON object a line.
 
 use crate::collapse::Collapse;
+use crate::metrics::PenaltyTried;
 use crate::schema::{number, numbers};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -142,12 +143,15 @@ impl PretrainEvent {
 pub enum ProbeEvent {
     /// Data and network are ready.
     Start {
-        /// How it probes: `linear`, `finetune` or `knn`.
+        /// How it probes: `linear`, `logistic`, `finetune` or `knn`.
         mode: String,
         /// Where the weights come from, for people.
         weights: String,
         /// Number of labelled images.
         labels: usize,
+        /// Number of test images of each class.
+        #[serde(default)]
+        test: BTreeMap<String, usize>,
         /// Epochs at most.
         epochs: usize,
         /// Steps at most.
@@ -175,6 +179,13 @@ pub enum ProbeEvent {
     },
     /// An epoch ended.
     Epoch(ProbeEpoch),
+    /// One strength of a logistic regression's penalty was fitted.
+    Penalty(PenaltyTried),
+    /// Something that a reader of the score should know.
+    Warning {
+        /// One sentence.
+        text: String,
+    },
     /// The probe is finished.
     Done {
         /// Seconds of the whole probe.

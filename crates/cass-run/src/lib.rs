@@ -32,8 +32,9 @@ pub use grown::{Grown, Log};
 pub use hash::{Hasher, sha256, sha256_of};
 pub use lock::{Owner, RunLock};
 pub use metrics::{
-    Bounds, ClassScores, Common, Metrics, Neighbours, NeighboursTried, Origin, PretrainEpoch,
-    PretrainMetrics, ProbeMetrics, ProbeReadings, Scores, Skipped, Tuned,
+    Bounds, ClassScores, Common, Metrics, Neighbours, NeighboursTried, Origin, Penalty,
+    PenaltyTried, PretrainEpoch, PretrainMetrics, ProbeMetrics, ProbeReadings, Scores, Skipped,
+    Tuned,
 };
 pub use printable::printable;
 pub use provenance::{Attempt, Provenance};

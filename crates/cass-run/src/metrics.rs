@@ -70,7 +70,7 @@ pub struct PretrainEpoch {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename = "probe")]
 pub struct ProbeMetrics<S = Scores> {
-    /// How it probed: `linear`, `finetune` or `knn`.
+    /// How it probed: `linear`, `logistic`, `finetune` or `knn`.
     #[serde(default)]
     pub mode: String,
     /// Name of the network.
@@ -96,9 +96,24 @@ pub struct ProbeMetrics<S = Scores> {
     pub seed: u64,
     /// Scores on the test images.
     pub test: S,
-    /// Bootstrap interval of the macro F1 on the test images, at 95 %.
+    /// Bootstrap interval of the macro F1 on the test images, at 95 %; over groups where there are any.
     #[serde(default)]
     pub test_f1_macro_95: Option<Bounds>,
+    /// Why there is no such interval, where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_not_given: Option<String>,
+    /// Scores of the mean probabilities of each group of test images, where there are groups.
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub test_per_group: Option<S>,
+    /// What images of a class weighed: `none`, `balanced` or `paper`; empty in files from before the choice.
+    #[serde(default)]
+    pub class_weights: String,
+    /// Whether more training would have changed nothing that is measured; unknown in files from before it was said.
+    #[serde(default)]
+    pub converged: Option<bool>,
+    /// What a reader of the score should know, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Scores on the validation images.
     #[serde(default = "Option::default")]
     pub val: Option<S>,
@@ -144,6 +159,9 @@ pub struct ProbeReadings {
     /// How many neighbours voted; of mode `knn` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub knn: Option<Neighbours>,
+    /// How strong the penalty was; of mode `logistic` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logistic: Option<Penalty>,
 }
 
 /// What every finished run says of itself.
@@ -316,6 +334,31 @@ pub struct Neighbours {
     pub k: usize,
     /// What each number gave.
     pub tried: BTreeMap<String, NeighboursTried>,
+}
+
+/// How strong the penalty of a logistic regression was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Penalty {
+    /// Inverse strength, `C` of scikit-learn, with the best macro F1 on the validation images.
+    pub c: f64,
+    /// Whether it was fitted again to training and validation images together.
+    pub refit: bool,
+    /// What each strength gave, rising.
+    pub tried: Vec<PenaltyTried>,
+}
+
+/// What one strength of the penalty gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PenaltyTried {
+    /// Inverse strength, `C` of scikit-learn.
+    pub c: f64,
+    /// Macro F1 on the validation images.
+    #[serde(deserialize_with = "number")]
+    pub val_f1_macro: f64,
+    /// Whether the fit reached its tolerance.
+    pub converged: bool,
+    /// Times that loss and gradient were computed.
+    pub evaluations: usize,
 }
 
 /// What a number of neighbours gave.

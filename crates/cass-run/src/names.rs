@@ -14,6 +14,10 @@ pub const PROVENANCE: &str = "provenance.json";
 pub const MANIFEST: &str = "manifest.tsv";
 /// What a probe said of each test image.
 pub const PREDICTIONS: &str = "predictions.csv";
+/// The patient or other group of each test image of a probe, where there are any.
+pub const GROUPS: &str = "groups.csv";
+/// The labelled features of a probe by nearest neighbours.
+pub const NEIGHBOURS: &str = "neighbours.safetensors";
 /// The network of a probe, with its fitted classifier.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The scalars of the run for TensorBoard, which finds the file by the `tfevents` in its name.

@@ -246,8 +246,10 @@ mod tests {
     fn an_owner_that_was_taken_over_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let run = RunDir::open(folder.path(), "").unwrap();
-        let own = format!(".owner.{}", run.lock().generation());
-        fs::remove_file(run.file(&own)).unwrap();
+        // As another process does it: its own file first.
+        let [own, next] =
+            [0, 1].map(|on| run.file(&format!(".owner.{}", run.lock().generation() + on)));
+        fs::rename(own, next).unwrap();
         let error = States::of(&run).write(1, &1, &tensors(1.0)).unwrap_err();
         assert!(
             matches!(error, Error::Run(cass_run::Error::Fenced { .. })),

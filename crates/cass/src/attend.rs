@@ -7,7 +7,7 @@ use crate::process;
 use crate::say::Report;
 use candle_core::{Device, Tensor};
 use cass_data::{augment::Normalization, image::Pixels};
-use cass_probe::{Heat, Look, Subject, Subjects, When};
+use cass_probe::look::{Heat, Look, Subject, Subjects, When};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -94,13 +94,13 @@ pub fn run(args: Args) -> Result<Report> {
     let mut files = Vec::new();
     for input in &args.inputs {
         find(input, &mut files).map_err(|error| {
-            Failure::Wrong(format!("failed to list {}: {error}", input.display()))
+            Failure::Wrong(format!("{} cannot be listed: {error}", input.display()))
         })?;
     }
     let created = std::fs::create_dir_all(&args.out);
     created.map_err(|error| {
         Failure::Failed(format!(
-            "failed to create folder {}: {error}",
+            "the folder {} cannot be created: {error}",
             args.out.display()
         ))
     })?;
@@ -109,7 +109,7 @@ pub fn run(args: Args) -> Result<Report> {
         let decoded = match cass_data::image::decode(file) {
             Ok(pixels) => pixels,
             Err(error) => {
-                tracing::error!("failed to {error}");
+                tracing::error!("{}", Failure::from(error));
                 failed.push(file.display().to_string());
                 continue;
             }

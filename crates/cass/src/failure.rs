@@ -32,8 +32,7 @@ impl Failure {
 
     /// A library's error, whose message completes "failed to ...".
     fn of(error: &dyn fmt::Display, users: bool) -> Self {
-        // One line, whatever a dependency put into its message.
-        let text = format!("failed to {error}").replace('\n', " ");
+        let text = format!("failed to {}", one_line(error));
         if users {
             Self::Wrong(text)
         } else {
@@ -89,32 +88,35 @@ impl From<cass_train::Error> for Failure {
     }
 }
 
+impl From<cass_metrics::Error> for Failure {
+    fn from(error: cass_metrics::Error) -> Self {
+        Self::Wrong(one_line(&error))
+    }
+}
+
 impl From<cass_probe::Error> for Failure {
     fn from(error: cass_probe::Error) -> Self {
         use cass_probe::Error;
-        let error = match error {
-            Error::Train(error) => return error.into(),
-            Error::Folder(error) => return error.into(),
-            other => other,
-        };
-        let users = match &error {
-            Error::Data(error) => of_data(error),
-            Error::Model(error) => of_models(error),
+        match error {
+            Error::Metrics(error) => error.into(),
+            Error::Data(error) => error.into(),
+            Error::Model(error) => error.into(),
+            Error::Train(error) => error.into(),
+            Error::Folder(error) => error.into(),
             Error::TooFew { .. }
-            | Error::Field { .. }
-            | Error::NoSamples
             | Error::OneClass { .. }
-            | Error::ClassName { .. }
             | Error::Features { .. }
             | Error::Look { .. }
             | Error::NoOutput { .. }
-            | Error::OtherImages
-            | Error::Run { .. } => true,
-            Error::File { action, .. } => *action == "read",
-            _ => false,
-        };
-        Self::of(&error, users)
+            | Error::Run { .. } => Self::Wrong(one_line(&error)),
+            _ => Self::Failed(one_line(&error)),
+        }
     }
+}
+
+/// The text of an error, on one line whatever a dependency put into it.
+fn one_line(error: &dyn fmt::Display) -> String {
+    error.to_string().replace('\n', " ")
 }
 
 /// Whether the input is wrong, rather than the run having failed.

@@ -1,8 +1,12 @@
 //! `cass metrics`: anyone's predictions to scores.
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::say::Report;
-use cass_probe::{Averages, ClassMetrics, Confusion, Interval, MultiLabelPredictions, Predictions};
+use cass_metrics::{
+    Averages, ClassMetrics, Confusion, Groups, Interval, MultiLabelPredictions, NotGiven,
+    Predictions,
+};
+use cass_run::names;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -21,6 +25,13 @@ pub struct Args {
     /// The truth, if not in the predictions: columns file, true.
     #[arg(long, value_name = "FILE.csv")]
     labels: Option<PathBuf>,
+    /// Which patient or other group each file is of: columns file, group. By default groups.csv next to
+    /// the predictions, as a probe leaves it. Intervals are then drawn over groups.
+    #[arg(long, value_name = "FILE.csv")]
+    groups: Option<PathBuf>,
+    /// Score also the mean probabilities of each patient's files.
+    #[arg(long)]
+    per_patient: bool,
     /// A file has any number of classes: `true` and `predicted` separate them by |, and may be empty.
     #[arg(long)]
     multi_label: bool,
@@ -36,78 +47,115 @@ Examples:
 
 pub fn run(args: Args) -> Result<Report> {
     let (path, labels) = (&args.predictions, args.labels.as_deref());
+    let groups = groups(&args)?;
+    let groups = groups.as_ref();
     if args.multi_label {
         let predictions = MultiLabelPredictions::read(path, labels)?;
         let metrics = predictions.metrics()?;
-        let interval = predictions.interval(args.seed);
-        let text = text(
-            metrics.samples,
-            &[
-                ("accuracy (all classes)", Some(metrics.accuracy)),
-                ("balanced accuracy", Some(metrics.balanced_accuracy)),
-                ("Cohen's kappa", metrics.kappa),
-                ("calibration error", metrics.ece),
-            ],
-            &metrics.averages,
-            interval,
-            &metrics.per_class,
-        );
-        return Ok(report(text, json!(metrics), &[("f1_macro_95", interval)]));
+        let interval = predictions.interval(groups, args.seed);
+        let own = [
+            ("accuracy (all classes)", Some(metrics.accuracy)),
+            ("balanced accuracy", Some(metrics.balanced_accuracy)),
+            ("Cohen's kappa", metrics.kappa),
+            ("calibration error", metrics.ece),
+        ];
+        let (samples, per_class) = (metrics.samples, &metrics.per_class);
+        let mut text = text(samples, &own, &metrics.averages, &interval, per_class);
+        let mut json = report(json!(metrics), [("f1_macro_95", interval)]);
+        if let (true, Some(groups)) = (args.per_patient, groups) {
+            let merged = predictions.by_group(groups)?.metrics()?;
+            let (f1, balanced) = (merged.averages.f1_macro, merged.balanced_accuracy);
+            text += &of_groups(f1, balanced, merged.samples, 0);
+            json["per_patient"] = json!(merged);
+        }
+        return Ok(Report::done(text, json));
     }
     let predictions = match labels {
         Some(labels) => Predictions::read_with_labels(path, labels)?,
         None => Predictions::read(path)?,
     };
     let metrics = predictions.metrics()?;
-    let confusion = predictions.confusion()?;
-    let intervals = [
-        (
-            "accuracy_95",
-            confusion.interval(args.seed, Confusion::accuracy),
-        ),
-        (
-            "balanced_accuracy_95",
-            confusion.interval(args.seed, Confusion::balanced_accuracy),
-        ),
-        (
-            "f1_macro_95",
-            confusion.interval(args.seed, Confusion::f1_macro),
-        ),
-    ];
+    let interval =
+        |statistic: fn(&Confusion) -> f64| predictions.interval(groups, args.seed, statistic);
+    let of_f1 = interval(Confusion::f1_macro);
     let own = [
         ("accuracy", Some(metrics.accuracy)),
         ("balanced accuracy", Some(metrics.balanced_accuracy)),
         ("Cohen's kappa", metrics.kappa),
         ("calibration error", metrics.ece),
     ];
-    let text = text(
-        metrics.samples,
-        &own,
-        &metrics.averages,
-        intervals[2].1,
-        &metrics.per_class,
-    );
-    Ok(report(text, json!(metrics), &intervals))
+    let (samples, per_class) = (metrics.samples, &metrics.per_class);
+    let mut text = text(samples, &own, &metrics.averages, &of_f1, per_class);
+    let intervals = [
+        ("accuracy_95", interval(Confusion::accuracy)),
+        (
+            "balanced_accuracy_95",
+            interval(Confusion::balanced_accuracy),
+        ),
+        ("f1_macro_95", of_f1),
+    ];
+    let mut json = report(json!(metrics), intervals);
+    if let (true, Some(groups)) = (args.per_patient, groups) {
+        let (merged, mixed) = predictions.by_group(groups)?;
+        let merged = merged.metrics()?;
+        let (f1, balanced) = (merged.averages.f1_macro, merged.balanced_accuracy);
+        text += &of_groups(f1, balanced, merged.samples, mixed);
+        json["per_patient"] = json!(merged);
+        json["patients_of_several_classes"] = json!(mixed);
+    }
+    Ok(Report::done(text, json))
 }
 
-fn report(text: String, metrics: Value, intervals: &[(&str, Interval)]) -> Report {
+/// The groups that were given, or those that a probe left next to its predictions.
+fn groups(args: &Args) -> Result<Option<Groups>> {
+    let beside = args.predictions.with_file_name(names::GROUPS);
+    let file = match &args.groups {
+        Some(file) => file.clone(),
+        None if beside.is_file() => beside,
+        None if args.per_patient => {
+            let text = "--per-patient needs --groups FILE.csv with the columns file, group";
+            return Err(Failure::Wrong(text.into()));
+        }
+        None => return Ok(None),
+    };
+    Ok(Some(Groups::read(&file)?))
+}
+
+fn of_groups(f1: f64, balanced: f64, groups: usize, mixed: usize) -> String {
+    let mut text = format!(
+        "per patient, by the mean of their images: F1 macro {f1:.4}, balanced accuracy {balanced:.4} ({groups} patients)\n"
+    );
+    if mixed > 0 {
+        let _ = writeln!(
+            text,
+            "  left out: {mixed} patients whose images are of several classes"
+        );
+    }
+    text
+}
+
+fn report<const N: usize>(
+    metrics: Value,
+    intervals: [(&str, std::result::Result<Interval, NotGiven>); N],
+) -> Value {
     let mut json = json!({"kind": "metrics"});
     if let (Value::Object(json), Value::Object(metrics)) = (&mut json, metrics) {
         json.extend(metrics);
-        json.extend(
-            intervals
-                .iter()
-                .map(|(name, i)| (name.to_string(), json!(i))),
-        );
     }
-    Report::done(text, json)
+    for (name, interval) in intervals {
+        json[name] = json!(interval.as_ref().ok());
+        if let Err(reason) = interval {
+            json["interval_not_given"] = json!(reason.to_string());
+        }
+    }
+    json
 }
 
 fn text(
     samples: usize,
     own: &[(&str, Option<f64>)],
     averages: &Averages,
-    interval: Interval,
+    interval: &std::result::Result<Interval, NotGiven>,
     classes: &[ClassMetrics],
 ) -> String {
     let number = |x: Option<f64>| x.map_or("   none".into(), |x| format!("{x:7.4}"));
@@ -115,13 +163,13 @@ fn text(
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "{name:<22} {value}"); // a String takes every write
     };
-    let f1 = averages.f1_macro;
+    let interval = match interval {
+        Ok(interval) => format!("95 %: {:.4} to {:.4}", interval.low, interval.high),
+        Err(reason) => format!("95 %: not given, {reason}"),
+    };
     line(
         "F1 macro",
-        format!(
-            "{f1:7.4}  (95 %: {:.4} to {:.4})",
-            interval.low, interval.high
-        ),
+        format!("{:7.4}  ({interval})", averages.f1_macro),
     );
     for &(name, value) in own {
         line(name, number(value));
@@ -136,12 +184,21 @@ fn text(
     ] {
         line(name, number(value));
     }
-    line("class", "precision  recall      F1   AUROC  samples".into());
+    let columns = "precision sensit. specif.      F1   AUROC   AUPRC  samples";
+    line("class", columns.into());
     for c in classes {
-        let scores = [Some(c.precision), Some(c.recall), Some(c.f1), c.auroc].map(number);
+        let scores = [
+            Some(c.precision),
+            c.sensitivity,
+            c.specificity,
+            Some(c.f1),
+            c.auroc,
+            c.average_precision,
+        ];
+        let scores = scores.map(number).join(" ");
         line(
             &format!("  {}", c.class),
-            format!("  {} {:>8}", scores.join(" "), c.support),
+            format!("  {scores} {:>8}", c.support),
         );
     }
     text

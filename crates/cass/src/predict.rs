@@ -4,7 +4,7 @@ use crate::failure::{Failure, Result};
 use crate::options::Compute;
 use crate::process;
 use crate::say::Report;
-use cass_probe::{Labelled, Predictor};
+use cass_probe::apply::{Labelled, Predictor};
 use clap::ValueEnum;
 use serde_json::json;
 use std::fs;
@@ -59,16 +59,19 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
     let predictor = Predictor::open(&args.run, &args.compute.device)?;
     let mut failed = Vec::new();
     let mut fail = |file: &Path, why: String| {
-        tracing::error!("failed to {why}");
+        tracing::error!("{why}");
         failed.push(file.display().to_string());
     };
     let mut files = Vec::new();
     for input in &args.inputs {
         let before = files.len();
         match find(input, &mut files) {
-            Err(error) => fail(input, format!("list {}: {error}", input.display())),
+            Err(error) => fail(
+                input,
+                format!("{} cannot be listed: {error}", input.display()),
+            ),
             Ok(()) if files.len() == before => {
-                fail(input, format!("find an image in {}", input.display()));
+                fail(input, format!("{} holds no image", input.display()));
             }
             Ok(()) => {}
         }
@@ -83,7 +86,7 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
                     images += 1;
                     lines.write(&labelled).map_err(unwritten)?;
                 }
-                Err(error) => fail(file, error.to_string().replace('\n', " ")),
+                Err(error) => fail(file, Failure::from(error).to_string()),
             }
         }
         lines.flush().map_err(unwritten)?;
@@ -97,7 +100,7 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
 }
 
 fn unwritten(error: io::Error) -> Failure {
-    Failure::Failed(format!("failed to write to standard output: {error}"))
+    Failure::Failed(format!("standard output cannot be written to: {error}"))
 }
 
 /// A named file whatever its name; of a folder all images at any depth, in order. Links to folders

@@ -8,8 +8,8 @@ use crate::process;
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
 use cass_data::{cache::Cache, dataset::Task, recipe::DataRecipe, source::Source};
-use cass_probe::{AnyMetrics, Mode, PartMetrics, ProbeRecipe, Stopping};
-use cass_run::{ProbeEvent as Event, ProbeMetrics, RunDir, names};
+use cass_probe::fit::{ClassWeights, PartMetrics, ProbeMode, ProbeRecipe, Stopping};
+use cass_run::{Bounds, ProbeEvent as Event, ProbeMetrics, RunDir, names};
 use cass_train::{Recipe, Weights};
 use clap::ValueEnum;
 use serde_json::json;
@@ -17,10 +17,11 @@ use std::path::{Path, PathBuf};
 
 /// Measure with labels what a network has learned.
 ///
-/// `linear` trains a classifier on features of the frozen network (the paper's text); `finetune`
-/// trains all parameters (the published code, and from other weights the supervised baseline);
-/// `knn` trains nothing. The score is the macro F1 on the test images. Where images have several
-/// labels, each class is decided by its own sigmoid, at 0.5.
+/// `logistic` fits a logistic regression to standardised features of the frozen network, until it
+/// has converged, the penalty chosen on the validation images; `linear` trains a classifier on them
+/// by Adam for some epochs (the paper's text); `finetune` trains all parameters (the published code,
+/// and from other weights the supervised baseline); `knn` trains nothing. The score is the macro F1
+/// on the test images. Where images have several labels, each class is decided by itself, at 0.5.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -37,9 +38,23 @@ pub struct Args {
     /// The network of these weights, by timm's name.
     #[arg(long, value_name = "NAME", requires = "weights")]
     arch: Option<String>,
-    /// What to train.
-    #[arg(long, default_value = "linear")]
-    mode: ModeName,
+    /// How to probe; by default logistic, or linear where --protocol is given.
+    #[arg(long)]
+    mode: Option<ModeName>,
+    /// What images of a class weigh: all the same, or those of rare classes more (balanced), or as
+    /// published (paper), which gives those of the most frequent class the most. By default none, or
+    /// paper where --protocol is given.
+    #[arg(long, value_name = "WEIGHTS")]
+    class_weights: Option<WeightsName>,
+    /// Fit the chosen penalty again to training and validation images together (logistic).
+    #[arg(long)]
+    refit: bool,
+    /// Leave out test images that the pretraining was trained on.
+    #[arg(long)]
+    exclude_seen: bool,
+    /// Print also how well patients (or other groups) are told by the mean of their images.
+    #[arg(long)]
+    per_patient: bool,
     /// Train the linear classifier on newly augmented images in every epoch, not on features that
     /// are computed once.
     #[arg(long)]
@@ -48,9 +63,9 @@ pub struct Args {
     /// RUN/features with --run, and none without.
     #[arg(long, value_name = "DIR")]
     feature_cache: Option<PathBuf>,
-    /// Whose settings to start from.
-    #[arg(long, default_value = "paper")]
-    protocol: ProtocolName,
+    /// Whose settings to start from: the paper's where none is given, but for --mode and --class-weights.
+    #[arg(long)]
+    protocol: Option<ProtocolName>,
     /// Stop after so many epochs without a lower validation loss (paper's protocol).
     #[arg(long, value_name = "N")]
     patience: Option<usize>,
@@ -67,15 +82,28 @@ Examples:
 
 #[derive(Clone, Copy, ValueEnum)]
 enum ModeName {
-    /// A classifier on features of the frozen network.
+    /// A classifier on features of the frozen network, trained by Adam.
     Linear,
+    /// A logistic regression on standardised features of the frozen network.
+    Logistic,
     /// All parameters.
     Finetune,
     /// Nothing: the nearest labelled images vote, by the cosine of their features.
     Knn,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum WeightsName {
+    /// All images the same.
+    None,
+    /// Every class the same.
+    Balanced,
+    /// As published.
+    Paper,
+}
+
 pub fn run(mut args: Args) -> Result<Report> {
+    let per_patient = args.per_patient;
     let out = args.common.out.clone();
     let cache = std::mem::take(&mut args.common.cache);
     let storage = cache.storage(Cache::default())?;
@@ -101,23 +129,45 @@ pub fn run(mut args: Args) -> Result<Report> {
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{} is finished already; nothing to do", out.display());
-        return Ok(report(&out, &metrics));
+        return Ok(report(&out, &metrics, per_patient));
     }
     hub::bring(&recipe.weights, &recipe.network)?;
     let mut progress = Progress::new();
-    let metrics = cass_probe::probe(&recipe, &run, &mut |event| show(&mut progress, event))?;
+    let metrics = cass_probe::fit::probe(&recipe, &run, &mut |event| show(&mut progress, event))?;
     drop(progress);
-    Ok(report(&out, &metrics))
+    Ok(report(&out, &metrics, per_patient))
 }
 
 impl Args {
     fn recipe(self) -> Result<ProbeRecipe> {
+        let given = self.protocol.is_some();
         let mode = match self.mode {
-            ModeName::Linear => Mode::Linear,
-            ModeName::Finetune => Mode::Finetune,
-            ModeName::Knn => Mode::Knn,
+            Some(ModeName::Linear) => ProbeMode::Linear,
+            Some(ModeName::Logistic) => ProbeMode::Logistic,
+            Some(ModeName::Finetune) => ProbeMode::Finetune,
+            Some(ModeName::Knn) => ProbeMode::Knn,
+            None if given => ProbeMode::Linear,
+            None => ProbeMode::Logistic,
         };
-        let mut recipe = ProbeRecipe::preset(self.protocol.into(), mode);
+        let protocol = self.protocol.unwrap_or(ProtocolName::Paper);
+        let mut recipe = ProbeRecipe::preset(protocol.into(), mode);
+        if mode != ProbeMode::Knn {
+            recipe.class_weights = match self.class_weights {
+                Some(WeightsName::None) => ClassWeights::None,
+                Some(WeightsName::Balanced) => ClassWeights::Balanced,
+                Some(WeightsName::Paper) => ClassWeights::Paper,
+                None if given => ClassWeights::Paper,
+                None => ClassWeights::None,
+            };
+        }
+        if self.refit {
+            let Some(logistic) = &mut recipe.logistic else {
+                let text = "--refit is for --mode logistic: no other chooses a penalty";
+                return Err(Failure::Wrong(text.into()));
+            };
+            logistic.refit = true;
+        }
+        recipe.exclude_seen = self.exclude_seen;
         if let Some(run) = &self.run {
             take_over(&mut recipe, run, self.arm)?;
         }
@@ -139,7 +189,7 @@ impl Args {
 
 /// Takes network, weights and data from a finished pretraining.
 fn take_over(recipe: &mut ProbeRecipe, run: &Path, arm: Option<String>) -> Result<()> {
-    let wrong = |why: String| Failure::Wrong(format!("failed to probe {}: {why}", run.display()));
+    let wrong = |why: String| Failure::Wrong(format!("{} cannot be probed: {why}", run.display()));
     let text = std::fs::read_to_string(run.join(names::RECIPE))
         .map_err(|error| wrong(format!("no recipe.toml of a pretraining in it ({error})")))?;
     let pretrained = Recipe::from_toml(&text).map_err(|error| wrong(error.to_string()))?;
@@ -185,11 +235,19 @@ fn show(progress: &mut Progress, event: &Event) {
         Event::Start {
             weights,
             labels,
+            test,
             steps,
             ..
         } => {
             progress.start(*steps);
-            progress.line(&format!("{weights}; {labels} labelled images"));
+            let counts: Vec<String> = test
+                .iter()
+                .map(|(class, n)| format!("{class} {n}"))
+                .collect();
+            progress.line(&format!(
+                "{weights}; {labels} labelled images; test images: {}",
+                counts.join(", ")
+            ));
         }
         Event::Step {
             step,
@@ -207,21 +265,55 @@ fn show(progress: &mut Progress, event: &Event) {
             let (epoch, loss) = (epoch.epoch, epoch.train_loss);
             progress.line(&format!("epoch {epoch}: loss {loss:.4e}{val}{f1}"));
         }
-        Event::Done { .. } => {}
+        Event::Penalty(tried) => {
+            let end = if tried.converged {
+                ""
+            } else {
+                ", not converged"
+            };
+            let (c, f1) = (tried.c, tried.val_f1_macro);
+            progress.line(&format!("C {c}: validation F1 {f1:.4}{end}"));
+        }
+        // The report has them, once.
+        Event::Warning { .. } | Event::Done { .. } => {}
     }
 }
 
 /// What a finished probe measured, from its metrics alone.
-fn report(out: &Path, metrics: &ProbeMetrics<PartMetrics>) -> Report {
-    let (f1, accuracy) = match &metrics.test.metrics {
-        AnyMetrics::One(test) => (test.averages.f1_macro, test.accuracy),
-        AnyMetrics::Any(test) => (test.averages.f1_macro, test.accuracy),
+fn report(out: &Path, metrics: &ProbeMetrics<PartMetrics>, per_patient: bool) -> Report {
+    let test = &metrics.test.metrics;
+    let (f1, accuracy, balanced) = (test.f1_macro(), test.accuracy(), test.balanced_accuracy());
+    let interval = match &metrics.test_f1_macro_95 {
+        Some(Bounds { low, high }) => format!("95 % {low:.4} to {high:.4}"),
+        None => "95 % not given".into(),
     };
-    let text = format!(
-        "{}: test F1 macro {f1:.4}, accuracy {accuracy:.4}, with {} labels\n{}",
+    let how = match (metrics.mode.as_str(), metrics.class_weights.as_str()) {
+        ("knn", _) => "knn".into(),
+        (mode, weights) => format!("{mode}, class weights {weights}"),
+    };
+    let converged = match metrics.converged {
+        Some(false) => ", NOT CONVERGED",
+        _ => "",
+    };
+    let mut text = format!(
+        "{}: test F1 macro {f1:.4} ({interval}), balanced accuracy {balanced:.4}, accuracy {accuracy:.4}, \
+         with {} labels ({how}{converged})\n",
         out.display(),
         metrics.labels,
-        left_out(&metrics.common.skipped),
     );
-    Report::done(text, json!(metrics))
+    if let (true, Some(groups)) = (per_patient, &metrics.test_per_group) {
+        let groups = &groups.metrics;
+        let (f1, balanced) = (groups.f1_macro(), groups.balanced_accuracy());
+        text += &format!("  per patient: F1 macro {f1:.4}, balanced accuracy {balanced:.4}\n");
+    } else if per_patient {
+        text += "  per patient: not given, no test image has a patient or other group\n";
+    }
+    for warning in &metrics.warnings {
+        text += &format!("  note: {warning}\n");
+    }
+    text += &left_out(&metrics.common.skipped);
+    let mut json = json!(metrics);
+    json["f1_macro"] = json!(f1);
+    json["best_epoch"] = json!(metrics.readings.best_epoch);
+    Report::done(text, json)
 }

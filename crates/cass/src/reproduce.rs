@@ -15,6 +15,7 @@ use cass_reproduce::{Command, Device, Host, ReproduceArgs, wrong};
     subcommand_negates_reqs = true,
     after_help = "Example: cass reproduce --table 3 --data-root ~/brain-mri --seeds 1"
 )]
+#[group(id = "reproduction")]
 pub struct Args {
     #[command(flatten)]
     job: Option<ReproduceArgs>,
@@ -40,4 +41,27 @@ pub fn run(args: Args) -> ExitCode {
     };
     let done = command.run(&host);
     done.unwrap_or_else(|error| wrong(&format!("{error:#}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory as _, Parser};
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn tables_are_run_where_no_other_command_is_named() {
+        Cli::command().debug_assert();
+        let read = |words: &[&str]| Cli::try_parse_from([&["reproduce"], words].concat());
+        let run = read(&["--table", "3", "--seeds", "1"]).ok();
+        assert!(run.is_some_and(|cli| cli.args.job.is_some() && cli.args.other.is_none()));
+        let status = read(&["status", "runs/demo", "--json"]).ok();
+        assert!(status.is_some_and(|cli| matches!(cli.args.other, Some(Command::Status(_)))));
+        assert!(read(&["--table", "3", "status", "runs/demo"]).is_err());
+    }
 }

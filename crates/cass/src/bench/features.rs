@@ -6,7 +6,7 @@ use crate::process;
 use crate::say::Report;
 use cass_data::prelude::*;
 use cass_models::{Mode, Model, ModelOptions};
-use cass_probe::Subject;
+use cass_probe::look::Subject;
 use serde_json::json;
 use std::time::Instant;
 

@@ -8,7 +8,7 @@ use crate::page::write;
 use crate::process;
 use crate::say::Report;
 use cass_data::dataset::Part;
-use cass_probe::{LayerCka, Subject, Subjects, When};
+use cass_probe::look::{LayerCka, Subject, Subjects, When};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 

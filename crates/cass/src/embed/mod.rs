@@ -9,7 +9,8 @@ use crate::process;
 use crate::say::Report;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cass_data::{dataset::Part, recipe::RunImages};
-use cass_probe::{Embedding, MultiLabelPredictions, Predictions, Subjects, When};
+use cass_metrics::{MultiLabelPredictions, Predictions};
+use cass_probe::look::{Embedding, Subjects, When};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -85,7 +86,7 @@ pub fn run(args: Args) -> Result<Report> {
     let indices = images.some_of(Part::Test, args.images as usize);
     if indices.len() < 2 {
         let found = indices.len();
-        let text = format!("failed to place {found} test images: expected at least 2");
+        let text = format!("there are {found} test images to place, expected at least 2");
         return Err(Failure::Wrong(text));
     }
     let times: &[When] = if args.before {

@@ -69,7 +69,7 @@ fn pretrain_then_probe() {
     bench.fails(
         "probe --run data --out q",
         2,
-        &["failed to probe data", "recipe.toml"],
+        &["data cannot be probed", "recipe.toml"],
     );
 }
 

@@ -1,0 +1,102 @@
+use crate::{
+    Result,
+    table::{COLUMNS, Text, to_csv},
+};
+use std::{collections::BTreeMap, path::Path};
+
+/// Headings of a file of groups.
+const HEADINGS: [&str; 2] = [COLUMNS[0], "group"];
+
+/// Which files belong together: the patient, lesion or other group of each file that has one.
+///
+/// Images of one patient say less than as many images of as many patients, so intervals are drawn over
+/// patients where they are known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Groups {
+    of: BTreeMap<String, String>,
+}
+
+/// Pairs of a file and its group.
+impl FromIterator<(String, String)> for Groups {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self {
+            of: pairs.into_iter().collect(),
+        }
+    }
+}
+
+impl Groups {
+    /// Reads a CSV file with the columns `file` and `group`.
+    ///
+    /// # Errors
+    /// A file that cannot be read or has other columns, or a file named twice.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = Text::read(path)?;
+        text.check_header(&HEADINGS)?;
+        let mut of = BTreeMap::new();
+        for record in &text.records {
+            text.check_width(record)?;
+            if of.insert(record[0].into(), record[1].into()).is_some() {
+                return Err(text.error(record, 0, "a file not named before".into()));
+            }
+        }
+        Ok(Self { of })
+    }
+
+    /// The bytes of a CSV file that [`Groups::read`] reads back exactly.
+    pub fn to_csv(&self) -> Vec<u8> {
+        let rows = self.of.iter();
+        to_csv(
+            HEADINGS.into_iter(),
+            rows.map(|(file, group)| ([file.clone(), group.clone()], vec![])),
+        )
+    }
+
+    /// The group of a file, if it has one.
+    pub fn of(&self, file: &str) -> Option<&str> {
+        self.of.get(file).map(String::as_str)
+    }
+
+    /// The places of `files` by group, in the order of names: a file without a group is one of its own name.
+    pub(crate) fn gather<'a>(
+        &'a self,
+        files: impl Iterator<Item = &'a str>,
+    ) -> Vec<(String, Vec<usize>)> {
+        let mut gathered = BTreeMap::<(&str, bool), Vec<usize>>::new();
+        for (place, file) in files.enumerate() {
+            let group = self.of(file);
+            let key = (group.unwrap_or(file), group.is_some());
+            gathered.entry(key).or_default().push(place);
+        }
+        let named = gathered.into_iter();
+        named
+            .map(|((name, _), places)| (name.into(), places))
+            .collect()
+    }
+
+    /// Whether no file has a group.
+    pub fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_back_what_it_wrote() {
+        let pairs = [("b, 1.png", "p2"), ("a.png", "p1"), ("c.png", "p1")];
+        let groups: Groups = (pairs.into_iter())
+            .map(|(file, group)| (file.to_string(), group.to_string()))
+            .collect();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("groups.csv");
+        std::fs::write(&path, groups.to_csv()).unwrap();
+        assert_eq!(Groups::read(&path).unwrap(), groups);
+        assert_eq!((groups.of("c.png"), groups.of("d.png")), (Some("p1"), None));
+        std::fs::write(&path, "file,group\na,1\na,2\n").unwrap();
+        let error = Groups::read(&path).unwrap_err().to_string();
+        assert!(error.ends_with("line 3, column file: \"a\", expected a file not named before"));
+    }
+}

@@ -1,0 +1,172 @@
+//! Labels for new images from a finished probe.
+
+use crate::{
+    Error, Result,
+    fit::{Decision, Knn, ProbeMode, ProbeRecipe, decide},
+};
+use candle_core::{DType, Device, Tensor};
+use cass_data::augment::Normalization;
+use cass_metrics::joined;
+use cass_models::{Mode, Model, ModelOptions};
+use cass_run::{
+    Finished, Metrics,
+    names::{CHECKPOINT, NEIGHBOURS},
+};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// The network of a finished probe with its fitted classifier.
+pub struct Predictor {
+    model: Model,
+    classes: Vec<String>,
+    recipe: ProbeRecipe,
+    /// Of a knn probe: who votes, and how many of them.
+    neighbours: Option<(Knn, usize)>,
+}
+
+/// What a [`Predictor`] says of one image.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Labelled {
+    /// The image.
+    pub file: String,
+    /// Name of the most probable class; of a multi-label probe the names of all above 0.5, separated
+    /// by `|`.
+    pub predicted: String,
+    /// One a class, in the order of [`Predictor::classes`], each in [0, 1].
+    pub probabilities: Vec<f64>,
+}
+
+impl Predictor {
+    /// Opens the folder of a finished probe, to compute on `device` (`auto`, `cpu`, `cuda` or `cuda:N`).
+    ///
+    /// # Errors
+    /// A folder that holds no such probe, or a checkpoint that does not fit its recipe and classes.
+    pub fn open(run: &Path, device: &str) -> Result<Self> {
+        Self::of(run, cass_train::open_device(device)?)
+    }
+
+    pub(crate) fn of(run: &Path, device: Device) -> Result<Self> {
+        let wrong = |reason: String| Error::Run {
+            path: run.into(),
+            reason,
+        };
+        let finished = Finished::open(run)?;
+        let recipe = ProbeRecipe::from_toml(&finished.recipe)
+            .map_err(|e| wrong(format!("its recipe.toml is not of a probe ({e})")))?;
+        let Metrics::Probe(metrics) = finished.metrics else {
+            return Err(wrong("its metrics.json is not of a probe".into()));
+        };
+        let classes = metrics.test.classes();
+        if classes.is_empty() {
+            return Err(wrong("its metrics.json names no classes".into()));
+        }
+        let options = ModelOptions {
+            num_classes: classes.len(),
+            input_size: recipe.size,
+            seed: recipe.seed,
+            dtype: DType::F32,
+            device,
+            ..ModelOptions::default()
+        };
+        let model = Model::new(&recipe.network, &options)?;
+        let report = model.load(&run.join(CHECKPOINT))?;
+        if let Some(kept) = metrics
+            .readings
+            .checkpoint_sha256
+            .as_deref()
+            .filter(|kept| *kept != report.sha256)
+        {
+            let [kept, found] = [kept, &report.sha256].map(|sha| sha.get(..12).unwrap_or(sha));
+            return Err(wrong(format!(
+                "its {CHECKPOINT} is of another run: sha256 {found}…, its metrics.json has {kept}…"
+            )));
+        }
+        if let Some(head) = report.new_head {
+            let (found, expected) = (head.from, head.to);
+            return Err(wrong(format!(
+                "its checkpoint has {found} classes, its metrics.json {expected}"
+            )));
+        }
+        let neighbours = match recipe.mode {
+            ProbeMode::Knn => Some(Knn::read(&run.join(NEIGHBOURS))?),
+            _ => None,
+        };
+        Ok(Self {
+            model: model.frozen()?,
+            classes,
+            recipe,
+            neighbours,
+        })
+    }
+
+    /// Names of the classes.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    pub(crate) fn into_model(self) -> Model {
+        self.model
+    }
+
+    /// Labels a batch of image files: decoded and resized in parallel, one pass through the network.
+    /// One entry a file, in order; a file that cannot be used does not stop the others.
+    ///
+    /// # Errors
+    /// If the computation fails as a whole, say for want of memory.
+    pub fn predict(&self, files: &[PathBuf]) -> Result<Vec<Result<Labelled>>> {
+        let size = self.model.options().input_size;
+        let pixels = files.par_iter().map(|file| {
+            let mut values = vec![0f32; 3 * size * size];
+            cass_data::image::decode(file)?
+                .resize(size)
+                .normalize_into(&Normalization::IMAGENET, &mut values);
+            Ok(values)
+        });
+        let mut said: Vec<Result<Vec<f32>>> = pixels.collect();
+        let good: Vec<f32> = said.iter().flatten().flatten().copied().collect();
+        let n = good.len() / (3 * size * size);
+        if n == 0 {
+            let failed = said.into_iter().filter_map(Result::err).map(Err);
+            return Ok(failed.collect());
+        }
+        let device = &self.model.options().device;
+        let images = Tensor::from_vec(good, (n, 3, size, size), device)?;
+        let mut decisions = self.decisions(&images)?.into_iter();
+        let label = |(pixels, file): (Result<Vec<f32>>, &PathBuf)| {
+            pixels?;
+            let decision = decisions.next().unwrap_or(Err(Error::NotFinite))?;
+            Ok(Labelled {
+                file: file.display().to_string(),
+                predicted: joined(&self.classes, &decision.classes),
+                probabilities: decision.probabilities,
+            })
+        };
+        Ok(said.drain(..).zip(files).map(label).collect())
+    }
+
+    /// What is said of each of `images` `(B, 3, S, S)`; an image without finite outputs does not stop the others.
+    pub(crate) fn decisions(&self, images: &Tensor) -> Result<Vec<Result<Decision>>> {
+        let batch = images.dim(0)?;
+        if let Some((knn, k)) = &self.neighbours {
+            let rows = self.model.features(images, Mode::Eval)?.into_value();
+            let rows = rows.to_dtype(DType::F32)?.to_vec2::<f32>()?.into_iter();
+            let of = |row: Vec<f32>| {
+                let votes = knn.probabilities(&row, *k)?;
+                Ok(decide(&self.recipe, votes).remove(0))
+            };
+            return Ok(rows.map(of).collect());
+        }
+        let logits = if self.recipe.mode == ProbeMode::Finetune {
+            self.model.forward(images, Mode::Eval)?.logits
+        } else {
+            // As it was fitted: the two heads of a distilled DeiT both saw the mean of its tokens.
+            let features = self.model.features(images, Mode::Eval)?;
+            self.model.classify(&features)?
+        };
+        // Read once for the batch, wherever they were computed.
+        let logits = logits.into_value().to_device(&Device::Cpu)?;
+        let of = |row| Ok(Decision::of(&logits.narrow(0, row, 1)?, &self.recipe)?.remove(0));
+        Ok((0..batch).map(of).collect())
+    }
+}

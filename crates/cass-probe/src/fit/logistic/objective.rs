@@ -1,0 +1,197 @@
+//! The penalised mean loss and its gradient, over chunks of rows that do not depend on the number of threads.
+
+use super::{
+    kernels::{ROWS, add_scaled, dots},
+    standard::Standard,
+};
+use rayon::prelude::*;
+
+/// Rows a chunk, whose sums are added up in order.
+const CHUNK: usize = 128;
+
+/// How logits become probabilities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    /// One logit: that of target 1.
+    Sigmoid,
+    /// So many logits, one a target.
+    Softmax(usize),
+}
+
+/// `Σ w_i loss_i / Σ w_i + |coefficients|² / (2 C Σ w_i)`: scikit-learn's objective over `C Σ w_i`.
+pub(super) struct Objective<'a> {
+    features: &'a [f32],
+    standard: &'a Standard,
+    targets: Vec<usize>,
+    /// Of each row; they sum to 1.
+    weights: Vec<f64>,
+    /// What they summed to before.
+    total: f64,
+    link: Link,
+    penalty: f64,
+}
+
+/// What some rows add.
+struct Part {
+    loss: f64,
+    gradient: Vec<f64>,
+}
+
+impl<'a> Objective<'a> {
+    pub(super) fn new(
+        features: &'a [f32],
+        standard: &'a Standard,
+        targets: Vec<usize>,
+        mut weights: Vec<f64>,
+        link: Link,
+    ) -> Self {
+        let total: f64 = weights.iter().sum();
+        weights.iter_mut().for_each(|w| *w /= total);
+        Self {
+            features,
+            standard,
+            targets,
+            weights,
+            total,
+            link,
+            penalty: 0.0,
+        }
+    }
+
+    pub(super) fn set_inverse_strength(&mut self, c: f64) {
+        self.penalty = 1.0 / (c * self.total);
+    }
+
+    /// How many there are: coefficients (outputs, D), then intercepts.
+    pub(super) fn params(&self) -> usize {
+        self.outputs() * (self.dim() + 1)
+    }
+
+    fn dim(&self) -> usize {
+        self.standard.mean.len()
+    }
+
+    fn outputs(&self) -> usize {
+        match self.link {
+            Link::Sigmoid => 1,
+            Link::Softmax(outputs) => outputs,
+        }
+    }
+
+    /// The objective at `params`, and its gradient.
+    pub(super) fn at(&self, params: &[f64]) -> (f64, Vec<f64>) {
+        let chunks = self.features.par_chunks(CHUNK * self.dim()).enumerate();
+        let parts: Vec<Part> = chunks
+            .map(|(chunk, features)| {
+                pulp::Arch::new().dispatch(|| self.part(chunk * CHUNK, features, params))
+            })
+            .collect();
+        let mut loss = 0.0;
+        let mut gradient = vec![0.0; params.len()];
+        for part in parts {
+            loss += part.loss;
+            for (sum, g) in gradient.iter_mut().zip(part.gradient) {
+                *sum += g;
+            }
+        }
+        let coefficients = self.outputs() * self.dim();
+        for (g, w) in gradient.iter_mut().zip(&params[..coefficients]) {
+            loss += 0.5 * self.penalty * w * w;
+            *g += self.penalty * w;
+        }
+        (loss, gradient)
+    }
+
+    /// What the rows of `features`, of which the first is row `start`, add.
+    #[inline(always)]
+    fn part(&self, start: usize, features: &[f32], params: &[f64]) -> Part {
+        let (dim, outputs) = (self.dim(), self.outputs());
+        let (coefficients, intercepts) = params.split_at(outputs * dim);
+        let mut part = Part {
+            loss: 0.0,
+            gradient: vec![0.0; params.len()],
+        };
+        let (slopes, offsets) = part.gradient.split_at_mut(outputs * dim);
+        let mut z = vec![0.0; ROWS * dim];
+        let mut logits = vec![[0.0; ROWS]; outputs];
+        let mut row = vec![0.0; outputs];
+        for (block, features) in features.chunks(ROWS * dim).enumerate() {
+            let rows = features.len() / dim;
+            for (features, z) in features.chunks_exact(dim).zip(z.chunks_exact_mut(dim)) {
+                self.standard.apply(features, z);
+            }
+            z[rows * dim..].fill(0.0);
+            let four: [&[f64]; ROWS] = std::array::from_fn(|i| &z[i * dim..(i + 1) * dim]);
+            for ((logits, w), b) in (logits.iter_mut())
+                .zip(coefficients.chunks_exact(dim))
+                .zip(intercepts)
+            {
+                *logits = dots(four, w).map(|dot| dot + b);
+            }
+            for i in 0..rows {
+                let sample = start + block * ROWS + i;
+                let (target, weight) = (self.targets[sample], self.weights[sample]);
+                for (value, logits) in row.iter_mut().zip(&logits) {
+                    *value = logits[i];
+                }
+                part.loss += weight * self.link.loss(&mut row, target);
+                for (logits, slope) in logits.iter_mut().zip(&row) {
+                    logits[i] = weight * slope;
+                }
+            }
+            for logits in &mut logits {
+                logits[rows..].fill(0.0); // rows that are not there
+            }
+            for ((slopes, offset), factors) in (slopes.chunks_exact_mut(dim))
+                .zip(offsets.iter_mut())
+                .zip(&logits)
+            {
+                add_scaled(slopes, *factors, four);
+                *offset += factors.iter().sum::<f64>();
+            }
+        }
+        part
+    }
+}
+
+impl Link {
+    /// The loss of one row, whose logits become its gradient by them.
+    fn loss(self, logits: &mut [f64], target: usize) -> f64 {
+        match self {
+            Self::Sigmoid => {
+                let logit = logits[0];
+                logits[0] = sigmoid(logit) - target as f64;
+                let against = if target == 1 { -logit } else { logit };
+                // log(1 + exp(x)), whatever the size of x
+                against.max(0.0) + (-against.abs()).exp().ln_1p()
+            }
+            Self::Softmax(_) => {
+                let own = logits[target];
+                let log_sum = softmax(logits);
+                logits[target] -= 1.0;
+                log_sum - own
+            }
+        }
+    }
+}
+
+/// `1 / (1 + exp(-x))`.
+pub(super) fn sigmoid(x: f64) -> f64 {
+    if x >= 0.0 {
+        1.0 / (1.0 + (-x).exp())
+    } else {
+        x.exp() / (1.0 + x.exp())
+    }
+}
+
+/// Makes logits probabilities; the logarithm of the sum of their exponentials.
+pub(super) fn softmax(logits: &mut [f64]) -> f64 {
+    let highest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut sum = 0.0;
+    for value in logits.iter_mut() {
+        *value = (*value - highest).exp();
+        sum += *value;
+    }
+    logits.iter_mut().for_each(|value| *value /= sum);
+    highest + sum.ln()
+}

@@ -1,0 +1,63 @@
+//! The ways to probe: training by epochs, logistic regression, nearest neighbours.
+
+mod neighbours;
+mod regression;
+mod training;
+
+pub(super) use neighbours::by_neighbours;
+pub(super) use regression::by_regression;
+pub(super) use training::by_training;
+
+use super::{features::Features, judge::Decision, judge::Said, parts::Parts, recipe::ProbeRecipe};
+use crate::Result;
+use cass_data::dataset::Part;
+use cass_metrics::MultiLabelPredictions;
+use cass_models::Model;
+use cass_run::{Action, ProbeReadings, RunDir, Tuned, names::CHECKPOINT, sha256_of};
+use cass_train::collapse_of;
+
+/// Writes the network with its classifier as `checkpoint.safetensors`; its SHA-256.
+fn save(recipe: &ProbeRecipe, parts: &Parts, model: &Model, run: &RunDir) -> Result<String> {
+    let metadata = [
+        ("classes", parts.dataset.classes.join(",")),
+        ("mode", recipe.mode.name().to_string()),
+    ];
+    run.write(CHECKPOINT, &model.to_safetensors(&metadata)?)?;
+    let checkpoint = run.file(CHECKPOINT);
+    let hash = sha256_of(&checkpoint);
+    Ok(hash.map_err(cass_run::Error::io(Action::Read, &checkpoint))?)
+}
+
+/// What probabilities decide.
+pub(crate) fn decide(recipe: &ProbeRecipe, probabilities: Vec<Vec<f64>>) -> Vec<Decision> {
+    let choose = if recipe.multi_label {
+        Decision::above_half
+    } else {
+        Decision::largest
+    };
+    probabilities.into_iter().map(choose).collect()
+}
+
+/// What thresholds chosen on the validation images would give on the test images, where an image may be of
+/// several classes.
+fn tuned(val: &Said, test: &Said) -> Result<Option<Tuned>> {
+    let (Said::Any(val), Said::Any(test)) = (val, test) else {
+        return Ok(None);
+    };
+    let of = |val: &MultiLabelPredictions, test: &MultiLabelPredictions| {
+        let thresholds = val.best_thresholds();
+        let metrics = test.decided_at(&thresholds).metrics()?;
+        Ok(Tuned {
+            thresholds: val.classes.iter().cloned().zip(thresholds).collect(),
+            test_f1_macro: metrics.averages.f1_macro,
+        })
+    };
+    of(val, test).map(Some)
+}
+
+/// What the frozen features themselves say.
+fn read_features(features: &Features, readings: &mut ProbeReadings) {
+    readings.collapse = collapse_of(features.rows(Part::Test), features.dim);
+    readings.features_computed = Some(features.computed);
+    readings.features_seconds = Some(features.seconds);
+}
