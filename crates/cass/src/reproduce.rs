@@ -18,18 +18,14 @@ use cass_reproduce::{Command, Device, Host, ReproduceArgs, wrong};
 #[group(id = "reproduction")]
 pub struct Args {
     #[command(flatten)]
-    job: Option<ReproduceArgs>,
+    job: ReproduceArgs,
     #[command(subcommand)]
     other: Option<Command>,
 }
 
 /// Runs it; results are printed as they come, errors are a line and exit code 2.
 pub fn run(args: Args) -> ExitCode {
-    let command = match (args.job, args.other) {
-        (_, Some(command)) => command,
-        (Some(job), None) => Command::Reproduce(job),
-        (None, None) => return wrong("expected --table: its number, all, or a table file"),
-    };
+    let command = args.other.unwrap_or(Command::Reproduce(args.job));
     let host = Host {
         caller: "cass reproduce",
         base: PathBuf::new(),
@@ -57,11 +53,12 @@ mod tests {
     #[test]
     fn tables_are_run_where_no_other_command_is_named() {
         Cli::command().debug_assert();
-        let read = |words: &[&str]| Cli::try_parse_from([&["reproduce"], words].concat());
+        let read = |words: &[&str]| Cli::try_parse_from([&["reproduce"][..], words].concat());
         let run = read(&["--table", "3", "--seeds", "1"]).ok();
-        assert!(run.is_some_and(|cli| cli.args.job.is_some() && cli.args.other.is_none()));
+        assert!(run.is_some_and(|cli| cli.args.other.is_none()));
         let status = read(&["status", "runs/demo", "--json"]).ok();
         assert!(status.is_some_and(|cli| matches!(cli.args.other, Some(Command::Status(_)))));
+        assert!(read(&[]).is_err(), "no table is named");
         assert!(read(&["--table", "3", "status", "runs/demo"]).is_err());
     }
 }

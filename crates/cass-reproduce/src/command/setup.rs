@@ -15,8 +15,9 @@ use crate::table::{Book, DataSet, Table};
 #[derive(clap::Args)]
 pub struct JobArgs {
     /// Number of the table, several with commas between, all, or a table file of one's own.
-    #[arg(long)]
-    table: String,
+    // Required, and still absent where `cass reproduce` is given another command.
+    #[arg(long, required = true)]
+    table: Option<String>,
     /// Scale: auto, demo (phantoms, minutes), small (real images on a CPU) or paper (the paper's settings).
     /// auto takes demo without a data root, small with one but no GPU, paper with both.
     #[arg(long, default_value = "auto")]
@@ -79,12 +80,13 @@ impl Setup {
     pub fn new(args: &JobArgs, device: &Device, images: Images, host: &Host) -> Result<Setup> {
         let mut book = Book::load()?;
         let profile = choose_profile(args, device, images)?;
-        let numbers = if args.table.ends_with(".toml") {
-            let (with_file, number) = book.with_file(Path::new(&args.table))?;
+        let table = args.table.as_deref().unwrap_or_default();
+        let numbers = if table.ends_with(".toml") {
+            let (with_file, number) = book.with_file(Path::new(table))?;
             book = with_file;
             vec![number]
         } else {
-            numbers(&book, &args.table, &profile)?
+            numbers(&book, table, &profile)?
         };
         let out = args
             .out
