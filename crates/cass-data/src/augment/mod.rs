@@ -1,7 +1,7 @@
 //! From resized pixels to the views that a network sees.
 //!
 //! Drawing and applying are apart: what is drawn by [`cass_rng::Rng`], as torchvision's `get_params`
-//! draw it, is a list of [`stage::Drawn`] (for DINO a [`dino::DinoDraw`]); applying it is a function
+//! draw it, is a list of `stage::Drawn` (for DINO a `dino::DinoDraw`); applying it is a function
 //! of pixels alone.
 
 pub(crate) mod color;

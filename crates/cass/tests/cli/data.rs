@@ -104,7 +104,7 @@ fn data_sets_are_drawn_looked_at_and_measured() {
     assert_eq!(scored["f1_macro"], metrics["test"]["f1_macro"]);
     assert_eq!(scored["f1_macro_95"], metrics["test_f1_macro_95"]);
     json(&bench.cass(&format!("{probe} --mode knn --out r")));
-    let compared = json(&bench.cass("compare q r --json"));
+    let compared = json(&bench.cass("compare q r --across --json"));
     assert_eq!(compared["differences"][0]["pairs"], 1);
     let exported = json(&bench.cass("export --run q --out e --json"));
     assert_eq!(exported["num_classes"], 5);

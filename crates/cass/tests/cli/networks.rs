@@ -50,7 +50,7 @@ fn networks_of_runs_are_exported_for_timm() {
     let probe = config("e/probe");
     assert_eq!(probe["pretrained_cfg"]["mean"], mean);
     assert_eq!(probe["model_args"]["img_size"], 16);
-    assert_eq!(probe["cass"]["method"], "linear");
+    assert_eq!(probe["cass"]["method"], "logistic");
     assert_eq!(probe["cass"]["arm"], "vit");
     assert_eq!(
         probe["label_names"],
@@ -85,7 +85,10 @@ fn networks_are_listed() {
     };
     assert_eq!(
         names("vit_b*_384"),
-        ["timm/vit_base_patch16_384.augreg_in21k_ft_in1k"]
+        [
+            "timm/vit_base_patch16_384.augreg_in21k_ft_in1k",
+            "timm/vit_base_patch16_clip_384.laion2b_ft_in12k_in1k"
+        ]
     );
     assert_eq!(names("resnet50.tv_"), ["timm/resnet50.tv_in1k"]);
     assert_eq!(names("resnet50")[0], "timm/resnet50.a1_in1k");
