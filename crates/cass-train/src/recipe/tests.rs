@@ -127,7 +127,7 @@ fn a_pipeline_is_a_name_or_a_list_of_transforms() {
         ("\"dino\"", "`pipeline` = dino: expected one that augments"),
         (
             "[{ transform = \"GaussianBlur\", kernel_size = 4 }]",
-            "kernel_size = 4: expected odd",
+            "`kernel_size` = 4: expected odd",
         ),
     ] {
         let error = with(pipeline).unwrap().validate().unwrap_err().to_string();
@@ -311,5 +311,5 @@ fn a_recipe_without_a_table_of_the_images_is_read_as_one_with_it() {
     let error = Recipe::from_toml(&flat.replace("data_root", "data_rot"))
         .unwrap_err()
         .to_string();
-    assert!(error.contains("`data_rot`"), "{error}");
+    assert!(error.contains("missing field `root`"), "{error}");
 }
