@@ -68,7 +68,7 @@ fn networks_of_runs_are_exported_for_timm() {
     bench.fails(
         "export --run a --arm cnn --out x",
         2,
-        &["the run is not finished"],
+        &["holds no finished run"],
     );
     assert!(!bench.path("x").exists());
 }

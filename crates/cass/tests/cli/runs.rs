@@ -136,7 +136,7 @@ fn a_probe_labels_new_images_and_is_compared() {
     );
     assert!(!bench.path("x").exists());
 
-    let compared = json(&bench.cass("compare s f --json"));
+    let compared = json(&bench.cass("compare s f --across --json"));
     assert_eq!(compared["groups"].as_array().map(Vec::len), Some(2));
     assert_eq!(compared["differences"][0]["pairs"], 1);
     bench.fails("compare s s", 2, &["another run given has its settings"]);
