@@ -10,13 +10,12 @@ use crate::checkout::workspace;
 use crate::cuda;
 
 /// Crates that link no tensor library, those that are there.
-const CANDLE_FREE: [&str; 7] = [
+const CANDLE_FREE: [&str; 6] = [
     "cass-metrics",
     "cass-page",
     "cass-reproduce",
     "cass-rng",
     "cass-run",
-    "cass-study",
     "xtask",
 ];
 
@@ -25,7 +24,7 @@ pub fn check(member: &Path) -> Result<()> {
     let path = member.join("Cargo.toml");
     let failed = || format!("{} cannot be read", path.display());
     let text = fs::read_to_string(&path).with_context(failed)?;
-    let manifest: toml::Table = toml::from_str(&text).with_context(failed)?;
+    let mut manifest: toml::Table = toml::from_str(&text).with_context(failed)?;
     let lints = manifest
         .get("lints")
         .and_then(|lints| lints.get("workspace"));
@@ -34,6 +33,11 @@ pub fn check(member: &Path) -> Result<()> {
         "{} does not inherit the lints: expected `[lints] workspace = true`",
         path.display()
     );
+    // Where there is no Candle there is nothing to forward to.
+    let dependencies = manifest.get_mut("dependencies");
+    if let Some(dependencies) = dependencies.and_then(toml::Value::as_table_mut) {
+        dependencies.retain(|name, _| !CANDLE_FREE.contains(&name.as_str()));
+    }
     cuda::forwarded(&manifest).with_context(|| path.display().to_string())
 }
 
