@@ -36,7 +36,7 @@ pub fn check(member: &Path) -> Result<()> {
     // Where there is no Candle there is nothing to forward to.
     let dependencies = manifest.get_mut("dependencies");
     if let Some(dependencies) = dependencies.and_then(toml::Value::as_table_mut) {
-        dependencies.retain(|name, _| !CANDLE_FREE.iter().any(|free| *free == name));
+        dependencies.retain(|name, _| !CANDLE_FREE.contains(&name));
     }
     cuda::forwarded(&manifest).with_context(|| path.display().to_string())
 }
