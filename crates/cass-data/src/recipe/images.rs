@@ -20,9 +20,9 @@ use crate::{
 /// let recipe = DataRecipe { fraction: 0.5, ..DataRecipe::new("brain-mri", folder.path()) };
 /// let config = LoaderConfig { size: 16, batch: 8, seed: 3, ..LoaderConfig::default() };
 /// let images = RunImages::open(&recipe, config, &Storage::default())?;
-/// assert_eq!(images.part(Part::Train).len(), 16); // half of 36
+/// assert_eq!(images.part(Part::Train).len(), 20); // half of the 9 of each class, rounded up
 /// let loader = images.augmented(images.part(Part::Train).to_vec())?;
-/// assert_eq!(loader.batches(), 2);
+/// assert_eq!(loader.batches(), 3);
 /// # Ok(())
 /// # }
 /// ```
