@@ -41,8 +41,15 @@ pub fn step_of(name: &str) -> Option<u64> {
 }
 
 /// Whether a name in [`RESUME`] is one that a run writes: a state, its checksum, or either in the
-/// making.
+/// making. A process that is killed while safetensors serialises leaves that crate's own temporary
+/// file, `.tmp` and six letters or digits, which may be as large as the state.
 pub fn is_of_state(name: &str) -> bool {
+    let drawn = name.strip_prefix(".tmp");
+    if drawn
+        .is_some_and(|drawn| drawn.len() == 6 && drawn.bytes().all(|b| b.is_ascii_alphanumeric()))
+    {
+        return true;
+    }
     let made = name.strip_prefix('.').and_then(|name| {
         let (name, generation) = name.rsplit_once(BEGUN)?;
         generation.parse::<u64>().is_ok().then_some(name)

@@ -220,7 +220,9 @@ mod tests {
         assert_eq!(last(&run).0, Some((10, 10.0)));
 
         // What a killed process left goes with the next write, the damaged with its being passed over.
-        fs::write(run.file("resume/.step-000000050.safetensors.new.0"), "half").unwrap();
+        for left in [".step-000000050.safetensors.new.0", ".tmpk3JQz9"] {
+            fs::write(run.file("resume").join(left), "half").unwrap();
+        }
         states.remove_after(10).unwrap();
         states.write(11, &11, &tensors(1.0)).unwrap();
         assert_eq!(states.entries().unwrap().len(), 4, "{:?}", states.entries());
