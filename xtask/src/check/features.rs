@@ -11,7 +11,7 @@ use crate::checkout::cargo;
 /// Crates whose dependencies have other features where the crate is built alone: there something may be missing that
 /// others ask for.
 pub fn differing(members: &[PathBuf]) -> Result<Vec<String>> {
-    let edges = "normal,build,dev";
+    let edges = "normal,build";
     let whole = tree(None, edges)?;
     let alone = |member: &Path| -> Result<Option<String>> {
         let name = name(member);
