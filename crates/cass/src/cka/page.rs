@@ -2,6 +2,7 @@
 
 use super::Pair;
 use crate::page::escape;
+use cass_page::sequential;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -10,19 +11,6 @@ const CELL: usize = 20;
 const LETTER: usize = 7;
 /// Above the names of the columns, for the network's.
 const LINE: usize = 18;
-/// From 0 to 1, light to dark: Matplotlib's viridis the other way at every eighth.
-const COLOURS: [[f64; 3]; 9] = [
-    [253.0, 231.0, 37.0],
-    [173.0, 220.0, 48.0],
-    [94.0, 201.0, 98.0],
-    [40.0, 174.0, 128.0],
-    [33.0, 145.0, 140.0],
-    [44.0, 114.0, 142.0],
-    [59.0, 82.0, 139.0],
-    [71.0, 45.0, 123.0],
-    [68.0, 1.0, 84.0],
-];
-
 const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#1a1a1a;--soft:#666;--page:#fff}\
 @media(prefers-color-scheme:dark){:root{--ink:#e8e8e8;--soft:#a0a0a0;--page:#161616}}\
@@ -93,7 +81,7 @@ fn matrix(page: &mut String, pair: &Pair) {
             let x = left + CELL * column;
             let (fill, ink, said) = match value {
                 Some(value) => {
-                    let (fill, ink) = colour(*value);
+                    let (fill, ink) = sequential(*value);
                     (fill, ink, format!("{:.0}", 100.0 * value))
                 }
                 None => ("none".into(), "var(--ink)", "&#8211;".into()),
@@ -112,17 +100,4 @@ fn matrix(page: &mut String, pair: &Pair) {
         }
     }
     page.push_str("</svg>");
-}
-
-/// Of a square, and of the number on it.
-fn colour(value: f64) -> (String, &'static str) {
-    let at = value.clamp(0.0, 1.0) * (COLOURS.len() - 1) as f64;
-    let low = (at as usize).min(COLOURS.len() - 2);
-    let mixed = [0, 1, 2].map(|i| {
-        let [a, b] = [COLOURS[low][i], COLOURS[low + 1][i]];
-        (a + (b - a) * (at - low as f64)).round() as u8
-    });
-    let [r, g, b] = mixed;
-    let ink = if value < 0.45 { "#000" } else { "#fff" };
-    (format!("#{r:02x}{g:02x}{b:02x}"), ink)
 }
