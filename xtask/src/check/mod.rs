@@ -22,6 +22,9 @@ pub struct Args {
     /// Check that the CUDA features compile too; brings its own nvcc, needs no GPU.
     #[arg(long)]
     cuda: bool,
+    /// Check each crate by itself too, with the features that it asks for alone.
+    #[arg(long)]
+    alone: bool,
     /// Only steps whose names contain this.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -103,17 +106,19 @@ pub fn check(args: &Args) -> Result<ExitCode> {
     });
     // By itself a crate, as its users build it, gets only the features it asks for. Where those are what the workspace
     // has, that was checked.
-    steps.run("each crate alone", || {
-        for name in features::differing(&members)? {
-            eprintln!("    {name}");
-            cargo(&["check", "--quiet", "-p", &name], &[])?;
-        }
-        let without_hub = ["check", "--quiet", "-p", "cass-models"];
-        cargo(
-            &[&without_hub[..], &["--no-default-features"]].concat(),
-            &[],
-        )
-    });
+    if args.alone {
+        steps.run("each crate alone", || {
+            for name in features::differing(&members)? {
+                eprintln!("    {name}");
+                cargo(&["check", "--quiet", "-p", &name], &[])?;
+            }
+            let without_hub = ["check", "--quiet", "-p", "cass-models"];
+            cargo(
+                &[&without_hub[..], &["--no-default-features"]].concat(),
+                &[],
+            )
+        });
+    }
     if args.cuda {
         steps.run("cuda", cuda::check);
     }
