@@ -65,6 +65,18 @@ pub struct BeforeAfter {
     pub after: Option<Collapse>,
 }
 
+impl BeforeAfter {
+    /// Whether the initial weights' features told images apart no more than collapsed ones.
+    pub fn was_collapsed(&self) -> bool {
+        Collapse::is_total_in(self.before)
+    }
+
+    /// Whether the final weights' features have collapsed.
+    pub fn is_collapsed(&self) -> bool {
+        Collapse::is_total_in(self.after)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,7 +95,8 @@ mod tests {
             ("null", true),
         ] {
             let both = read(&format!(r#"{{"before": {healthy}, "after": {after}}}"#));
-            assert_eq!(Collapse::is_total_in(both.after), collapsed, "{after}");
+            assert_eq!(both.is_collapsed(), collapsed, "{after}");
+            assert!(!both.was_collapsed());
         }
     }
 }

@@ -1,8 +1,10 @@
 //! `metrics.json`: what a run measured, written last.
 
 use crate::collapse::{BeforeAfter, Collapse};
+use crate::error;
 use crate::event::ProbeEpoch;
-use crate::schema::{SCHEMA, number};
+use crate::names::METRICS;
+use crate::schema::{self, SCHEMA, number};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -381,6 +383,14 @@ fn one() -> f64 {
 }
 
 impl Metrics {
+    /// Reads what the run of a folder measured; `None` where it is not finished.
+    ///
+    /// # Errors
+    /// If the file is there but cannot be read, is damaged, or is of a newer schema.
+    pub fn read(folder: &Path) -> error::Result<Option<Self>> {
+        schema::read(&folder.join(METRICS))
+    }
+
     /// What both kinds say.
     pub fn common(&self) -> &Common {
         match self {

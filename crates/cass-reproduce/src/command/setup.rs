@@ -209,13 +209,13 @@ fn downstreams(asked: &[Which], profile: &Profile, protocol: Protocol) -> Vec<Do
         Which::Logistic => vec![Logistic],
         Which::Knn => vec![Knn],
         Which::Finetune => vec![Finetune],
-        Which::All => vec![Linear, Finetune],
+        Which::All => vec![Linear, Logistic, Knn, Finetune],
     };
     let mut downstream: Vec<Downstream> = asked.iter().flat_map(of).collect();
     if asked.is_empty() {
         downstream = match profile.downstream {
             DefaultDownstream::All => of(&Which::All),
-            DefaultDownstream::Headline => vec![headline],
+            DefaultDownstream::Headline => vec![headline, Logistic, Knn],
         };
     }
     order(&mut downstream, headline);

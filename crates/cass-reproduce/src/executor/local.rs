@@ -14,7 +14,7 @@ use super::progress::Display;
 use super::{Executor, Outcome, Site, index};
 use crate::machine;
 use crate::plan::{Costs, Plan, Run};
-use crate::store::{State, Tail, last_words};
+use crate::store::{self, State, Tail, last_words};
 use crate::units::duration;
 
 /// This machine, so many runs at a time.
@@ -227,7 +227,11 @@ impl<'a> Board<'a> {
                     self.costs.add(run, ended.seconds());
                     self.statuses[ended.run] = Status::Done;
                     self.look_again(ended.run);
-                    format!("{} · {}", metrics.summary(), duration(ended.seconds()))
+                    format!(
+                        "{} · {}",
+                        store::summary(&metrics),
+                        duration(ended.seconds())
+                    )
                 }
                 Err(reason) => {
                     let wrong = matches!(status.code(), Some(WRONG_INPUT | ELSEWHERE));

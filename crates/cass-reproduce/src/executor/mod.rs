@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::images::Data;
 use crate::plan::{Plan, Run};
@@ -97,6 +97,12 @@ impl Site<'_> {
             _ => false,
         };
         if path.exists() && !goes_on {
+            ensure!(
+                is_of_a_run(&path)?,
+                "{} is not a run's: it is not empty, and neither run.json nor recipe.toml is in it; move it away, or \
+                 name another --out",
+                path.display()
+            );
             fs::remove_dir_all(&path)
                 .with_context(|| format!("failed to clear {}", path.display()))?;
         }
@@ -134,6 +140,16 @@ impl Site<'_> {
     }
 }
 
+/// Whether a folder may be emptied for a run: one began in it, or there is nothing in it.
+fn is_of_a_run(path: &Path) -> Result<bool> {
+    let began = ["run.json", "recipe.toml"];
+    if began.iter().any(|name| path.join(name).is_file()) {
+        return Ok(true);
+    }
+    let failed = || format!("{} cannot be read", path.display());
+    Ok(fs::read_dir(path).with_context(failed)?.next().is_none())
+}
+
 /// Runs by name.
 fn index(runs: &[Run]) -> BTreeMap<&str, usize> {
     runs.iter()
@@ -144,4 +160,20 @@ fn index(runs: &[Run]) -> BTreeMap<&str, usize> {
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_run_left_is_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        let is_ours = || is_of_a_run(folder.path()).unwrap();
+        assert!(is_ours(), "an empty folder");
+        fs::write(folder.path().join("thesis.txt"), "years of work").unwrap();
+        assert!(!is_ours());
+        fs::write(folder.path().join("run.json"), "{}").unwrap();
+        assert!(is_ours());
+    }
 }

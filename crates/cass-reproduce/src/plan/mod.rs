@@ -24,9 +24,7 @@ mod schedule;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
-use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 pub use costs::{Costs, Estimate};
 pub use facts::Facts;
@@ -107,7 +105,7 @@ impl Plan {
 
 /// Eight hexadecimal digits of SHA-256: enough to tell some thousands of runs apart, short enough for a name.
 pub fn short_hash(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes())[..4])
+    cass_run::sha256(text)[..8].to_owned()
 }
 
 /// A run that takes so many seconds, for tests of what happens to runs.

@@ -233,7 +233,7 @@ fn collapse(text: &mut String, results: &Results) {
                 after.0,
                 before.1,
                 after.1,
-                if both.after.collapsed() {
+                if both.is_collapsed() {
                     "**collapsed**"
                 } else {
                     ""

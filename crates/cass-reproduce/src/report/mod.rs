@@ -8,10 +8,11 @@ mod terminal;
 use std::path::Path;
 
 use anyhow::Result;
+use cass_run::Collapse;
 
 use crate::plan::Downstream;
 use crate::results::{Cell, Pretraining, Results, TableEntry};
-use crate::store::{self, Reading};
+use crate::store;
 use crate::units::duration;
 
 /// Writes the four files into `out`.
@@ -217,15 +218,14 @@ fn share(percent: u32) -> String {
 }
 
 /// `0.993`, `1.2`: mean cosine and effective rank.
-fn reading(reading: Reading) -> (String, String) {
-    let number = |value: Option<f64>, digits: usize| {
-        value.map_or("not a number".to_owned(), |value| {
-            format!("{value:.digits$}")
-        })
+fn reading(reading: Option<Collapse>) -> (String, String) {
+    let number = |value: Option<f64>, digits: usize| match value.filter(|value| value.is_finite()) {
+        Some(value) => format!("{value:.digits$}"),
+        None => "not a number".to_owned(),
     };
     (
-        number(reading.mean_cosine, 3),
-        number(reading.effective_rank, 1),
+        number(reading.map(|reading| reading.mean_cosine), 3),
+        number(reading.map(|reading| reading.effective_rank), 1),
     )
 }
 
@@ -233,8 +233,8 @@ fn reading(reading: Reading) -> (String, String) {
 fn collapse_rule() -> String {
     format!(
         "Features of the test images. Collapsed: effective rank below {} or mean pairwise cosine above {}.",
-        Reading::LEAST_RANK,
-        Reading::MOST_COSINE
+        Collapse::LEAST_RANK,
+        Collapse::MOST_COSINE
     )
 }
 

@@ -49,7 +49,7 @@ pub fn summary(results: &Results) -> String {
         for (arm, both) in pretraining
             .collapse
             .iter()
-            .filter(|(_, both)| both.after.collapsed())
+            .filter(|(_, both)| both.is_collapsed())
         {
             let (before, after) = (reading(both.before), reading(both.after));
             let _ = writeln!(

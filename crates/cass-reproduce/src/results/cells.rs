@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use cass_run::Metrics;
+
 use super::entries::Cell;
 use super::gather::Source;
 use super::stats::{apart, mean_std};
 use crate::plan::{Downstream, Run};
-use crate::store::{Metrics, ProbeMetrics};
 use crate::table::{CellName, Content, METRICS, Measure, Subject, Table, Value};
 
 /// What was read of a cell.
@@ -179,9 +180,10 @@ impl Source<'_> {
     }
 
     fn score(&self, run: &Run, metric: &str, reading: &mut Reading) -> Result<f64, String> {
-        let Metrics::Probe(ProbeMetrics { test, .. }) = self.metrics(run)? else {
+        let Metrics::Probe(probe) = self.metrics(run)? else {
             return Err(format!("{} holds a pretraining", run.name));
         };
+        let test = &probe.test;
         let score = test.get(metric).ok_or("its score is not a number")?;
         for other in METRICS.iter().filter(|other| **other != metric) {
             reading
@@ -193,6 +195,7 @@ impl Source<'_> {
         if let Some(confusion) = &test.confusion {
             add(&mut reading.confusion, confusion);
         }
+        reading.unconverged += usize::from(probe.converged == Some(false));
         Ok(score)
     }
 

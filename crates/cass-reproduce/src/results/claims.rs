@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use cass_run::BeforeAfter;
 use serde::Serialize;
 
 use super::stats::interval;
-use crate::store::BeforeAfter;
 use crate::table::{CellName, Claim, Comparison, Method, Relation, Value};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -219,10 +219,10 @@ fn sum_up(comparisons: &[Compared]) -> (Verdict, String) {
 
 fn judge_collapse(method: Method, collapses: &[Collapse]) -> (Verdict, String) {
     let of: Vec<_> = collapses.iter().filter(|c| c.method == method).collect();
-    let collapsed = of.iter().filter(|c| c.reading.after.collapsed());
+    let collapsed = of.iter().filter(|c| c.reading.is_collapsed());
     // What was collapsed as initialised says nothing of the training.
     let (before, new): (Vec<&&Collapse>, Vec<_>) =
-        collapsed.partition(|c| c.reading.before.collapsed());
+        collapsed.partition(|c| c.reading.was_collapsed());
     if let Some(worst) = new.first() {
         let text = format!(
             "{} of {} networks ended with collapsed features, {} among them",
@@ -254,7 +254,6 @@ fn judge_collapse(method: Method, collapses: &[Collapse]) -> (Verdict, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Reading;
     use crate::table::Book;
 
     fn verdict_of(text: &str, left: &[f64], right: &[f64]) -> Verdict {
@@ -355,9 +354,12 @@ mod tests {
 
     #[test]
     fn a_collapse_is_found_unless_it_was_there_before() {
-        let reading = |rank| Reading {
-            mean_cosine: Some(0.5),
-            effective_rank: Some(rank),
+        let reading = |rank| {
+            Some(cass_run::Collapse {
+                mean_cosine: 0.5,
+                effective_rank: rank,
+                std: 1.0,
+            })
         };
         let judge = |before, after| {
             let reading = BeforeAfter {

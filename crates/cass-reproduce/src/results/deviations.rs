@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
+use cass_run::Metrics;
 
 use super::gather::Source;
-use crate::store::Metrics;
 
 impl Source<'_> {
     /// Every setting that is not the paper's.

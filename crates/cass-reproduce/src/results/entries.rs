@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use cass_run::{BeforeAfter, Collapse, PretrainEpoch, Skipped};
 use serde::Serialize;
 
 use super::claims::Judged;
 use crate::machine::Provenance;
 use crate::networks::Network;
 use crate::plan::{Downstream, Facts, Protocol};
-use crate::store::{BeforeAfter, PretrainEpoch, Reading, Skipped};
 use crate::table::{Arm, DataSet, Method};
 
 /// `results.json`.
@@ -144,7 +144,7 @@ pub struct Pretraining {
 pub struct Features {
     pub run: String,
     pub seed: u64,
-    pub reading: Reading,
+    pub reading: Collapse,
     pub collapsed: bool,
 }
 

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Result;
+use cass_run::{BeforeAfter, Metrics, Origin};
 
 use super::claims::{Cells, Collapse, Judged, judge};
 use super::entries::{Features, Pretraining, Results, RunEntry, TableEntry};
 use crate::images::preview;
 use crate::plan::{Downstream, Job, Kind, Run};
-use crate::store::{BeforeAfter, Folder, Metrics, log_tail};
+use crate::store::{Folder, log_tail};
 use crate::table::{Arm, CellName, Method, Table};
 
 /// What a report is made of.
@@ -88,9 +89,10 @@ impl Source<'_> {
             data: job.data.clone(),
             previews: preview::read(self.dirs, job.data.keys().copied()),
             manifests: union(&mut common.iter().filter_map(|(folder, c)| {
-                Some(format!("{} {}", folder.info.run.data, c.manifest.as_ref()?))
+                let known = !c.manifest.is_empty();
+                known.then(|| format!("{} {}", folder.info.run.data, c.manifest))
             })),
-            weights: union(&mut common.iter().flat_map(|(_, c)| c.origins())),
+            weights: union(&mut self.finished().flat_map(|(_, metrics)| hub_files(metrics))),
             provenance: provenance.into_iter().collect(),
             seconds: common.iter().map(|(_, c)| c.seconds).sum(),
             core_seconds: common
@@ -176,12 +178,12 @@ impl Source<'_> {
                 let Metrics::Probe(probe) = metrics else {
                     return None;
                 };
-                let reading = probe.collapse?;
+                let reading = probe.readings.collapse?;
                 Some(Features {
                     run: folder.info.run.name.clone(),
                     seed: folder.info.run.seed,
                     reading,
-                    collapsed: reading.collapsed(),
+                    collapsed: reading.is_total(),
                 })
             })
             .collect()
@@ -220,6 +222,16 @@ impl Source<'_> {
     }
 }
 
+/// The files of weights that a run read from the Hub, with their hashes.
+fn hub_files(metrics: &Metrics) -> Vec<String> {
+    let file = |origin: &Origin| {
+        let (repo, hash) = (origin.repo.as_ref()?, origin.sha256.as_ref()?);
+        let revision = origin.revision.as_deref().unwrap_or("unknown revision");
+        Some(format!("{repo} @ {revision}, sha256 {hash}"))
+    };
+    metrics.origins().into_iter().filter_map(file).collect()
+}
+
 fn pretraining(folder: &Folder) -> Option<Pretraining> {
     let Ok(Metrics::Pretrain(metrics)) = &folder.metrics else {
         return None;
@@ -248,7 +260,7 @@ fn pretraining(folder: &Folder) -> Option<Pretraining> {
         variant: run.variant.clone(),
         percent: run.percent,
         seed: run.seed,
-        collapsed: collapse.values().any(|reading| reading.after.collapsed()),
+        collapsed: collapse.values().any(|reading| reading.is_collapsed()),
         epochs: metrics.epochs.clone(),
         collapse,
         seconds: metrics.common.seconds,

@@ -1,26 +1,21 @@
-//! Files read and written whole.
+//! Files read and written whole, as a run's own are.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
 /// A JSON file; `None` where there is none.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .with_context(|| format!("failed to read {}", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("failed to read {}", path.display())),
-    }
+    Ok(cass_run::read_json(path)?)
 }
 
-/// Writes a whole file or none: beside its place, then renamed onto it.
+/// Writes a whole file or none.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    fs::write(&part, bytes)
-        .and_then(|()| fs::rename(&part, path))
-        .with_context(|| format!("failed to write {}", path.display()))
+    cass_run::write_whole(path, bytes)
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// SHA-256 of a file, in hexadecimal.
+pub fn hash(path: &Path) -> Result<String> {
+    cass_run::sha256_of(path).with_context(|| format!("{} cannot be read", path.display()))
 }

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use cass_run::Metrics;
 
 use super::files::read_json;
 use super::log::last_words;
-use super::metrics::Metrics;
 use super::noted::Info;
 use super::seal::Seal;
 use crate::plan::Run;
@@ -36,10 +36,10 @@ impl Folder {
         let Some(info) = read_json::<Info>(&path.join("run.json"))? else {
             return Ok(None);
         };
-        let metrics = match read_json(&path.join("metrics.json")) {
+        let metrics = match Metrics::read(path) {
             Ok(Some(metrics)) => Ok(metrics),
             Ok(None) => Err(format!("not finished: {}", last_words(path))),
-            Err(damage) => Err(format!("{damage:#}")),
+            Err(damage) => Err(damage.to_string()),
         };
         Ok(Some(Folder {
             path: path.to_owned(),
@@ -124,5 +124,26 @@ impl Folder {
             }
         }
         Ok(folders)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_whose_features_are_not_finite_is_finished_and_collapsed() {
+        let folder = tempfile::tempdir().unwrap();
+        let healthy = r#"{"mean_cosine": 0.6, "effective_rank": 8, "std": 1}"#;
+        let text = format!(
+            r#"{{"kind": "pretrain", "epochs": [{{"epoch": 0, "loss": null}}], "seconds": 1,
+                "collapse": {{"cnn": {{"before": {healthy}, "after": null}}}}}}"#
+        );
+        fs::write(folder.path().join("metrics.json"), text).unwrap();
+        let metrics = Metrics::read(folder.path()).unwrap().unwrap();
+        assert_eq!(
+            super::super::summary(&metrics),
+            "loss ? → ? · COLLAPSED: cnn"
+        );
     }
 }

@@ -6,15 +6,14 @@
 mod files;
 mod found;
 mod log;
-mod metrics;
 mod noted;
 mod seal;
 mod stand;
+mod summary;
 
-pub use files::{read_json, write};
+pub use files::{hash, read_json, write};
 pub use found::{Folder, State};
 pub use log::{Event, Tail, last_words, log_tail};
-pub use metrics::{BeforeAfter, Metrics, PretrainEpoch, ProbeMetrics, Reading, Skipped};
 pub use noted::{Entry, Info, PLAN, folder, write_plan};
-pub use seal::hash;
 pub use stand::{FAILURES, Stand, unfinished, why};
+pub use summary::summary;

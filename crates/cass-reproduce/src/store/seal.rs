@@ -1,17 +1,14 @@
 //! What a finished run left, to the byte: so that a folder which was changed behind our back is noticed.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use base16ct::lower::encode_string as hex;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::files;
+use super::files::{self, hash};
 
 /// `seal.json`, written once a run is found finished.
 #[derive(Serialize, Deserialize)]
@@ -132,25 +129,10 @@ fn size_and_time(path: &Path) -> Result<(u64, u64)> {
     Ok((data.len(), nanoseconds))
 }
 
-/// SHA-256 of a file, in hexadecimal.
-pub fn hash(path: &Path) -> Result<String> {
-    let failed = || format!("failed to read {}", path.display());
-    let mut file = File::open(path).with_context(failed)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let n = file.read(&mut buffer).with_context(failed)?;
-        if n == 0 {
-            break;
-        }
-        hash.update(&buffer[..n]);
-    }
-    Ok(hex(&hash.finalize()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
 
     #[test]
     fn what_was_changed_is_named() {

@@ -1,7 +1,6 @@
 //! Every mistake is one line on standard error and exit code 2, before anything is run.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 
 use super::{Job, data_set, refused};
 
@@ -97,20 +96,29 @@ fn output_that_cannot_be_written() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_full_disk() {
-    // /dev/full answers every write with ENOSPC.
+    // No file may have a byte: a write fails as on a full disk.
     let job = Job::new();
-    fs::create_dir_all(job.out().join("runs")).unwrap();
-    symlink("/dev/full", job.out().join("runs/.writable.part")).unwrap();
-    refused(&job.demo(), &["failed to write", "No space left on device"]);
+    let whole = job.command("reproduce --table 3 --seeds 1 --device cpu --out {out}");
+    let mut limited = std::process::Command::new("sh");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"])
+        .arg(whole.get_program())
+        .args(whole.get_args());
+    for (name, value) in whole.get_envs() {
+        limited.env(name, value.unwrap_or_default());
+    }
+    refused(
+        &limited.output().unwrap(),
+        &["runs/.writable cannot be written", "File too large"],
+    );
     assert!(job.started().is_empty());
 
-    // And when it fills up later.
+    // What stands in the way of the report.
     let job = Job::new();
-    fs::create_dir_all(job.out()).unwrap();
-    symlink("/dev/full", job.out().join("report.html.part")).unwrap();
+    fs::create_dir_all(job.out().join("report.html")).unwrap();
     refused(
         &job.demo(),
-        &["failed to write", "report.html", "No space left on device"],
+        &["report.html cannot be written", "Is a directory"],
     );
 }
 

@@ -8,7 +8,7 @@ all="$*"
 if [ "$command" = --json ]; then echo '{"median_ms":300.0,"peak_rss_mib":700.0}'; exit; fi
 if [ "$command" = --version ]; then echo "cass 0.0.0 (fake)"; exit; fi
 if [ "$command $2" = "data preview" ]; then exit 1; fi
-out= seed= method= mode= arch=null fraction= data_root= epochs=1
+out= seed= method= mode= arch='""' fraction= data_root= epochs=1
 while [ $# -gt 0 ]; do
     case $1 in
         --out) out=$2 ;; --seed) seed=$2 ;; --method) method=$2 ;; --mode) mode=$2 ;;

@@ -32,7 +32,7 @@ fn results_hold_the_keys_that_scripts_rely_on() {
     }
 
     let cells = results["cells"].as_array().unwrap();
-    assert_eq!(cells.len(), 24 + 18);
+    assert_eq!(cells.len(), 24 + 3 * 18);
     for cell in cells {
         assert_eq!(cell["metric"], "f1_macro");
         assert_eq!(cell["n"], 2);
@@ -76,7 +76,7 @@ fn results_hold_the_keys_that_scripts_rely_on() {
     }
     // The stand-in's CASS ends collapsed.
     assert_eq!(results["claims"][0]["verdict"], "did not hold");
-    assert_eq!(job.read("results.csv").lines().count(), 1 + 42 * 5);
+    assert_eq!(job.read("results.csv").lines().count(), 1 + 78 * 5);
 }
 
 #[test]

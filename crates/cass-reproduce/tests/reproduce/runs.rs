@@ -33,11 +33,13 @@ fn one_pretraining_serves_both_arms_and_all_fractions() {
     // The name opens the line; further on it says what a probe starts from.
     let starts = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
     assert_eq!((starts("pretrain-cass"), starts("pretrain-dino")), (1, 2));
-    assert_eq!((starts("linear-"), starts("finetune-")), (18, 18));
-    assert_eq!(count(&lines, "from pretrain-cass"), 12);
+    for downstream in ["linear-", "logistic-", "knn-", "finetune-"] {
+        assert_eq!(starts(downstream), 18, "{downstream}");
+    }
+    assert_eq!(count(&lines, "from pretrain-cass"), 24);
     assert_eq!(count(&lines, "finetune-supervised"), 6);
     assert!(
-        lines.last().unwrap().starts_with("39 runs, 0 done; about "),
+        lines.last().unwrap().starts_with("75 runs, 0 done; about "),
         "{lines:?}"
     );
 }
@@ -83,7 +85,7 @@ fn profiles_follow_the_data() {
 fn finished_runs_are_skipped_and_damaged_ones_redone() {
     let job = Job::new();
     succeeded(&job.demo());
-    assert_eq!(job.started().len(), 1 + 39, "the phantoms and every run");
+    assert_eq!(job.started().len(), 1 + 75, "the phantoms and every run");
     succeeded(&job.demo());
     assert!(job.started().is_empty());
 
@@ -158,17 +160,17 @@ fn a_failed_run_is_one_line_and_stops_only_what_needs_it() {
     );
     assert_eq!(
         count(&lines, "not run: it needs pretrain-dino-vit"),
-        6,
+        12,
         "{stderr}"
     );
     assert!(
         lines
             .last()
             .unwrap()
-            .starts_with("error: 6 cells are incomplete"),
+            .starts_with("error: 12 cells are incomplete"),
         "{stderr}"
     );
-    assert_eq!(job.started().len(), 1 + 39 - 6 + 1, "the failed one twice");
+    assert_eq!(job.started().len(), 1 + 75 - 12 + 1, "the failed one twice");
 
     let results = job.results();
     for cell in results["cells"].as_array().unwrap() {
@@ -236,7 +238,7 @@ fn an_interrupted_job_ends_its_runs_and_goes_on_later() {
     assert_eq!(asked(), "asked\n", "what it left was there to go on from");
     assert_eq!(
         job.started().len(),
-        39,
+        75,
         "all runs, and the phantoms were there"
     );
 }
@@ -246,7 +248,7 @@ fn an_entry_of_the_plan_is_a_whole_command_line() {
     let job = Job::new();
     succeeded(&job.demo());
     let entries: Vec<Value> = serde_json::from_str(&job.read("plan.json")).unwrap();
-    assert_eq!(entries.len(), 39);
+    assert_eq!(entries.len(), 75);
     let names: Vec<&str> = entries
         .iter()
         .map(|e| e["name"].as_str().unwrap())

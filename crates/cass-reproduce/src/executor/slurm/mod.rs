@@ -227,7 +227,7 @@ fn wait(site: &Site, plan: &Plan, job: &str) -> Result<bool> {
                     done.len(),
                     plan.runs.len(),
                     run.name,
-                    metrics.summary()
+                    store::summary(&metrics)
                 );
             }
         }

@@ -64,7 +64,7 @@ pub fn collapse(results: &Results) -> Markup {
         pretrainings.flat_map(|p| p.collapse.iter().map(move |(arm, both)| (p, arm, both)))
     };
     let count = networks().count();
-    let collapsed = networks().filter(|(.., both)| both.after.collapsed());
+    let collapsed = networks().filter(|(.., both)| both.is_collapsed());
     let collapsed = collapsed.count();
     let list = html! {
         div.scroll {
@@ -80,7 +80,7 @@ pub fn collapse(results: &Results) -> Markup {
                         td { (pretraining.seed) }
                         td.n { (before.1) " → " b { (after.1) } }
                         td.n { (before.0) " → " b { (after.0) } }
-                        @match (both.before.collapsed(), both.after.collapsed()) {
+                        @match (both.was_collapsed(), both.is_collapsed()) {
                             (false, true) => { td.bad { "collapsed" } }
                             (true, true) => { td.bad { "collapsed, as before training" } }
                             (_, false) => { td {} }
@@ -114,7 +114,12 @@ pub fn losses(results: &Results) -> Markup {
     let curve = |run: &&Pretraining| Line {
         colour: colour(&run.method_name()),
         points: (run.epochs.iter())
-            .filter_map(|epoch| Some((epoch.epoch, epoch.loss?)))
+            .filter_map(|epoch| {
+                epoch
+                    .loss
+                    .is_finite()
+                    .then_some((epoch.epoch as u32, epoch.loss))
+            })
             .collect(),
     };
     let charts = html! {

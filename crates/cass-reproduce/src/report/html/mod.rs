@@ -61,7 +61,7 @@ fn header(results: &Results) -> Markup {
         let pretrainings = results.pretrainings.iter();
         pretrainings.flat_map(|p| p.collapse.values())
     };
-    let collapsed = networks().filter(|both| both.after.collapsed()).count();
+    let collapsed = networks().filter(|both| both.is_collapsed()).count();
     let missing = results.cells.iter().filter(|cell| !cell.missing.is_empty());
     let mut facts = vec![
         (claims(Verdict::Held), "claims held".to_owned()),

@@ -17,7 +17,7 @@ fn a_cluster_comes_to_the_local_results() {
     assert_eq!(submitted[1], after);
 
     let local = Job::new();
-    let arguments = "reproduce --table 3 --seeds 1 --only cass-cnn --device cpu --out {out}";
+    let arguments = "reproduce --table 3 --seeds 1 --only cass-cnn --downstream linear,finetune --device cpu --out {out}";
     succeeded(&local.run(arguments));
     let cells = |results: Value| results["cells"].clone();
     assert_eq!(cells(cluster.job.results()), cells(local.results()));

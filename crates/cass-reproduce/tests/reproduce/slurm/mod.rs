@@ -53,7 +53,7 @@ impl Cluster {
     /// One seed of some runs of table 3 on phantoms, by Slurm.
     fn reproduce(&self, only: &str) -> Command {
         let mut command = self.job.command(&format!(
-            "reproduce --table 3 --seeds 1 --only {only} --device cpu --executor slurm --out {{out}}"
+            "reproduce --table 3 --seeds 1 --only {only} --downstream linear,finetune --device cpu --executor slurm --out {{out}}"
         ));
         self.at_hand(&mut command);
         command

@@ -13,7 +13,7 @@ use super::{Cluster, HERE};
 fn scripts_are_those_that_were_reviewed() {
     let cluster = Cluster::new();
     let arguments = format!(
-        "reproduce --table 3 --seeds 1 --only 1pct --profile small --data-root {} --executor slurm \
+        "reproduce --table 3 --seeds 1 --only 1pct --downstream linear,finetune --profile small --data-root {} --executor slurm \
          --cluster {HERE}/cluster.toml --dry-run --out {{out}}",
         cluster.path("mri").display()
     );
