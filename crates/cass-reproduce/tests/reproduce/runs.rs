@@ -184,7 +184,7 @@ fn a_failed_run_is_one_line_and_stops_only_what_needs_it() {
     }
     // Another time it works, and only what was lost is run.
     succeeded(&job.run(arguments));
-    assert_eq!(job.started().len(), 1 + 6);
+    assert_eq!(job.started().len(), 1 + 12);
 }
 
 #[test]
