@@ -1,9 +1,8 @@
 //! Charts as inline SVG: bars from 0 to 1, lines over steps, matrices of shares. Colours are the page's classes.
 
-use maud::{Markup, html};
-
 use crate::colour::sequential;
 use crate::scale::Scale;
+use maud::{Markup, html};
 
 /// A drawing area inside its axes, in SVG units.
 struct Frame {
