@@ -1,14 +1,12 @@
 //! A profile is one file that decides the scale of a job.
 
+use crate::networks::Network;
+use crate::table::{DataSet, Weights};
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-
-use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Serialize};
-
-use crate::networks::Network;
-use crate::table::{DataSet, Weights};
 
 const PROFILES: &[(&str, &str)] = &[
     ("demo", include_str!("../../profiles/demo.toml")),
