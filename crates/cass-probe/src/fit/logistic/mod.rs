@@ -239,7 +239,7 @@ impl Logistic {
         let (rows, intercepts) = self.rows();
         let mut z = vec![0.0; dim];
         let of = |features: &[f32]| {
-            self.standard.apply(features, &mut z);
+            self.standard.apply(features, &mut z, 0..dim);
             let logits = rows.chunks_exact(dim).zip(&intercepts);
             let logits = logits.map(|(w, b)| b + w.iter().zip(&z).map(|(w, z)| w * z).sum::<f64>());
             let mut p: Vec<f64> = logits.collect();

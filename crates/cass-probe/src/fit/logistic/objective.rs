@@ -1,8 +1,9 @@
 //! The penalised mean loss and its gradient, over chunks of rows that do not depend on the number of threads.
 
-use super::kernels::{ROWS, add_scaled, dots};
+use super::kernels::{COLUMNS, Dots, ROWS, add_scaled};
 use super::standard::Standard;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Rows a chunk, whose sums are added up in order.
 const CHUNK: usize = 128;
@@ -111,20 +112,29 @@ impl<'a> Objective<'a> {
         };
         let (slopes, offsets) = part.gradient.split_at_mut(outputs * dim);
         let mut z = vec![0.0; ROWS * dim];
+        let columns = || {
+            (0..dim)
+                .step_by(COLUMNS)
+                .map(|at| at..(at + COLUMNS).min(dim))
+        };
+        let mut dots = vec![Dots::default(); outputs];
         let mut logits = vec![[0.0; ROWS]; outputs];
         let mut row = vec![0.0; outputs];
         for (block, features) in features.chunks(ROWS * dim).enumerate() {
             let rows = features.len() / dim;
-            for (features, z) in features.chunks_exact(dim).zip(z.chunks_exact_mut(dim)) {
-                self.standard.apply(features, z);
-            }
             z[rows * dim..].fill(0.0);
-            let four: [&[f64]; ROWS] = std::array::from_fn(|i| &z[i * dim..(i + 1) * dim]);
-            for ((logits, w), b) in (logits.iter_mut())
-                .zip(coefficients.chunks_exact(dim))
-                .zip(intercepts)
-            {
-                *logits = dots(four, w).map(|dot| dot + b);
+            dots.fill(Dots::default());
+            for columns in columns() {
+                for (features, z) in features.chunks_exact(dim).zip(z.chunks_exact_mut(dim)) {
+                    self.standard.apply(features, z, columns.clone());
+                }
+                let four = four(&z, dim, &columns);
+                for (dots, w) in dots.iter_mut().zip(coefficients.chunks_exact(dim)) {
+                    dots.add(four, &w[columns.clone()]);
+                }
+            }
+            for ((logits, dots), b) in logits.iter_mut().zip(&dots).zip(intercepts) {
+                *logits = dots.sums().map(|dot| dot + b);
             }
             for i in 0..rows {
                 let sample = start + block * ROWS + i;
@@ -140,16 +150,24 @@ impl<'a> Objective<'a> {
             for logits in &mut logits {
                 logits[rows..].fill(0.0); // rows that are not there
             }
-            for ((slopes, offset), factors) in (slopes.chunks_exact_mut(dim))
-                .zip(offsets.iter_mut())
-                .zip(&logits)
-            {
-                add_scaled(slopes, *factors, four);
+            for columns in columns() {
+                let four = four(&z, dim, &columns);
+                for (slopes, factors) in slopes.chunks_exact_mut(dim).zip(&logits) {
+                    add_scaled(&mut slopes[columns.clone()], *factors, four);
+                }
+            }
+            for (offset, factors) in offsets.iter_mut().zip(&logits) {
                 *offset += factors.iter().sum::<f64>();
             }
         }
         part
     }
+}
+
+/// These columns of four rows of `z`.
+#[inline(always)]
+fn four<'z>(z: &'z [f64], dim: usize, columns: &Range<usize>) -> [&'z [f64]; ROWS] {
+    std::array::from_fn(|i| &z[i * dim..(i + 1) * dim][columns.clone()])
 }
 
 impl Link {

@@ -1,4 +1,5 @@
 use crate::{Error, Result};
+use std::ops::Range;
 
 /// Means and standard deviations that features are standardised by (`sklearn.preprocessing.StandardScaler`).
 #[derive(Debug, Clone, PartialEq)]
@@ -48,10 +49,12 @@ impl Standard {
         })
     }
 
-    /// Standardises one row into `z`.
-    pub(super) fn apply(&self, row: &[f32], z: &mut [f64]) {
-        let of = row.iter().zip(&self.mean).zip(&self.scale);
-        for (z, ((&x, mean), scale)) in z.iter_mut().zip(of) {
+    /// Standardises these columns of one row into those of `z`.
+    #[inline(always)]
+    pub(super) fn apply(&self, row: &[f32], z: &mut [f64], columns: Range<usize>) {
+        let (mean, scale) = (&self.mean[columns.clone()], &self.scale[columns.clone()]);
+        let of = row[columns.clone()].iter().zip(mean).zip(scale);
+        for (z, ((&x, mean), scale)) in z[columns].iter_mut().zip(of) {
             *z = (f64::from(x) - mean) / scale;
         }
     }
