@@ -13,7 +13,7 @@ pub fn workspace() -> PathBuf {
     manifest.parent().map(Path::to_owned).unwrap_or(manifest)
 }
 
-/// What the commands of a reproduction have to know of it.
+/// What the commands of a reproduction have to know of the checkout.
 pub fn host() -> Host<'static> {
     Host {
         caller: "cargo xtask",

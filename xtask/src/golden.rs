@@ -29,7 +29,7 @@ pub fn golden(check: bool, python: &Path, only: Option<&str>) -> Result<ExitCode
         if !script.is_file() || !only.is_none_or(|text| name.contains(text)) {
             continue;
         }
-        // `-B`: no __pycache__ beside the scripts.
+        // `-B`: no __pycache__ next to the scripts.
         succeed(
             Command::new(python)
                 .arg("-B")

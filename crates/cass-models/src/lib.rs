@@ -29,6 +29,8 @@ mod error;
 mod export;
 mod family;
 #[cfg(feature = "hub")]
+mod fault;
+#[cfg(feature = "hub")]
 mod hub;
 mod init;
 mod intermediates;
@@ -36,11 +38,12 @@ mod keys;
 mod layers;
 mod layouts;
 mod model;
+mod options;
 mod params;
 mod read;
 mod registry;
 mod resample;
-mod torch;
+mod text;
 mod verify;
 mod weights;
 
@@ -55,10 +58,13 @@ pub use family::swin::SwinConfig;
 pub use family::vit::{VitConfig, VitPool};
 pub use family::{LastMap, ModelConfig, Readout};
 #[cfg(feature = "hub")]
-pub use hub::{Hub, HubEvent, HubFault, HubFile, HubId, HubSettings};
+pub use fault::HubFault;
+#[cfg(feature = "hub")]
+pub use hub::{Hub, HubEvent, HubFile, HubId, HubSettings};
 pub use intermediates::{Intermediates, Taps};
 pub use layers::Mode;
-pub use model::{Model, ModelOptions, Output};
+pub use model::{Model, Output};
+pub use options::ModelOptions;
 pub use params::Params;
 pub use registry::{Interpolation, MODELS, ModelInfo, Normalization, find};
 pub use verify::{LikelyCause, TensorError, Verification, verify};

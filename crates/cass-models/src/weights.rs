@@ -1,10 +1,11 @@
 //! Weights in files: safetensors or of `torch.save`, under timm's names or another project's.
 
-use crate::error::{Error, Result, printable};
+use crate::error::{Error, Result};
 use crate::keys::{self, Asked, Groups, Named};
 use crate::model::Model;
 use crate::read::{WEIGHTS_FILE, read_file};
 use crate::resample::Resampled;
+use crate::text::printable;
 use candle_core::{DType, Tensor};
 use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write as _};
@@ -19,7 +20,7 @@ pub struct LoadReport {
     pub parameters: usize,
     /// Other tensors taken: running statistics.
     pub buffers: usize,
-    /// Of the file, in hexadecimal.
+    /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
     /// The file.
     pub source: String,
@@ -94,7 +95,7 @@ impl fmt::Display for LoadReport {
 
 /// What a file has for a network.
 struct Plan {
-    /// In the network's order and shapes.
+    /// Tensors in the network's order and shapes.
     tensors: Vec<(String, Tensor)>,
     new_head: Option<NewHead>,
     resampled: Option<(usize, usize)>,

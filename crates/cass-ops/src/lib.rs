@@ -3,7 +3,7 @@
 //!
 //! Candle 0.11 drops the gradient of its fused LayerNorm and softmax silently, has none for the
 //! 3/2 max-pool of every ResNet and slope 1 for `relu` at 0. These ops have PyTorch's gradients,
-//! held against finite differences in f64 and PyTorch's own values, and work in one pass over
+//! compared with finite differences in f64 and PyTorch's own values, and work in one pass over
 //! contiguous memory with the vector instructions found at run time.
 //!
 //! ```

@@ -9,7 +9,7 @@ thread_local! {
     static AGAIN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a part is being computed the second time: what it changes besides its result,
+/// Whether a part is being computed for the second time: what it changes besides its result,
 /// running statistics for instance, has been changed already.
 pub fn is_recomputing() -> bool {
     AGAIN.get()

@@ -6,7 +6,7 @@ use crate::grown::{Grown, Log};
 use crate::lock::RunLock;
 use crate::names::{BEGUN, LOG, METRICS, RECIPE, RESUME, is_of_state};
 use crate::recipe::first_difference;
-use crate::whole::{create_new, sync_folder};
+use crate::whole::{create_new, rename_whole};
 use crate::{foreign, schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -211,7 +211,7 @@ impl RunDir {
             let _ = fs::remove_file(beside); // it is nobody else's
             return Err(fenced);
         }
-        let renamed = fs::rename(beside, path).and_then(|()| sync_folder(path));
+        let renamed = rename_whole(&beside, path);
         renamed.map_err(|error| self.or_fenced(Error::io(Action::Write, path)(error)))
     }
 

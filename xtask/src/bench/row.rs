@@ -19,7 +19,7 @@ pub enum Work {
         nets: &'static [(&'static str, &'static str)],
         size: u32,
         batch: u32,
-        /// To time, after one.
+        /// Steps that are timed, after one that is not.
         steps: u32,
     },
     /// Image files to augmented batches.
@@ -98,7 +98,7 @@ impl Row {
         matches!(self.work, Work::Load { .. })
     }
 
-    /// For people.
+    /// Description for people.
     pub fn text(&self) -> String {
         match &self.work {
             Work::Step {

@@ -31,7 +31,7 @@ impl fmt::Display for Side {
 pub struct Sample {
     /// A step, or an image loaded.
     pub ms: f64,
-    /// Of the whole process; none where workers are processes of their own.
+    /// Memory of the whole process; none where workers are processes of their own.
     pub rss_mib: Option<f64>,
     /// Ours alone.
     pub roofline_share: Option<f64>,
@@ -180,7 +180,7 @@ def version(module, name):
     except meta.PackageNotFoundError: return 'unknown'
 print(json.dumps({pair.split('=')[1]: version(*pair.split('=')) for pair in sys.argv[1:]}))";
 
-/// Of what the rows need.
+/// Versions of what the rows need.
 ///
 /// # Errors
 /// If there is no such Python, or it lacks one.

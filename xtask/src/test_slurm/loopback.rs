@@ -114,7 +114,7 @@ impl Loopback {
         end(&mut self.nodes[node]);
     }
 
-    /// Ends a node's slurmd alone: what runs on it goes on.
+    /// Ends a node's slurmd alone: what runs on it continues.
     pub fn kill_slurmd(&self, node: usize) -> Result<()> {
         let unshare = self.nodes[node]
             .as_ref()
@@ -140,7 +140,7 @@ impl Loopback {
         None
     }
 
-    /// What a program of Slurm prints.
+    /// Output of a program of Slurm.
     pub fn says(&self, program: &str, arguments: &[&str]) -> Result<String> {
         let output = Command::new(program)
             .args(arguments)

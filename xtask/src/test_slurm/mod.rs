@@ -90,7 +90,7 @@ fn trials(args: &Args, cass: &Path, dir: &Path) -> Result<usize> {
 struct Bench {
     slurm: Loopback,
     cass: PathBuf,
-    /// Of the trial that goes on.
+    /// Output folder of the present trial.
     out: PathBuf,
 }
 
@@ -220,7 +220,7 @@ impl Bench {
 
 const SLURM: &[&str] = &["--executor", "slurm"];
 
-/// All that runs on the node is gone: Slurm finds out, and the run goes on elsewhere.
+/// All that runs on the node is gone: Slurm finds out, and the run continues elsewhere.
 fn node_killed(bench: &mut Bench, _: &mut Child) -> Result<()> {
     let (node, _) = bench.pause_training()?;
     bench.slurm.kill_node(node);
@@ -229,7 +229,7 @@ fn node_killed(bench: &mut Bench, _: &mut Child) -> Result<()> {
     })
 }
 
-/// Slurm takes the node for dead and starts the run a second time, while the first still goes on.
+/// Slurm takes the node for dead and starts the run a second time, while the first still continues.
 fn slurmd_killed(bench: &mut Bench, _: &mut Child) -> Result<()> {
     let (node, pid) = bench.pause_training()?;
     bench.slurm.kill_slurmd(node)?;
@@ -253,7 +253,7 @@ fn controller_restarted(bench: &mut Bench, _: &mut Child) -> Result<()> {
     bench.slurm.start_controller()
 }
 
-/// A task is cancelled: the job ends incomplete, and the same command goes on from there.
+/// A task is cancelled: the job ends incomplete, and the same command continues from there.
 fn task_cancelled(bench: &mut Bench, job: &mut Child) -> Result<()> {
     let (_, pid) = bench.pause_training()?;
     let tasks = bench.slurm.says("squeue", &["-h", "-t", "R", "-o", "%A"])?;

@@ -12,7 +12,7 @@ pub(crate) mod vit;
 use crate::cost::Cost;
 use crate::intermediates::Collector;
 use crate::layers::Mode;
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use crate::resample::Resampled;
 use candle_core::{Result, Tensor};
@@ -162,7 +162,7 @@ impl ModelConfig {
         }
     }
 
-    /// What the network costs on square images of `input_size` px and `in_chans` channels with
+    /// Cost of the network on square images of `input_size` px and `in_chans` channels with
     /// `num_classes` outputs. An input size that the network does not take is rounded as the layers
     /// round.
     pub fn cost(&self, input_size: usize, in_chans: usize, num_classes: usize) -> Cost {

@@ -5,7 +5,7 @@ use crate::cost::Cost;
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{BatchNorm2d, Conv2d, Linear, Mode, STEM_POOL};
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use candle_core::{Result, Tensor, bail};
 use cass_ops::{Activation, AvgPool2dConfig, Tracked, avg_pool2d, max_pool2d};
@@ -44,7 +44,7 @@ pub struct ResNetConfig {
     pub variant: Variant,
 }
 
-/// What the paper "Bag of Tricks" calls A and D: the stem and the shortcuts that change size.
+/// Variants that the paper "Bag of Tricks" calls A and D: the stem and the shortcuts that change size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
     /// One 7x7 convolution; a 1x1 convolution of stride 2.

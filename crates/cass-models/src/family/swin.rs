@@ -6,7 +6,7 @@ use crate::cost::Cost;
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{LayerNorm, Linear, Mode};
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use crate::resample::{Resampled, resize_rel_pos_bias_table};
 use candle_core::{Result, Tensor};
@@ -354,11 +354,11 @@ impl Block {
 /// How a square map is cut into square windows.
 #[derive(Debug, Clone, Copy)]
 struct Windows {
-    /// Of the map, tokens.
+    /// Side of the map, in tokens.
     side: usize,
-    /// Of a window, tokens.
+    /// Side of a window, in tokens.
     size: usize,
-    /// By how much the map is rolled before it is cut.
+    /// Tokens that the map is rolled by before it is cut.
     shift: usize,
 }
 

@@ -2,7 +2,7 @@
 
 use crate::init::Init;
 use crate::layers::Linear;
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use candle_core::{Result, Tensor, bail};
 use cass_ops::Tracked;

@@ -1,6 +1,6 @@
 //! Which repository, and which state of it.
 
-use super::fault::HubFault;
+use crate::fault::HubFault;
 use crate::registry::ModelInfo;
 use std::fmt;
 use std::str::FromStr;

@@ -2,7 +2,7 @@
 //! (`fixtures/golden/autocast`).
 //!
 //! Two passes that round at the same places part where a sum falls on the other side of a tie, and
-//! every later rounding carries that on: a whole network is held against its rounding error, the
+//! every later rounding carries that on: a whole network is compared with its rounding error, the
 //! distance of PyTorch's bf16 from its f32.
 
 use crate::{golden, model};

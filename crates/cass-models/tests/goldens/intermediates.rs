@@ -162,7 +162,7 @@ fn an_unknown_name_is_an_error_that_suggests_the_nearest() -> Result<()> {
         let error = model.forward_with(&golden["input"], Mode::Eval, &taps);
         assert_eq!(
             error.map(|_| ()).unwrap_err().to_string(),
-            format!("tap {folder}: it has no output \"{name}\", the nearest is \"{nearest}\"")
+            format!("{folder} has no output \"{name}\"; the nearest is \"{nearest}\"")
         );
     }
     Ok(())

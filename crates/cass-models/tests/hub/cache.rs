@@ -60,8 +60,8 @@ fn a_miss_without_a_connection_says_what_to_do() -> Outcome {
     assert_eq!(
         miss(&scene.offline(), REPO)?,
         format!(
-            "fetch model.safetensors of {REPO}: it is not in {cache} and HF_HUB_OFFLINE forbids to \
-             ask for it: `cass models fetch resnet18` on a computer with a connection gets it"
+            "model.safetensors of {REPO} cannot be fetched: it is not in {cache} and HF_HUB_OFFLINE \
+             forbids to ask for it: `cass models fetch resnet18` on a computer with a connection gets it"
         )
     );
     let text = miss(&scene.offline(), "owner/other@v1")?;

@@ -95,6 +95,6 @@ fn id(text: &str) -> HubId {
 fn one_line(error: &cass_models::Error) -> Result<String, Box<dyn std::error::Error>> {
     let text = error.to_string();
     assert!(!text.contains('\n'), "{text}");
-    assert!(text.starts_with("fetch model.safetensors of "), "{text}");
+    assert!(text.starts_with("model.safetensors of "), "{text}");
     Ok(text)
 }

@@ -1,4 +1,4 @@
-//! What was said of the images of a part, beside what is true of them.
+//! What was said of the images of a part, next to what is true of them.
 
 use super::parts::Parts;
 use super::recipe::{ProbeMode, ProbeRecipe};
@@ -27,7 +27,7 @@ pub(crate) struct Decision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum AnyMetrics {
-    /// One class an image.
+    /// Metrics where each image is of one class.
     One(Metrics),
     /// Any number of classes an image.
     Any(MultiLabelMetrics),

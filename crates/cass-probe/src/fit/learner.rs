@@ -23,7 +23,7 @@ pub(crate) struct TrainedEpoch {
     pub(crate) counts: MicroCounts,
 }
 
-/// One step taken, for whoever watches.
+/// One step taken, for anyone who watches.
 pub(crate) struct Taken {
     pub(crate) loss: f64,
     pub(crate) lr: f64,

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeRecipe {
-    /// What is trained on the labels.
+    /// How it probes: what is trained on the labels.
     pub mode: ProbeMode,
     /// Whose settings the unset fields had; the fields alone decide.
     pub protocol: Protocol,
@@ -28,12 +28,12 @@ pub struct ProbeRecipe {
     pub network: String,
     /// The weights that are judged.
     pub weights: Weights,
-    /// Which arm of a pretraining they are from, if from any.
+    /// Arm of a pretraining that they are from, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
     /// Height and width of the network's input, in pixels.
     pub size: usize,
-    /// At most so many passes over the labelled images.
+    /// Largest number of passes over the labelled images.
     pub epochs: usize,
     /// Images a step.
     pub batch: usize,
@@ -61,7 +61,7 @@ pub struct ProbeRecipe {
     /// Whether test images that the pretraining was trained on are left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exclude_seen: bool,
-    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// Device that computes: `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// Worker threads; 0 for one a core.
     pub threads: usize,
@@ -274,7 +274,7 @@ impl ProbeRecipe {
         }
     }
 
-    /// The same settings for images of any number of classes: the paper's focal loss then is one of
+    /// Adapts the settings to images of any number of classes: the paper's focal loss then is one of
     /// each class' sigmoid, as the published code has it.
     pub fn for_multi_label(self) -> Self {
         Self {

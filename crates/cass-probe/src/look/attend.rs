@@ -14,7 +14,7 @@ pub enum Look {
     Rollout,
     /// Attention from the tokens that the classifier sees to the patches in the last block, mean over heads. ViT and DeiT.
     LastBlock,
-    /// By how much the last map speaks for a class (Selvaraju et al. 2017, arXiv 1610.02391). All
+    /// Share of the last map that speaks for a class (Selvaraju et al. 2017, arXiv 1610.02391). All
     /// networks but ViT and DeiT, whose classifier sees no map.
     GradCam,
 }

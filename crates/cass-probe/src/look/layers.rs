@@ -14,7 +14,7 @@ pub struct LayerCka {
     pub rows: Vec<String>,
     /// Names of the second's.
     pub columns: Vec<String>,
-    /// One row a layer of the first: from 0 to 1, `None` where a layer sees all images alike.
+    /// One row for each layer of the first network: from 0 to 1, `None` where a layer sees all images alike.
     pub values: Vec<Vec<Option<f64>>>,
 }
 

@@ -4,7 +4,7 @@ use crate::family::Network;
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{BatchNorm2d, Conv2d, Linear, Mode, Padding};
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use candle_core::{Result, Tensor};
 use cass_ops::{Activation, Tracked};

@@ -4,7 +4,7 @@ use crate::family::transformer::{LINEAR, LayerScale, Mlp, PatchEmbed, add_branch
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{LayerNorm, Linear, Mode};
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use crate::resample::{Resampled, resample_abs_pos_embed};
 use candle_core::{Result, Tensor, bail};
@@ -28,9 +28,9 @@ pub(super) struct VisionTransformer {
     norm_follows_pool: bool,
     norm_tap: Tap,
     pool: VitPool,
-    /// One for each token that is read, or one.
+    /// Classifiers: one for each token that is read, or a single one.
     heads: Vec<Linear>,
-    /// Where there are two.
+    /// Taps of the classifiers, where there are two.
     head_taps: Vec<Tap>,
 }
 

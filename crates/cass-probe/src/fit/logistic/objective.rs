@@ -21,9 +21,9 @@ pub(super) struct Objective<'a> {
     features: &'a [f32],
     standard: &'a Standard,
     targets: Vec<usize>,
-    /// Of each row; they sum to 1.
+    /// Weight of each row; they sum to 1.
     weights: Vec<f64>,
-    /// What they summed to before.
+    /// Sum of the weights before they were divided by it.
     total: f64,
     link: Link,
     penalty: f64,
