@@ -1,8 +1,9 @@
 //! Whether one set of predictions is better than another of the same images.
 
+use crate::metrics::Interval;
 use crate::metrics::f1_macro_of;
 use crate::resample::Units;
-use crate::{Error, Groups, Interval, MultiLabelPredictions, Result};
+use crate::{Error, Groups, MultiLabelPredictions, Result};
 use cass_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::fmt;

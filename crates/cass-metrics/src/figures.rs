@@ -1,9 +1,7 @@
 //! Metrics to look at, as SVG: plain text, no fonts or scripts of its own.
 
-use crate::{
-    MultiLabelPredictions, Predictions, Result, precision_recall_curve, reliability_curve,
-    roc_curve,
-};
+use crate::metrics::{precision_recall_curve, reliability_curve, roc_curve};
+use crate::{MultiLabelPredictions, Predictions, Result};
 use cass_page::figure::{Plot, counts};
 
 impl Predictions {

@@ -1,8 +1,9 @@
 use crate::groups::mean_rows;
 use crate::metrics::f1_macro_of;
+use crate::metrics::{Interval, MultiLabelMetrics, NotGiven};
 use crate::resample::Units;
 use crate::table::{COLUMNS, Cell, Table, sorted, to_csv};
-use crate::{Error, Groups, Interval, MultiLabelMetrics, NotGiven, Predictions, Result};
+use crate::{Error, Groups, Predictions, Result};
 use std::path::Path;
 
 /// What separates the classes of a file that has several.

@@ -1,7 +1,8 @@
 use crate::groups::mean_rows;
+use crate::metrics::{Confusion, Interval, Metrics, NotGiven};
 use crate::resample::Units;
 use crate::table::{COLUMNS, Cell, Table, sorted, to_csv};
-use crate::{Confusion, Error, Groups, Interval, Metrics, NotGiven, Result};
+use crate::{Error, Groups, Result};
 use std::path::Path;
 
 /// Predictions of a classifier for each file, and the truth: a `predictions.csv`.

@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::text::nearest;
 use candle_core::Tensor;
-use cass_ops::{Tracked, recompute};
+use cass_ops::Tracked;
+use cass_ops::scope::recompute;
 use std::sync::Arc;
 
 /// Names of the intermediate outputs that [`Model::forward_with`](crate::Model::forward_with) shall

@@ -156,7 +156,8 @@ impl Model {
     ///
     /// ```
     /// # use candle_core::{DType, Device, Tensor};
-    /// # use cass_models::{Mode, Model, ModelOptions, Taps};
+    /// # use cass_models::{Mode, Model, ModelOptions};
+    /// # use cass_models::intermediates::Taps;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let options = ModelOptions { num_classes: 4, input_size: 64, ..Default::default() };
     /// # let images = Tensor::zeros((2, 3, 64, 64), DType::F32, &Device::Cpu)?;

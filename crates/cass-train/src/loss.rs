@@ -3,7 +3,8 @@
 
 use candle_core::{D, DType, Result, Tensor, bail};
 use candle_nn::ops::{log_softmax, sigmoid};
-use cass_ops::{SoftCrossEntropyConfig, Tracked, soft_cross_entropy};
+use cass_ops::Tracked;
+use cass_ops::nn::{SoftCrossEntropyConfig, soft_cross_entropy};
 use serde::{Deserialize, Serialize};
 
 /// ε of `torch.nn.functional.normalize`.

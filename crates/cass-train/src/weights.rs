@@ -1,6 +1,7 @@
 use crate::error::Result;
 use crate::recipe::Weights;
-use cass_models::{Hub, HubEvent, Model};
+use cass_models::Model;
+use cass_models::hub::{Hub, HubEvent};
 use cass_run::Origin;
 
 /// Weights that a network was given.

@@ -1,7 +1,9 @@
 //! Steps of every kind of network, in pairs of any kinds, and of batches in parts.
 
 use candle_core::{DType, Device, Tensor, Var};
-use cass_models::{MODELS, Mode, Model, ModelConfig, ModelOptions};
+use cass_models::family::ModelConfig;
+use cass_models::registry::MODELS;
+use cass_models::{Mode, Model, ModelOptions};
 use cass_rng::Rng;
 use cass_train::*;
 use std::collections::{BTreeMap, HashMap};

@@ -1,13 +1,20 @@
 //! Families of networks. Each is a room of its own, which says everything that the rest of the
 //! workspace asks of a network: nothing outside it tells families apart.
 
-pub(crate) mod convnext;
-pub(crate) mod densenet;
-pub(crate) mod efficientnet;
-pub(crate) mod resnet;
-pub(crate) mod swin;
+mod convnext;
+mod densenet;
+mod efficientnet;
+mod resnet;
+mod swin;
 mod transformer;
-pub(crate) mod vit;
+mod vit;
+
+pub use convnext::ConvNextConfig;
+pub use densenet::DenseNetConfig;
+pub use efficientnet::{EfficientNetConfig, MobileHead};
+pub use resnet::{Block, ResNetConfig, Variant};
+pub use swin::SwinConfig;
+pub use vit::{VitConfig, VitPool};
 
 use crate::cost::Cost;
 use crate::intermediates::Collector;
@@ -17,13 +24,7 @@ use crate::params::Builder;
 use crate::resample::Resampled;
 use candle_core::{Result, Tensor};
 use cass_ops::Tracked;
-use convnext::ConvNextConfig;
-use densenet::DenseNetConfig;
-use efficientnet::EfficientNetConfig;
-use resnet::ResNetConfig;
 use std::fmt;
-use swin::SwinConfig;
-use vit::VitConfig;
 
 /// Shape of a network, by family.
 #[derive(Debug, Clone, Copy, PartialEq)]

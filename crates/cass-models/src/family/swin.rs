@@ -10,7 +10,8 @@ use crate::options::ModelOptions;
 use crate::params::Builder;
 use crate::resample::{Resampled, resize_rel_pos_bias_table};
 use candle_core::{Result, Tensor};
-use cass_ops::{Tracked, window_attention, window_attention_weights};
+use cass_ops::Tracked;
+use cass_ops::nn::{window_attention, window_attention_weights};
 use std::sync::Arc;
 
 /// Shape of a Swin Transformer.
@@ -283,7 +284,7 @@ impl PatchMerging {
             .reshape((b, half, 2, half, 2, c))?
             .permute(&[0, 1, 3, 4, 2, 5])? // (B, H/2, W/2, 2 of W, 2 of H, C)
             .reshape((b, half * half, 4 * c))?;
-        cass_ops::linear(&self.norm.forward(&x)?, &self.reduction, None)
+        cass_ops::nn::linear(&self.norm.forward(&x)?, &self.reduction, None)
     }
 }
 
@@ -319,7 +320,7 @@ impl Block {
             qkv: Linear::new(width, 3 * width, LINEAR, &attn.pp("qkv"))?,
             proj: Linear::new(width, width, LINEAR, &attn.pp("proj"))?,
             norm2: LayerNorm::new(width, EPS, &vb.pp("norm2"))?,
-            mlp: Mlp::new(width, cass_ops::gelu, &vb.pp("mlp"))?,
+            mlp: Mlp::new(width, cass_ops::nn::gelu, &vb.pp("mlp"))?,
             windows,
             num_heads,
             attn_tap: attn.tap(),

@@ -10,11 +10,11 @@ mod download;
 mod id;
 mod settings;
 
+pub use crate::fault::HubFault;
 pub use id::HubId;
 pub use settings::HubSettings;
 
 use crate::error::{Error, Result};
-use crate::fault::HubFault;
 use crate::read::WEIGHTS_FILE;
 use crate::registry::MODELS;
 use cache::Folder;
@@ -79,7 +79,8 @@ pub enum HubEvent {
 /// The Hub and its cache.
 ///
 /// ```no_run
-/// use cass_models::{Hub, HubId, find};
+/// use cass_models::hub::{Hub, HubId};
+/// use cass_models::registry::find;
 /// # fn main() -> cass_models::Result<()> {
 /// let hub = Hub::from_env()?;
 /// let file = hub.get(&HubId::of(find("resnet18")?), &mut |_| {})?;

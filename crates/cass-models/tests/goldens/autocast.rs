@@ -8,7 +8,8 @@
 use crate::{golden, model};
 use candle_core::{DType, Result};
 use cass_models::Mode;
-use cass_ops::{autocast, compose};
+use cass_ops::compose;
+use cass_ops::scope::autocast;
 use cass_testing::{Tensors, relative_error as error};
 
 /// Logits, gradients and running statistics of one step, by their names in the golden files.

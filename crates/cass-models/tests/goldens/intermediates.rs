@@ -3,7 +3,8 @@
 
 use crate::{golden, model};
 use candle_core::{DType, Result, Tensor};
-use cass_models::{Error, Mode, Model, ModelOptions, Output, Taps};
+use cass_models::intermediates::Taps;
+use cass_models::{Error, Mode, Model, ModelOptions, Output};
 use cass_ops::Gradients;
 use cass_testing::{Tensors, relative_error};
 use std::collections::BTreeSet;

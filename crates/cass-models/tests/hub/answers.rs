@@ -1,7 +1,7 @@
 //! What the Hub may answer, and what is refused.
 
 use crate::{Outcome, REPO, Scene, id, one_line};
-use cass_models::{Hub, HubSettings};
+use cass_models::hub::{Hub, HubSettings};
 use cass_testing::hub::{Fault, Seen, TOKEN};
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! What the cache holds, and who looks into it.
 
 use crate::{Outcome, REPO, Scene, id, one_line};
-use cass_models::{Hub, HubEvent, HubSettings};
+use cass_models::hub::{Hub, HubEvent, HubSettings};
 use cass_testing::hub::{COMMIT, sha256};
 use std::fs;
 use std::path::Path;

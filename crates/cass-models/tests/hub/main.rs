@@ -4,7 +4,7 @@ mod answers;
 mod cache;
 mod transfer;
 
-use cass_models::{Hub, HubFile, HubId, HubSettings};
+use cass_models::hub::{Hub, HubFile, HubId, HubSettings};
 use cass_testing::hub::{COMMIT, Server, sha256};
 use std::fs;
 use std::path::PathBuf;

@@ -6,10 +6,10 @@ use crate::{Error, Result};
 use candle_core::{D, DType, Tensor};
 use candle_nn::ops::{sigmoid, softmax};
 use cass_data::dataset::Part;
-use cass_metrics::{
-    Confusion, Interval, Metrics, MultiLabelMetrics, MultiLabelPredictions, NotGiven, Prediction,
-    Predictions, multi_label_f1_macro,
+use cass_metrics::metrics::{
+    Confusion, Interval, Metrics, MultiLabelMetrics, NotGiven, multi_label_f1_macro,
 };
+use cass_metrics::{MultiLabelPredictions, Prediction, Predictions};
 use cass_run::RunDir;
 use cass_run::names::{GROUPS, PREDICTIONS};
 use cass_train::FocalForm;

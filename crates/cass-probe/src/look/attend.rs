@@ -3,7 +3,9 @@
 use super::subject::values;
 use crate::{Error, Result};
 use candle_core::{IndexOp as _, Tensor};
-use cass_models::{LastMap, Mode, Model, Readout, Taps};
+use cass_models::family::{LastMap, Readout};
+use cass_models::intermediates::Taps;
+use cass_models::{Mode, Model};
 use std::ops::Range;
 
 /// How to ask a network where it looks.

@@ -4,7 +4,8 @@ use super::cka::{Cka, Gram};
 use super::subject::{Subject, values};
 use crate::{Error, Result};
 use cass_data::recipe::RunImages;
-use cass_models::{Mode, Model, Taps};
+use cass_models::intermediates::Taps;
+use cass_models::{Mode, Model};
 use rayon::prelude::*;
 
 /// Linear CKA of every layer of one network with every layer of another.

@@ -117,7 +117,7 @@ pub enum Precision {
     #[default]
     F32,
     /// Of convolutions, linear maps and attention; all else, weights, their gradients and updates,
-    /// normalisation and losses, stays f32: see [`cass_ops::autocast`]. On a GPU only, unless
+    /// normalisation and losses, stays f32: see [`cass_ops::scope::autocast`]. On a GPU only, unless
     /// [`emulate_bf16`](crate::PretrainOptions::emulate_bf16).
     Bf16,
 }
@@ -129,7 +129,7 @@ impl Precision {
 
     /// Runs a forward pass in it.
     pub(crate) fn run<R>(self, forward: impl FnOnce() -> R) -> R {
-        cass_ops::autocast(self == Self::Bf16, forward)
+        cass_ops::scope::autocast(self == Self::Bf16, forward)
     }
 }
 

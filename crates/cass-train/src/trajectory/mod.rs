@@ -9,7 +9,8 @@ use crate::projector::Projector;
 use crate::recipe::{Arm, DinoConfig, Method, Protocol, Recipe};
 use crate::step::{CassStep, DinoStep, Step};
 use candle_core::{DType, Device, Tensor, Var};
-use cass_models::{Model, TensorError};
+use cass_models::Model;
+use cass_models::verify::TensorError;
 use files::{Recorded, network};
 use std::path::Path;
 

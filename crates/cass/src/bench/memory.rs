@@ -72,7 +72,7 @@ pub fn run(args: Args) -> Result<Report> {
             "size": work.size,
             "batch": work.batch,
             "steps": args.steps,
-            "threads": cass_ops::threads(),
+            "threads": cass_ops::threads::threads(),
             "peak_rss_mib": peak,
             "first_step_mib": peaks[0],
             "program_mib": program,

@@ -10,7 +10,7 @@ use crate::options::ModelOptions;
 use crate::params::Builder;
 use blocks::{Block, Kind, round_channels};
 use candle_core::{Result, bail};
-use cass_ops::Activation;
+use cass_ops::nn::Activation;
 use network::EfficientNet;
 
 /// Layers that follow the blocks.

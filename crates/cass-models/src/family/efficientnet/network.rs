@@ -7,7 +7,8 @@ use crate::layers::{BatchNorm2d, Conv2d, Linear, Mode, Padding};
 use crate::options::ModelOptions;
 use crate::params::Builder;
 use candle_core::{Result, Tensor};
-use cass_ops::{Activation, Tracked};
+use cass_ops::Tracked;
+use cass_ops::nn::Activation;
 use std::sync::Arc;
 
 /// A mobile network with its classifier.
@@ -290,8 +291,8 @@ impl SqueezeExcite {
         vb: &Builder,
     ) -> Result<Self> {
         let (activation, gate): (_, fn(&Tracked) -> Result<Tracked>) = match cfg.head {
-            MobileHead::BehindPool => (Activation::Relu, cass_ops::hard_sigmoid),
-            MobileHead::BeforePool => (activation, cass_ops::sigmoid),
+            MobileHead::BehindPool => (Activation::Relu, cass_ops::nn::hard_sigmoid),
+            MobileHead::BeforePool => (activation, cass_ops::nn::sigmoid),
         };
         Ok(Self {
             reduce: pointwise(channels, squeezed, &vb.pp("conv_reduce"))?,
@@ -304,7 +305,7 @@ impl SqueezeExcite {
     /// `(B, C, H, W)` → the same
     fn forward(&self, x: &Tracked) -> Result<Tracked> {
         let squeezed = activate(&self.reduce.forward(&x.mean_pixels()?)?, self.activation)?;
-        cass_ops::gate_planes(x, &(self.gate)(&self.expand.forward(&squeezed)?)?)
+        cass_ops::nn::gate_planes(x, &(self.gate)(&self.expand.forward(&squeezed)?)?)
     }
 }
 
@@ -317,9 +318,9 @@ fn pointwise(i: usize, o: usize, vb: &Builder) -> Result<Linear> {
 fn activate(x: &Tracked, activation: Activation) -> Result<Tracked> {
     match activation {
         Activation::Identity => Ok(x.clone()),
-        Activation::Relu => cass_ops::relu(x),
-        Activation::Relu6 => cass_ops::relu6(x),
-        Activation::Silu => cass_ops::silu(x),
-        Activation::HardSwish => cass_ops::hard_swish(x),
+        Activation::Relu => cass_ops::nn::relu(x),
+        Activation::Relu6 => cass_ops::nn::relu6(x),
+        Activation::Silu => cass_ops::nn::silu(x),
+        Activation::HardSwish => cass_ops::nn::hard_swish(x),
     }
 }

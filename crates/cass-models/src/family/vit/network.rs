@@ -8,7 +8,8 @@ use crate::options::ModelOptions;
 use crate::params::Builder;
 use crate::resample::{Resampled, resample_abs_pos_embed};
 use candle_core::{Result, Tensor, bail};
-use cass_ops::{Tracked, attention, attention_weights};
+use cass_ops::Tracked;
+use cass_ops::nn::{attention, attention_weights};
 use std::sync::Arc;
 
 /// A Vision Transformer with its classifier, or a distilled DeiT with its two.
@@ -234,9 +235,9 @@ impl Block {
             scale.transpose()
         };
         let act = if cfg.quick_gelu {
-            cass_ops::quick_gelu
+            cass_ops::nn::quick_gelu
         } else {
-            cass_ops::gelu
+            cass_ops::nn::gelu
         };
         Ok(Self {
             norm1: LayerNorm::new(d, cfg.eps, &vb.pp("norm1"))?,

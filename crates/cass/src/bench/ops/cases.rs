@@ -5,7 +5,7 @@ use super::measure::Measured;
 use super::updates::Update;
 use candle_core::{D, Result, Tensor};
 use candle_nn::{BatchNorm, LayerNorm, Linear, Module, ModuleT, ops};
-use cass_ops::{
+use cass_ops::nn::{
     Activation, AvgPool2dConfig, Conv2dConfig, MaxPool2dConfig, attention, avg_pool2d,
     batch_norm_train, conv2d, gelu, layer_norm, linear, linear_add, max_pool2d, window_attention,
 };
