@@ -19,7 +19,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let weights = args.next().unwrap_or_else(|| "random".into());
     let info = find(&name)?;
     let side = info.input_size;
-    let model = Model::new(&name, &ModelOptions { input_size: side, ..Default::default() })?;
+    let model = Model::new(
+        &name,
+        &ModelOptions {
+            input_size: side,
+            ..Default::default()
+        },
+    )?;
     match weights.as_str() {
         "random" => {}
         "hub" => {
@@ -30,7 +36,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let model = model.frozen()?;
     for file in args {
-        let image = image::open(&file)?.resize_exact(side as u32, side as u32, FilterType::CatmullRom);
+        let image =
+            image::open(&file)?.resize_exact(side as u32, side as u32, FilterType::CatmullRom);
         let pixels = image.to_rgb32f().into_raw();
         let pixels = Tensor::from_vec(pixels, (side, side, 3), &Device::Cpu)?.permute((2, 0, 1))?; // (3, S, S)
         let [mean, std] = [info.normalization.mean, info.normalization.std]

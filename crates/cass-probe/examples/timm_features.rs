@@ -15,7 +15,9 @@ fn made_up() -> String {
     let mut text = String::from("label,features\n");
     for row in 0..200 {
         let class = row % 2;
-        let values: Vec<String> = (0..16).map(|_| (rng.normal() + class as f64).to_string()).collect();
+        let values: Vec<String> = (0..16)
+            .map(|_| (rng.normal() + class as f64).to_string())
+            .collect();
         text += &format!("{},{}\n", ["benign", "malignant"][class], values.join(","));
     }
     text
@@ -45,7 +47,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let weights = vec![[1.0; 2]; k];
     let config = LogisticConfig::default();
-    let logistic = Logistic::fit(&features, dim, &Labels::One(labels.clone()), &weights, &config)?;
+    let logistic = Logistic::fit(
+        &features,
+        dim,
+        &Labels::One(labels.clone()),
+        &weights,
+        &config,
+    )?;
     let knn = Knn::new(&features, dim, labels, k)?;
     for (name, probabilities) in [
         ("logistic regression", logistic.probabilities(&asked)?),

@@ -10,11 +10,17 @@ fn main() {
                 let collapsed = run.collapse.iter().filter(|(_, arm)| arm.is_collapsed());
                 let collapsed: Vec<&str> = collapsed.map(|(name, _)| name.as_str()).collect();
                 let last = run.epochs.last().map_or(f64::NAN, |epoch| epoch.loss);
-                println!("{folder}: {}, last loss {last:.4}, collapsed: {collapsed:?}", run.method);
+                println!(
+                    "{folder}: {}, last loss {last:.4}, collapsed: {collapsed:?}",
+                    run.method
+                );
             }
             Ok(Metrics::Probe(run)) => {
                 let f1 = run.test.f1_macro.unwrap_or(f64::NAN);
-                println!("{folder}: {} of {}, {} labels, macro F1 {f1:.3}", run.mode, run.arch, run.labels);
+                println!(
+                    "{folder}: {} of {}, {} labels, macro F1 {f1:.3}",
+                    run.mode, run.arch, run.labels
+                );
             }
             Err(error) => println!("{error}"),
         }
