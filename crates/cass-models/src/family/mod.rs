@@ -5,6 +5,7 @@ mod convnext;
 mod densenet;
 mod efficientnet;
 mod resnet;
+mod stage;
 mod swin;
 mod transformer;
 mod vit;

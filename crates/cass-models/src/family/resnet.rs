@@ -1,5 +1,6 @@
 //! ResNet, as `timm.models.resnet`.
 
+use super::stage::Stage;
 use super::{Family, LastMap, ModelConfig, Network, Readout};
 use crate::cost::Cost;
 use crate::init::Init;
@@ -173,7 +174,7 @@ impl Family for ResNetConfig {
 pub(crate) struct ResNet {
     stem: Vec<(Conv2d, BatchNorm2d)>,
     stem_tap: Tap,
-    stages: Vec<Stage>,
+    stages: Vec<Stage<Residual>>,
     width: usize,
     fc: Linear,
 }
@@ -220,12 +221,9 @@ impl Network for ResNet {
         let x = taps.take(self.stem_tap, x); // (B, 64, H/2, W/2)
         let mut x = max_pool2d(&x, &STEM_POOL)?; // (B, 64, H/4, W/4)
         for stage in &self.stages {
-            for block in &stage.blocks {
-                x = taps.block(block, &x, move |block, x, taps| {
-                    Ok(taps.take(block.tap, block.forward(x, mode)?))
-                })?;
-            }
-            x = taps.take(stage.tap, x);
+            x = stage.forward(x, taps, move |block, x, taps| {
+                Ok(taps.take(block.tap, block.forward(x, mode)?))
+            })?;
         }
         x.mean_pixels() // (B, D, H/32, W/32) → (B, D)
     }
@@ -271,13 +269,6 @@ fn in_turn(layers: &[(Conv2d, BatchNorm2d)], x: &Tracked, mode: Mode) -> Result<
         x = norm.forward(&conv.forward(&x)?, mode)?;
     }
     Ok(x)
-}
-
-/// Blocks on maps of one size.
-#[derive(Debug)]
-struct Stage {
-    blocks: Vec<Arc<Residual>>,
-    tap: Tap,
 }
 
 /// `relu(branch(x) + shortcut(x))`.

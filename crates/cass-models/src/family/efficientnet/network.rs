@@ -1,6 +1,7 @@
 use super::blocks::{Block as Shape, Kind};
 use super::{EfficientNetConfig, MobileHead};
 use crate::family::Network;
+use crate::family::stage::Stage;
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{BatchNorm2d, Conv2d, Linear, Mode, Padding};
@@ -16,17 +17,10 @@ use std::sync::Arc;
 pub(super) struct EfficientNet {
     stem: ConvNorm,
     stem_tap: Tap,
-    stages: Vec<Stage>,
+    stages: Vec<Stage<Block>>,
     head: Head,
     classifier: Linear,
     width: usize,
-}
-
-/// Blocks on maps of one size.
-#[derive(Debug)]
-struct Stage {
-    blocks: Vec<Arc<Block>>,
-    tap: Tap,
 }
 
 #[derive(Debug)]
@@ -106,12 +100,9 @@ impl Network for EfficientNet {
         let x = self.stem.forward(&Tracked::constant(x), mode)?;
         let mut x = taps.take(self.stem_tap, x); // (B, C, H/2, W/2)
         for stage in &self.stages {
-            for block in &stage.blocks {
-                x = taps.block(block, &x, move |block, x, taps| {
-                    Ok(taps.take(block.tap, block.forward(x, mode)?))
-                })?;
-            }
-            x = taps.take(stage.tap, x);
+            x = stage.forward(x, taps, move |block, x, taps| {
+                Ok(taps.take(block.tap, block.forward(x, mode)?))
+            })?;
         }
         match &self.head {
             Head::BeforePool(conv, tap) => {
