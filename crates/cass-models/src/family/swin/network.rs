@@ -1,8 +1,7 @@
-//! Swin Transformer, as `timm.models.swin_transformer`.
-
-use super::transformer::{LINEAR, Mlp, PatchEmbed};
-use super::{Family, LastMap, ModelConfig, Network, Readout};
-use crate::cost::Cost;
+use super::windows::{Windows, pad};
+use super::{EPS, SwinConfig};
+use crate::family::Network;
+use crate::family::transformer::{LINEAR, Mlp, PatchEmbed};
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{LayerNorm, Linear, Mode};
@@ -14,130 +13,9 @@ use cass_ops::Tracked;
 use cass_ops::nn::{window_attention, window_attention_weights};
 use std::sync::Arc;
 
-/// Shape of a Swin Transformer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SwinConfig {
-    /// Side of a square patch, px.
-    pub patch_size: usize,
-    /// Width of a token in the first stage; every stage doubles it.
-    pub embed_dim: usize,
-    /// Blocks a stage.
-    pub depths: [usize; 4],
-    /// Attention heads of a stage's blocks.
-    pub num_heads: [usize; 4],
-    /// Patches a side of a window, where the map is not smaller.
-    pub window_size: usize,
-}
-
-impl SwinConfig {
-    const fn patch4(embed_dim: usize, deep: usize, window_size: usize) -> Self {
-        let heads = embed_dim / 32;
-        Self {
-            patch_size: 4,
-            embed_dim,
-            depths: [2, 2, deep, 2],
-            num_heads: [heads, 2 * heads, 4 * heads, 8 * heads],
-            window_size,
-        }
-    }
-
-    /// `timm.models.swin_tiny_patch4_window7_224`.
-    pub const fn swin_tiny_patch4_window7() -> Self {
-        Self::patch4(96, 6, 7)
-    }
-
-    /// `timm.models.swin_small_patch4_window7_224`.
-    pub const fn swin_small_patch4_window7() -> Self {
-        Self::patch4(96, 18, 7)
-    }
-
-    /// `timm.models.swin_base_patch4_window7_224`.
-    pub const fn swin_base_patch4_window7() -> Self {
-        Self::patch4(128, 18, 7)
-    }
-
-    /// `timm.models.swin_base_patch4_window12_384`.
-    pub const fn swin_base_patch4_window12() -> Self {
-        Self::patch4(128, 18, 12)
-    }
-
-    /// `timm.models.swin_large_patch4_window12_384`.
-    pub const fn swin_large_patch4_window12() -> Self {
-        Self::patch4(192, 18, 12)
-    }
-}
-
-const EPS: f64 = 1e-5;
-
-impl Family for SwinConfig {
-    fn build(&self, options: &ModelOptions, vb: &Builder) -> Result<Box<dyn Network>> {
-        Ok(Box::new(SwinTransformer::new(self, options, vb)?))
-    }
-
-    fn cost(&self, input_size: usize, in_chans: usize, num_classes: usize) -> Cost {
-        let mut cost = Cost::default();
-        let (mut width, mut side) = (self.embed_dim, input_size / self.patch_size);
-        cost.linear(in_chans * self.patch_size.pow(2), width, side * side);
-        cost.norm(width);
-        for (stage, (&depth, &heads)) in self.depths.iter().zip(&self.num_heads).enumerate() {
-            if stage > 0 {
-                side = side.div_ceil(2);
-                cost.norm(4 * width);
-                cost.conv(4 * width, 2 * width, 1, side);
-                width *= 2;
-            }
-            let window = self.window_size.min(side);
-            let windows = side.div_ceil(window.max(1)).pow(2);
-            for _ in 0..depth {
-                cost.norm(width);
-                cost.attention(width, window * window, windows);
-                cost.parameters += (2 * window).saturating_sub(1).pow(2) * heads;
-                cost.norm(width);
-                cost.mlp(width, side * side);
-            }
-        }
-        cost.norm(width);
-        cost.linear(width, num_classes, 1);
-        cost
-    }
-
-    fn classifier(&self) -> &'static [&'static str] {
-        &["head.fc"]
-    }
-
-    fn first_conv(&self) -> &'static str {
-        "patch_embed.proj"
-    }
-
-    fn readout(&self) -> Readout {
-        Readout::Map(LastMap {
-            name: "norm",
-            channels_last: true,
-        })
-    }
-
-    fn is_layer(&self, name: &str) -> bool {
-        name == "patch_embed" || name.contains(".blocks.") && !name.ends_with(".attn")
-    }
-
-    fn fixed_input_size(&self) -> bool {
-        true
-    }
-
-    fn shrunk(&self) -> ModelConfig {
-        ModelConfig::Swin(Self {
-            embed_dim: 4,
-            depths: [1, 2, 1, 1],
-            num_heads: [1, 1, 2, 2],
-            window_size: 4,
-            ..*self
-        })
-    }
-}
-
 /// A Swin Transformer with its classifier.
 #[derive(Debug)]
-pub(crate) struct SwinTransformer {
+pub(super) struct SwinTransformer {
     patch_embed: PatchEmbed,
     patch_norm: LayerNorm,
     patch_embed_tap: Tap,
@@ -149,7 +27,7 @@ pub(crate) struct SwinTransformer {
 }
 
 impl SwinTransformer {
-    fn new(cfg: &SwinConfig, options: &ModelOptions, vb: &Builder) -> Result<Self> {
+    pub(super) fn new(cfg: &SwinConfig, options: &ModelOptions, vb: &Builder) -> Result<Self> {
         let embed_vb = vb.pp("patch_embed");
         let patch_embed = PatchEmbed::new(options, cfg.patch_size, cfg.embed_dim, true, &embed_vb)?;
         let patch_norm = LayerNorm::new(cfg.embed_dim, EPS, &embed_vb.pp("norm"))?;
@@ -350,103 +228,4 @@ impl Block {
             .permute(&[1, 0])?
             .reshape((self.num_heads, tokens, tokens))
     }
-}
-
-/// How a square map is cut into square windows.
-#[derive(Debug, Clone, Copy)]
-struct Windows {
-    /// Side of the map, in tokens.
-    side: usize,
-    /// Side of a window, in tokens.
-    size: usize,
-    /// Tokens that the map is rolled by before it is cut.
-    shift: usize,
-}
-
-impl Windows {
-    /// A map that fits one window is one, without a shift.
-    fn new(side: usize, size: usize, shifted: bool) -> Self {
-        Self {
-            side,
-            size: size.min(side),
-            shift: if shifted && side > size { size / 2 } else { 0 },
-        }
-    }
-
-    /// Windows along a side; the last may reach over the border.
-    fn count(&self) -> usize {
-        self.side.div_ceil(self.size)
-    }
-
-    /// `(B, H², C)` → `(B windows, size², C)`, zeros over the border
-    fn partition(&self, x: &Tracked) -> Result<Tracked> {
-        let (b, _, c) = x.value().dims3()?;
-        let (n, w) = (self.count(), self.size);
-        let x = x.reshape((b, self.side, self.side, c))?;
-        pad(&roll(&x, -(self.shift as i32))?, n * w)?
-            .reshape((b, n, w, n, w, c))?
-            .permute(&[0, 1, 3, 2, 4, 5])?
-            .reshape((b * n * n, w * w, c))
-    }
-
-    /// `(B windows, size², C)` → `(B, H², C)`
-    fn reverse(&self, x: &Tracked) -> Result<Tracked> {
-        let (windows, _, c) = x.value().dims3()?;
-        let (n, w) = (self.count(), self.size);
-        let b = windows / (n * n);
-        let x = x
-            .reshape((b, n, n, w, w, c))?
-            .permute(&[0, 1, 3, 2, 4, 5])?
-            .reshape((b, n * w, n * w, c))?
-            .narrow(1, 0, self.side)?
-            .narrow(2, 0, self.side)?;
-        roll(&x, self.shift as i32)?.reshape((b, self.side * self.side, c))
-    }
-
-    /// For every pair of tokens of a window, in rows, its row of the bias table.
-    fn relative_positions(&self) -> Vec<u32> {
-        let w = self.size;
-        let along = |a: usize, b: usize| w - 1 + a - b;
-        let tokens = || (0..w * w).map(|i| (i / w, i % w));
-        tokens()
-            .flat_map(|a| tokens().map(move |b| along(a.0, b.0) * (2 * w - 1) + along(a.1, b.1)))
-            .map(|row| row as u32)
-            .collect()
-    }
-
-    /// -100 between tokens that only the roll made neighbours, else 0: `(windows, size², size²)`
-    /// like the tensor `like`. Nothing without a shift.
-    fn mask(&self, like: &Tensor) -> Result<Option<Tensor>> {
-        if self.shift == 0 {
-            return Ok(None);
-        }
-        let (n, w) = (self.count(), self.size);
-        let region = |i: usize| usize::from(i >= n * w - w) + usize::from(i >= n * w - self.shift);
-        let mut mask = Vec::with_capacity(n * n * w.pow(4));
-        for window in 0..n * n {
-            let (top, left) = (window / n * w, window % n * w);
-            let regions: Vec<_> = (0..w * w)
-                .map(|i| (region(top + i / w), region(left + i % w)))
-                .collect();
-            for a in &regions {
-                mask.extend(regions.iter().map(|b| if a == b { 0f32 } else { -100. }));
-            }
-        }
-        let mask = Tensor::from_vec(mask, (n * n, w * w, w * w), like.device())?;
-        mask.to_dtype(like.dtype()).map(Some)
-    }
-}
-
-/// Zeros below and on the right of maps `(B, H, H, C)`, to `side` tokens.
-fn pad(x: &Tracked, side: usize) -> Result<Tracked> {
-    let more = side - x.dims()[1];
-    x.pad_with_zeros(1, 0, more)?.pad_with_zeros(2, 0, more)
-}
-
-/// Moves maps `(B, H, W, C)` in a circle along both directions.
-fn roll(x: &Tracked, by: i32) -> Result<Tracked> {
-    if by == 0 {
-        return Ok(x.clone());
-    }
-    x.roll(by, 1)?.roll(by, 2)
 }
