@@ -5,7 +5,8 @@
 //! process's, once.
 
 use cass_run::Metrics;
-use cass_testing::runs::{leave, pretrained, probed};
+use cass_testing::runs::{begin, leave, pretrained, probed};
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
@@ -39,7 +40,8 @@ fn main() {
     if command == "data" {
         return images(out);
     }
-    sleep(out);
+    let recipe = cass_run::to_toml(&BTreeMap::from([("arguments", &arguments)]));
+    sleep(out, &recipe);
     if env::var("FAKE_BUSY").is_ok_and(|file| fs::remove_file(file).is_ok()) {
         let place = out.display();
         eprintln!("error: {place} cannot be used: process 1 on elsewhere is running in it");
@@ -75,7 +77,7 @@ fn main() {
             score(&name, fraction, noise),
         ))
     };
-    leave(out, &arguments.join(" "), &metrics);
+    leave(out, &recipe, &metrics);
 }
 
 /// CASS's frozen features fail, supervised training does best.
@@ -105,11 +107,12 @@ fn images(out: &Path) {
 }
 
 /// As cass does: asked to stop, it leaves something to continue from.
-fn sleep(out: &Path) {
+fn sleep(out: &Path, recipe: &str) {
     let seconds = env::var("FAKE_SLEEP")
         .ok()
         .and_then(|text| text.parse().ok());
     let Some(seconds) = seconds else { return };
+    let _run = begin(out, recipe);
     let asked = out.join("asked");
     ctrlc::set_handler(move || {
         append(&asked, "asked\n");

@@ -2,10 +2,9 @@
 
 use cass_run::{
     BeforeAfter, Collapse, Common, Metrics, PretrainEpoch, PretrainEvent, PretrainMetrics,
-    ProbeMetrics, ProbeReadings, Scores, Skipped, names,
+    ProbeMetrics, ProbeReadings, RunDir, Scores, Skipped,
 };
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 /// Features that tell images apart.
@@ -102,8 +101,9 @@ pub fn probed(mode: &str, arch: &str, fraction: f64, f1: f64) -> ProbeMetrics {
     }
 }
 
-/// Writes the folder of a finished run: recipe, a log of one step, metrics.
-pub fn leave(folder: &Path, recipe: &str, metrics: &Metrics) {
+/// Begins a run in a folder, as `cass` does: recipe, and a log of one step.
+pub fn begin(folder: &Path, recipe: &str) -> RunDir {
+    let run = RunDir::open(folder, recipe).expect("a folder to work in");
     let step = PretrainEvent::Step {
         epoch: 0,
         step: 0,
@@ -113,13 +113,13 @@ pub fn leave(folder: &Path, recipe: &str, metrics: &Metrics) {
         grad_norm: BTreeMap::new(),
         images_per_s: 4.0,
     };
-    fs::create_dir_all(folder).expect("a folder to write in");
-    let text = |value: serde_json::Result<String>| value.expect("types of a run are JSON") + "\n";
-    for (name, text) in [
-        (names::RECIPE, format!("{recipe}\n")),
-        (names::LOG, text(serde_json::to_string(&step))),
-        (names::METRICS, text(serde_json::to_string(metrics))),
-    ] {
-        cass_run::write_whole(&folder.join(name), text.as_bytes()).expect("a file in the folder");
-    }
+    let mut log = run.log().expect("a log");
+    log.write(&step).expect("a line in the log");
+    run
+}
+
+/// Leaves the folder of a finished run.
+pub fn leave(folder: &Path, recipe: &str, metrics: &Metrics) {
+    let finished = begin(folder, recipe).finish(metrics);
+    finished.expect("metrics in the folder");
 }
