@@ -102,7 +102,7 @@ pub fn bench(args: Args) -> Result<ExitCode> {
         let rows: Vec<_> = outcomes.iter().map(Outcome::json).collect();
         let text = json!({"rows": rows, "provenance": provenance, "versions": versions.0});
         write_whole(path, format!("{text:#}\n").as_bytes())
-            .with_context(|| format!("failed to write {}", path.display()))?;
+            .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -137,7 +137,7 @@ pub fn training_folder(root: &Path) -> Result<PathBuf> {
     let found = folders.iter().find(|folder| folder.is_dir());
     let found = found.with_context(|| {
         format!(
-            "failed to find brain MRIs in {}: expected Training or brain-mri/Training in it",
+            "there are no brain MRIs in {}: expected Training or brain-mri/Training in it",
             root.display()
         )
     })?;

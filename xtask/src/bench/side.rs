@@ -52,7 +52,7 @@ impl Sides {
         let mut command = self.command(side, row, threads)?;
         let failed = || {
             format!(
-                "failed to measure {} on {} threads, {side}",
+                "{} on {} threads, {side}, cannot be measured",
                 row.name, threads
             )
         };
@@ -103,7 +103,7 @@ impl Sides {
                 let images = self
                     .images
                     .as_deref()
-                    .context("failed to find images to load")?;
+                    .context("images to load cannot be found")?;
                 if side == Side::Ours {
                     let root = images.parent().unwrap_or(images);
                     command
