@@ -8,8 +8,8 @@
 //!
 //! ```
 //! use candle_core::{DType, Device, Var};
-//! use cass_ops::nn::{Activation, Conv2dConfig, batch_norm_train, conv2d};
-//! use cass_ops::Tracked;
+//! use cass_ops::nn::{batch_norm_train, conv2d};
+//! use cass_ops::prelude::*;
 //!
 //! # fn main() -> candle_core::Result<()> {
 //! let (f32, cpu) = (DType::F32, &Device::Cpu);
