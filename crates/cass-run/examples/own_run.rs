@@ -3,7 +3,7 @@
 //!
 //! `cargo run -p cass-run --example own_run -- FOLDER`
 
-use cass_run::{Common, PretrainMetrics, RunDir, names};
+use cass_run::{Common, PretrainMetrics, RunDir};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -24,8 +24,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{} is finished", folder.display());
         return Ok(());
     }
-    let written = run.file(names::LOG).metadata().map_or(0, |file| file.len());
-    let mut log = run.log_from(written)?; // whole lines of it are kept
+    // All that is there, but for a line that was cut.
+    let mut log = run.log_from(u64::MAX)?;
     let done = log.events::<Step>()?.len() as u64;
     for step in done..5 {
         let loss = 1.0 / (step + 1) as f64;
