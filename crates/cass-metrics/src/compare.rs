@@ -1,7 +1,6 @@
 //! Whether one set of predictions is better than another of the same images.
 
-use crate::metrics::Interval;
-use crate::metrics::f1_macro_of;
+use crate::metrics::{Interval, f1_macro_of};
 use crate::resample::Units;
 use crate::{Error, Groups, MultiLabelPredictions, Result};
 use cass_rng::Rng;

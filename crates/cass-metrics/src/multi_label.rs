@@ -1,6 +1,5 @@
 use crate::groups::mean_rows;
-use crate::metrics::f1_macro_of;
-use crate::metrics::{Interval, MultiLabelMetrics, NotGiven};
+use crate::metrics::{Interval, MultiLabelMetrics, NotGiven, f1_macro_of};
 use crate::resample::Units;
 use crate::table::{COLUMNS, Cell, Table, sorted, to_csv};
 use crate::{Error, Groups, Predictions, Result};

@@ -63,6 +63,7 @@ mod phases;
 mod pool;
 pub mod profile;
 mod recompute;
+mod rotary;
 mod scale;
 mod soft_cross_entropy;
 mod tracked;
@@ -86,6 +87,7 @@ pub mod nn {
     pub use crate::layer_norm::layer_norm;
     pub use crate::linear::{linear, linear_add};
     pub use crate::max_pool2d::{MaxPool2dConfig, max_pool2d};
+    pub use crate::rotary::rotary;
     pub use crate::scale::{add_planes, gate_planes, scale_add};
     pub use crate::soft_cross_entropy::{SoftCrossEntropyConfig, soft_cross_entropy};
 }

@@ -4,6 +4,7 @@
 mod convnext;
 mod densenet;
 mod efficientnet;
+mod eva;
 mod resnet;
 mod stage;
 mod swin;
@@ -13,6 +14,7 @@ mod vit;
 pub use convnext::ConvNextConfig;
 pub use densenet::DenseNetConfig;
 pub use efficientnet::{EfficientNetConfig, MobileHead};
+pub use eva::EvaConfig;
 pub use resnet::{Block, ResNetConfig, Variant};
 pub use swin::SwinConfig;
 pub use vit::{VitConfig, VitPool};
@@ -40,6 +42,8 @@ pub enum ModelConfig {
     ConvNext(ConvNextConfig),
     /// Transformer: ViT, DeiT, DINOv2, the image tower of CLIP.
     Vit(VitConfig),
+    /// Transformer with rotary positions: DINOv3.
+    Eva(EvaConfig),
     /// Transformer on shifted windows.
     Swin(SwinConfig),
 }
@@ -149,6 +153,7 @@ impl ModelConfig {
             Self::EfficientNet(c) => c,
             Self::ConvNext(c) => c,
             Self::Vit(c) => c,
+            Self::Eva(c) => c,
             Self::Swin(c) => c,
         }
     }
@@ -160,6 +165,7 @@ impl ModelConfig {
             Self::EfficientNet(c) => c,
             Self::ConvNext(c) => c,
             Self::Vit(c) => c,
+            Self::Eva(c) => c,
             Self::Swin(c) => c,
         }
     }
