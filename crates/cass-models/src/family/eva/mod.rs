@@ -4,7 +4,7 @@ mod network;
 
 use super::{Family, ModelConfig, Network, Readout};
 use crate::cost::Cost;
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use candle_core::Result;
 use network::Eva;

@@ -4,7 +4,7 @@ use crate::family::transformer::{LINEAR, LayerScale, Mlp, PatchEmbed, add_branch
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{LayerNorm, Linear, Mode};
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use candle_core::{Result, Tensor, bail};
 use cass_ops::Tracked;
