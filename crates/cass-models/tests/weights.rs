@@ -748,6 +748,6 @@ fn what_has_no_end_is_not_read() -> Outcome {
     says(
         &fresh,
         &folder.path().join("weights.safetensors.d"),
-        "model.safetensors: No such file",
+        "model.safetensors cannot be loaded: No such file",
     )
 }

@@ -5,7 +5,6 @@ use crate::networks::Network;
 use crate::table::{
     Arm, Augment, Book, DataSet, Measure, Method, Optimizer, Subject, Table, Weights,
 };
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a job is asked to do.
