@@ -13,6 +13,7 @@ mod grown;
 mod hash;
 mod lock;
 mod metrics;
+mod moved;
 pub mod names;
 mod printable;
 mod provenance;
