@@ -5,7 +5,13 @@ use cass_models::family::ModelConfig;
 use cass_models::registry::MODELS;
 use cass_models::{Mode, Model, ModelOptions};
 use cass_rng::Rng;
-use cass_train::*;
+use cass_train::methods::{
+    CassConfig, CassStep, DinoConfig, DinoStep, Guard, Projector, StepOptions, cass_loss,
+    variance_penalty,
+};
+use cass_train::optim::{OptimizerConfig, SgdConfig};
+use cass_train::recipe::Precision;
+use cass_train::{Recipe, Step};
 use std::collections::{BTreeMap, HashMap};
 
 const SIZE: usize = 64;

@@ -39,7 +39,7 @@ impl Predictor {
     /// # Errors
     /// A folder that holds no such probe, or a checkpoint that does not fit its recipe and classes.
     pub fn open(run: &Path, device: &str) -> Result<Self> {
-        Self::of(run, cass_train::open_device(device)?)
+        Self::of(run, cass_train::device::open_device(device)?)
     }
 
     pub(crate) fn of(run: &Path, device: Device) -> Result<Self> {

@@ -12,7 +12,7 @@ use cass_metrics::metrics::{
 use cass_metrics::{MultiLabelPredictions, Prediction, Predictions};
 use cass_run::RunDir;
 use cass_run::names::{GROUPS, PREDICTIONS};
-use cass_train::FocalForm;
+use cass_train::methods::FocalForm;
 use serde::{Deserialize, Serialize};
 
 /// What was said of one image.

@@ -10,7 +10,8 @@ use cass_data::recipe::{DataRecipe, RunImages};
 use cass_models::{Mode, Model, ModelOptions};
 use cass_run::names::checkpoint;
 use cass_run::{Finished, Metrics};
-use cass_train::{Recipe, initial_network};
+use cass_train::Recipe;
+use cass_train::initial::initial_network;
 use std::path::{Path, PathBuf};
 
 /// Which state of a run's networks to look at.
@@ -76,7 +77,7 @@ impl Subjects {
         Ok(Self {
             run: run.into(),
             kind,
-            device: cass_train::open_device(device)?,
+            device: cass_train::device::open_device(device)?,
         })
     }
 

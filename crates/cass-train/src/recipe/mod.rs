@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 /// Everything that decides a run. Written to the run folder as `recipe.toml`.
 ///
 /// ```
-/// use cass_train::{CassConfig, Recipe};
+/// use cass_train::methods::CassConfig;
+/// use cass_train::Recipe;
 /// let mut recipe = Recipe::paper(CassConfig::default());
 /// recipe.size = 64;
 /// let same = Recipe::from_toml(&recipe.to_toml()).unwrap();
@@ -236,7 +237,8 @@ impl Recipe {
     /// The recipe with one field changed, as [`cass_run::assign`] does it.
     ///
     /// ```
-    /// use cass_train::{CassConfig, Recipe};
+    /// use cass_train::methods::CassConfig;
+    /// use cass_train::Recipe;
     /// let recipe = Recipe::paper(CassConfig::default()).set("arms.vit.schedule.t_max=32").unwrap();
     /// assert_eq!(recipe.deviations(), ["arms.vit.schedule.t_max = 32 (paper: 16)"]);
     /// let error = recipe.set("zero_gard=false").unwrap_err().to_string();

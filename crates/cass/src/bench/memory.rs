@@ -31,12 +31,12 @@ const MIB: f64 = (1u64 << 20) as f64;
 pub fn run(args: Args) -> Result<Report> {
     let work = &args.work;
     process::configure(work.threads)?;
-    let program = cass_train::peak_rss_mib();
+    let program = cass_train::memory::peak_rss_mib();
     let mut workload = Workload::new(work)?;
     let mut peaks = Vec::new();
     for _ in 0..args.steps {
         workload.step()?;
-        peaks.push(cass_train::peak_rss_mib());
+        peaks.push(cass_train::memory::peak_rss_mib());
     }
     let peak = peaks.last().copied().flatten();
     let held = workload.held;

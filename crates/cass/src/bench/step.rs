@@ -67,7 +67,7 @@ fn report(
     let work = &args.work;
     let images_per_s = work.batch as f64 / median * 1e3;
     let gflops = 2.0 * multiply_adds as f64 / median / 1e6;
-    let rss = cass_train::peak_rss_mib();
+    let rss = cass_train::memory::peak_rss_mib();
     let nets = work.nets();
     let mut text = format!(
         "{} at {} px, batch {}: {median:.1} ms a step ({fastest:.1} to {slowest:.1} over {}), \

@@ -9,7 +9,7 @@ pub enum ClassWeights {
     /// Images of a rare class more, so that every class weighs the same: N / (classes × images of the class)
     /// (`class_weight="balanced"` of scikit-learn).
     Balanced,
-    /// The published formula ([`cass_train::class_weights`]), which gives images of the most *frequent* class
+    /// The published formula ([`cass_train::methods::class_weights`]), which gives images of the most *frequent* class
     /// the most.
     Paper,
 }
@@ -45,7 +45,7 @@ impl ClassWeights {
                 };
                 counts.iter().map(of).collect()
             }
-            Self::Paper => cass_train::class_weights(counts),
+            Self::Paper => cass_train::methods::class_weights(counts),
         }
     }
 

@@ -6,9 +6,11 @@ use super::logistic::LogisticConfig;
 use crate::{Error, Result};
 use cass_data::cache::Storage;
 use cass_data::recipe::DataRecipe;
-use cass_train::{
-    AdamConfig, Arm, CosineConfig, FocalForm, OptimizerConfig, Protocol, ScheduleConfig, Weights,
-};
+use cass_train::methods::FocalForm;
+use cass_train::optim::{AdamConfig, OptimizerConfig};
+use cass_train::recipe::Arm;
+use cass_train::schedule::{CosineConfig, ScheduleConfig};
+use cass_train::{Protocol, Weights};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 

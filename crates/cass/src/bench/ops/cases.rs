@@ -9,7 +9,7 @@ use cass_ops::nn::{
     Activation, AvgPool2dConfig, Conv2dConfig, MaxPool2dConfig, attention, avg_pool2d,
     batch_norm_train, conv2d, gelu, layer_norm, linear, linear_add, max_pool2d, window_attention,
 };
-use cass_train::{DinoConfig, dino_loss};
+use cass_train::methods::{DinoConfig, dino_loss};
 
 /// An operation to measure; its input is drawn when its turn comes.
 pub enum Entry {
