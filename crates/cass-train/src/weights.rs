@@ -1,3 +1,5 @@
+//! Initial weights: from a file, from the Hub, or fresh ones.
+
 use crate::error::Result;
 use crate::recipe::Weights;
 use cass_models::Model;

@@ -9,7 +9,7 @@ use cass_testing::phantoms;
 use cass_train::methods::{CassConfig, DinoConfig};
 use cass_train::optim::{OptimizerConfig, SgdConfig};
 use cass_train::recipe::{Precision, Swa};
-use cass_train::{Error, Method, PretrainOptions, Recipe, Step, Weights, pretrain};
+use cass_train::{Error, Method, PretrainOptions, Recipe, Result, Weights, pretrain};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
