@@ -2,6 +2,7 @@
 
 use super::Found;
 use super::objective::Objective;
+use super::round::Round;
 use argmin::core::{CostFunction, Error, Executor, Gradient};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
@@ -10,9 +11,11 @@ use std::cell::RefCell;
 /// Steps that L-BFGS remembers.
 const MEMORY: usize = 10;
 
-/// The objective, which gives value and gradient at once and is asked for them one after the other.
+/// The objective in round coordinates. It gives value and gradient at once, and is asked for them one after the other.
 struct Problem<'a> {
     objective: &'a Objective<'a>,
+    round: Option<&'a Round>,
+    tolerance: f64,
     seen: &'a RefCell<Seen>,
 }
 
@@ -28,29 +31,47 @@ struct Seen {
 /// The objective at one point.
 #[derive(Clone)]
 struct Evaluated {
+    at: Vec<f64>,
     params: Vec<f64>,
     loss: f64,
+    /// By the coordinates.
     gradient: Vec<f64>,
+    /// Length of the gradient by the parameters.
+    slope: f64,
 }
 
 impl Problem<'_> {
-    fn with<T>(&self, params: &[f64], take: impl Fn(&Evaluated) -> T) -> T {
+    /// # Errors
+    /// If a point was found before from which there is no need to go on.
+    fn with<T>(&self, at: &[f64], take: impl Fn(&Evaluated) -> T) -> Result<T, Error> {
         let mut seen = self.seen.borrow_mut();
-        if let Some(known) = seen.last.as_ref().filter(|known| known.params == params) {
-            return take(known);
+        if let Some(known) = seen.last.as_ref().filter(|known| known.at == at) {
+            return Ok(take(known));
         }
-        let (loss, gradient) = self.objective.at(params);
+        let slope = seen.best.as_ref().map(|best| best.slope);
+        if slope.is_some_and(|slope| slope <= self.tolerance) {
+            return Err(Error::msg("the gradient is short enough"));
+        }
+        let params = self
+            .round
+            .map_or_else(|| at.to_vec(), |round| round.params(at));
+        let (loss, by_params) = self.objective.at(&params);
+        let slope = norm(&by_params);
         let found = Evaluated {
-            params: params.to_vec(),
+            at: at.to_vec(),
+            params,
             loss,
-            gradient,
+            gradient: match self.round {
+                Some(round) => round.gradient(&by_params),
+                None => by_params,
+            },
+            slope,
         };
         seen.evaluations += 1;
-        let better = |best: &Evaluated| norm(&found.gradient) < norm(&best.gradient);
-        if seen.best.as_ref().is_none_or(better) {
+        if seen.best.as_ref().is_none_or(|best| slope < best.slope) {
             seen.best = Some(found.clone());
         }
-        take(seen.last.insert(found))
+        Ok(take(seen.last.insert(found)))
     }
 }
 
@@ -59,7 +80,7 @@ impl CostFunction for Problem<'_> {
     type Output = f64;
 
     fn cost(&self, params: &Vec<f64>) -> Result<f64, Error> {
-        Ok(self.with(params, |at| at.loss))
+        self.with(params, |at| at.loss)
     }
 }
 
@@ -68,13 +89,14 @@ impl Gradient for Problem<'_> {
     type Gradient = Vec<f64>;
 
     fn gradient(&self, params: &Vec<f64>) -> Result<Vec<f64>, Error> {
-        Ok(self.with(params, |at| at.gradient.clone()))
+        self.with(params, |at| at.gradient.clone())
     }
 }
 
-/// Goes downhill from `start` until the gradient is no longer than `tolerance`.
+/// Goes downhill from `start` until the gradient is no longer than `tolerance`, in `round` coordinates if there are any.
 pub(super) fn minimise(
     objective: &Objective,
+    round: Option<&Round>,
     start: Vec<f64>,
     tolerance: f64,
     iterations: usize,
@@ -82,33 +104,28 @@ pub(super) fn minimise(
     let seen = RefCell::new(Seen::default());
     let problem = Problem {
         objective,
+        round,
+        tolerance,
         seen: &seen,
     };
-    // Where rounding leaves the line search no way down, the solver ends with an error. The best point is the best
-    // point all the same, and its gradient alone says whether it is good enough.
-    let _ = solve(problem, start.clone(), tolerance, iterations);
+    let from = round.map_or_else(|| start.clone(), |round| round.coordinates(&start));
+    // The solver ends with an error at a gradient that is short enough, and where rounding leaves the line search no way
+    // down. The best point is the best point in any case, and its gradient alone says whether it is good enough.
+    let _ = solve(problem, from, iterations);
     let Seen {
         best, evaluations, ..
     } = seen.into_inner();
-    let converged = best
-        .as_ref()
-        .is_some_and(|best| norm(&best.gradient) <= tolerance);
     Found {
+        converged: best.as_ref().is_some_and(|best| best.slope <= tolerance),
         params: best.map_or(start, |best| best.params),
-        converged,
         evaluations,
     }
 }
 
-fn solve(
-    problem: Problem,
-    start: Vec<f64>,
-    tolerance: f64,
-    iterations: usize,
-) -> Result<(), Error> {
+fn solve(problem: Problem, start: Vec<f64>, iterations: usize) -> Result<(), Error> {
     let line = MoreThuenteLineSearch::new().with_c(1e-4, 0.9)?;
     let solver = LBFGS::new(line, MEMORY)
-        .with_tolerance_grad(tolerance)?
+        .with_tolerance_grad(0.0)?
         .with_tolerance_cost(0.0)?;
     Executor::new(problem, solver)
         .configure(|state| state.param(start).max_iters(iterations as u64))

@@ -3,6 +3,7 @@
 mod kernels;
 mod minimise;
 mod objective;
+mod round;
 mod standard;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ pub use standard::Standard;
 use crate::{Error, Result};
 use minimise::minimise;
 use objective::{Link, Objective};
+use round::{Moments, Round};
 
 /// Classes of the rows of features.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,7 +138,7 @@ impl Logistic {
                     2 => Link::Sigmoid,
                     n => Link::Softmax(n),
                 };
-                let fits = along(features, &standard, targets, weights, link, config, grid);
+                let fits = along(features, &standard, targets, weights, link, config, grid)?;
                 for (fitted, found) in path.iter_mut().zip(fits) {
                     fitted.take(found, &present);
                 }
@@ -163,7 +165,7 @@ impl Logistic {
                         Link::Sigmoid,
                         config,
                         grid,
-                    );
+                    )?;
                     for (fitted, found) in path.iter_mut().zip(fits) {
                         fitted.extend(&found);
                     }
@@ -270,18 +272,35 @@ fn along(
     link: Link,
     config: &LogisticConfig,
     grid: &[f64],
-) -> Vec<Found> {
+) -> Result<Vec<Found>> {
     let mut objective = Objective::new(features, standard, targets, weights, link);
+    let moments = Moments::of(&objective)?;
     let mut params = vec![0.0; objective.params()];
     let mut path = Vec::with_capacity(grid.len());
+    let mut round: Option<(f64, Option<Round>)> = None;
     for &c in grid {
         objective.set_inverse_strength(c);
-        let found = minimise(&objective, params, config.tolerance, config.iterations);
+        // Coordinates for another penalty are good enough, if that is not too far.
+        let near = |(of, _): &(f64, Option<Round>)| (of / c).max(c / of) <= NEAR;
+        let (_, round) = match round.take().filter(near) {
+            Some(known) => round.insert(known),
+            None => round.insert((c, Round::of(&objective, &moments))),
+        };
+        let found = minimise(
+            &objective,
+            round.as_ref(),
+            params,
+            config.tolerance,
+            config.iterations,
+        );
         params = found.params.clone();
         path.push(found);
     }
-    path
+    Ok(path)
 }
+
+/// Factor between penalties that share their coordinates.
+const NEAR: f64 = 10.0;
 
 fn check(features: &[f32], dim: usize, labels: &Labels, classes: usize) -> Result<()> {
     check_width(features, dim)?;

@@ -66,11 +66,32 @@ impl<'a> Objective<'a> {
         self.outputs() * (self.dim() + 1)
     }
 
-    fn dim(&self) -> usize {
+    pub(super) fn dim(&self) -> usize {
         self.standard.mean.len()
     }
 
-    fn outputs(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// What a row weighs; all together weigh 1.
+    pub(super) fn weight(&self, row: usize) -> f64 {
+        self.weights[row]
+    }
+
+    /// What half the square of each coefficient costs.
+    pub(super) fn penalty(&self) -> f64 {
+        self.penalty
+    }
+
+    /// The features of a row, standardised, into `z`.
+    pub(super) fn standardised(&self, row: usize, z: &mut [f64]) {
+        let dim = self.dim();
+        self.standard
+            .apply(&self.features[row * dim..(row + 1) * dim], z, 0..dim);
+    }
+
+    pub(super) fn outputs(&self) -> usize {
         match self.link {
             Link::Sigmoid => 1,
             Link::Softmax(outputs) => outputs,
