@@ -11,6 +11,7 @@ mod folder;
 mod foreign;
 mod grown;
 mod hash;
+mod limits;
 mod lock;
 mod metrics;
 pub mod names;
@@ -19,6 +20,7 @@ mod provenance;
 mod recipe;
 mod schema;
 mod suggest;
+mod sums;
 mod whole;
 
 pub use assign::assign;
@@ -30,6 +32,7 @@ pub use finished::Finished;
 pub use folder::RunDir;
 pub use grown::{Grown, Log};
 pub use hash::{Hasher, sha256, sha256_of};
+pub use limits::{check_numbers, expect_memory};
 pub use lock::{Owner, RunLock};
 pub use metrics::{
     Bounds, ClassScores, Common, Metrics, Neighbours, NeighboursTried, Origin, Penalty,
@@ -40,4 +43,5 @@ pub use printable::printable;
 pub use provenance::{Attempt, Provenance};
 pub use recipe::{deviations, first_difference, from_toml, to_toml};
 pub use schema::SCHEMA;
+pub use sums::{FileSum, FileSums, expect_intact};
 pub use whole::{make_whole, write_whole};

@@ -60,7 +60,7 @@ pub use export::{Network, export, export_network};
 pub use features::Reading;
 pub use initial::initial_network;
 pub use loss::{FocalForm, FocalLoss, cass_loss, class_weights, dino_loss, variance_penalty};
-pub use memory::peak_rss_mib;
+pub use memory::{expect_memory, network_memory, peak_rss_mib};
 pub use optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
 pub use projector::Projector;
 pub use recipe::{

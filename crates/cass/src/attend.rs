@@ -5,6 +5,7 @@ use crate::options::Compute;
 use crate::predict::find;
 use crate::process;
 use crate::say::Report;
+use crate::sealed;
 use candle_core::{Device, Tensor};
 use cass_data::{augment::Normalization, image::Pixels};
 use cass_probe::look::{Heat, Look, Subject, Subjects, When};
@@ -78,6 +79,7 @@ impl From<LookName> for Look {
 pub fn run(args: Args) -> Result<Report> {
     process::configure(args.compute.threads)?;
     let subjects = Subjects::open(&args.run, &args.compute.device)?;
+    sealed::note(&args.run);
     let class = args.class.as_deref().map(|class| place(&subjects, class));
     let class = class.transpose()?;
     let names = match &args.arm {

@@ -4,6 +4,7 @@ use crate::failure::{Failure, Result};
 use crate::options::Compute;
 use crate::process;
 use crate::say::Report;
+use crate::sealed;
 use cass_probe::apply::{Labelled, Predictor};
 use clap::ValueEnum;
 use serde_json::json;
@@ -57,6 +58,7 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
     }
     process::configure(args.compute.threads)?;
     let predictor = Predictor::open(&args.run, &args.compute.device)?;
+    sealed::note(&args.run);
     let mut failed = Vec::new();
     let mut fail = |file: &Path, why: String| {
         tracing::error!("{why}");

@@ -159,6 +159,8 @@ pub fn run(mut args: Args) -> Result<Report> {
         program: process::built_from(),
         ..PretrainOptions::default()
     };
+    let begun = process::Begun::default();
+    process::on_signal(options.stop.clone(), begun.clone())?;
     let mut recipe = args.recipe()?;
     // Before anything is fetched for it.
     let valid = recipe.clone().validate()?;
@@ -173,6 +175,7 @@ pub fn run(mut args: Args) -> Result<Report> {
         arm.weights = hub::resolve(&arm.weights, &arm.network, earlier)?;
     }
     let recipe = recipe.validate()?;
+    cass_train::expect_memory(&recipe)?;
     process::configure(recipe.threads)?;
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
@@ -182,11 +185,13 @@ pub fn run(mut args: Args) -> Result<Report> {
     for arm in recipe.arms.values() {
         hub::bring(&arm.weights, &arm.network)?;
     }
-    process::on_signal(options.stop.clone())?;
     let mut progress = Progress::new();
     let plain = recipe.method == Method::Cass && recipe.guard.is_none();
     let mut remedy = plain.then_some(REMEDY);
     let show = &mut |event: &Event| {
+        if matches!(event, Event::Step { .. }) {
+            begun.set();
+        }
         show(&mut progress, event);
         if matches!(event, Event::Collapsed { .. })
             && let Some(remedy) = remedy.take()

@@ -3,6 +3,8 @@
 use crate::failure::{Failure, Result};
 use cass_train::Stop;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_subscriber::EnvFilter;
 
 /// Sends log lines to standard error; `RUST_LOG` filters them.
@@ -53,10 +55,37 @@ pub fn built_from() -> BTreeMap<String, String> {
     known.map(|(key, value)| (key.into(), value.into())).into()
 }
 
+/// What a signal finds: whether the run has taken a step, and so something to leave a checkpoint of.
+#[derive(Clone, Default)]
+pub struct Begun(Arc<AtomicBool>);
+
+impl Begun {
+    /// From now on there is.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Makes a write beyond a limit of the system (`ulimit -f`) fail as one on a full disk does, and not end
+/// the process without a word.
+pub fn outlive_file_limits() {
+    #[cfg(unix)]
+    // SAFETY: it only sets what one signal does.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}
+
 /// Makes Ctrl-C, SIGTERM and SIGHUP (but under `nohup`) ask for a stop, and a second one end the process.
-pub fn on_signal(stop: Stop) -> Result<()> {
+/// Until the run has begun to take steps the first one ends it, whatever it is at: files are whole or
+/// not there.
+pub fn on_signal(stop: Stop, begun: Begun) -> Result<()> {
     let handler = move || {
         if stop.is_requested() {
+            std::process::exit(130);
+        }
+        if !begun.0.load(Ordering::Relaxed) {
+            eprintln!("error: stopped by a signal; the same command starts again");
             std::process::exit(130);
         }
         stop.request();

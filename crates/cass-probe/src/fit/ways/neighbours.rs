@@ -4,7 +4,7 @@ use super::{
         judge::{Judged, f1_macro},
         knn::{KNN_NEIGHBOURS, Knn},
         parts::Parts,
-        probe::Outcome,
+        probe::{Outcome, Tell},
         recipe::ProbeRecipe,
     },
     decide, read_features, save,
@@ -21,8 +21,9 @@ pub(in super::super) fn by_neighbours(
     parts: &Parts,
     model: &Model,
     run: &RunDir,
+    tell: &mut Tell,
 ) -> Result<Outcome> {
-    let features = Features::of(recipe, parts, model)?;
+    let features = Features::of(recipe, parts, model, tell)?;
     let (targets, classes) = (parts.targets(Part::Train), parts.dataset.classes.len());
     let samples = parts.indices(Part::Train).iter();
     let labels = samples.map(|&i| parts.dataset.samples[i].labels.clone());
