@@ -67,7 +67,7 @@ pub enum Error {
         reason: String,
     },
     /// A number of a recipe that no run can have.
-    #[error("`{field}` is {value}: expected {expected}")]
+    #[error("`{field}` = {value}: expected {expected}")]
     Number {
         /// The field, with dots for tables.
         field: String,

@@ -23,12 +23,12 @@ impl Recipe {
     /// # Errors
     /// Naming the first field that no run can have, its value and what was expected.
     pub fn validate(self) -> Result<ValidRecipe> {
-        cass_run::check_numbers(&self)?;
         self.check_numbers()?;
         self.check_pipeline()?;
         self.check_arms()?;
         self.check_dino()?;
         self.check_guard()?;
+        cass_run::check_numbers(&self)?;
         Ok(ValidRecipe(self))
     }
 
