@@ -85,7 +85,9 @@ pub fn on_signal(stop: Stop, begun: Begun) -> Result<()> {
             std::process::exit(130);
         }
         if !begun.0.load(Ordering::Relaxed) {
-            eprintln!("error: stopped by a signal; the same command starts again");
+            eprintln!(
+                "error: stopped by a signal before a step was taken; the same command goes on"
+            );
             std::process::exit(130);
         }
         stop.request();
