@@ -3,11 +3,11 @@
 use crate::failure::{Failure, Result};
 use crate::options::Compute;
 use crate::predict::find;
-use crate::process;
 use crate::say::Report;
-use crate::sealed;
+use crate::{process, sealed};
 use candle_core::{Device, Tensor};
-use cass_data::{augment::Normalization, image::Pixels};
+use cass_data::augment::Normalization;
+use cass_data::image::Pixels;
 use cass_probe::look::{Heat, Look, Subject, Subjects, When};
 use clap::ValueEnum;
 use serde_json::{Value, json};

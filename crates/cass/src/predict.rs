@@ -2,9 +2,8 @@
 
 use crate::failure::{Failure, Result};
 use crate::options::Compute;
-use crate::process;
 use crate::say::Report;
-use crate::sealed;
+use crate::{process, sealed};
 use cass_probe::apply::{Labelled, Predictor};
 use clap::ValueEnum;
 use serde_json::json;

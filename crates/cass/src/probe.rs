@@ -1,14 +1,15 @@
 //! `cass probe`: weights to a score.
 
 use crate::failure::{Failure, Result};
-use crate::hub;
 use crate::images::{expect_root, set};
 use crate::options::{Common, ProtocolName, apply};
-use crate::process;
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
-use crate::sealed;
-use cass_data::{cache::Cache, dataset::Task, recipe::DataRecipe, source::Source};
+use crate::{hub, process, sealed};
+use cass_data::cache::Cache;
+use cass_data::dataset::Task;
+use cass_data::recipe::DataRecipe;
+use cass_data::source::Source;
 use cass_probe::fit::{ClassWeights, PartMetrics, ProbeMode, ProbeRecipe, Stopping};
 use cass_run::{Bounds, Finished, ProbeEvent as Event, ProbeMetrics, RunDir, names};
 use cass_train::{Recipe, Stop, Weights};

@@ -8,22 +8,20 @@
 //! | `folder` | `<class>/`, or `train/<class>/` and perhaps `val/<class>/` and `test/<class>/` | multi-class |
 //! | `csv` | a CSV file: `path`; `label`, or `labels` separated by `|` or `;`, or a 0/1 column a class; perhaps `split` and `group` | both |
 //! | `medmnist` | a 2D `.npz` file of the MedMNIST collection | both |
+
 mod open;
-
-use std::{path::PathBuf, sync::Arc};
-
-use sha2::{Digest, Sha256};
 
 pub use cass_run::Skipped;
 pub use open::OpenOptions;
 
-use crate::{
-    Error, Result,
-    cache::{Key, Store},
-    image::Pixels,
-    source::Origin,
-    stages::{Clock, Stage},
-};
+use crate::cache::{Key, Store};
+use crate::image::Pixels;
+use crate::source::Origin;
+use crate::stages::{Clock, Stage};
+use crate::{Error, Result};
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

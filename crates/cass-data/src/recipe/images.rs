@@ -1,14 +1,11 @@
-use std::sync::Arc;
-
 use super::DataRecipe;
-use crate::{
-    Result,
-    augment::Pipeline,
-    cache::Storage,
-    dataset::{Dataset, OpenOptions, Part},
-    loader::{Loader, LoaderConfig},
-    split::{Manifest, Split, fraction},
-};
+use crate::Result;
+use crate::augment::Pipeline;
+use crate::cache::Storage;
+use crate::dataset::{Dataset, OpenOptions, Part};
+use crate::loader::{Loader, LoaderConfig};
+use crate::split::{Manifest, Split, fraction};
+use std::sync::Arc;
 
 /// The images of a run: opened, split, and the share of them chosen that the run uses.
 ///

@@ -1,20 +1,13 @@
 //! A table that names its images, their labels and perhaps their parts and groups.
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-};
 
-use super::{
-    Found, Item, Problem, ProblemKind,
-    biopsies::only_csv,
-    folder::part,
-    locate,
-    table::{Row, Table, table},
-};
-use crate::{
-    Result,
-    dataset::{Part, Task},
-};
+use super::biopsies::only_csv;
+use super::folder::part;
+use super::table::{Row, Table, table};
+use super::{Found, Item, Problem, ProblemKind, locate};
+use crate::Result;
+use crate::dataset::{Part, Task};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 pub(crate) const NAME: &str = "csv";
 

@@ -1,18 +1,11 @@
 //! One folder a class, with or without folders of parts above them: torchvision's `ImageFolder`.
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
 
-use super::{
-    Found, Item, Problem, ProblemKind,
-    listing::{files_below, folders, name},
-    locate,
-};
-use crate::{
-    Result,
-    dataset::{Part, Task},
-};
+use super::listing::{files_below, folders, name};
+use super::{Found, Item, Problem, ProblemKind, locate};
+use crate::Result;
+use crate::dataset::{Part, Task};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 pub(crate) const NAME: &str = "folder";
 

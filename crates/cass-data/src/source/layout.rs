@@ -1,8 +1,8 @@
 //! The layouts on disk, by name.
-use std::path::{Path, PathBuf};
 
 use super::{Found, Source, biopsies, brain_mri, csv, folder, isic2019, medmnist};
 use crate::{Error, Result};
+use std::path::{Path, PathBuf};
 
 /// A data set on disk, in one of the layouts that [`crate::dataset`] lists.
 #[derive(Debug, Clone, PartialEq)]

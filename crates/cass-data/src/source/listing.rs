@@ -1,11 +1,9 @@
 //! What is in a folder, but for what systems leave there.
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
 
 use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// Files that systems leave in folders.
 const LITTER: [&str; 2] = ["thumbs.db", "desktop.ini"];

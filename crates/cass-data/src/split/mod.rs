@@ -1,13 +1,13 @@
 //! Training, validation and test images; the labelled few among them.
+
 mod few;
 mod iterative;
 
-use cass_rng::Rng;
-
-use crate::dataset::{Dataset, Part, Task};
-
 pub use crate::manifest::{Manifest, ManifestRow};
 pub use few::fraction;
+
+use crate::dataset::{Dataset, Part, Task};
+use cass_rng::Rng;
 
 /// The share of the images that is for testing where the curator gave none.
 const TEST_FRACTION: f64 = 0.1;

@@ -1,19 +1,19 @@
 //! Features of images as they are, computed once and kept for the next probe of the same weights.
 
-use super::{parts::Parts, probe::Tell, recipe::ProbeRecipe};
+use super::parts::Parts;
+use super::probe::Tell;
+use super::recipe::ProbeRecipe;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use cass_data::dataset::Part;
 use cass_models::{Mode, Model};
 use cass_run::{Action, Hasher, ProbeEvent, read_bounded, write_whole};
 use safetensors::SafeTensors;
-use std::{
-    collections::{HashMap, HashSet},
-    fs,
-    io::ErrorKind,
-    path::Path,
-    time::Instant,
-};
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Instant;
 
 /// SHA-256 of an image file.
 type ImageHash = [u8; 32];
