@@ -14,6 +14,9 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 const MAX_FILE_BYTES: u64 = 256 << 20;
 /// Larger images are refused by their header, before any pixel is decoded.
 const MAX_PIXELS: u64 = 100_000_000;
+/// What a decoder may allocate before it comes to the pixels: a PNG's colour profile, which is read on
+/// every thread and used on none, inflates a thousandfold.
+const MAX_HEADER_BYTES: u64 = 16 << 20;
 /// What a decoder may allocate.
 const MAX_DECODER_BYTES: u64 = 1 << 30;
 
@@ -106,9 +109,11 @@ pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Decoded, String> {
         expect_size(size.width as u32, size.height as u32)?; // of 32 bits each
     }
     let undecodable = |e: image::ImageError| format!("cannot be decoded: {e}");
-    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format)
-        .into_decoder()
-        .map_err(undecodable)?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut header = Limits::no_limits();
+    header.max_alloc = Some(MAX_HEADER_BYTES);
+    reader.limits(header);
+    let mut decoder = reader.into_decoder().map_err(undecodable)?;
     let (width, height) = decoder.dimensions();
     expect_size(width, height)?;
     let mut limits = Limits::no_limits();

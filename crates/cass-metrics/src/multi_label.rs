@@ -2,6 +2,7 @@ use crate::metrics::f1_macro_of;
 use crate::resample::Units;
 use crate::table::{COLUMNS, Cell, Table, sorted, to_csv};
 use crate::{Error, Groups, Interval, MultiLabelMetrics, NotGiven, Predictions, Result};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// What separates the classes of a file that has several.
@@ -79,10 +80,13 @@ impl MultiLabelPredictions {
             let cells = table.rows.iter().flat_map(|r| [&r.truth, &r.predicted]);
             classes = sorted(cells.flat_map(names).map(String::from).collect());
         }
+        let places: HashMap<&str, usize> = (classes.iter().enumerate().rev())
+            .map(|(place, class)| (class.as_str(), place))
+            .collect();
         let flags = |cell: &Cell| -> Result<Vec<bool>> {
             let mut flags = vec![false; classes.len()];
             for name in names(cell) {
-                let place = classes.iter().position(|class| class == name);
+                let place = places.get(name).copied();
                 flags[place.ok_or_else(|| cell.not_one_of(&classes))?] = true;
             }
             Ok(flags)

@@ -33,13 +33,13 @@ pub use folder::RunDir;
 pub use grown::{Grown, Log};
 pub use hash::{Hasher, sha256, sha256_of};
 pub use limits::{check_numbers, expect_memory};
-pub use lock::{Owner, RunLock};
+pub use lock::{FolderLock, Owner, RunLock, is_in_use};
 pub use metrics::{
     Bounds, ClassScores, Common, Metrics, Neighbours, NeighboursTried, Origin, Penalty,
     PenaltyTried, PretrainEpoch, PretrainMetrics, ProbeMetrics, ProbeReadings, Scores, Skipped,
     Tuned,
 };
-pub use printable::printable;
+pub use printable::{for_spreadsheet, from_spreadsheet, printable, printable_lines};
 pub use provenance::{Attempt, Provenance};
 pub use recipe::{deviations, first_difference, from_toml, to_toml};
 pub use schema::SCHEMA;

@@ -100,7 +100,7 @@ fn main() -> ExitCode {
             report.exit_code()
         }
         Err(failure) => {
-            eprintln!("error: {failure}");
+            eprintln!("error: {}", cass_run::printable(&failure.to_string()));
             failure.exit_code()
         }
     }
