@@ -50,7 +50,8 @@ pub fn weights(bytes: &[u8]) {
     let file = folder.join("model.safetensors");
     write(&file, bytes);
     MODEL.with(|model| {
-        let new = || Model::new("vit_tiny_patch16_224", &options).expect("a network of the registry");
+        let new =
+            || Model::new("vit_tiny_patch16_224", &options).expect("a network of the registry");
         let _ = model.get_or_init(new).load(&file);
     });
 }
@@ -83,7 +84,11 @@ fn scratch(name: &str) -> PathBuf {
     let thread = format!("{:?}", thread::current().id());
     let number: String = thread.chars().filter(char::is_ascii_digit).collect();
     let memory = Path::new("/dev/shm");
-    let base = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
+    let base = if memory.is_dir() {
+        memory.to_path_buf()
+    } else {
+        std::env::temp_dir()
+    };
     let folder = base.join(format!("cass-fuzz-{name}-{}-{number}", process::id()));
     fs::create_dir_all(&folder).expect("a folder for a fuzzed file");
     folder

@@ -49,7 +49,12 @@ fn peak() -> u64 {
 #[test]
 fn a_colour_profile_that_inflates_costs_no_memory() {
     let profile = [b"x\0\0".to_vec(), zeros(200 << 20)].concat();
-    let header = [&1u32.to_be_bytes()[..], &1u32.to_be_bytes(), &[8, 0, 0, 0, 0]].concat();
+    let header = [
+        &1u32.to_be_bytes()[..],
+        &1u32.to_be_bytes(),
+        &[8, 0, 0, 0, 0],
+    ]
+    .concat();
     let pixels = [0x78, 0x01, 1, 2, 0, 0xfd, 0xff, 0, 7, 0, 9, 0, 8];
     let png = [
         b"\x89PNG\r\n\x1a\n".to_vec(),

@@ -145,7 +145,8 @@ impl Predictions {
             .collect();
         let is_place = |cell: &String| cell.parse().is_ok_and(|place: usize| place < known.len());
         let cells = cells(&table);
-        let by_place = cells.iter().all(is_place) && !cells.iter().any(|c| places.contains_key(c.as_str()));
+        let by_place =
+            cells.iter().all(is_place) && !cells.iter().any(|c| places.contains_key(c.as_str()));
         let class = |cell: &Cell| {
             let found = if by_place {
                 cell.text.parse().ok()

@@ -376,7 +376,10 @@ mod tests {
         let job = || FolderLock::claim(folder.path(), ".job", "job");
         let held = job().unwrap();
         let error = job().unwrap_err().to_string();
-        assert!(error.ends_with("cannot be used: another job is running in it"), "{error}");
+        assert!(
+            error.ends_with("cannot be used: another job is running in it"),
+            "{error}"
+        );
         drop(held);
         job().unwrap();
     }

@@ -181,9 +181,8 @@ fn serve(stream: &TcpStream, state: &Mutex<State>, of_content: bool) -> Result<(
             true => &mut state.content_faults,
             false => &mut state.hub_faults,
         };
-        let is_of_pace = |fault: &&Fault| {
-            matches!(fault, Fault::Slow(_) | Fault::Silent(_) | Fault::Endless)
-        };
+        let is_of_pace =
+            |fault: &&Fault| matches!(fault, Fault::Slow(_) | Fault::Silent(_) | Fault::Endless);
         let pace = faults.front().filter(is_of_pace).cloned();
         if pace.is_some() {
             faults.pop_front();

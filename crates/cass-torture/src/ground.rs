@@ -57,11 +57,22 @@ impl Ground {
         let draw = "data phantom --out ../data --train-per-class 6 --test-per-class 2 --size 24";
         let draw: Vec<String> = draw.split(' ').map(str::to_owned).collect();
         let drawn = Running::start(&cass, &whole, &draw, None)?.end()?;
-        ensure!(drawn.code == Some(0), "no images can be drawn: {}", drawn.said);
+        ensure!(
+            drawn.code == Some(0),
+            "no images can be drawn: {}",
+            drawn.said
+        );
         let mut subjects = Vec::new();
-        for (name, args) in [("pretrain", PRETRAIN), ("probe", PROBE), ("reproduce", REPRODUCE)] {
+        for (name, args) in [
+            ("pretrain", PRETRAIN),
+            ("probe", PROBE),
+            ("reproduce", REPRODUCE),
+        ] {
             let subject = Subject::new(name, args, &cass, &whole)?;
-            eprintln!("{name} takes {:.1} s undisturbed", subject.time.as_secs_f64());
+            eprintln!(
+                "{name} takes {:.1} s undisturbed",
+                subject.time.as_secs_f64()
+            );
             subjects.push(subject);
         }
         let mut ground = Self {
@@ -71,12 +82,24 @@ impl Ground {
             labels: String::new(),
             exported: String::new(),
         };
-        let said = ground.start(&predict(&ground.whole("probe")), &whole)?.end()?;
-        ensure!(said.code == Some(0), "the images cannot be labelled: {}", said.said);
+        let said = ground
+            .start(&predict(&ground.whole("probe")), &whole)?
+            .end()?;
+        ensure!(
+            said.code == Some(0),
+            "the images cannot be labelled: {}",
+            said.said
+        );
         ground.labels = said.out;
         let out = whole.join("exported");
-        let said = ground.start(&export(&ground.whole("pretrain"), &out), &whole)?.end()?;
-        ensure!(said.code == Some(0), "no network can be exported: {}", said.said);
+        let said = ground
+            .start(&export(&ground.whole("pretrain"), &out), &whole)?
+            .end()?;
+        ensure!(
+            said.code == Some(0),
+            "no network can be exported: {}",
+            said.said
+        );
         ground.exported = cass_run::sha256_of(&out.join("model.safetensors"))?;
         Ok(ground)
     }
@@ -87,6 +110,9 @@ impl Ground {
 
     /// The folder of an undisturbed run.
     pub(crate) fn whole(&self, name: &str) -> PathBuf {
-        self.folder.path().join("whole").join(format!("whole-{name}"))
+        self.folder
+            .path()
+            .join("whole")
+            .join(format!("whole-{name}"))
     }
 }

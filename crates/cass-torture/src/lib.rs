@@ -43,7 +43,12 @@ pub struct Args {
 pub fn torture(args: &Args, cass: &Path) -> Result<ExitCode> {
     let end = Instant::now() + Duration::from_secs(60 * args.minutes);
     let ground = Ground::new(cass)?;
-    eprintln!("torture: seed {}, {} minutes, {}", args.seed, args.minutes, cass.display());
+    eprintln!(
+        "torture: seed {}, {} minutes, {}",
+        args.seed,
+        args.minutes,
+        cass.display()
+    );
     let mut tally = Tally::default();
     let wanted = |name: &str| args.only.as_deref().is_none_or(|only| name.contains(only));
     let mut number = args.case.unwrap_or_default();
@@ -58,7 +63,10 @@ pub fn torture(args: &Args, cass: &Path) -> Result<ExitCode> {
                 Err(error) => Verdict::Lost(format!("{error:#}")),
             };
             if let Verdict::Lost(why) = &verdict {
-                eprintln!("LOST {} (--seed {} --case {number}): {why}", kind.name, args.seed);
+                eprintln!(
+                    "LOST {} (--seed {} --case {number}): {why}",
+                    kind.name, args.seed
+                );
                 eprintln!("     {}", case.told());
                 if args.keep {
                     eprintln!("     kept in {}", case.keep().display());

@@ -50,12 +50,17 @@ impl Running {
         #[cfg(unix)]
         if let Some(limit) = limit {
             command = Command::new("sh");
-            command.args(["-c", &format!("ulimit -f {}; exec \"$0\" \"$@\"", 2 * limit)]);
+            command.args([
+                "-c",
+                &format!("ulimit -f {}; exec \"$0\" \"$@\"", 2 * limit),
+            ]);
             command.arg(cass);
         }
         #[cfg(not(unix))]
         let _ = limit;
-        let place = tempfile::Builder::new().prefix("said-").tempfile_in(folder.join(".."))?;
+        let place = tempfile::Builder::new()
+            .prefix("said-")
+            .tempfile_in(folder.join(".."))?;
         let (_, said) = place.keep()?;
         let out = said.with_extension("out");
         command
@@ -118,19 +123,43 @@ impl Running {
     }
 
     fn judge(&self, status: ExitStatus) -> Result<Ended> {
-        let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+        let read =
+            |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
         let (said, out) = (read(&self.said), read(&self.said.with_extension("out")));
         for text in NEVER {
-            ensure!(!said.contains(text), "`{}` says {text:?}: {}", self.args, last(&said));
+            ensure!(
+                !said.contains(text),
+                "`{}` says {text:?}: {}",
+                self.args,
+                last(&said)
+            );
         }
         let code = status.code();
         match code {
-            None => ensure!(self.killed, "`{}` ended by itself with {status}: {}", self.args, last(&said)),
+            None => ensure!(
+                self.killed,
+                "`{}` ended by itself with {status}: {}",
+                self.args,
+                last(&said)
+            ),
             Some(code) => {
-                ensure!(CODES.contains(&code), "`{}` ended with {code}: {}", self.args, last(&said));
-                let errors = said.lines().filter(|line| line.starts_with("error: ")).count();
+                ensure!(
+                    CODES.contains(&code),
+                    "`{}` ended with {code}: {}",
+                    self.args,
+                    last(&said)
+                );
+                let errors = said
+                    .lines()
+                    .filter(|line| line.starts_with("error: "))
+                    .count();
                 let told = code != 2 || errors == 1;
-                ensure!(told, "`{}` ended with {code} and {errors} lines of errors: {}", self.args, last(&said));
+                ensure!(
+                    told,
+                    "`{}` ended with {code} and {errors} lines of errors: {}",
+                    self.args,
+                    last(&said)
+                );
             }
         }
         Ok(Ended { code, said, out })

@@ -30,10 +30,17 @@ impl Subject {
         let since = Instant::now();
         let out = folder.join(format!("whole-{name}"));
         let ended = Running::start(cass, folder, &subject.command(&out), None)?.end()?;
-        ensure!(ended.code == Some(0), "an undisturbed {name} fails: {}", ended.said);
+        ensure!(
+            ended.code == Some(0),
+            "an undisturbed {name} fails: {}",
+            ended.said
+        );
         subject.time = since.elapsed();
         subject.results = results(&out)?;
-        ensure!(!subject.results.is_empty(), "an undisturbed {name} leaves nothing");
+        ensure!(
+            !subject.results.is_empty(),
+            "an undisturbed {name} leaves nothing"
+        );
         Ok(subject)
     }
 
@@ -48,8 +55,13 @@ impl Subject {
     pub(crate) fn expect_whole(&self, out: &Path) -> Result<()> {
         let found = results(out)?;
         for (name, whole) in &self.results {
-            let found = found.get(name).with_context(|| format!("{name} is missing in the end"))?;
-            ensure!(found == whole, "{name} differs from that of an undisturbed run");
+            let found = found
+                .get(name)
+                .with_context(|| format!("{name} is missing in the end"))?;
+            ensure!(
+                found == whole,
+                "{name} differs from that of an undisturbed run"
+            );
         }
         Ok(())
     }
@@ -58,7 +70,10 @@ impl Subject {
     pub(crate) fn expect_done(&self, ended: &Ended, out: &Path) -> Result<()> {
         match ended.code {
             Some(0) => self.expect_whole(out),
-            code => anyhow::bail!("the same command ends with {code:?} in the end: {}", ended.said.trim()),
+            code => anyhow::bail!(
+                "the same command ends with {code:?} in the end: {}",
+                ended.said.trim()
+            ),
         }
     }
 

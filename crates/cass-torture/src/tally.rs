@@ -34,7 +34,11 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<22}{:>8}{:>10}{:>6}", "fault", "tried", "survived", "lost")?;
+        writeln!(
+            f,
+            "{:<22}{:>8}{:>10}{:>6}",
+            "fault", "tried", "survived", "lost"
+        )?;
         let mut sum = [0; 3];
         for (kind, counts) in &self.0 {
             let tried = counts.survived + counts.lost;

@@ -42,9 +42,11 @@ impl Bench {
         let resume = self.path(out).join("resume");
         running.until(|| {
             let states = fs::read_dir(&resume).into_iter().flatten().flatten();
-            states.map(|e| e.file_name()).any(|name| name.to_string_lossy().ends_with(".sha256"))
+            states
+                .map(|e| e.file_name())
+                .any(|name| name.to_string_lossy().ends_with(".sha256"))
         });
-        running.0.kill().unwrap();
+        running.signal("-KILL");
         running.end();
     }
 }
@@ -53,7 +55,12 @@ fn listing(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .map(|path| (path.display().to_string(), fs::read(&path).unwrap_or_default()))
+        .map(|path| {
+            (
+                path.display().to_string(),
+                fs::read(&path).unwrap_or_default(),
+            )
+        })
         .collect();
     files.sort();
     files
@@ -71,7 +78,11 @@ fn a_folder_of_the_users_is_refused_and_left_as_it_is() {
         let mine = bench.path("mine");
         fs::create_dir_all(mine.join(names[1])).unwrap();
         fs::write(mine.join(names[0]), recipe).unwrap();
-        fs::write(mine.join(names[1]).join("step-000000001.safetensors"), "mine").unwrap();
+        fs::write(
+            mine.join(names[1]).join("step-000000001.safetensors"),
+            "mine",
+        )
+        .unwrap();
         let before = (listing(&mine), listing(&mine.join(names[1])));
         bench.refused(&args, "mine is no run folder and not empty");
         assert_eq!((listing(&mine), listing(&mine.join(names[1]))), before);
@@ -112,7 +123,12 @@ fn links_in_a_run_folder_are_not_followed() {
     // In a run that has begun, too.
     bench.killed("begun");
     let out = bench.path("begun");
-    for name in ["log.jsonl", "checkpoint-vit.safetensors", "events.out.tfevents.cass", "manifest.tsv"] {
+    for name in [
+        "log.jsonl",
+        "checkpoint-vit.safetensors",
+        "events.out.tfevents.cass",
+        "manifest.tsv",
+    ] {
         let _ = fs::remove_file(out.join(name));
         symlink(&own, out.join(name)).unwrap();
     }
@@ -140,7 +156,10 @@ fn a_lost_log_stops_no_resume_and_leftovers_go() {
     // As a kill between metrics.json and the clean-up leaves it.
     let resume = out.join("resume");
     fs::create_dir(&resume).unwrap();
-    for name in ["step-000000006.safetensors", "step-000000006.safetensors.sha256"] {
+    for name in [
+        "step-000000006.safetensors",
+        "step-000000006.safetensors.sha256",
+    ] {
         fs::write(resume.join(name), "large").unwrap();
     }
     assert_eq!(bench.told(&format!("{PRETRAIN} --out run")).0, 0);
@@ -156,7 +175,10 @@ fn a_folder_that_goes_while_its_run_is_going_has_its_own_sentence() {
     while fs::remove_dir_all(&out).is_err() {}
     let (code, said) = running.end();
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("was removed while the run was going"), "{said}");
+    assert!(
+        said.contains("was removed while the run was going"),
+        "{said}"
+    );
     assert!(!said.contains("taken the run over"), "{said}");
 }
 
@@ -166,7 +188,10 @@ fn metrics_that_are_none_are_no_finished_run() {
     assert_eq!(bench.told(&format!("{PROBE} --out run")).0, 0);
     for text in ["[]", "", "null", "{}", "{\"kind\": \"probe\"}", "\"x\""] {
         fs::write(bench.path("run/metrics.json"), text).unwrap();
-        bench.refused(&format!("{PROBE} --out run"), "run/metrics.json cannot be used");
+        bench.refused(
+            &format!("{PROBE} --out run"),
+            "run/metrics.json cannot be used",
+        );
         bench.refused("predict --run run data", "run/metrics.json cannot be used");
     }
 }
@@ -180,11 +205,17 @@ fn pipes_and_devices_hold_nobody_up() {
         assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
     };
     for (name, reader) in [
-        ("predictions.csv", "metrics --predictions whole/predictions.csv"),
+        (
+            "predictions.csv",
+            "metrics --predictions whole/predictions.csv",
+        ),
         ("metrics.json", "predict --run whole data"),
         ("recipe.toml", "predict --run whole data"),
         ("neighbours.safetensors", "predict --run whole data"),
-        ("checkpoint.safetensors", "export --run whole --out exported"),
+        (
+            "checkpoint.safetensors",
+            "export --run whole --out exported",
+        ),
         (".lock", &format!("{PROBE} --out whole")),
     ] {
         let path = bench.path("whole").join(name);
@@ -215,11 +246,18 @@ fn ten_thousand_classes_are_refused_at_once() {
     let bench = Bench::new();
     let names: Vec<String> = (0..10_000).map(|n| format!("class-{n}")).collect();
     let zeros = ",0".repeat(10_000);
-    let text = format!("file,true,predicted,{}\na,class-1,class-2{zeros}\n", names.join(","));
+    let text = format!(
+        "file,true,predicted,{}\na,class-1,class-2{zeros}\n",
+        names.join(",")
+    );
     fs::write(bench.path("many.csv"), text).unwrap();
     let since = Instant::now();
     bench.refused("metrics --predictions many.csv", "at most 2000");
-    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    assert!(
+        since.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        since.elapsed()
+    );
 }
 
 #[test]
@@ -239,11 +277,19 @@ fn a_limit_of_the_system_is_an_error_and_not_a_signal() {
 #[test]
 fn a_killed_probe_counts_what_it_computed_before() {
     let bench = Bench::new();
-    let probe = format!("{} --mode linear --epochs 3000", PROBE.replace("--mode knn", "--patience 3000"));
+    let probe = format!(
+        "{} --mode linear --epochs 3000",
+        PROBE.replace("--mode knn", "--patience 3000")
+    );
     let probe = format!("{probe} --feature-cache kept --out run");
     let mut running = bench.start(&probe);
     let log = bench.path("run/log.jsonl");
-    let lines = |part: &str| fs::read_to_string(&log).unwrap_or_default().matches(part).count();
+    let lines = |part: &str| {
+        fs::read_to_string(&log)
+            .unwrap_or_default()
+            .matches(part)
+            .count()
+    };
     running.until(|| lines("\"epoch\"") > 2);
     assert_eq!(lines("\"features\""), 1);
     running.0.kill().unwrap();

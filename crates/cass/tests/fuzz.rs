@@ -12,8 +12,30 @@ use std::path::{Path, PathBuf};
 
 /// Words that mean something to one of the readers.
 const WORDS: [&str; 24] = [
-    "[", "]", "{", "}", "\"", "'", "=", "\n", ",", ".", "0", "-1", "1e999", "nan", "inf", "[[row]]",
-    "9223372036854775808", "\u{202e}", "\0", "null", "size", "\"seal\"", "PK\x03\x04", "__metadata__",
+    "[",
+    "]",
+    "{",
+    "}",
+    "\"",
+    "'",
+    "=",
+    "\n",
+    ",",
+    ".",
+    "0",
+    "-1",
+    "1e999",
+    "nan",
+    "inf",
+    "[[row]]",
+    "9223372036854775808",
+    "\u{202e}",
+    "\0",
+    "null",
+    "size",
+    "\"seal\"",
+    "PK\x03\x04",
+    "__metadata__",
 ];
 
 /// Calls `target` with each seed, with `inputs` damaged ones in all, and with a tenth as many of random bytes.
@@ -108,8 +130,6 @@ fn folders_of_runs() {
     let metrics = fs::read(folder.path().join("metrics.json")).unwrap();
     let older = br#"{"kind": "pretrain", "epochs": [{"epoch": 0, "loss": null}], "seconds": 1.5, "collapse": {}}"#;
     let log = b"{\"event\":\"done\",\"seconds\":1}\n".as_slice();
-    let seeds = [&metrics[..], older].map(|metrics| {
-        [&b"epochs = 1\n"[..], metrics, log].join(&0)
-    });
+    let seeds = [&metrics[..], older].map(|metrics| [&b"epochs = 1\n"[..], metrics, log].join(&0));
     fuzz(&seeds, 20_000, targets::run_folder);
 }

@@ -22,7 +22,11 @@ fn data(bench: &Bench) {
     let mut images = Vec::new();
     for part in ["Training", "Testing"] {
         let folder = bench.path("data/brain-mri").join(part);
-        let folder = if folder.is_dir() { folder } else { bench.path("data").join(part) };
+        let folder = if folder.is_dir() {
+            folder
+        } else {
+            bench.path("data").join(part)
+        };
         for class in fs::read_dir(folder).unwrap() {
             let entries = fs::read_dir(class.unwrap().path()).unwrap();
             images.extend(entries.map(|entry| entry.unwrap().path()));
@@ -50,8 +54,14 @@ fn no_name_reaches_a_terminal_a_page_or_a_spreadsheet_as_more_than_text() {
     let probe = "probe --weights random --arch vit_tiny_patch16_224 --mode logistic --size 16 --batch 8 \
         --threads 2 --device cpu --data folder --data-root odd --out run";
     for (command, code) in [
-        ("data check --data folder --data-root odd --html check.html", 1),
-        ("data preview --data folder --data-root odd --out preview.png", 0),
+        (
+            "data check --data folder --data-root odd --html check.html",
+            1,
+        ),
+        (
+            "data preview --data folder --data-root odd --out preview.png",
+            0,
+        ),
         (probe, 0),
         ("metrics --predictions run/predictions.csv", 0),
         ("predict --run run odd", 0),
@@ -60,10 +70,16 @@ fn no_name_reaches_a_terminal_a_page_or_a_spreadsheet_as_more_than_text() {
     ] {
         let output = bench.cass(command);
         let text = said(&output);
-        assert!(output.status.code().is_some_and(|c| c <= code), "{command}: {text}");
+        assert!(
+            output.status.code().is_some_and(|c| c <= code),
+            "{command}: {text}"
+        );
         if command.starts_with("predict") {
             // Its lines are a file's, for programs; only those for people are held to.
-            assert!(is_plain(&String::from_utf8_lossy(&output.stderr)), "{command}");
+            assert!(
+                is_plain(&String::from_utf8_lossy(&output.stderr)),
+                "{command}"
+            );
         } else {
             assert!(is_plain(&text), "{command}: {text:?}");
         }
@@ -72,7 +88,10 @@ fn no_name_reaches_a_terminal_a_page_or_a_spreadsheet_as_more_than_text() {
     assert!(shown.contains("e\\u{1b}[31m\\u{202e}vil"), "{shown}");
     for page in ["check.html", "embed.html", "run/confusion.svg"] {
         if let Ok(text) = fs::read_to_string(bench.path(page)) {
-            assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "{page}");
+            assert!(
+                !text.contains('\u{1b}') && !text.contains('\u{202e}'),
+                "{page}"
+            );
         }
     }
     in_a_spreadsheet(&bench.path("run/predictions.csv"));
@@ -82,10 +101,20 @@ fn no_name_reaches_a_terminal_a_page_or_a_spreadsheet_as_more_than_text() {
 fn in_a_spreadsheet(file: &Path) {
     let text = fs::read_to_string(file).unwrap();
     let mut reader = csv::Reader::from_reader(text.as_bytes());
-    assert!(reader.headers().unwrap().iter().any(|name| name == "'=HYPERLINK(\"x\")"), "{text}");
+    assert!(
+        reader
+            .headers()
+            .unwrap()
+            .iter()
+            .any(|name| name == "'=HYPERLINK(\"x\")"),
+        "{text}"
+    );
     for record in reader.records() {
         let record = record.unwrap();
-        assert!(record.iter().all(|field| !field.starts_with('=')), "{record:?}");
+        assert!(
+            record.iter().all(|field| !field.starts_with('=')),
+            "{record:?}"
+        );
     }
     let read = Predictions::read(file).unwrap();
     assert_eq!(read.classes, CLASSES);

@@ -12,7 +12,7 @@ use cass_reproduce::{check_networks, duration};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
-use std::{env, fs};
+use std::fs;
 
 /// Arguments of `check`.
 #[derive(clap::Args)]

@@ -203,7 +203,14 @@ mod tests {
         assert_eq!(of(&[home])?.endpoint, "https://huggingface.co");
         let mirror = of(&[home, ("HF_ENDPOINT", "http://127.0.0.1:8000/")])?;
         assert_eq!(mirror.endpoint, "http://127.0.0.1:8000");
-        for wrong in ["huggingface.co", "ftp://a", "file:///etc", "https://", "", " "] {
+        for wrong in [
+            "huggingface.co",
+            "ftp://a",
+            "file:///etc",
+            "https://",
+            "",
+            " ",
+        ] {
             assert!(of(&[home, ("HF_ENDPOINT", wrong)]).is_err(), "{wrong}");
         }
         Ok(())

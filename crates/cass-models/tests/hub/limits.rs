@@ -29,7 +29,9 @@ fn a_body_without_length_or_end_is_bounded_by_the_network() -> Outcome {
     // ResNet-18 has 11.7 million parameters.
     assert!(text.contains("it sends more than the 110"), "{text}");
     let left = scene.repo().join("blobs");
-    let left = std::fs::read_dir(left)?.flatten().map(|entry| entry.metadata());
+    let left = std::fs::read_dir(left)?
+        .flatten()
+        .map(|entry| entry.metadata());
     let left: u64 = left.flatten().map(|entry| entry.len()).sum();
     assert_eq!(left, 0, "bytes of it were kept");
 
@@ -37,7 +39,10 @@ fn a_body_without_length_or_end_is_bounded_by_the_network() -> Outcome {
     let size = Fault::Header("X-Linked-Size", "999999999");
     scene.server.fail_hub(&[size]);
     let text = scene.refusal()?;
-    assert!(text.contains("has 999999999 bytes, expected at most 110"), "{text}");
+    assert!(
+        text.contains("has 999999999 bytes, expected at most 110"),
+        "{text}"
+    );
     scene.is_whole(&scene.fetch()?)
 }
 
@@ -72,7 +77,11 @@ fn silence_ends_in_time() -> Outcome {
 #[test]
 fn a_password_of_the_endpoint_is_in_no_message() -> Outcome {
     let scene = Scene::new()?;
-    let host = scene.server.endpoint.trim_start_matches("http://").to_string();
+    let host = scene
+        .server
+        .endpoint
+        .trim_start_matches("http://")
+        .to_string();
     let hub = |endpoint: String| {
         Hub::new(HubSettings {
             endpoint,
@@ -86,7 +95,10 @@ fn a_password_of_the_endpoint_is_in_no_message() -> Outcome {
     ] {
         let error = hub(endpoint).fetch(&id(repo), &mut |_| {});
         let text = one_line(&error.err().ok_or("fetched")?)?;
-        assert!(!text.contains("secret") && text.contains("…@127.0.0.1"), "{text}");
+        assert!(
+            !text.contains("secret") && text.contains("…@127.0.0.1"),
+            "{text}"
+        );
     }
     Ok(())
 }

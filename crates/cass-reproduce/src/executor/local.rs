@@ -120,8 +120,8 @@ fn start(site: &Site, run: &Run) -> Result<Child> {
     let log = path.join("stderr.log");
     // A new file: a link of that name is not followed.
     let _ = fs::remove_file(&log);
-    let stderr = File::create_new(&log)
-        .with_context(|| format!("{} cannot be written", log.display()))?;
+    let stderr =
+        File::create_new(&log).with_context(|| format!("{} cannot be written", log.display()))?;
     let words = site.command(run);
     let mut command = Command::new(&words[0]);
     // In a group of its own, so that Ctrl-C reaches us alone and each run is asked once.
@@ -270,7 +270,8 @@ impl<'a> Board<'a> {
                 // Say a run that a killed job left behind, which is stopping.
                 Err(reason) if status.code() == Some(ELSEWHERE) && cass_run::is_in_use(&path) => {
                     if self.busy[ended.run].is_none() {
-                        self.display.note(&format!("{} is waited for: {reason}", run.name));
+                        self.display
+                            .note(&format!("{} is waited for: {reason}", run.name));
                     }
                     self.busy[ended.run] = Some(Instant::now());
                     self.attempts[ended.run] -= 1;
@@ -322,7 +323,8 @@ impl<'a> Board<'a> {
                 // What it left may be a finished run.
                 if matches!(self.site.state(run), State::Finished(_)) {
                     self.statuses[index] = Status::Done;
-                    self.display.ended(&run.name, "done by another process", 0.0);
+                    self.display
+                        .ended(&run.name, "done by another process", 0.0);
                     continue;
                 }
             }

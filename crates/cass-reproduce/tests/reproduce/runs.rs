@@ -213,7 +213,8 @@ fn until(what: &str, there: impl Fn() -> bool) {
 /// The folder of the first run that sleeps.
 fn asleep(job: &Job) -> Option<std::path::PathBuf> {
     let runs = fs::read_dir(job.out().join("runs")).ok()?.flatten();
-    runs.map(|entry| entry.path()).find(|run| run.join("asleep").exists())
+    runs.map(|entry| entry.path())
+        .find(|run| run.join("asleep").exists())
 }
 
 #[test]
@@ -232,7 +233,10 @@ fn a_second_job_in_the_same_folder_is_one_line_and_harms_nothing() {
     assert_eq!(second.status.code(), Some(75), "{said}");
     let errors = said.lines().filter(|line| line.starts_with("error: "));
     assert_eq!(errors.count(), 1, "{said}");
-    assert!(said.contains("another reproduce is running in it"), "{said}");
+    assert!(
+        said.contains("another reproduce is running in it"),
+        "{said}"
+    );
     assert_eq!(job.read("plan.json"), plan);
     first.kill().unwrap();
     first.wait().unwrap();

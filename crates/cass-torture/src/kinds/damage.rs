@@ -82,7 +82,12 @@ fn finished(case: &mut Case, damage: fn(&mut Case, &Path) -> Result<String>) -> 
             ended
         }
     };
-    ensure!(matches!(ended.code, Some(0 | 2)), "it ended with {:?}: {}", ended.code, ended.said);
+    ensure!(
+        matches!(ended.code, Some(0 | 2)),
+        "it ended with {:?}: {}",
+        ended.code,
+        ended.said
+    );
     case.survived()
 }
 

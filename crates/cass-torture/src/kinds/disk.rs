@@ -19,7 +19,12 @@ pub(super) fn full(case: &mut Case) -> Result<Verdict> {
     let command = subject.command(&case.out());
     let ended = Running::start(&case.ground.cass, case.path(), &command, Some(limit))?.end()?;
     let fits = matches!(ended.code, Some(0 | 1 | 2));
-    ensure!(fits, "it ended with {:?} on a full disk: {}", ended.code, ended.said);
+    ensure!(
+        fits,
+        "it ended with {:?} on a full disk: {}",
+        ended.code,
+        ended.said
+    );
     let ended = case.again(subject)?;
     subject.expect_done(&ended, &case.out())?;
     case.survived()

@@ -19,7 +19,11 @@ pub(super) fn images(case: &mut Case) -> Result<Verdict> {
     for _ in 0..1 + case.rng.below(6) {
         let path = files[case.rng.below(files.len())].clone();
         let what = spoil(case, &path)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         case.tell(format!("{name} {what}"));
     }
     let run = case.ground.whole("probe");
@@ -27,7 +31,10 @@ pub(super) fn images(case: &mut Case) -> Result<Verdict> {
         --device cpu --data-root images --skip-bad --out out";
     let commands = [
         "data check --data-root images".to_owned(),
-        format!("predict --threads 2 --device cpu images --run {}", run.display()),
+        format!(
+            "predict --threads 2 --device cpu images --run {}",
+            run.display()
+        ),
         probe.to_owned(),
         "data preview --data-root images --skip-bad --out preview.png".to_owned(),
     ];
@@ -35,8 +42,14 @@ pub(super) fn images(case: &mut Case) -> Result<Verdict> {
         let args: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
         let ended = case.run(&args)?;
         let fits = matches!(ended.code, Some(0..=2));
-        ensure!(fits, "`{command}` ended with {:?}: {}", ended.code, ended.said);
-        let plain = (ended.said.chars().chain(ended.out.chars())).all(|c| !c.is_control() || c == '\n');
+        ensure!(
+            fits,
+            "`{command}` ended with {:?}: {}",
+            ended.code,
+            ended.said
+        );
+        let plain =
+            (ended.said.chars().chain(ended.out.chars())).all(|c| !c.is_control() || c == '\n');
         ensure!(plain, "control characters reach the terminal");
     }
     case.survived()
@@ -52,14 +65,18 @@ fn spoil(case: &mut Case, path: &Path) -> Result<String> {
             "is cut".into()
         }
         1 => {
-            let noise: Vec<u8> = (0..case.rng.below(5000)).map(|_| case.rng.next_u32() as u8).collect();
+            let noise: Vec<u8> = (0..case.rng.below(5000))
+                .map(|_| case.rng.next_u32() as u8)
+                .collect();
             fs::write(path, noise)?;
             "is noise".into()
         }
         2 => {
             // A header that promises the largest of all images.
             let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
-            png.extend([0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 8, 2, 0, 0, 0]);
+            png.extend([
+                0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 8, 2, 0, 0, 0,
+            ]);
             png.extend([0; 40]);
             fs::write(path, png)?;
             "promises 2^62 pixels".into()

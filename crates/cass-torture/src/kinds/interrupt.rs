@@ -26,7 +26,11 @@ pub(super) fn signal(case: &mut Case) -> Result<Verdict> {
     }
     let subject = case.subject();
     let asks = [HANGUP, INTERRUPT, TERMINATE][case.rng.below(3)];
-    let (wait, twice, stands) = (case.moment(subject), case.rng.bernoulli(0.3), case.rng.bernoulli(0.3));
+    let (wait, twice, stands) = (
+        case.moment(subject),
+        case.rng.bernoulli(0.3),
+        case.rng.bernoulli(0.3),
+    );
     let mut running = case.start(&subject.command(&case.out()))?;
     // Before it has said what signals are to do, one ends any process.
     thread::sleep(wait.max(Duration::from_millis(400)));
@@ -43,10 +47,17 @@ pub(super) fn signal(case: &mut Case) -> Result<Verdict> {
     if stands {
         running.signal(libc::SIGCONT);
     }
-    case.tell(format!("signal {asks}, twice: {twice}, stopped: {stands}, after {wait:?}"));
+    case.tell(format!(
+        "signal {asks}, twice: {twice}, stopped: {stands}, after {wait:?}"
+    ));
     let ended = running.end()?;
     let fits = matches!(ended.code, Some(130 | 0)) || !heard;
-    ensure!(fits, "it ended with {:?} on a signal: {}", ended.code, ended.said);
+    ensure!(
+        fits,
+        "it ended with {:?} on a signal: {}",
+        ended.code,
+        ended.said
+    );
     let ended = case.again(subject)?;
     subject.expect_done(&ended, &case.out())?;
     case.survived()
@@ -63,7 +74,10 @@ pub(super) fn two(case: &mut Case) -> Result<Verdict> {
     case.tell(format!("the second after {wait:?}"));
     let codes = [first.end()?.code, second.end()?.code];
     let known = codes.iter().all(|code| matches!(code, Some(0 | 75)));
-    ensure!(known && codes.contains(&Some(0)), "they ended with {codes:?}");
+    ensure!(
+        known && codes.contains(&Some(0)),
+        "they ended with {codes:?}"
+    );
     let ended = case.again(subject)?;
     subject.expect_done(&ended, &case.out())?;
     case.survived()

@@ -38,8 +38,14 @@ pub(super) fn links(case: &mut Case) -> Result<Verdict> {
     let mut folder = out.clone();
     if subject.name == "reproduce" {
         // The folder of one of its runs, where there is one.
-        let runs = fs::read_dir(out.join("runs")).into_iter().flatten().flatten();
-        let mut runs: Vec<_> = runs.map(|run| run.path()).filter(|run| run.is_dir()).collect();
+        let runs = fs::read_dir(out.join("runs"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut runs: Vec<_> = runs
+            .map(|run| run.path())
+            .filter(|run| run.is_dir())
+            .collect();
         runs.sort();
         let place = case.rng.below(runs.len().max(1));
         folder = runs.into_iter().nth(place).unwrap_or(folder);

@@ -167,7 +167,10 @@ impl<'a> Case<'a> {
 
     /// The end of every case: the user's files are as they were.
     pub(crate) fn survived(&self) -> Result<Verdict> {
-        ensure!(self.users()? == self.own, "a file of the user's was changed");
+        ensure!(
+            self.users()? == self.own,
+            "a file of the user's was changed"
+        );
         Ok(Verdict::Survived)
     }
 

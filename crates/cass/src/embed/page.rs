@@ -61,7 +61,12 @@ fn data(shown: &[Shown]) -> String {
     let rows: Vec<_> = (shown.iter())
         .map(|s| {
             let predicted = s.predicted.as_deref().map(printable);
-            (printable(&s.file), printable(&s.truth), predicted, &s.thumbnail)
+            (
+                printable(&s.file),
+                printable(&s.truth),
+                predicted,
+                &s.thumbnail,
+            )
         })
         .collect();
     // Inside a script element only `</` would end it, and `<!--` confuse it.
