@@ -41,7 +41,7 @@ pub use metrics::{
 };
 pub use printable::{for_spreadsheet, from_spreadsheet, printable, printable_lines};
 pub use provenance::{Attempt, Provenance};
-pub use recipe::{deviations, first_difference, from_toml, to_toml};
+pub use recipe::{deviations, fields, first_difference, from_toml, to_toml};
 pub use schema::SCHEMA;
 pub use sums::{FileSum, FileSums, expect_intact};
 pub use whole::{make_whole, write_whole};

@@ -7,6 +7,7 @@ use crate::names::{METRICS, RECIPE};
 use crate::schema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 /// Length and SHA-256 of a file.
@@ -41,7 +42,7 @@ impl FileSum {
             path: path.into(),
             reason: format!("{reason}; the file was damaged or replaced"),
         };
-        let read = || {
+        let read = || -> io::Result<_> {
             let mut file = open_regular(path)?;
             let length = file.metadata()?.len();
             if length != self.bytes {
@@ -51,7 +52,14 @@ impl FileSum {
             let length = hasher.read(&mut file)?;
             Ok((length, Some(hasher.finish())))
         };
-        let (length, hash) = read().map_err(wrong)?;
+        let (length, hash) = match read() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(damaged(
+                    "it is not there, and was when its run finished".into(),
+                ));
+            }
+            read => read.map_err(wrong)?,
+        };
         if length != self.bytes {
             return Err(damaged(format!(
                 "it has {length} bytes, and had {} when its run finished",

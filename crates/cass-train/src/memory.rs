@@ -1,6 +1,7 @@
 //! Memory: what a run has taken, and what it will take at the least.
 
 use crate::error::Result;
+use crate::methods::Method;
 use crate::recipe::Recipe;
 use cass_models::find;
 
@@ -36,7 +37,7 @@ pub fn expect_memory(recipe: &Recipe) -> Result<()> {
         let at_once = recipe.batch.div_ceil(recipe.accumulate.max(1));
         bytes += network_memory(&arm.network, recipe.outputs, recipe.size, copies, at_once)?;
     }
-    if let Some(dino) = &recipe.dino {
+    if let Method::Dino(dino) = &recipe.method {
         let [hidden, layers, outputs] = [
             dino.projection_hidden_size,
             dino.projection_layers,

@@ -75,9 +75,11 @@ fn root() -> PathBuf {
 #[test]
 fn recipes() {
     let mut seeds: Vec<Vec<u8>> = Vec::new();
-    for method in [Method::Cass, Method::Dino] {
-        seeds.push(Recipe::paper(method).to_toml().into());
-        seeds.push(Recipe::notebook(method).to_toml().into());
+    for method in Method::all() {
+        for protocol in [Protocol::Paper, Protocol::Notebook] {
+            let recipe = Recipe::preset(protocol, method.clone());
+            seeds.push(recipe.to_toml().into());
+        }
     }
     for mode in [ProbeMode::Logistic, ProbeMode::Linear, ProbeMode::Finetune] {
         let recipe = ProbeRecipe::preset(Protocol::Paper, mode);

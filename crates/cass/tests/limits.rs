@@ -95,9 +95,9 @@ fn every_number_of_a_pretraining_is_bounded() {
         recipe.validate().map(|_| ()).map_err(|e| e.to_string())
     };
     let mut tried = 0;
-    for method in [Method::Cass, Method::Dino] {
+    for method in Method::all() {
         for protocol in [Protocol::Paper, Protocol::Notebook] {
-            let mut recipe = Recipe::preset(protocol, method);
+            let mut recipe = Recipe::preset(protocol, method.clone());
             recipe.clip_grad_norm = Some(1.0);
             recipe.accumulate = 2;
             tried += try_all(&recipe.to_toml(), verdict);

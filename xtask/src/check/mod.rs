@@ -9,10 +9,10 @@ use crate::checkout::{cargo as cargo_command, debug_cass, succeed, workspace};
 use crate::cuda;
 use anyhow::{Context, Result, ensure};
 use cass_reproduce::{check_networks, duration};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
-use std::fs;
 
 /// Arguments of `check`.
 #[derive(clap::Args)]
