@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// A process that takes longer has hung: the longest of an undisturbed run takes seconds.
 const LONGEST: Duration = Duration::from_secs(300);
+/// So long a process may take until it hears signals.
+const BEGINNING: Duration = Duration::from_secs(3);
 /// The exit codes that the documentation names.
 const CODES: [i32; 5] = [0, 1, 2, 75, 130];
 /// What nobody should ever read.
@@ -25,6 +27,8 @@ pub(crate) struct Running {
     child: Child,
     said: PathBuf,
     args: String,
+    since: Instant,
+    /// Whether its end by a signal is ours.
     killed: bool,
 }
 
@@ -76,6 +80,7 @@ impl Running {
             child: command.spawn().context("`cass` cannot be started")?,
             said,
             args: args.join(" "),
+            since: Instant::now(),
             killed: false,
         })
     }
@@ -91,6 +96,8 @@ impl Running {
         if !matches!(self.child.try_wait(), Ok(None)) {
             return false;
         }
+        // One that has hardly begun may not have said yet what signals are to do.
+        self.killed |= self.since.elapsed() < BEGINNING;
         // SAFETY: the process is ours and not waited for, so the number is its own.
         unsafe { libc::kill(self.child.id() as i32, signal) == 0 }
     }

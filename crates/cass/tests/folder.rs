@@ -169,7 +169,7 @@ fn a_lost_log_stops_no_resume_and_leftovers_go() {
 #[test]
 fn a_folder_that_goes_while_its_run_is_going_has_its_own_sentence() {
     let bench = Bench::new();
-    let mut running = bench.start(&format!("{PRETRAIN} --epochs 400 --out run"));
+    let mut running = bench.start(&format!("{PRETRAIN} --set epochs=400 --out run"));
     let out = bench.path("run");
     running.until(|| out.join("resume").exists());
     while fs::remove_dir_all(&out).is_err() {}
@@ -278,8 +278,8 @@ fn a_limit_of_the_system_is_an_error_and_not_a_signal() {
 fn a_killed_probe_counts_what_it_computed_before() {
     let bench = Bench::new();
     let probe = format!(
-        "{} --mode linear --epochs 3000",
-        PROBE.replace("--mode knn", "--patience 3000")
+        "{} --mode linear --epochs 200",
+        PROBE.replace("--mode knn", "--patience 200")
     );
     let probe = format!("{probe} --feature-cache kept --out run");
     let mut running = bench.start(&probe);

@@ -92,7 +92,7 @@ fn recipes() {
 fn table_files() {
     let folder = root().join("crates/cass-reproduce/tables");
     let mut seeds = Vec::new();
-    for name in ["3.toml", "16.toml"] {
+    for name in ["03.toml", "16.toml"] {
         seeds.push(fs::read(folder.join(name)).unwrap());
     }
     fuzz(&seeds, 20_000, targets::table_file);
