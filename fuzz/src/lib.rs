@@ -22,14 +22,14 @@ pub fn recipe(bytes: &[u8]) {
     {
         let again = Recipe::from_toml(&valid.to_toml()).ok();
         assert_eq!(again.as_ref(), Some(&*valid));
-        (valid.deviations(), valid.chosen());
+        let _ = (valid.deviations(), valid.chosen());
     }
     if let Ok(recipe) = ProbeRecipe::from_toml(text)
         && recipe.validate().is_ok()
     {
         let again = ProbeRecipe::from_toml(&recipe.to_toml()).ok();
         assert_eq!(again, Some(recipe.clone()));
-        (recipe.deviations(), recipe.chosen());
+        let _ = (recipe.deviations(), recipe.chosen());
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::methods::Method;
 use crate::recipe::Recipe;
-use cass_models::find;
+use cass_models::registry::find;
 
 /// Bytes of a weight, and of a pixel's channel once it is a network's input.
 const NUMBER: u128 = 4;

@@ -4,7 +4,8 @@ mod bench;
 
 use bench::Bench;
 use cass_probe::fit::{ProbeMode, ProbeRecipe};
-use cass_train::{Method, OptimizerConfig, Protocol, Recipe};
+use cass_train::optim::OptimizerConfig;
+use cass_train::{Method, Protocol, Recipe};
 use std::fs;
 use toml::{Table, Value};
 

@@ -1,7 +1,7 @@
 //! Servers without an end: of bytes, or of time.
 
 use crate::{Outcome, REPO, Scene, id, one_line};
-use cass_models::{Hub, HubSettings};
+use cass_models::hub::{Hub, HubSettings};
 use cass_testing::hub::Fault;
 use std::time::{Duration, Instant};
 

@@ -18,7 +18,7 @@ pub(super) fn full(case: &mut Case) -> Result<Verdict> {
     case.tell(format!("files of at most {limit} KiB"));
     let command = subject.command(&case.out());
     let ended = Running::start(&case.ground.cass, case.path(), &command, Some(limit))?.end()?;
-    let fits = matches!(ended.code, Some(0 | 1 | 2));
+    let fits = matches!(ended.code, Some(0..=2));
     ensure!(
         fits,
         "it ended with {:?} on a full disk: {}",
