@@ -79,6 +79,14 @@ pub(crate) struct Decoded {
     pub(crate) frames: usize,
 }
 
+/// Whether a file that begins with these bytes is an image, of whichever format.
+pub(crate) fn is_image(start: &[u8]) -> bool {
+    const BIG_TIFF: [&[u8]; 2] = [b"II\x2b\0", b"MM\0\x2b"];
+    start.get(128..132) == Some(b"DICM")
+        || BIG_TIFF.iter().any(|magic| start.starts_with(magic))
+        || image::guess_format(start).is_ok()
+}
+
 /// The image in these bytes, or why not.
 pub(crate) fn decode_bytes(bytes: &[u8]) -> Result<Decoded, String> {
     if bytes.is_empty() {

@@ -14,6 +14,12 @@ pub enum Error {
         /// Images there must be.
         needed: usize,
     },
+    /// A data set without labels, which are what a probe measures by.
+    #[error("data set {name} has no labels, which a probe needs")]
+    NoLabels {
+        /// The data set.
+        name: String,
+    },
     /// A data set in which there is nothing to tell apart.
     #[error("the data set has the one class {class:?}, expected at least two")]
     OneClass {

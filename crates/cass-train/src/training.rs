@@ -57,6 +57,9 @@ pub fn pretrain(
     }
     let started = Instant::now();
     let setup = Setup::new(recipe, options)?;
+    if let Some(text) = setup.excluded.clone() {
+        observe(&Event::Warning { text });
+    }
     let (step, origins) = setup.method(recipe, options.recompute)?;
     let state = states.last(&mut |text| observe(&Event::Warning { text }))?;
     let tell = Tell::open(run, state.as_ref().map(|state| &state.about), observe)?;

@@ -2,11 +2,10 @@
 
 use crate::failure::{Failure, Result};
 use crate::options::Compute;
-use crate::predict::find;
 use crate::process;
 use crate::say::Report;
 use candle_core::{Device, Tensor};
-use cass_data::{augment::Normalization, image::Pixels};
+use cass_data::{augment::Normalization, image::Pixels, source::images_at};
 use cass_probe::look::{Heat, Look, Subject, Subjects, When};
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -93,9 +92,7 @@ pub fn run(args: Args) -> Result<Report> {
     let networks = networks.collect::<std::result::Result<Vec<Subject>, _>>()?;
     let mut files = Vec::new();
     for input in &args.inputs {
-        find(input, &mut files).map_err(|error| {
-            Failure::Wrong(format!("{} cannot be listed: {error}", input.display()))
-        })?;
+        files.extend(images_at(input)?);
     }
     let created = std::fs::create_dir_all(&args.out);
     created.map_err(|error| {

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Result};
 use crate::hub;
-use crate::images::{expect_root, set};
+use crate::images::{expect_root, set, survey};
 use crate::options::{Common, ProtocolName, apply};
 use crate::process;
 use crate::progress::Progress;
@@ -182,6 +182,7 @@ pub fn run(mut args: Args) -> Result<Report> {
     for arm in recipe.arms.values() {
         hub::bring(&arm.weights, &arm.network)?;
     }
+    survey(&recipe.data)?;
     process::on_signal(options.stop.clone())?;
     let mut progress = Progress::new();
     let plain = recipe.method == Method::Cass && recipe.guard.is_none();

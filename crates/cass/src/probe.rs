@@ -2,12 +2,12 @@
 
 use crate::failure::{Failure, Result};
 use crate::hub;
-use crate::images::{expect_root, set};
+use crate::images::{expect_root, set, survey};
 use crate::options::{Common, ProtocolName, apply};
 use crate::process;
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
-use cass_data::{cache::Cache, dataset::Task, recipe::DataRecipe, source::Source};
+use cass_data::{cache::Cache, dataset::Task, recipe::DataRecipe};
 use cass_probe::fit::{ClassWeights, PartMetrics, ProbeMode, ProbeRecipe, Stopping};
 use cass_run::{Bounds, ProbeEvent as Event, ProbeMetrics, RunDir, names};
 use cass_train::{Recipe, Weights};
@@ -118,7 +118,17 @@ pub fn run(mut args: Args) -> Result<Report> {
     // A finished run is told again without its images.
     let multi_label = match earlier.as_ref().filter(same_data) {
         Some(earlier) => earlier.multi_label,
-        None => recipe.data.layout().find()?.task == Task::MultiLabel,
+        None => {
+            let found = survey(&recipe.data)?;
+            if !found.is_labelled() {
+                return Err(Failure::Wrong(format!(
+                    "{} has no labels, which a probe needs: {}",
+                    found.root.display(),
+                    found.notes.join("; ")
+                )));
+            }
+            found.task == Task::MultiLabel
+        }
     };
     if multi_label {
         recipe = recipe.for_multi_label();

@@ -35,7 +35,7 @@ impl Disk {
     pub(super) fn open(folder: &Path) -> Result<Self> {
         let folder = folder.join(VERSION);
         fs::create_dir_all(&folder).map_err(|source| Error::Io {
-            action: "create folder",
+            action: "created",
             path: folder.clone(),
             source,
         })?;

@@ -82,6 +82,10 @@ pub enum FindingKind {
     UnlabelledFile,
     /// A class folder that the data set does not have.
     UnknownClass,
+    /// A class folder that holds the other classes again.
+    Copy,
+    /// A single class folder whose folders may be the classes.
+    TooDeep,
     /// A class without a usable image.
     EmptyClass,
     /// A single class, where each image has one: nothing to tell apart.
@@ -123,6 +127,8 @@ impl FindingKind {
             Self::MissingFile => "missing-file",
             Self::UnlabelledFile => "unlabelled-file",
             Self::UnknownClass => "unknown-class",
+            Self::Copy => "copy-of-itself",
+            Self::TooDeep => "one-level-too-deep",
             Self::EmptyClass => "empty-class",
             Self::SingleClass => "single-class",
             Self::LabelTypo => "label-typo",
@@ -228,6 +234,8 @@ impl Finding {
             ProblemKind::Row => (FindingKind::BadRow, problem.detail.clone()),
             ProblemKind::MissingFile => (FindingKind::MissingFile, problem.detail.clone()),
             ProblemKind::UnlabelledFile => (FindingKind::UnlabelledFile, problem.detail.clone()),
+            ProblemKind::Copy => (FindingKind::Copy, problem.detail.clone()),
+            ProblemKind::TooDeep => (FindingKind::TooDeep, problem.detail.clone()),
             ProblemKind::UnknownClass => {
                 let detail = labels::unknown(&problem.path, &problem.detail);
                 (FindingKind::UnknownClass, detail)

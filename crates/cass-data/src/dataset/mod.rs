@@ -1,17 +1,19 @@
-//! Labelled images, each of them known to be one before anybody trains on it.
+//! Images, with labels or without, each of them known to be one before anyone trains on it.
 //!
 //! | layout | on disk | task |
 //! |---|---|---|
 //! | `brain-mri` | `Training/<class>/` and `Testing/<class>/`, classes glioma, meningioma, notumor, pituitary | multi-class |
 //! | `isic2019` | `ISIC_2019_Training_Input/*.jpg`, `ISIC_2019_Training_GroundTruth.csv`; groups by `lesion_id` if there is `ISIC_2019_Training_Metadata.csv` | multi-class |
 //! | `biopsies` | TIFF images and one CSV file: `image`, a 0/1 column for each of TFH-1, TFH-217, TFH-Like, B cells and others, perhaps `patient` | multi-label |
-//! | `folder` | `<class>/`, or `train/<class>/` and perhaps `val/<class>/` and `test/<class>/` | multi-class |
-//! | `csv` | a CSV file: `path`; `label`, or `labels` separated by `|` or `;`, or a 0/1 column a class; perhaps `split` and `group` | both |
+//! | `folder` | `<class>/`, or `train/<class>/` and perhaps `val/<class>/` and `test/<class>/`; or images without labels | multi-class |
+//! | `csv` | a CSV file, or `train.csv` and `test.csv`: `path`; perhaps `label`, or `labels` separated by `|` or `;`, or a 0/1 column a class; perhaps `split` and `group` | both |
+//! | `images` | any images below a folder, or those that a pattern fits | no labels |
 //! | `medmnist` | a 2D `.npz` file of the MedMNIST collection | both |
 mod open;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
+use base16ct::lower::encode_string as hex;
 use sha2::{Digest, Sha256};
 
 pub use cass_run::Skipped;
@@ -66,17 +68,23 @@ impl Task {
     }
 }
 
-/// One labelled image.
+/// One image, with its label if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
     /// The file.
     pub path: PathBuf,
-    /// Ascending indices into [`Dataset::classes`]: exactly one if the task is multi-class.
+    /// Ascending indices into [`Dataset::classes`]: exactly one if the task is multi-class and the
+    /// image is labelled.
     pub labels: Vec<usize>,
     /// The part that the curator gave it to; `None` where there is no given split.
     pub part: Option<Part>,
     /// The patient, lesion or other group, none of which a split divides.
     pub group: Option<String>,
+    /// Ascending indices of the classes of which it is not known whether the image is of them: they
+    /// count in no loss and no metric.
+    pub unknown: Vec<usize>,
+    /// Whether it can be learned from, or judged by: without a label it is for pretraining alone.
+    pub labelled: bool,
     /// SHA-256 of the file's bytes when the data set was opened.
     pub sha256: [u8; 32],
     pub(crate) origin: Origin,
@@ -89,7 +97,7 @@ impl Sample {
     }
 }
 
-/// Labelled images, every one of them known to be decodable.
+/// Images, every one of them known to be decodable.
 #[derive(Debug)]
 pub struct Dataset {
     /// Name of the source, such as `folder`.
@@ -104,6 +112,8 @@ pub struct Dataset {
     pub samples: Vec<Sample>,
     /// Files and rows of tables left out because they cannot be used, and why.
     pub skipped: Vec<Skipped>,
+    /// What a reader should know of how the data set was read, one sentence each.
+    pub notes: Vec<String>,
     cache: Store,
 }
 
@@ -116,6 +126,11 @@ impl Dataset {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
+    }
+
+    /// Whether any image has a label.
+    pub fn is_labelled(&self) -> bool {
+        self.samples.iter().any(|sample| sample.labelled)
     }
 
     /// The name of an image in manifests and predictions: its path below [`Dataset::root`], with `/`
@@ -140,6 +155,14 @@ impl Dataset {
             found: self.task.name(),
             expected: task.name(),
         })
+    }
+
+    /// Leaves out the images of these SHA-256, in hexadecimal; how many these were.
+    pub(crate) fn leave_out(&mut self, hashes: &HashSet<String>) -> usize {
+        let before = self.len();
+        self.samples
+            .retain(|sample| !hashes.contains(&hex(&sample.sha256)));
+        before - self.len()
     }
 
     /// The labels of some samples as 0 and 1, row-major `(samples, classes)`.

@@ -1,5 +1,5 @@
 //! From a source's list to a data set: every image is one that decodes.
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -8,7 +8,7 @@ use super::{Dataset, Part, Sample, Skipped, Task};
 use crate::{
     Error, Result,
     cache::{Checked, Key, Storage, Store},
-    source::{Found, Item, Problem, ProblemKind, Source, brain_mri},
+    source::{Found, Item, Problem, ProblemKind, Source, brain_mri, csv, folder},
 };
 
 /// How a data set is opened. The default stops at the first set of unusable images and keeps pixels
@@ -84,15 +84,19 @@ impl Dataset {
             },
             items,
             problems: Vec::new(),
+            notes: Vec::new(),
         };
         Self::of("items", found, &OpenOptions::default())
     }
 
-    fn of(name: &str, found: Found, options: &OpenOptions) -> Result<Self> {
-        let mut skipped = problems(found.problems)?;
+    fn of(name: &str, mut found: Found, options: &OpenOptions) -> Result<Self> {
+        let mut skipped = problems(std::mem::take(&mut found.problems))?;
         expect_labels(&found.classes, &found.items)?;
         if found.items.is_empty() && skipped.is_empty() {
             return Err(Error::NoImages { root: found.root });
+        }
+        if options.skip_bad && found.is_named_by_users(name) {
+            skipped.extend(found.leave_out_empty_classes());
         }
         // A class whose folder is not there is told before the time that decoding takes.
         let listed: Vec<_> = found
@@ -108,7 +112,7 @@ impl Dataset {
         let keep = options.size.map(|size| (size, &cache));
         // One thread a file, results in the files' order.
         let looked: Vec<_> = (found.items.into_par_iter())
-            .map(|item| check(item, &checked, keep))
+            .map(|item| check(item, found.task, &checked, keep))
             .collect();
         let mut samples = Vec::with_capacity(total);
         for result in looked {
@@ -130,8 +134,44 @@ impl Dataset {
             task: found.task,
             samples,
             skipped,
+            notes: found.notes,
             cache,
         })
+    }
+}
+
+impl Found {
+    /// Whether classes have the names that a user gave to folders or in a table.
+    fn is_named_by_users(&self, name: &str) -> bool {
+        [folder::NAME, csv::NAME].contains(&name)
+    }
+
+    /// Leaves out the classes that no image is of, and tells of them.
+    fn leave_out_empty_classes(&mut self) -> Vec<Skipped> {
+        let all = self.items.iter().flat_map(|item| &item.labels);
+        let used: BTreeSet<usize> = all.copied().collect();
+        let mut places = vec![0; self.classes.len()];
+        let (mut skipped, mut kept) = (Vec::new(), Vec::new());
+        for (label, class) in std::mem::take(&mut self.classes).into_iter().enumerate() {
+            if used.contains(&label) {
+                places[label] = kept.len();
+                kept.push(class);
+            } else {
+                let reason = format!("has no image of class {class:?}");
+                skipped.push(Skipped::new(&self.root, &reason));
+            }
+        }
+        self.classes = kept;
+        for item in &mut self.items {
+            item.labels
+                .iter_mut()
+                .for_each(|label| *label = places[*label]);
+            item.unknown.retain(|label| used.contains(label));
+            item.unknown
+                .iter_mut()
+                .for_each(|label| *label = places[*label]);
+        }
+        skipped
     }
 }
 
@@ -143,7 +183,13 @@ fn problems(problems: Vec<Problem>) -> Result<Vec<Skipped>> {
             ProblemKind::Row | ProblemKind::MissingFile => {
                 skipped.push(Skipped::new(&path, &detail));
             }
-            ProblemKind::UnlabelledFile => {}
+            ProblemKind::UnlabelledFile | ProblemKind::TooDeep => {}
+            ProblemKind::Copy => {
+                return Err(Error::Copy {
+                    folder: path,
+                    detail,
+                });
+            }
             ProblemKind::UnknownClass => {
                 return Err(Error::UnknownClass {
                     folder: path,
@@ -198,7 +244,12 @@ fn every_class_has_images(
 }
 
 /// Reads and hashes an image, and decodes it unless the record knows it.
-fn check(item: Item, checked: &Checked, keep: Option<(usize, &Store)>) -> Result<Sample, Skipped> {
+fn check(
+    item: Item,
+    task: Task,
+    checked: &Checked,
+    keep: Option<(usize, &Store)>,
+) -> Result<Sample, Skipped> {
     let sha256 = item.origin.bytes(&item.path).and_then(|bytes| {
         let sha256 = Sha256::digest(&bytes).into();
         if !checked.knows(&sha256) {
@@ -215,6 +266,8 @@ fn check(item: Item, checked: &Checked, keep: Option<(usize, &Store)>) -> Result
     });
     match sha256 {
         Ok(sha256) => Ok(Sample {
+            labelled: item.is_labelled(task),
+            unknown: item.unknown,
             path: item.path,
             labels: item.labels,
             part: item.part,

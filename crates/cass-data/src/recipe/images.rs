@@ -1,4 +1,6 @@
-use std::sync::Arc;
+use std::{collections::HashSet, path::Path, sync::Arc};
+
+use cass_run::names;
 
 use super::DataRecipe;
 use crate::{
@@ -34,8 +36,42 @@ pub struct RunImages {
     pub split: Split,
     /// The record of the split.
     pub manifest: Manifest,
+    /// How many images were left out as another run's test images, if that was asked for.
+    pub excluded: Option<String>,
     used: Vec<usize>,
     config: LoaderConfig,
+}
+
+/// SHA-256 of the test images of a run, or of a probe by the same seed on the images of a table.
+fn held_out_by(
+    of: &Path,
+    recipe: &DataRecipe,
+    config: &LoaderConfig,
+    storage: &Storage,
+) -> Result<HashSet<String>> {
+    let manifest = if of.is_dir() {
+        Manifest::read(&of.join(names::MANIFEST))?
+    } else {
+        let own = DataRecipe::new("csv", of);
+        let table = DataRecipe {
+            images: recipe.images.clone(),
+            columns: recipe.columns.clone(),
+            labels: recipe.labels.clone(),
+            uncertain: recipe.uncertain,
+            skip_bad: recipe.skip_bad,
+            ..own
+        };
+        let dataset = table.open(&OpenOptions {
+            storage: storage.clone(),
+            ..OpenOptions::default()
+        })?;
+        dataset.manifest(&dataset.split(config.seed, table.val_fraction))
+    };
+    let tested = manifest
+        .rows
+        .into_iter()
+        .filter(|row| row.part == Part::Test);
+    Ok(tested.map(|row| row.sha256).collect())
 }
 
 impl RunImages {
@@ -47,15 +83,26 @@ impl RunImages {
     pub fn open(recipe: &DataRecipe, config: LoaderConfig, storage: &Storage) -> Result<Self> {
         recipe.check()?;
         config.check()?;
-        let dataset = Arc::new(recipe.open(&OpenOptions {
+        let mut dataset = recipe.open(&OpenOptions {
             size: Some(config.size),
             storage: storage.clone(),
             ..OpenOptions::default()
-        })?);
-        let split = dataset.split(config.seed, recipe.val_fraction);
+        })?;
+        let mut excluded = None;
+        if let Some(of) = &recipe.exclude_test_of {
+            let held = held_out_by(of, recipe, &config, storage)?;
+            let (gone, all) = (dataset.leave_out(&held), held.len());
+            let of = of.display();
+            excluded = Some(format!(
+                "{gone} images are left out: they are of the {all} test images of {of}"
+            ));
+        }
+        let dataset = Arc::new(dataset);
+        let split = dataset.split_by(config.seed, recipe.val_fraction, recipe.test_fraction);
         Ok(Self {
             used: fraction(&dataset, &split.train, recipe.fraction, config.seed),
             manifest: dataset.manifest(&split),
+            excluded,
             split,
             dataset,
             config,
@@ -70,6 +117,12 @@ impl RunImages {
             Part::Val => &self.split.val,
             Part::Test => &self.split.test,
         }
+    }
+
+    /// The labelled among [`RunImages::part`].
+    pub fn labelled(&self, part: Part) -> Vec<usize> {
+        let all = self.part(part).iter().copied();
+        all.filter(|&i| self.dataset.samples[i].labelled).collect()
     }
 
     /// At most `most` images of a part, evenly apart.

@@ -1,7 +1,7 @@
 //! What a run sees of a data set: the `[data]` table of every recipe, and the images it chooses.
 mod images;
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ pub use images::RunImages;
 use crate::{
     Error, Result,
     dataset::{Dataset, OpenOptions},
-    source::Layout,
+    source::{Blank, Choices, Column, Layout, Uncertain},
 };
 
 /// Everything that decides which images a run sees, and for what.
@@ -35,6 +35,39 @@ pub struct DataRecipe {
     pub fraction: f64,
     /// Whether images that cannot be used are left out, and listed, instead of stopping the run.
     pub skip_bad: bool,
+    /// Share for testing where no part is given for it, in [0, 1): a tenth of the labelled images where
+    /// it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_fraction: Option<f64>,
+    /// More folders of the same layout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_roots: Vec<PathBuf>,
+    /// Folders that hold the images that a table names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<PathBuf>,
+    /// The 0/1 columns of a table that are classes; `none` alone for no labels, `by-folder` for folders
+    /// that are classes whatever their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// What -1 in a 0/1 column is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncertain: Option<Uncertain>,
+    /// What an empty field in a 0/1 column is; unknown where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blank: Option<Blank>,
+    /// Patterns of files and folders that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// Regular expression that finds the patient in a file's name or path; `none` for no groups by
+    /// folders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_by: Option<String>,
+    /// A run or a table whose test images are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude_test_of: Option<PathBuf>,
+    /// Columns of a table, by what they say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<Column, String>,
 }
 
 impl DataRecipe {
@@ -46,12 +79,34 @@ impl DataRecipe {
             val_fraction: 0.1,
             fraction: 1.0,
             skip_bad: false,
+            test_fraction: None,
+            more_roots: Vec::new(),
+            images: Vec::new(),
+            labels: Vec::new(),
+            uncertain: None,
+            blank: None,
+            exclude: Vec::new(),
+            group_by: None,
+            exclude_test_of: None,
+            columns: BTreeMap::new(),
         }
     }
 
     /// The layout that it names.
     pub fn layout(&self) -> Layout {
-        Layout::new(&self.name, &self.root)
+        Layout {
+            choices: Choices {
+                columns: self.columns.clone(),
+                labels: self.labels.clone(),
+                images: self.images.clone(),
+                uncertain: self.uncertain,
+                blank: self.blank,
+                exclude: self.exclude.clone(),
+                group_by: self.group_by.clone(),
+                more: self.more_roots.clone(),
+            },
+            ..Layout::new(&self.name, &self.root)
+        }
     }
 
     /// Opens the whole data set.
@@ -72,6 +127,7 @@ impl DataRecipe {
     /// Naming the first that no run can have, its value and what was expected.
     pub fn check(&self) -> Result<()> {
         let (val, share) = (self.val_fraction, self.fraction);
+        let test = self.test_fraction.unwrap_or(0.0);
         for (name, value, fits, expected) in [
             (
                 "val_fraction",
@@ -84,6 +140,12 @@ impl DataRecipe {
                 share,
                 share > 0.0 && share <= 1.0,
                 "a share above 0, at most 1",
+            ),
+            (
+                "test_fraction",
+                test,
+                (0.0..1.0).contains(&test) && val + test < 1.0,
+                "a share from 0 that leaves images for training",
             ),
         ] {
             if !fits {

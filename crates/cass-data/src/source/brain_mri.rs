@@ -53,5 +53,6 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
         task: Task::MultiClass,
         items,
         problems,
+        notes: Vec::new(),
     })
 }

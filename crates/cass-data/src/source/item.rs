@@ -1,7 +1,10 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::Origin;
-use crate::{dataset::Part, image::Pixels};
+use crate::{
+    dataset::{Part, Task},
+    image::Pixels,
+};
 
 /// One image with what is known of it, not yet looked into.
 ///
@@ -22,6 +25,11 @@ pub struct Item {
     pub part: Option<Part>,
     /// The patient, lesion or other group that no split may divide.
     pub group: Option<String>,
+    /// Ascending indices of the classes of which it is not known whether the image is of them: they
+    /// count in no loss and no metric.
+    pub unknown: Vec<usize>,
+    /// Whether the image has a label at all; without one it is for pretraining alone.
+    pub unlabelled: bool,
     pub(crate) origin: Origin,
 }
 
@@ -32,6 +40,8 @@ impl Item {
             labels: Vec::new(),
             part: None,
             group: None,
+            unknown: Vec::new(),
+            unlabelled: false,
             origin,
         }
     }
@@ -67,6 +77,23 @@ impl Item {
     #[must_use]
     pub(crate) fn labelled(self, labels: Vec<usize>) -> Self {
         Self { labels, ..self }
+    }
+
+    /// The same image, of which no label is known. (Without this, an image of no class is of none
+    /// where images may be of any number, and unlabelled where each is of one.)
+    #[must_use]
+    pub fn unlabelled(self) -> Self {
+        Self {
+            labels: Vec::new(),
+            unknown: Vec::new(),
+            unlabelled: true,
+            ..self
+        }
+    }
+
+    /// Whether it can be learned from, or judged by.
+    pub fn is_labelled(&self, task: Task) -> bool {
+        !self.unlabelled && (task == Task::MultiLabel || !self.labels.is_empty())
     }
 
     /// The same image, given to a part.

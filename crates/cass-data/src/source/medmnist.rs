@@ -94,6 +94,7 @@ fn read(path: &Path) -> Result<Found, String> {
         },
         items,
         problems: Vec::new(),
+        notes: Vec::new(),
     })
 }
 

@@ -5,9 +5,11 @@
 //! [`Dataset::from_items`](crate::dataset::Dataset::from_items).
 pub(crate) mod biopsies;
 pub(crate) mod brain_mri;
+mod choices;
 pub(crate) mod csv;
 mod dialect;
 pub(crate) mod folder;
+pub(crate) mod images;
 pub(crate) mod isic2019;
 mod item;
 mod layout;
@@ -20,9 +22,12 @@ pub(crate) mod table;
 
 use std::path::PathBuf;
 
+pub use choices::{Blank, Choices, Column, Uncertain};
 pub use item::Item;
 pub use layout::Layout;
 pub(crate) use layout::locate;
+use listing::Filter;
+pub use listing::images_at;
 pub(crate) use origin::Origin;
 
 use crate::{Result, dataset::Task};
@@ -52,6 +57,15 @@ pub struct Found {
     pub items: Vec<Item>,
     /// What is not as it should be.
     pub problems: Vec<Problem>,
+    /// What a reader should know of how the layout was read, one sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Found {
+    /// Whether any image has a label.
+    pub fn is_labelled(&self) -> bool {
+        self.items.iter().any(|item| item.is_labelled(self.task))
+    }
 }
 
 /// Something in a layout or its tables that is not as it should be.
@@ -77,4 +91,8 @@ pub enum ProblemKind {
     UnlabelledFile,
     /// A class folder that the data set does not have.
     UnknownClass,
+    /// A class folder that holds the other classes again.
+    Copy,
+    /// A single class folder whose folders may be the classes: nothing is lost by going on.
+    TooDeep,
 }

@@ -18,6 +18,8 @@ pub(crate) struct Parts {
     pub(crate) dataset: Arc<Dataset>,
     pub(crate) device: Device,
     images: RunImages,
+    train: Vec<usize>,
+    val: Vec<usize>,
     /// The test images, without those that are left out as seen.
     test: Vec<usize>,
     /// Test images that the pretraining whose weights are judged was trained on.
@@ -49,7 +51,13 @@ impl Parts {
             let class = class.clone();
             return Err(Error::OneClass { class });
         }
-        let mut test = images.part(Part::Test).to_vec();
+        if !dataset.is_labelled() {
+            return Err(Error::NoLabels {
+                name: dataset.name.clone(),
+            });
+        }
+        let [train, val] = [Part::Train, Part::Val].map(|part| images.labelled(part));
+        let mut test = images.labelled(Part::Test);
         let pretrained = pretrained_on(&recipe.weights)?;
         let is_seen = |&i: &usize| pretrained.contains(&dataset.samples[i].sha256);
         let seen = test.iter().filter(|i| is_seen(i)).count();
@@ -57,8 +65,8 @@ impl Parts {
             test.retain(|i| !is_seen(i));
         }
         for (name, found, needed) in [
-            ("training", images.part(Part::Train).len(), 2),
-            ("validation", images.part(Part::Val).len(), 1),
+            ("training", train.len(), 2),
+            ("validation", val.len(), 1),
             ("test", test.len(), 1),
         ] {
             if found < needed {
@@ -74,6 +82,8 @@ impl Parts {
             dataset,
             device,
             images,
+            train,
+            val,
             test,
             seen,
         })
@@ -87,8 +97,9 @@ impl Parts {
     /// The images of a part; of the training images those whose labels are used.
     pub(crate) fn indices(&self, part: Part) -> &[usize] {
         match part {
+            Part::Train => &self.train,
+            Part::Val => &self.val,
             Part::Test => &self.test,
-            _ => self.images.part(part),
         }
     }
 
