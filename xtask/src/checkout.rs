@@ -1,11 +1,10 @@
 //! This checkout: its folder, its commit, and the `cass` built of it.
 
+use anyhow::{Context, Result, bail, ensure};
+use cass_reproduce::{Device, Host};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-use anyhow::{Context, Result, bail, ensure};
-use cass_reproduce::{Device, Host};
 
 /// The workspace's folder.
 pub fn workspace() -> PathBuf {

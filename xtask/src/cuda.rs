@@ -1,13 +1,10 @@
 //! An `nvcc` from PyPI, so that the CUDA features can be compiled where there is neither CUDA nor a GPU.
 
-use std::env;
-use std::fs;
+use crate::checkout::{cargo as cargo_command, succeed, workspace};
+use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 use std::process::Command;
-
-use anyhow::{Context, Result, ensure};
-
-use crate::checkout::{cargo as cargo_command, succeed, workspace};
+use std::{env, fs};
 
 /// Together they hold what building Candle's kernels needs: CUDA 13.0, in which cuRAND counts from 10.
 const WHEELS: [&str; 8] = [

@@ -1,15 +1,13 @@
 //! `cargo xtask golden`: runs every `fixtures/golden/*/export.py` and keeps or compares what it writes.
 
+use crate::checkout::{succeed, workspace};
+use anyhow::{Context, Result, bail, ensure};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-
-use anyhow::{Context, Result, bail, ensure};
-use safetensors::{Dtype, SafeTensors};
-use serde_json::Value;
-
-use crate::checkout::{succeed, workspace};
 
 /// Values may differ by this share of the largest value of their tensor: another CPU rounds differently.
 /// A file whose header has a `tolerance` asks for that instead.

@@ -9,11 +9,10 @@ mod golden;
 #[cfg(unix)]
 mod test_slurm;
 
-use std::path::PathBuf;
-use std::process::ExitCode;
-
 use cass_reproduce::wrong;
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(

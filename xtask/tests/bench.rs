@@ -1,12 +1,12 @@
 //! `cargo xtask bench` from outside, with stand-ins for `cass` and Python.
+
 #![cfg(unix)]
 
+use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
-
-use serde_json::Value;
 use tempfile::TempDir;
 
 struct Bench {

@@ -3,12 +3,12 @@
 //! ```text
 //! cargo run --release -p cass-data --example batches [-- DATA_ROOT [SIZE]]
 //! ```
-use std::{error::Error, path::PathBuf, time::Instant};
 
-use cass_data::{
-    phantom::{PhantomConfig, write_phantom},
-    prelude::*,
-};
+use cass_data::phantom::{PhantomConfig, write_phantom};
+use cass_data::prelude::*;
+use std::error::Error;
+use std::path::PathBuf;
+use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);

@@ -3,14 +3,13 @@
 //! ```text
 //! cargo run --release -p cass-data --example memory
 //! ```
-use std::{error::Error, sync::Arc};
 
-use cass_data::{
-    augment::{Normalization, Stage},
-    image::Pixels,
-    prelude::*,
-    source::Item,
-};
+use cass_data::augment::{Normalization, Stage};
+use cass_data::image::Pixels;
+use cass_data::prelude::*;
+use cass_data::source::Item;
+use std::error::Error;
+use std::sync::Arc;
 
 /// A disc on a dark ground; large ones are of class 1.
 fn disc(number: usize, radius: f64) -> Pixels {

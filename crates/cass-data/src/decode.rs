@@ -1,16 +1,14 @@
-use std::{
-    fs::{self, File},
-    io::{Cursor, Read},
-    path::Path,
-};
-
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, metadata::Orientation};
-use zune_jpeg::{
-    JpegDecoder,
-    zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
-};
-
-use crate::{Error, Result, image::Pixels};
+use crate::image::Pixels;
+use crate::{Error, Result};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::fs::{self, File};
+use std::io::{Cursor, Read};
+use std::path::Path;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
 
 /// Larger files are refused unread.
 const MAX_FILE_BYTES: u64 = 256 << 20;

@@ -1,14 +1,12 @@
 //! Images as files that others show.
 
-use std::path::Path;
-
-use image::{
-    ExtendedColorType, ImageEncoder,
-    codecs::{jpeg::JpegEncoder, png::PngEncoder},
-};
-
-use crate::{Error, Result, image::Pixels};
+use crate::image::Pixels;
+use crate::{Error, Result};
 use cass_run::make_whole;
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+use std::path::Path;
 
 impl Pixels {
     /// A JPEG file of the image; `quality` is from 1 to 100.

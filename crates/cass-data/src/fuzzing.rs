@@ -1,11 +1,10 @@
 //! What is given to a fuzzer: each takes any bytes and must return.
-use std::path::Path;
 
-use crate::{
-    decode,
-    source::{npz, table::Table},
-    split::Manifest,
-};
+use crate::decode;
+use crate::source::npz;
+use crate::source::table::Table;
+use crate::split::Manifest;
+use std::path::Path;
 
 /// Decodes an image as [`decode`](crate::image::decode()) does.
 pub fn image(bytes: &[u8]) {

@@ -54,20 +54,19 @@ pub use error::{Error, Result};
 
 /// Images in memory, and files of images.
 pub mod image {
-    pub use crate::{decode::decode, pixels::Pixels};
+    pub use crate::decode::decode;
+    pub use crate::pixels::Pixels;
 }
 
 /// What most programs need.
 pub mod prelude {
-    pub use crate::{
-        augment::Pipeline,
-        cache::{Cache, Storage},
-        dataset::{Dataset, OpenOptions, Part, Sample, Task},
-        loader::{Batch, Loader, LoaderConfig},
-        recipe::{DataRecipe, RunImages},
-        source::Layout,
-        split::{Split, fraction},
-    };
+    pub use crate::augment::Pipeline;
+    pub use crate::cache::{Cache, Storage};
+    pub use crate::dataset::{Dataset, OpenOptions, Part, Sample, Task};
+    pub use crate::loader::{Batch, Loader, LoaderConfig};
+    pub use crate::recipe::{DataRecipe, RunImages};
+    pub use crate::source::Layout;
+    pub use crate::split::{Split, fraction};
 }
 
 #[cfg(doctest)]

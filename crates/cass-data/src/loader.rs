@@ -1,30 +1,22 @@
 //! Batches, made ahead of the step that takes them.
-use std::{
-    ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, SyncSender, channel, sync_channel},
-    },
-    thread::{self, JoinHandle},
-};
 
+pub use crate::stages::StageTimes;
+
+use crate::augment::dino::DinoDraw;
+use crate::augment::stage::{self, Stage as Transform};
+use crate::augment::{Normalization, Pipeline};
+use crate::dataset::Dataset;
+use crate::image::Pixels;
+use crate::stages::{Clock, Stage};
+use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use cass_rng::Rng;
 use rayon::prelude::*;
-
-pub use crate::stages::StageTimes;
-use crate::{
-    Error, Result,
-    augment::{
-        Normalization, Pipeline,
-        dino::DinoDraw,
-        stage::{self, Stage as Transform},
-    },
-    dataset::Dataset,
-    image::Pixels,
-    stages::{Clock, Stage},
-};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
 
 /// How a [`Loader`] makes its batches.
 ///

@@ -1,14 +1,11 @@
 //! Which file is in which part: the record of a split.
-use std::path::Path;
 
+use crate::dataset::{Dataset, Part};
+use crate::source::table::table;
+use crate::split::Split;
+use crate::{Error, Result};
 use base16ct::lower::encode_string as hex;
-
-use crate::{
-    Error, Result,
-    dataset::{Dataset, Part},
-    source::table::table,
-    split::Split,
-};
+use std::path::Path;
 
 /// The files of a split, each with its SHA-256, part and labels.
 ///

@@ -1,10 +1,7 @@
-use std::{
-    fmt,
-    ops::{Deref, DerefMut},
-};
-
 use memmap2::Mmap;
 use pulp::Arch;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 /// An 8-bit image, rows from the top, channels interleaved.
 ///

@@ -1,9 +1,9 @@
 //! Separable resampling with PIL's antialiased triangle filter (Pillow's Resample.c), which torch's
 //! `interpolate(mode="bilinear", antialias=True)` shares: PIL's fixed-point arithmetic for 8-bit
 //! images, plain floats for float planes.
-use pulp::Arch;
 
 use crate::image::Pixels;
+use pulp::Arch;
 
 /// A rectangle of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

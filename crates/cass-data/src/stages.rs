@@ -1,8 +1,7 @@
 //! Where a loader's time goes.
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Instant,
-};
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// What a loader does for an image.
 #[derive(Debug, Clone, Copy)]

@@ -1,18 +1,16 @@
 //! Pixels on disk: used when whole, made anew when not, and always the same.
+
 mod common;
 
-use std::{
-    env, fs,
-    ops::Range,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
-
-use cass_data::{image::Pixels, prelude::*};
+use cass_data::image::Pixels;
+use cass_data::prelude::*;
 use common::{open_cached, open_phantoms, phantoms};
 use sha2::Digest as _;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 use tempfile::TempDir;
 
 const SIZE: usize = 20;

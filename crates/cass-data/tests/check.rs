@@ -1,13 +1,13 @@
 //! The data doctor: each illness is found, and a healthy set has none.
+
 mod common;
 
-use std::{collections::BTreeMap, fs, path::Path};
-
-use cass_data::{
-    check::{Checkup, FindingKind, check},
-    prelude::*,
-};
+use cass_data::check::{Checkup, FindingKind, check};
+use cass_data::prelude::*;
 use common::{fixture, phantoms};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 fn examine(kind: &str, root: &Path) -> Checkup {
     check(&Layout::new(kind, root), &|_, _| {}).unwrap()

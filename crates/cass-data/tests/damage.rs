@@ -1,10 +1,11 @@
 //! The fuzz targets on damaged fixtures: a short, repeatable stand-in for a fuzzer.
-#![cfg(feature = "fuzzing")]
 
-use std::{fs, path::Path};
+#![cfg(feature = "fuzzing")]
 
 use cass_data::fuzzing;
 use cass_rng::Rng;
+use std::fs;
+use std::path::Path;
 
 /// Calls `target` with each of `seeds`, each damaged `rounds` times.
 fn damage(seeds: &[Vec<u8>], rounds: u64, target: fn(&[u8])) {

@@ -1,15 +1,15 @@
 //! Opening, checking and splitting.
+
 mod common;
 
-use std::{collections::HashSet, fs, path::Path};
-
-use cass_data::{
-    Error,
-    image::Pixels,
-    prelude::*,
-    source::{Found, Item, Source},
-};
+use cass_data::Error;
+use cass_data::image::Pixels;
+use cass_data::prelude::*;
+use cass_data::source::{Found, Item, Source};
 use common::{fixture, open, open_phantoms, phantoms};
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
 
 /// The message of opening this folder, which must fail.
 fn failure(root: &Path, skip_bad: bool) -> String {

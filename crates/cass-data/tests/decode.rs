@@ -1,4 +1,5 @@
 //! Odd image files against what PIL makes of them.
+
 mod common;
 
 use candle_core::Device;

@@ -1,19 +1,15 @@
 //! DICOM files against pydicom (fixtures/dicom), and what is said of those that cannot be read.
+
 #![cfg(feature = "dicom")]
 mod common;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
 use candle_core::Device;
-use cass_data::{
-    check::{FindingKind, check},
-    image::decode,
-    prelude::*,
-};
+use cass_data::check::{FindingKind, check};
+use cass_data::image::decode;
+use cass_data::prelude::*;
 use common::open;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

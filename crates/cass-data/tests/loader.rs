@@ -1,11 +1,13 @@
 //! Batches: their order, their pixels, their failures.
+
 mod common;
 
-use std::{fs, sync::Arc};
-
 use candle_core::Tensor;
-use cass_data::{Error, prelude::*};
+use cass_data::Error;
+use cass_data::prelude::*;
 use common::{config, open_cached, open_phantoms, phantoms};
+use std::fs;
+use std::sync::Arc;
 
 const PIPELINES: [Pipeline; 4] = [
     Pipeline::Paper,

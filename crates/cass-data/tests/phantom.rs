@@ -1,16 +1,15 @@
 //! The phantoms: repeatable, mixed, and not to be told apart by their brightness.
+
 mod common;
 
-use std::{collections::HashSet, fs};
-
-use cass_data::{
-    Error,
-    check::{FindingKind, check},
-    image::Pixels,
-    phantom::{PhantomConfig, write_phantom, write_phantom_of},
-    prelude::*,
-};
+use cass_data::Error;
+use cass_data::check::{FindingKind, check};
+use cass_data::image::Pixels;
+use cass_data::phantom::{PhantomConfig, write_phantom, write_phantom_of};
+use cass_data::prelude::*;
 use common::{open, open_phantoms, phantoms};
+use std::collections::HashSet;
+use std::fs;
 
 /// Share of the test phantoms whose nearest class mean, in these features, is their class's.
 fn nearest_mean_accuracy(dataset: &Dataset, features: impl Fn(&Pixels) -> Vec<f64>) -> f64 {

@@ -1,11 +1,10 @@
 //! The grid of images and views.
+
 mod common;
 
-use cass_data::{
-    Error,
-    prelude::*,
-    preview::{PreviewConfig, preview},
-};
+use cass_data::Error;
+use cass_data::prelude::*;
+use cass_data::preview::{PreviewConfig, preview};
 use common::phantoms;
 
 const CONFIG: PreviewConfig = PreviewConfig {

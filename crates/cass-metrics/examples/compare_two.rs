@@ -1,5 +1,6 @@
 //! Is the second set of predictions better than the first, of the same files? `cargo run -p cass-metrics --example
 //! compare_two -- FIRST.csv SECOND.csv` (without files, of two classifiers that it makes up).
+
 use cass_metrics::{Difference, MultiLabelPredictions, Prediction, Predictions};
 use std::path::PathBuf;
 

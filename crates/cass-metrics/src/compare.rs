@@ -1,8 +1,8 @@
 //! Whether one set of predictions is better than another of the same images.
 
-use crate::{
-    Error, Groups, Interval, MultiLabelPredictions, Result, metrics::f1_macro_of, resample::Units,
-};
+use crate::metrics::f1_macro_of;
+use crate::resample::Units;
+use crate::{Error, Groups, Interval, MultiLabelPredictions, Result};
 use cass_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -4,16 +4,7 @@ use crate::{
     MultiLabelPredictions, Predictions, Result, precision_recall_curve, reliability_curve,
     roc_curve,
 };
-use std::fmt::Write as _;
-
-/// Side of a plot, in px.
-const SIDE: f64 = 320.0;
-/// Room for names and numbers around it, in px.
-const MARGIN: f64 = 110.0;
-/// Okabe and Ito's, which colour-blind readers can tell apart.
-const COLOURS: [&str; 8] = [
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#000000",
-];
+use cass_page::figure::{Plot, counts};
 
 impl Predictions {
     /// The confusion matrix, a cell's shade its share of the true class.
@@ -21,13 +12,9 @@ impl Predictions {
     /// # Errors
     /// As [`Predictions::confusion`].
     pub fn confusion_svg(&self) -> Result<String> {
-        let rows = self.confusion()?.rows().map(<[_]>::to_vec).collect();
-        Ok(table(
-            &self.classes,
-            &self.classes,
-            ["true", "predicted"],
-            rows,
-        ))
+        let rows: Vec<_> = self.confusion()?.rows().map(<[_]>::to_vec).collect();
+        let names = [self.classes.as_slice(); 2];
+        Ok(counts(names, ["true", "predicted"], &rows))
     }
 
     /// How often predictions of some confidence are right, beside the diagonal where confidence is
@@ -66,19 +53,19 @@ impl MultiLabelPredictions {
         let row = |class: usize| {
             let truth = self.truth.iter().skip(class).step_by(k);
             let pairs = truth.zip(self.predicted.iter().skip(class).step_by(k));
-            let mut counts = [0; 4];
+            let mut found = [0; 4];
             for pair in pairs {
-                counts[match pair {
+                found[match pair {
                     (true, true) => 0,
                     (true, false) => 1,
                     (false, true) => 2,
                     (false, false) => 3,
                 }] += 1;
             }
-            counts.to_vec()
+            found.to_vec()
         };
-        let rows = (0..k).map(row).collect();
-        table(&self.classes, &columns, ["class", ""], rows)
+        let rows: Vec<_> = (0..k).map(row).collect();
+        counts([&self.classes, &columns], ["class", ""], &rows)
     }
 
     /// How often a class of some probability is there, over all classes; else as
@@ -91,14 +78,14 @@ impl MultiLabelPredictions {
 
     /// As [`Predictions::roc_svg`].
     pub fn roc_svg(&self) -> Option<String> {
-        let mut plot = Plot::new("false positive rate", "true positive rate");
+        let mut plot = Plot::new(["false positive rate", "true positive rate"]);
         plot.diagonal();
         self.curves(plot, roc_curve)
     }
 
     /// As [`Predictions::precision_recall_svg`].
     pub fn precision_recall_svg(&self) -> Option<String> {
-        self.curves(Plot::new("recall", "precision"), precision_recall_curve)
+        self.curves(Plot::new(["recall", "precision"]), precision_recall_curve)
     }
 
     /// One curve a class.
@@ -109,192 +96,29 @@ impl MultiLabelPredictions {
             let positive = self.truth.iter().skip(class).step_by(k);
             let positive: Vec<bool> = positive.copied().collect();
             if let Some(curve) = curve(&scores, &positive) {
-                let colour = COLOURS[class % COLOURS.len()];
-                plot.curve(&curve, colour);
-                plot.name(class, name, colour);
+                plot.curve(&curve, class);
+                plot.name(class, name);
             }
         }
-        Some(plot.finish())
+        Some(plot.write())
     }
 }
 
 /// Points of a curve of scores and of which samples are positive.
 type Curve = fn(&[f64], &[bool]) -> Option<Vec<(f64, f64)>>;
 
-fn reliability([x, y]: [&str; 2], confidence: &[f64], right: &[bool]) -> String {
+fn reliability(axes: [&str; 2], confidence: &[f64], right: &[bool]) -> String {
     let bins = reliability_curve(confidence, right);
-    let mut plot = Plot::new(x, y);
+    let mut plot = Plot::new(axes);
     plot.diagonal();
     let points: Vec<_> = bins.iter().map(|b| (b.confidence, b.accuracy)).collect();
-    plot.curve(&points, COLOURS[0]);
+    plot.curve(&points, 0);
     for bin in bins {
         let share = bin.samples as f64 / right.len() as f64;
-        plot.dot((bin.confidence, bin.accuracy), 2.0 + 12.0 * share.sqrt());
+        let radius = 2.0 + 12.0 * share.sqrt();
+        plot.dot((bin.confidence, bin.accuracy), radius, 0);
     }
-    plot.finish()
-}
-
-/// Counts, shaded by their share of a row; of a table with other columns than rows each half of a row
-/// is a whole.
-fn table(
-    rows: &[String],
-    columns: &[String],
-    [side, below]: [&str; 2],
-    counts: Vec<Vec<usize>>,
-) -> String {
-    let [width, height] = [columns, rows].map(|names| SIDE / names.len().max(1) as f64);
-    let size = SIDE + 1.5 * MARGIN;
-    let mut svg = open(size, size);
-    let top = MARGIN / 2.0;
-    for (column, name) in columns.iter().enumerate() {
-        let stagger = 14.0 + 14.0 * (column % 2) as f64;
-        let middle = MARGIN + (column as f64 + 0.5) * width;
-        text(&mut svg, (middle, top + SIDE + stagger), "middle", name);
-    }
-    let whole = if rows == columns {
-        columns.len()
-    } else {
-        columns.len() / 2
-    };
-    for (row, counts) in counts.iter().enumerate() {
-        let y = top + row as f64 * height;
-        text(
-            &mut svg,
-            (MARGIN - 6.0, y + height / 2.0),
-            "end",
-            &rows[row],
-        );
-        for (column, &count) in counts.iter().enumerate() {
-            let start = column / whole * whole;
-            let all = counts[start..start + whole].iter().sum::<usize>().max(1);
-            let (x, share) = (MARGIN + column as f64 * width, count as f64 / all as f64);
-            let _ = write!(
-                svg,
-                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
-                 fill=\"#0072b2\" fill-opacity=\"{share:.3}\" stroke=\"#ccc\"/>"
-            );
-            let ink = if share > 0.5 { "#fff" } else { "#000" };
-            let _ = write!(
-                svg,
-                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"{ink}\">{count}</text>",
-                x + width / 2.0,
-                y + height / 2.0 + 4.0
-            );
-        }
-    }
-    text(
-        &mut svg,
-        (MARGIN + SIDE / 2.0, top + SIDE + 48.0),
-        "middle",
-        below,
-    );
-    text(&mut svg, (MARGIN - 6.0, top - 10.0), "end", side);
-    svg + "</svg>\n"
-}
-
-/// A square from (0, 0) to (1, 1).
-struct Plot {
-    svg: String,
-}
-
-impl Plot {
-    fn new(x: &str, y: &str) -> Self {
-        let mut svg = open(SIDE + 1.5 * MARGIN, SIDE + 1.5 * MARGIN);
-        let (left, top) = (MARGIN, MARGIN / 2.0);
-        let _ = write!(
-            svg,
-            "<rect x=\"{left}\" y=\"{top}\" width=\"{SIDE}\" height=\"{SIDE}\" fill=\"none\" stroke=\"#888\"/>"
-        );
-        for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
-            let (px, py) = place((tick, tick));
-            text(
-                &mut svg,
-                (px, top + SIDE + 16.0),
-                "middle",
-                &tick.to_string(),
-            );
-            text(&mut svg, (left - 6.0, py + 4.0), "end", &tick.to_string());
-        }
-        text(
-            &mut svg,
-            (left + SIDE / 2.0, top + SIDE + 36.0),
-            "middle",
-            x,
-        );
-        text(&mut svg, (left, top - 10.0), "middle", y);
-        Self { svg }
-    }
-
-    /// A dashed line from (0, 0) to (1, 1).
-    fn diagonal(&mut self) {
-        let ((left, bottom), (right, top)) = (place((0.0, 0.0)), place((1.0, 1.0)));
-        let _ = write!(
-            self.svg,
-            "<path d=\"M{left} {bottom} L{right} {top}\" stroke=\"#ccc\" stroke-dasharray=\"4\"/>"
-        );
-    }
-
-    fn curve(&mut self, points: &[(f64, f64)], colour: &str) {
-        self.svg += "<polyline points=\"";
-        for &point in points {
-            let (x, y) = place(point);
-            let _ = write!(self.svg, "{x:.2},{y:.2} ");
-        }
-        let _ = write!(
-            self.svg,
-            "\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>"
-        );
-    }
-
-    fn dot(&mut self, point: (f64, f64), radius: f64) {
-        let ((x, y), colour) = (place(point), COLOURS[0]);
-        let _ = write!(
-            self.svg,
-            "<circle cx=\"{x:.2}\" cy=\"{y:.2}\" r=\"{radius:.2}\" fill=\"{colour}\" fill-opacity=\"0.5\"/>"
-        );
-    }
-
-    /// An entry of the legend, from the lower right corner up.
-    fn name(&mut self, line: usize, name: &str, colour: &str) {
-        let (x, y) = place((0.97, 0.04 + 0.05 * line as f64));
-        let _ = write!(
-            self.svg,
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"end\" fill=\"{colour}\">{}</text>",
-            escape(name)
-        );
-    }
-
-    fn finish(self) -> String {
-        self.svg + "</svg>\n"
-    }
-}
-
-/// From values in [0, 1] to px.
-fn place((x, y): (f64, f64)) -> (f64, f64) {
-    (MARGIN + x * SIDE, MARGIN / 2.0 + (1.0 - y) * SIDE)
-}
-
-fn open(width: f64, height: f64) -> String {
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-         height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">\
-         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>"
-    )
-}
-
-fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, text: &str) {
-    let text = escape(text);
-    let _ = write!(
-        svg,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"
-    );
-}
-
-/// Text as it may stand in markup: names of classes and files are anybody's.
-pub(crate) fn escape(text: &str) -> String {
-    // Control characters are not allowed in XML at all.
-    let text = text.replace(char::is_control, " ");
-    html_escape::encode_quoted_attribute(&text).into_owned()
+    plot.write()
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
-use crate::{
-    Result,
-    table::{COLUMNS, Text, to_csv},
-};
-use std::{collections::BTreeMap, path::Path};
+use crate::Result;
+use crate::table::{COLUMNS, Text, to_csv};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Headings of a file of groups.
 const HEADINGS: [&str; 2] = [COLUMNS[0], "group"];

@@ -1,9 +1,7 @@
-use crate::{
-    Error, Groups, Interval, MultiLabelMetrics, NotGiven, Predictions, Result,
-    metrics::f1_macro_of,
-    resample::Units,
-    table::{COLUMNS, Cell, Table, sorted, to_csv},
-};
+use crate::metrics::f1_macro_of;
+use crate::resample::Units;
+use crate::table::{COLUMNS, Cell, Table, sorted, to_csv};
+use crate::{Error, Groups, Interval, MultiLabelMetrics, NotGiven, Predictions, Result};
 use std::path::Path;
 
 /// What separates the classes of a file that has several.

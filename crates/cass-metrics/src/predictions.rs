@@ -1,9 +1,7 @@
-use crate::{
-    Confusion, Error, Groups, Interval, Metrics, NotGiven, Result,
-    multi_label::mean_rows,
-    resample::Units,
-    table::{COLUMNS, Cell, Table, sorted, to_csv},
-};
+use crate::multi_label::mean_rows;
+use crate::resample::Units;
+use crate::table::{COLUMNS, Cell, Table, sorted, to_csv};
+use crate::{Confusion, Error, Groups, Interval, Metrics, NotGiven, Result};
 use std::path::Path;
 
 /// What a classifier said of each file, and what was true: a `predictions.csv`.

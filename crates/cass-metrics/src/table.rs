@@ -2,10 +2,8 @@
 
 use crate::{Error, Result};
 use csv::StringRecord;
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 pub(crate) const COLUMNS: [&str; 3] = ["file", "true", "predicted"];
 

@@ -1,14 +1,13 @@
 //! A network as a folder that timm loads.
 
-use crate::{
-    error::{Error, Result},
-    family::Readout,
-    model::Model,
-    registry::{Interpolation, Normalization},
-};
+use crate::error::{Error, Result};
+use crate::family::Readout;
+use crate::model::Model;
+use crate::registry::{Interpolation, Normalization};
 use candle_core::Tensor;
 use serde_json::{Map, Value, json};
-use std::{fs, io, path::Path};
+use std::path::Path;
+use std::{fs, io};
 
 /// What a folder for timm says of a network beside its weights.
 #[derive(Debug, Clone, PartialEq)]

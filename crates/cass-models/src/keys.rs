@@ -2,11 +2,9 @@
 
 use crate::layouts::{LAYOUTS, registers};
 use candle_core::Tensor;
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 type Tensors = HashMap<String, Tensor>;
 

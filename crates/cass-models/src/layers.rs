@@ -1,6 +1,7 @@
 //! Layers under timm's names, over the ops of `cass-ops`.
 
-use crate::{init::Init, params::Builder};
+use crate::init::Init;
+use crate::params::Builder;
 use candle_core::{Result, Var};
 use cass_ops::{Activation, BatchStats, Conv2dConfig, MaxPool2dConfig, Tracked, is_recomputing};
 

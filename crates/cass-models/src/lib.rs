@@ -47,15 +47,13 @@ mod weights;
 pub use cost::Cost;
 pub use error::{Error, Result};
 pub use export::Export;
-pub use family::{
-    LastMap, ModelConfig, Readout,
-    convnext::ConvNextConfig,
-    densenet::DenseNetConfig,
-    efficientnet::{EfficientNetConfig, MobileHead},
-    resnet::{Block, ResNetConfig, Variant},
-    swin::SwinConfig,
-    vit::{VitConfig, VitPool},
-};
+pub use family::convnext::ConvNextConfig;
+pub use family::densenet::DenseNetConfig;
+pub use family::efficientnet::{EfficientNetConfig, MobileHead};
+pub use family::resnet::{Block, ResNetConfig, Variant};
+pub use family::swin::SwinConfig;
+pub use family::vit::{VitConfig, VitPool};
+pub use family::{LastMap, ModelConfig, Readout};
 #[cfg(feature = "hub")]
 pub use hub::{Hub, HubEvent, HubFault, HubFile, HubId, HubSettings};
 pub use intermediates::{Intermediates, Taps};

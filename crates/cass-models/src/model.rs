@@ -1,16 +1,15 @@
 //! A network with its variables.
 
-use crate::{
-    error::{Error, Result, printable},
-    family::{ModelConfig, Network, Readout},
-    intermediates::{Collector, Intermediates, Taps},
-    layers::Mode,
-    params::{Builder, Params},
-    registry::{find, parse},
-};
+use crate::error::{Error, Result, printable};
+use crate::family::{ModelConfig, Network, Readout};
+use crate::intermediates::{Collector, Intermediates, Taps};
+use crate::layers::Mode;
+use crate::params::{Builder, Params};
+use crate::registry::{find, parse};
 use candle_core::{DType, Device, Tensor, Var};
 use cass_ops::Tracked;
-use std::{cell::RefCell, sync::Arc};
+use std::cell::RefCell;
+use std::sync::Arc;
 
 /// What a network is built for.
 #[derive(Debug, Clone)]

@@ -1,9 +1,12 @@
 //! The variables of a network under timm's names, and how layers get hold of them.
 
-use crate::{init::Init, intermediates::Tap};
+use crate::init::Init;
+use crate::intermediates::Tap;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use cass_ops::Tracked;
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 
 /// What an optimiser may touch and what it may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

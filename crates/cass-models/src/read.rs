@@ -1,13 +1,14 @@
 //! Files of weights from anywhere, safetensors or of `torch.save`: read whole, within bounds, or refused
 //! in one line.
 
-use crate::{
-    error::{Error, Result, printable},
-    torch,
-};
+use crate::error::{Error, Result, printable};
+use crate::torch;
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
-use std::{collections::HashMap, fs::File, io::Read, path::Path};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 /// timm's folders hold the weights under this name.
 pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";

@@ -1,13 +1,13 @@
 //! A network held against what timm computed for the same weights and input.
 
-use crate::{
-    error::{Error, Result},
-    layers::Mode,
-    model::{Model, ModelOptions},
-    read::read_file,
-};
+use crate::error::{Error, Result};
+use crate::layers::Mode;
+use crate::model::{Model, ModelOptions};
+use crate::read::read_file;
 use candle_core::{DType, Tensor};
-use std::{collections::HashMap, fmt, path::Path};
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
 
 /// Weights, gradients and statistics of the largest network in f64, twice over.
 const LARGEST_REFERENCE: u64 = 16 << 30;

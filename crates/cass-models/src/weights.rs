@@ -1,18 +1,14 @@
 //! Weights in files: safetensors or of `torch.save`, under timm's names or another project's.
 
-use crate::{
-    error::{Error, Result, printable},
-    keys::{self, Asked, Groups, Named},
-    model::Model,
-    read::{WEIGHTS_FILE, read_file},
-    resample::Resampled,
-};
+use crate::error::{Error, Result, printable};
+use crate::keys::{self, Asked, Groups, Named};
+use crate::model::Model;
+use crate::read::{WEIGHTS_FILE, read_file};
+use crate::resample::Resampled;
 use candle_core::{DType, Tensor};
-use std::{
-    collections::{HashMap, HashSet},
-    fmt::{self, Write as _},
-    path::Path,
-};
+use std::collections::{HashMap, HashSet};
+use std::fmt::{self, Write as _};
+use std::path::Path;
 
 /// What loading a file did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use candle_core::{DType, Device, Tensor};
 use cass_models::{Error, Export, Interpolation, Mode, Model, ModelOptions, Normalization};
 use cass_testing::small_network;
 use serde_json::{Value, json};
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 

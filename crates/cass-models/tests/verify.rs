@@ -5,10 +5,8 @@ use candle_core::{DType, Device, Tensor, safetensors};
 use cass_models::{LikelyCause, Mode, Model, ModelOptions, Verification, verify};
 use cass_ops::compose;
 use cass_rng::Rng;
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 type Tensors = HashMap<String, Tensor>;
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;

@@ -3,7 +3,9 @@
 use candle_core::{DType, Device, Tensor};
 use cass_models::{Mode, Model, ModelConfig, ModelOptions, NewHead, ResNetConfig, SwinConfig};
 use sha2::{Digest, Sha256};
-use std::{collections::HashMap, error::Error, path::Path};
+use std::collections::HashMap;
+use std::error::Error;
+use std::path::Path;
 
 type Outcome = Result<(), Box<dyn Error>>;
 

@@ -1,11 +1,9 @@
 //! Functions of every element by itself: ReLU, GELU and their kin.
 
-use crate::{
-    element::{Element, Read, tensor, with_float},
-    parallel::{map, zip_map},
-    profile::{Pass, timed},
-    tracked::{Gradient, Tracked, compose},
-};
+use crate::element::{Element, Read, tensor, with_float};
+use crate::parallel::{map, zip_map};
+use crate::profile::{Pass, timed};
+use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{Result, Tensor};
 
 /// `max(x, 0)` with slope 0 at 0, as PyTorch has it (Candle's slope there is 1).

@@ -100,7 +100,8 @@ fn cast(t: &Tracked, forward: Cast, backward: Cast) -> Result<Tracked> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{check::input, compose, linear};
+    use crate::check::input;
+    use crate::{compose, linear};
     use candle_core::Var;
 
     /// Candle's own product of bf16 tensors, as on a GPU, against the kernels between roundings: the

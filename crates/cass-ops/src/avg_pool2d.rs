@@ -1,11 +1,9 @@
 //! Average pooling.
 
-use crate::{
-    element::{Element, Read, tensor, with_float},
-    parallel::{for_each_chunk, vectorized, write_chunks, write_each},
-    profile::{Pass, timed},
-    tracked::{Gradient, Tracked, compose},
-};
+use crate::element::{Element, Read, tensor, with_float};
+use crate::parallel::{for_each_chunk, vectorized, write_chunks, write_each};
+use crate::profile::{Pass, timed};
+use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{Result, bail};
 use std::ops::Range;
 

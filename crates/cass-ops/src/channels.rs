@@ -1,12 +1,10 @@
 //! Maps with their channels last and first.
 
-use crate::{
-    element::{Element, Read, tensor, with_float},
-    parallel::for_each_chunk,
-    profile::{Pass, timed},
-    tracked::{Gradient, Tracked, compose},
-    transpose::transpose,
-};
+use crate::element::{Element, Read, tensor, with_float};
+use crate::parallel::for_each_chunk;
+use crate::profile::{Pass, timed};
+use crate::tracked::{Gradient, Tracked, compose};
+use crate::transpose::transpose;
 use candle_core::{Result, Tensor};
 
 /// `(B, C, H, W)` → `(B, H, W, C)`, in rows after each other.

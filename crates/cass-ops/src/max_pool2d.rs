@@ -1,13 +1,11 @@
 //! Max pooling.
 
-use crate::{
-    element::{Element, Read, tensor, with_float},
-    matrix::{steps, write_tiles},
-    parallel::{share_with, vectorized, write_each},
-    phases::{Phases, Windows},
-    profile::{Pass, timed},
-    tracked::{Gradient, Tracked, compose},
-};
+use crate::element::{Element, Read, tensor, with_float};
+use crate::matrix::{steps, write_tiles};
+use crate::parallel::{share_with, vectorized, write_each};
+use crate::phases::{Phases, Windows};
+use crate::profile::{Pass, timed};
+use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{Result, bail};
 
 /// Kernel, stride and padding, as in `torch.nn.MaxPool2d`; padding never wins.

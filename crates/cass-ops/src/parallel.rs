@@ -3,22 +3,15 @@
 //! Chunk borders depend on the length alone, never on the number of threads, so that a result is
 //! the same to the bit whatever runs it.
 
-use crate::{
-    element::Element,
-    matrix::{steps, write_tiles},
-    pool,
-};
-use candle_core::{
-    CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, backend::BackendStorage, bail,
-};
-use std::{
-    mem::{self, MaybeUninit},
-    ops::Range,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use crate::element::Element;
+use crate::matrix::{steps, write_tiles};
+use crate::pool;
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Tensor, bail};
+use std::mem::{self, MaybeUninit};
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Elements that a task takes at once: large against the cost of handing one out, small against the L2 cache.
 pub(crate) const CHUNK: usize = 16 * 1024;

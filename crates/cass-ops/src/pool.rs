@@ -5,17 +5,13 @@
 //! machine. These wait for the next loop awake for a moment, and sleep when none comes. The caller
 //! works along and never waits for a thread that is still waking up.
 
-use std::{
-    any::Any,
-    cell::{Cell, UnsafeCell},
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
-    thread::{self, Thread},
-    time::{Duration, Instant},
-};
+use std::any::Any;
+use std::cell::{Cell, UnsafeCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
 /// How long a thread waits awake: longer than what lies between two loops of a step.
 const AWAKE: Duration = Duration::from_micros(1000);

@@ -62,12 +62,11 @@ pub fn recompute(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{check::input, gelu, linear};
+    use crate::check::input;
+    use crate::{gelu, linear};
     use candle_core::{Tensor, Var};
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Two linear layers that share the block's weight, and one after the block.
     fn network(again: bool, x: &Tracked, [w, after]: &[Tracked; 2]) -> Result<Tracked> {

@@ -1,12 +1,10 @@
 //! A factor or a summand a channel: LayerScale, the gates of squeeze-and-excitation, the bias of a
 //! convolution.
 
-use crate::{
-    element::{Element, Read, tensor, with_float},
-    parallel::{collect, for_each_chunk, lane_sum, vectorized},
-    profile::{Pass, timed},
-    tracked::{Gradient, Tracked, compose},
-};
+use crate::element::{Element, Read, tensor, with_float};
+use crate::parallel::{collect, for_each_chunk, lane_sum, vectorized};
+use crate::profile::{Pass, timed};
+use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{Result, Tensor, bail};
 
 /// Rows that a task takes at once, and over which the gradient of the factors is summed apart.

@@ -1,11 +1,9 @@
 //! Cross-entropy of one distribution under another, over very many outputs.
 
-use crate::{
-    element::{Element, Read, tensor, with_float},
-    parallel::{lane_max, lane_sum, share_with, vectorized},
-    profile::{Pass, timed},
-    tracked::{Gradient, Tracked, compose},
-};
+use crate::element::{Element, Read, tensor, with_float};
+use crate::parallel::{lane_max, lane_sum, share_with, vectorized};
+use crate::profile::{Pass, timed};
+use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{DType, Result, Tensor, bail};
 
 /// How logits become distributions, and what keeps the logarithm finite.

@@ -1,6 +1,7 @@
 //! Transposition by squares that fit the first-level cache.
 
-use crate::{element::Element, parallel::vectorized};
+use crate::element::Element;
+use crate::parallel::vectorized;
 
 /// Rows and columns of a square: one cache line of f32.
 const SQUARE: usize = 16;

@@ -1,6 +1,7 @@
 //! Vectors of an element, for kernels that the compiler does not vectorise by itself.
 
-use pulp::{Simd, bytemuck::Pod};
+use pulp::Simd;
+use pulp::bytemuck::Pod;
 
 /// The vector of a scalar type on each instruction set.
 pub(crate) trait Lanes: Pod {

@@ -1,9 +1,9 @@
-//! Charts as inline SVG: bars from 0 to 1, lines over steps, matrices of shares. Colours are the page's classes.
-
-use maud::{Markup, html};
+//! Charts as inline SVG: bars from 0 to 1, lines over steps, matrices of shares, clouds of points. Colours are the page's
+//! classes.
 
 use crate::colour::sequential;
 use crate::scale::Scale;
+use maud::{Markup, html};
 
 /// A drawing area inside its axes, in SVG units.
 struct Frame {
@@ -252,6 +252,53 @@ pub fn matrix(names: [&[String]; 2], axes: [&str; 2], squares: &[Vec<Square>]) -
     }
 }
 
+/// A point of a [cloud].
+#[derive(Clone)]
+pub struct Point {
+    /// The page's class of its colour: `c0` to `c7`, or `cn`.
+    pub colour: &'static str,
+    /// Where it is: to the right, up.
+    pub place: [f64; 2],
+    /// Whether it has a ring around it.
+    pub ringed: bool,
+}
+
+/// Side of a cloud and the room around its points, in SVG units.
+const CLOUD: f64 = 400.0;
+const ROOM: f64 = 14.0;
+/// More points than this are drawn smaller.
+const MANY: usize = 600;
+
+/// Points that fill a square, one scale for both axes. A circle's `data-i` is its place in `points`; `label` is what a
+/// screen reader says.
+pub fn cloud(points: &[Point], label: &str) -> Markup {
+    let ends = [0, 1].map(|axis| {
+        let of = points.iter().map(|point| point.place[axis]);
+        of.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+            (low.min(v), high.max(v))
+        })
+    });
+    let longest = ends
+        .iter()
+        .fold(0.0, |longest: f64, (low, high)| longest.max(high - low));
+    let scale = if longest > 0.0 {
+        (CLOUD - 2.0 * ROOM) / longest
+    } else {
+        0.0
+    };
+    let from_middle = |axis: usize, v: f64| (v - f64::midpoint(ends[axis].0, ends[axis].1)) * scale;
+    let radius = if points.len() > MANY { "2.6" } else { "3.6" };
+    html! {
+        svg.cloud viewBox={ "0 0 " (CLOUD) " " (CLOUD) } role="img" aria-label=(label) {
+            @for (i, point) in points.iter().enumerate() {
+                @let (x, y) = (from_middle(0, point.place[0]), from_middle(1, point.place[1]));
+                circle.(point.colour).ringed[point.ringed] cx=(n(CLOUD / 2.0 + x)) cy=(n(CLOUD / 2.0 - y)) r=(radius)
+                    data-i=(i) {}
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,6 +320,23 @@ mod tests {
                 .into_string()
                 .contains("nothing was logged")
         );
+    }
+
+    #[test]
+    fn a_cloud_fills_its_square_with_one_scale() {
+        let point = |x, y| Point {
+            colour: "c0",
+            place: [x, y],
+            ringed: x > 1.0,
+        };
+        let svg = cloud(&[point(0.0, 0.0), point(2.0, 1.0)], "places").into_string();
+        assert!(svg.contains(r#"class="c0" cx="14.0" cy="293.0""#), "{svg}");
+        assert!(
+            svg.contains(r#"class="c0 ringed" cx="386.0" cy="107.0""#),
+            "{svg}"
+        );
+        let alone = cloud(&[point(3.0, 3.0)], "place").into_string();
+        assert!(alone.contains(r#"cx="200.0" cy="200.0""#), "{alone}");
     }
 
     #[test]

@@ -11,6 +11,13 @@ pub const QUALITATIVE: [&str; 8] = [
 /// The colour of what is none of the kinds; a page has the class `cn` for it.
 pub const NEUTRAL: &str = "#8a9199";
 
+const CLASSES: [&str; QUALITATIVE.len()] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7"];
+
+/// The page's class for the colour of a kind, counted from 0; `cn` where the colours are used up.
+pub fn class(kind: usize) -> &'static str {
+    CLASSES.get(kind).copied().unwrap_or("cn")
+}
+
 /// From 0 to 1, light to dark: Matplotlib's viridis the other way at every eighth.
 const SEQUENTIAL: [[f64; 3]; 9] = [
     [253.0, 231.0, 37.0],
@@ -39,12 +46,12 @@ pub fn sequential(share: f64) -> (String, &'static str) {
     (format!("#{r:02x}{g:02x}{b:02x}"), ink)
 }
 
-/// The rules of the classes `c0` to `c7` and `cn`: shapes are filled, keys of a legend too, lines are drawn.
+/// The rules of the classes `c0` to `c7` and `cn`: shapes are filled, keys of a legend too, lines are drawn. `--first`
+/// is the first colour, for rules of a page's own.
 pub(crate) fn rules() -> String {
-    let colours = QUALITATIVE.iter().enumerate();
-    let mut rules = String::new();
-    let named = colours.map(|(i, colour)| (format!("c{i}"), *colour));
-    for (class, colour) in named.chain([("cn".to_owned(), NEUTRAL)]) {
+    let mut rules = format!(":root {{ --first: {}; }}\n", QUALITATIVE[0]);
+    let named = CLASSES.into_iter().zip(QUALITATIVE);
+    for (class, colour) in named.chain([("cn", NEUTRAL)]) {
         let _ = writeln!(
             rules,
             "i.{class} {{ background: {colour}; }} rect.{class}, circle.{class} {{ fill: {colour}; }} \

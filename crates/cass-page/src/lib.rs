@@ -1,10 +1,10 @@
 #![doc = include_str!("../README.md")]
-#![warn(missing_docs)]
 
 pub mod chart;
 mod colour;
+pub mod figure;
 mod scale;
 mod shell;
 
-pub use colour::{NEUTRAL, QUALITATIVE, sequential};
+pub use colour::{NEUTRAL, QUALITATIVE, class, sequential};
 pub use shell::Page;

@@ -1,8 +1,7 @@
 //! The frame of a page.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-
 use crate::colour;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// What all pages look like.
 const STYLE: &str = include_str!("style.css");

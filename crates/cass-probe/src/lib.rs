@@ -9,9 +9,7 @@ pub use error::{Error, Result};
 
 /// What most programs need.
 pub mod prelude {
-    pub use crate::{
-        apply::Predictor,
-        fit::{ProbeMode, ProbeRecipe, probe},
-        look::Subjects,
-    };
+    pub use crate::apply::Predictor;
+    pub use crate::fit::{ProbeMode, ProbeRecipe, probe};
+    pub use crate::look::Subjects;
 }

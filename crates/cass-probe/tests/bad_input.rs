@@ -8,7 +8,9 @@ use cass_run::{Finished, RunDir};
 use cass_testing::phantoms;
 use cass_train::{Protocol, Weights};
 use serde_json::{Value, json};
-use std::{error::Error, fs, path::PathBuf};
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
 
 type Outcome = Result<(), Box<dyn Error>>;
 

@@ -1,16 +1,15 @@
 //! Probes of a small network on phantoms, from recipe to folder.
 
-use cass_data::{
-    phantom::{PhantomConfig, write_phantom_of},
-    recipe::DataRecipe,
-};
+use cass_data::phantom::{PhantomConfig, write_phantom_of};
+use cass_data::recipe::DataRecipe;
 use cass_metrics::{MultiLabelPredictions, Predictions};
 use cass_probe::apply::Predictor;
 use cass_probe::fit::{ClassWeights, ProbeMode, ProbeRecipe, Stopping, probe};
 use cass_run::RunDir;
 use cass_train::{Protocol, Weights};
 use serde_json::Value;
-use std::{error::Error, path::Path};
+use std::error::Error;
+use std::path::Path;
 
 type Outcome = Result<(), Box<dyn Error>>;
 

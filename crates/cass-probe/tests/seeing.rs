@@ -9,7 +9,8 @@ use cass_probe::look::{Embedding, Heat, LayerCka, Look, Subject, Subjects, When}
 use cass_run::RunDir;
 use cass_testing::{Tensors, phantoms, small_network};
 use cass_train::{Method, PretrainOptions, Protocol, Recipe, Weights, pretrain};
-use std::{error::Error, path::Path};
+use std::error::Error;
+use std::path::Path;
 
 type Outcome = Result<(), Box<dyn Error>>;
 fn golden(folder: &str) -> candle_core::Result<Tensors> {

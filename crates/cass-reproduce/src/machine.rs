@@ -1,13 +1,10 @@
 //! What a job runs on, and where results came from.
 
-use std::env;
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
-
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::{env, fs, thread};
 
 /// Cores this process may use.
 pub fn cores() -> usize {

@@ -1,11 +1,11 @@
 //! The commands of a reproduction alone, where `cass` is another program: the one that `CASS_BIN` names, or the one in
 //! `PATH`.
 
-use std::process::ExitCode;
-use std::{env, path::PathBuf};
-
 use cass_reproduce::{Command, Device, Host, wrong};
 use clap::Parser;
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(

@@ -1,11 +1,10 @@
 //! The registry of networks, as tables, profiles and estimates need it.
 
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
-
-use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Serialize};
 
 /// What `cass models list` says of a network.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -1,9 +1,7 @@
 #![doc = include_str!("../README.md")]
 
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{Rng as _, SeedableRng},
-};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng};
 
 /// The one source of randomness: counter-based, seeded, the same on every platform.
 ///

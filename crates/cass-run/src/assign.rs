@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::recipe::{FLAT, to_toml};
 use crate::suggest;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 /// A recipe with one field changed, as `path = value`: `zero_grad=false`,

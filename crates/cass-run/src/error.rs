@@ -1,6 +1,5 @@
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 /// What can be wrong with a run folder. Each message is a sentence by itself.
 #[derive(Debug, thiserror::Error)]

@@ -2,14 +2,14 @@
 
 use crate::error::{Action, Error, Result};
 use crate::file::read_text;
-use crate::foreign;
 use crate::grown::{Grown, Log};
 use crate::lock::RunLock;
 use crate::names::{BEGUN, LOG, METRICS, RECIPE, RESUME, is_of_state};
 use crate::recipe::first_difference;
-use crate::schema;
 use crate::whole::{create_new, sync_folder};
-use serde::{Serialize, de::DeserializeOwned};
+use crate::{foreign, schema};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};

@@ -2,12 +2,11 @@
 
 use crate::error::{Action, Error, Result};
 use crate::file::read_text;
-use crate::lock;
 use crate::metrics::Metrics;
 use crate::names::{METRICS, OF_STARTERS, RECIPE};
 use crate::recipe::first_difference;
-use crate::schema;
 use crate::whole::is_temporary;
+use crate::{lock, schema};
 use std::fs;
 use std::path::Path;
 

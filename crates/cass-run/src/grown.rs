@@ -3,7 +3,8 @@
 use crate::error::{Action, Error, Result};
 use crate::file::{LARGEST_TEXT, open_regular, read_text};
 use crate::folder::RunDir;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

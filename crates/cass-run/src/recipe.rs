@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::{differ, suggest};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 /// A recipe as TOML text.

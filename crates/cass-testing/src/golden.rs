@@ -2,7 +2,9 @@
 
 use candle_core::{Device, Result, Tensor, safetensors};
 use serde_json::Value;
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
 
 /// Tensors by name.
 pub type Tensors = HashMap<String, Tensor>;

@@ -4,13 +4,11 @@
 //! redirect; the content comes from the other.
 
 use sha2::{Digest, Sha256};
-use std::{
-    collections::{HashMap, VecDeque},
-    io::{BufRead, BufReader, Result, Write},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
-};
+use std::collections::{HashMap, VecDeque};
+use std::io::{BufRead, BufReader, Result, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 /// The state that `main` means at first.
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";

@@ -1,9 +1,7 @@
 //! Data sets of synthetic images.
 
-use cass_data::{
-    Result,
-    phantom::{PhantomConfig, write_phantom},
-};
+use cass_data::Result;
+use cass_data::phantom::{PhantomConfig, write_phantom};
 use std::path::Path;
 
 /// Writes brain scans of four classes to the folder `out`, each `size` pixels wide: so many of each

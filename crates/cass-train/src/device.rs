@@ -1,10 +1,8 @@
 use crate::error::{Error, Result};
 use crate::recipe::{Precision, Recipe};
 use candle_core::{DType, Device, Tensor};
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// The device of a recipe's `device`: `auto` is the first GPU where this build and machine have
 /// one, else the CPU; a build for GPUs that finds none says so in one line.

@@ -1,12 +1,7 @@
-//! What the pages that commands write have in common.
+//! Writing the pages that commands make.
 
 use crate::failure::{Failure, Result};
 use std::path::Path;
-
-/// Text as it may stand in a page: names of files are anybody's.
-pub fn escape(text: &str) -> String {
-    html_escape::encode_quoted_attribute(text).into_owned()
-}
 
 /// Writes the page: a file of this name is whole.
 pub fn write(file: &Path, text: &str) -> Result<()> {

@@ -1,13 +1,12 @@
 //! `cass pretrain`: flags to a recipe, a recipe to a run.
 
 use crate::failure::{Failure, Result};
-use crate::hub;
 use crate::images::{expect_root, set, survey};
 use crate::options::{Common, ProtocolName, apply};
-use crate::process;
 use crate::progress::Progress;
 use crate::recompute::Recompute;
 use crate::say::{Report, left_out};
+use crate::{hub, process};
 use cass_data::cache::Cache;
 use cass_run::{
     Collapse, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir, When, names,

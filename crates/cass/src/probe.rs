@@ -1,13 +1,14 @@
 //! `cass probe`: weights to a score.
 
 use crate::failure::{Failure, Result};
-use crate::hub;
 use crate::images::{expect_root, set, survey};
 use crate::options::{Common, ProtocolName, apply};
-use crate::process;
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
-use cass_data::{cache::Cache, dataset::Task, recipe::DataRecipe};
+use crate::{hub, process};
+use cass_data::cache::Cache;
+use cass_data::dataset::Task;
+use cass_data::recipe::DataRecipe;
 use cass_probe::fit::{ClassWeights, PartMetrics, ProbeMode, ProbeRecipe, Stopping};
 use cass_run::{Bounds, ProbeEvent as Event, ProbeMetrics, RunDir, names};
 use cass_train::{Recipe, Weights};

@@ -1,9 +1,8 @@
 //! `cass reproduce`: the paper's tables, by this very program.
 
+use cass_reproduce::{Command, Device, Host, ReproduceArgs, wrong};
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-use cass_reproduce::{Command, Device, Host, ReproduceArgs, wrong};
 
 /// Run tables of the paper, from images to report.html.
 ///

@@ -1,9 +1,8 @@
 //! `cass verify`: a network against what timm computed, or training against what PyTorch did.
 
 use crate::failure::{Failure, Result};
-use crate::process;
 use crate::say::Report;
-use crate::trajectory;
+use crate::{process, trajectory};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::PathBuf;

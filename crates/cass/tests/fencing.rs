@@ -1,4 +1,5 @@
 //! A run folder that two real processes want.
+
 #![cfg(unix)]
 
 mod bench;

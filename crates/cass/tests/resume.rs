@@ -1,4 +1,5 @@
 //! Real processes, killed at any moment, that go on to the same bytes.
+
 #![cfg(unix)]
 
 mod bench;

@@ -5,18 +5,16 @@ mod row;
 mod side;
 mod table;
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::ExitCode;
-
-use anyhow::{Context, Result, bail};
-use serde_json::json;
-
 use crate::checkout;
+use anyhow::{Context, Result, bail};
 use cass_reproduce::{Device, Provenance};
 use outcome::Outcome;
 use row::{ROWS, Row, Work};
+use serde_json::json;
 use side::{Side, Sides};
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub struct Args {

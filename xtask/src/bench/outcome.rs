@@ -1,9 +1,8 @@
 //! What was measured of one row, and what it comes to.
 
-use serde_json::{Value, json};
-
 use super::row::Row;
 use super::side::{Sample, Side};
+use serde_json::{Value, json};
 
 /// All measurements of a row on so many threads.
 pub struct Outcome {

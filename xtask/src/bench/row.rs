@@ -1,8 +1,7 @@
 //! What is measured.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
 
 /// One comparison.
 pub struct Row {

@@ -1,15 +1,13 @@
 //! One measurement of one side: what is started, and what it printed.
 
+use super::row::{Row, Work};
+use crate::checkout::workspace;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
-
-use super::row::{Row, Work};
-use crate::checkout::workspace;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

@@ -1,14 +1,11 @@
 //! A short main job, and what it has to leave.
 
-use std::env;
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
-
+use crate::checkout::{succeed, workspace};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-
-use crate::checkout::{succeed, workspace};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::{env, fs};
 
 /// The main job on phantoms with one seed, and again, to see that it finds everything finished.
 pub fn demo(cass: &Path) -> Result<()> {

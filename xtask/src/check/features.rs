@@ -1,12 +1,10 @@
 //! Which crates get other features by themselves than in the workspace.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result, ensure};
-
 use super::name;
 use crate::checkout::cargo;
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// Crates whose dependencies have other features where the crate is built alone: there something may be missing that
 /// others ask for.

@@ -1,12 +1,10 @@
 //! Modules that import each other in a circle have no order to be read in: each crate's listing, and its circles.
 
+use super::name;
+use anyhow::{Context, Result, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-
-use anyhow::{Context, Result, ensure};
-
-use super::name;
 
 /// Which modules a module of a crate imports, by name.
 type Imports = BTreeMap<String, BTreeSet<String>>;

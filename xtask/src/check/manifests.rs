@@ -1,13 +1,11 @@
 //! What manifests must say, and what must not follow from them.
 
-use std::fs;
-use std::path::Path;
-
-use anyhow::{Context, Result, ensure};
-
 use super::features::tree;
 use crate::checkout::workspace;
 use crate::cuda;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::Path;
 
 /// Crates that link no tensor library, those that are there.
 const CANDLE_FREE: [&str; 6] = [

@@ -5,16 +5,14 @@ mod features;
 mod imports;
 mod manifests;
 
+use crate::checkout::{cargo as cargo_command, succeed, workspace};
+use crate::cuda;
+use anyhow::{Context, Result};
+use cass_reproduce::{check_networks, duration};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 use std::{env, fs};
-
-use anyhow::{Context, Result};
-use cass_reproduce::{check_networks, duration};
-
-use crate::checkout::{cargo as cargo_command, succeed, workspace};
-use crate::cuda;
 
 /// Arguments of `check`.
 #[derive(clap::Args)]

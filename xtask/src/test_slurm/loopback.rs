@@ -1,15 +1,13 @@
 //! A real Slurm of two nodes on this machine, in a folder of its own and on loopback alone. All of it ends with this
 //! process, however that ends.
 
-use std::fs;
+use anyhow::{Context, Result, bail, ensure};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result, bail, ensure};
+use std::{fs, thread};
 
 /// Daemons in the order in which they were started.
 pub struct Loopback {

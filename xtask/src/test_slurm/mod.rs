@@ -3,19 +3,15 @@
 
 mod loopback;
 
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result, ensure};
-use serde_json::Value;
-
 use crate::checkout;
+use anyhow::{Context, Result, ensure};
 use cass_reproduce::Device;
 use loopback::{Loopback, NODES, signal, until};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 #[derive(clap::Args)]
 pub struct Args {

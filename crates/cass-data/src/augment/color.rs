@@ -1,6 +1,5 @@
-use cass_rng::Rng;
-
 use crate::image::Pixels;
+use cass_rng::Rng;
 
 /// `torchvision.transforms.ColorJitter`'s ranges: factors within `1 ± range`, hue within `± hue`
 /// of a turn.

@@ -1,6 +1,6 @@
+use crate::image::Pixels;
+use crate::resample::Crop;
 use cass_rng::Rng;
-
-use crate::{image::Pixels, resample::Crop};
 
 /// A box of `scale` of the area and a log-uniform aspect ratio, drawn until it fits
 /// (`RandomResizedCrop.get_params`); if ten do not, the largest in the middle whose ratio is allowed.

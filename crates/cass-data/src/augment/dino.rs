@@ -1,13 +1,10 @@
+use super::color::{JitterDraw, JitterRanges};
+use super::crop;
+use super::normalize::Normalization;
+use super::planes::Planes;
+use crate::image::Pixels;
+use crate::resample::Crop;
 use cass_rng::Rng;
-
-use crate::{image::Pixels, resample::Crop};
-
-use super::{
-    color::{JitterDraw, JitterRanges},
-    crop,
-    normalize::Normalization,
-    planes::Planes,
-};
 
 const JITTER: JitterRanges = JitterRanges {
     brightness: 0.8,

@@ -1,7 +1,6 @@
+use crate::image::Pixels;
 use cass_rng::Rng;
 use pulp::Arch;
-
-use crate::image::Pixels;
 
 /// Where the corners go, (x, y): top left, top right, bottom right, bottom left.
 pub(crate) type Corners = [[usize; 2]; 4];

@@ -15,14 +15,15 @@ pub(crate) mod stage;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
 pub use normalize::Normalization;
 pub use stage::Stage;
 
 use crate::{Error, Result};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
 /// What is done to an image between its file and the network.
 ///

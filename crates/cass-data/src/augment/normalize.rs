@@ -1,6 +1,5 @@
-use serde::{Deserialize, Serialize};
-
 use crate::image::Pixels;
+use serde::{Deserialize, Serialize};
 
 /// The channel means and standard deviations that a network's images are normalised by, of values
 /// in 0..=1.

@@ -1,4 +1,5 @@
 //! The paper's augmentations as stages.
+
 use super::stage::Stage;
 
 /// Appendix E.1.2: colour jitter and perspective, colour jitter and rotation, flips. `hue` is 0 in

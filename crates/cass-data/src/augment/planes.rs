@@ -1,9 +1,7 @@
-use crate::{
-    image::Pixels,
-    resample::{Crop, resample},
-};
-
-use super::{color::Adjust, normalize::Normalization};
+use super::color::Adjust;
+use super::normalize::Normalization;
+use crate::image::Pixels;
+use crate::resample::{Crop, resample};
 
 /// A float image, one plane a channel; one plane stands for three equal ones. Its operations equal
 /// torchvision's on float tensors with values in 0..=1.

@@ -1,16 +1,14 @@
 //! torchvision's transforms on 8-bit pixels: arguments, draws, and what is done with them.
-use std::borrow::Cow;
 
+use super::color::{JitterDraw, JitterRanges};
+use super::crop;
+use super::geometry::{Affine, Corners, draw_corners};
+use crate::image::Pixels;
+use crate::resample::Crop;
+use crate::{Error, Result};
 use cass_rng::Rng;
 use serde::{Deserialize, Serialize};
-
-use crate::{Error, Result, image::Pixels, resample::Crop};
-
-use super::{
-    color::{JitterDraw, JitterRanges},
-    crop,
-    geometry::{Affine, Corners, draw_corners},
-};
+use std::borrow::Cow;
 
 /// One of torchvision's transforms on a PIL image, by its name and with its arguments and defaults.
 ///

@@ -1,6 +1,8 @@
-use std::{collections::HashSet, fs, io::Write as _, path::PathBuf};
-
 use super::{Storage, disk};
+use std::collections::HashSet;
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
 
 /// Names what is accepted as an image: to be counted up whenever another version of this crate
 /// might refuse what this one decodes.

@@ -1,15 +1,13 @@
-use std::{
-    fs::{self, File},
-    io::{self, Write as _},
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-};
-
+use super::Key;
+use crate::image::Pixels;
+use crate::pixels::Bytes;
+use crate::{Error, Result};
 use base16ct::lower::encode_string as hex;
 use memmap2::Mmap;
-
-use super::Key;
-use crate::{Error, Result, image::Pixels, pixels::Bytes};
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Names the arithmetic: to be counted up whenever decoding or resizing changes a pixel.
 const VERSION: &str = "pixels-1";

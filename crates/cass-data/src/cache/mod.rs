@@ -1,16 +1,15 @@
 //! What is kept of the work of reading images, so that later epochs and runs need not do it again.
+
 mod checked;
 mod disk;
 mod ram;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
-
 pub(crate) use checked::Checked;
 
-use crate::{Result, image::Pixels};
+use crate::Result;
+use crate::image::Pixels;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where a data set keeps what it has worked out. Nothing in it changes a pixel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

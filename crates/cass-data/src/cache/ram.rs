@@ -1,11 +1,8 @@
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
-
 use super::Key;
 use crate::image::Pixels;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Pixels by their image and size, as long as a budget of bytes lasts. Nothing is evicted: every epoch
 /// reads every sample, so what is in stays useful.

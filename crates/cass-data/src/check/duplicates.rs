@@ -1,9 +1,10 @@
 //! Pictures that are there twice.
-use std::{collections::BTreeMap, path::Path};
 
+use super::look::SIDE;
+use super::{Finding, FindingKind, Seen};
 use rayon::prelude::*;
-
-use super::{Finding, FindingKind, Seen, look::SIDE};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Differing bits of 272 up to which two pictures may be one, resized or compressed again.
 const MAX_BITS: u32 = 12;

@@ -1,14 +1,10 @@
 //! Classes and groups: names that look like slips, classes without images, divided groups.
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
 
 use super::{ClassCount, Finding, FindingKind};
-use crate::{
-    dataset::Task,
-    source::{Found, Item, csv, folder},
-};
+use crate::dataset::Task;
+use crate::source::{Found, Item, csv, folder};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// Shorter names differ by a letter for good reasons.
 const TYPO_LENGTH: usize = 5;

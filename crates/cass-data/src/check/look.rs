@@ -1,10 +1,11 @@
 //! What one look at a file tells.
-use std::path::Path;
-
-use sha2::{Digest, Sha256};
 
 use super::{Finding, FindingKind};
-use crate::{decode::Decoded, image::Pixels, source::Item};
+use crate::decode::Decoded;
+use crate::image::Pixels;
+use crate::source::Item;
+use sha2::{Digest, Sha256};
+use std::path::Path;
 
 /// Side of the thumbnails that near-duplicates are told by: their differences from one pixel to the
 /// next are the picture's perceptual hash.

@@ -1,22 +1,17 @@
 //! The data doctor: what is in a data set, and what is wrong with it.
+
 mod duplicates;
 mod labels;
 mod look;
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::atomic::{AtomicU64, Ordering},
-};
-
-use rayon::prelude::*;
-
-use crate::{
-    Result,
-    dataset::{Part, Task},
-    source::{Found, Item, Problem, ProblemKind, Source},
-};
+use crate::Result;
+use crate::dataset::{Part, Task};
+use crate::source::{Found, Item, Problem, ProblemKind, Source};
 use look::Look;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What [`check`] found out about a data set.
 #[derive(Debug, Clone)]

@@ -9,23 +9,22 @@
 //! | `csv` | a CSV file, or `train.csv` and `test.csv`: `path`; perhaps `label`, or `labels` separated by `|` or `;`, or a 0/1 column a class; perhaps `split` and `group` | both |
 //! | `images` | any images below a folder, or those that a pattern fits | no labels |
 //! | `medmnist` | a 2D `.npz` file of the MedMNIST collection | both |
+
 mod open;
-
-use std::{collections::HashSet, path::PathBuf, sync::Arc};
-
-use base16ct::lower::encode_string as hex;
-use sha2::{Digest, Sha256};
 
 pub use cass_run::Skipped;
 pub use open::OpenOptions;
 
-use crate::{
-    Error, Result,
-    cache::{Key, Store},
-    image::Pixels,
-    source::Origin,
-    stages::{Clock, Stage},
-};
+use crate::cache::{Key, Store};
+use crate::image::Pixels;
+use crate::source::Origin;
+use crate::stages::{Clock, Stage};
+use crate::{Error, Result};
+use base16ct::lower::encode_string as hex;
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

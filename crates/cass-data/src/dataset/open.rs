@@ -1,15 +1,13 @@
 //! From a source's list to a data set: every image is one that decodes.
-use std::{collections::BTreeSet, path::Path};
-
-use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use super::{Dataset, Part, Sample, Skipped, Task};
-use crate::{
-    Error, Result,
-    cache::{Checked, Key, Storage, Store},
-    source::{Found, Item, Problem, ProblemKind, Source, brain_mri, csv, folder},
-};
+use crate::cache::{Checked, Key, Storage, Store};
+use crate::source::{Found, Item, Problem, ProblemKind, Source, brain_mri, csv, folder};
+use crate::{Error, Result};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 /// How a data set is opened. The default stops at the first set of unusable images and keeps pixels
 /// in memory.

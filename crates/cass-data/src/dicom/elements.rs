@@ -2,22 +2,18 @@
 //!
 //! Tokens are read one by one and values are looked at in place: building the tree of a hostile
 //! file would recurse as deep, and allocate as much, as the file says.
-use std::collections::BTreeMap;
-
-use dicom_core::Tag;
-use dicom_encoding::{
-    decode::{
-        DecodeFrom, basic::LittleEndianBasicDecoder, explicit_le::ExplicitVRLittleEndianDecoder,
-        implicit_le::ImplicitVRLittleEndianDecoder,
-    },
-    text::SpecificCharacterSet,
-};
-use dicom_parser::{
-    StatefulDecode, StatefulDecoder,
-    dataset::{LazyDataToken, lazy_read::LazyDataSetReader},
-};
 
 use super::stored::expect_readable;
+use dicom_core::Tag;
+use dicom_encoding::decode::DecodeFrom;
+use dicom_encoding::decode::basic::LittleEndianBasicDecoder;
+use dicom_encoding::decode::explicit_le::ExplicitVRLittleEndianDecoder;
+use dicom_encoding::decode::implicit_le::ImplicitVRLittleEndianDecoder;
+use dicom_encoding::text::SpecificCharacterSet;
+use dicom_parser::dataset::LazyDataToken;
+use dicom_parser::dataset::lazy_read::LazyDataSetReader;
+use dicom_parser::{StatefulDecode, StatefulDecoder};
+use std::collections::BTreeMap;
 
 /// Of the preamble and `DICM`.
 pub(super) const PREFIX: usize = 132;

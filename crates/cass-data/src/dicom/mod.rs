@@ -1,18 +1,16 @@
 //! Monochrome DICOM images: the first frame, through modality transform and window, as 8 bits.
+
 mod elements;
 mod stored;
 mod window;
 
+use crate::decode::{Decoded, expect_size};
+use crate::image::Pixels;
 use elements::{
     BITS_ALLOCATED, BITS_STORED, COLUMNS, Elements, FRAMES, HIGH_BIT, PHOTOMETRIC, ROWS, SAMPLES,
 };
 use stored::Frame;
 use window::Transform;
-
-use crate::{
-    decode::{Decoded, expect_size},
-    image::Pixels,
-};
 
 /// The image in these bytes, or why not.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {

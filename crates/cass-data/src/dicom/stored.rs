@@ -1,9 +1,8 @@
 //! The stored values of the first frame, by transfer syntax.
-use std::io::Cursor;
-
-use jpeg_decoder::{Decoder, PixelFormat};
 
 use super::elements::{Elements, PixelData};
+use jpeg_decoder::{Decoder, PixelFormat};
+use std::io::Cursor;
 
 const NATIVE: [&str; 2] = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"];
 const RLE: &str = "1.2.840.10008.1.2.5";

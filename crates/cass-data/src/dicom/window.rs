@@ -1,4 +1,5 @@
 //! From stored values to grey levels: modality transform, window, inversion.
+
 use super::elements::{
     BITS_STORED, CENTER, Elements, FUNCTION, INTERCEPT, MODALITY_LUT, SIGNED, SLOPE, VOI_LUT, WIDTH,
 };

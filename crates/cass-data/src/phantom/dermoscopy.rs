@@ -1,8 +1,7 @@
-use std::f32::consts::TAU;
-
+use super::draw::step;
+use super::texture::Texture;
 use cass_rng::Rng;
-
-use super::{draw::step, texture::Texture};
+use std::f32::consts::TAU;
 
 /// Of each ISIC class: radius, elongation, roughness of the outline, strength of the pattern, and
 /// the lesion's colour. They make eight kinds of blobs, no model of disease.

@@ -1,6 +1,6 @@
+use super::lesion::Lesion;
+use super::texture::Texture;
 use cass_rng::Rng;
-
-use super::{lesion::Lesion, texture::Texture};
 
 /// A grey image of `size` x `size`: a head with the lesion of `class`.
 pub(super) fn head(size: usize, class: &str, rng: &mut Rng) -> Vec<u8> {

@@ -1,8 +1,7 @@
-use std::f32::consts::TAU;
-
+use super::draw::step;
+use super::texture::Texture;
 use cass_rng::Rng;
-
-use super::{draw::step, texture::Texture};
+use std::f32::consts::TAU;
 
 /// What a class adds to the tissue, in the head's coordinates: the inside of the skull is the unit
 /// disc, y points to the back of the head.

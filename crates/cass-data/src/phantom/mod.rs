@@ -1,4 +1,5 @@
 //! A stand-in for the brain MRIs, drawn by code.
+
 mod biopsy;
 mod dermoscopy;
 mod draw;
@@ -6,25 +7,17 @@ mod lesion;
 mod tables;
 mod texture;
 
-use std::{
-    fs::{self, File},
-    io::{BufWriter, Write as _},
-    path::{Path, PathBuf},
-};
-
+use crate::dataset::Part;
+use crate::source::brain_mri::{self, CLASSES, PARTS};
+use crate::source::{biopsies, isic2019};
+use crate::{Error, Result};
 use cass_rng::Rng;
-use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder};
+use image::codecs::jpeg::JpegEncoder;
+use image::{ExtendedColorType, ImageEncoder};
 use rayon::prelude::*;
-
-use crate::{
-    Error, Result,
-    dataset::Part,
-    source::{
-        biopsies,
-        brain_mri::{self, CLASSES, PARTS},
-        isic2019,
-    },
-};
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
 
 const JPEG_QUALITY: u8 = 92;
 /// The real set has 1,995 RGB files of 3,568 looked at, all of them with equal channels.

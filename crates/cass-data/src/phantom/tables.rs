@@ -1,15 +1,16 @@
 //! Phantoms of the two sets whose labels are in tables.
-use std::{fmt::Write as _, fs, path::Path};
 
+use super::dermoscopy::Lesion;
+use super::{PhantomConfig, biopsy, io, write_jpeg, write_with};
+use crate::Result;
+use crate::source::{biopsies, isic2019};
 use cass_rng::Rng;
-use image::{ExtendedColorType, ImageEncoder, codecs::tiff::TiffEncoder};
+use image::codecs::tiff::TiffEncoder;
+use image::{ExtendedColorType, ImageEncoder};
 use rayon::prelude::*;
-
-use super::{PhantomConfig, biopsy, dermoscopy::Lesion, io, write_jpeg, write_with};
-use crate::{
-    Result,
-    source::{biopsies, isic2019},
-};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
 /// Images of one lesion or patient.
 const PER_GROUP: usize = 2;

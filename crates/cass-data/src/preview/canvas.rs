@@ -1,9 +1,9 @@
 //! A white picture with images and text on it.
-use std::path::Path;
 
+use crate::Result;
+use crate::image::Pixels;
 use font8x8::UnicodeFonts as _;
-
-use crate::{Result, image::Pixels};
+use std::path::Path;
 
 /// Height of a line of text, in pixels.
 pub(super) const LINE: usize = 14;

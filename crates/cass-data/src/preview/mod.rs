@@ -1,18 +1,15 @@
 //! Pictures to judge a data set and its augmentation by.
+
 mod canvas;
 
-use std::path::Path;
-
-use cass_rng::Rng;
-
-use crate::{
-    Error, Result,
-    augment::{Normalization, Pipeline},
-    dataset::{Dataset, Part},
-    loader::{Loader, LoaderConfig},
-    recipe::RunImages,
-};
+use crate::augment::{Normalization, Pipeline};
+use crate::dataset::{Dataset, Part};
+use crate::loader::{Loader, LoaderConfig};
+use crate::recipe::RunImages;
+use crate::{Error, Result};
 use canvas::{Canvas, LINE};
+use cass_rng::Rng;
+use std::path::Path;
 
 /// Larger pictures would fit no screen, and their memory few machines.
 const MAX_SIDE: usize = 30_000;

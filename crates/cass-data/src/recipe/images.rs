@@ -1,16 +1,14 @@
-use std::{collections::HashSet, path::Path, sync::Arc};
-
-use cass_run::names;
-
 use super::DataRecipe;
-use crate::{
-    Result,
-    augment::Pipeline,
-    cache::Storage,
-    dataset::{Dataset, OpenOptions, Part},
-    loader::{Loader, LoaderConfig},
-    split::{Manifest, Split, fraction},
-};
+use crate::Result;
+use crate::augment::Pipeline;
+use crate::cache::Storage;
+use crate::dataset::{Dataset, OpenOptions, Part};
+use crate::loader::{Loader, LoaderConfig};
+use crate::split::{Manifest, Split, fraction};
+use cass_run::names;
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
 
 /// The images of a run: opened, split, and the share of them chosen that the run uses.
 ///

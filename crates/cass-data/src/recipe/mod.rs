@@ -1,17 +1,15 @@
 //! What a run sees of a data set: the `[data]` table of every recipe, and the images it chooses.
+
 mod images;
-
-use std::{collections::BTreeMap, path::PathBuf};
-
-use serde::{Deserialize, Serialize};
 
 pub use images::RunImages;
 
-use crate::{
-    Error, Result,
-    dataset::{Dataset, OpenOptions},
-    source::{Blank, Choices, Column, Layout, Uncertain},
-};
+use crate::dataset::{Dataset, OpenOptions};
+use crate::source::{Blank, Choices, Column, Layout, Uncertain};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// Everything that decides which images a run sees, and for what.
 ///

@@ -1,13 +1,11 @@
 //! Multi-label biopsies: immunofluorescence TIFFs and a table of the cell types seen in each.
-use std::path::{Path, PathBuf};
 
-use super::{
-    Found,
-    listing::{Images, list, name},
-    locate, one_hot,
-    table::Table,
-};
-use crate::{Result, dataset::Task};
+use super::listing::{Images, list, name};
+use super::table::Table;
+use super::{Found, locate, one_hot};
+use crate::Result;
+use crate::dataset::Task;
+use std::path::{Path, PathBuf};
 
 pub(crate) const NAME: &str = "biopsies";
 /// The columns of the paper's five cell types.

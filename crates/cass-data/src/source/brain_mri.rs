@@ -1,15 +1,10 @@
 //! The curator's layout of the brain tumour MRI set, seen by [`find`].
-use std::path::Path;
 
-use super::{
-    Found, Item, Problem, ProblemKind,
-    listing::{list, name},
-    locate,
-};
-use crate::{
-    Result,
-    dataset::{Part, Task},
-};
+use super::listing::{list, name};
+use super::{Found, Item, Problem, ProblemKind, locate};
+use crate::Result;
+use crate::dataset::{Part, Task};
+use std::path::Path;
 
 pub(crate) const NAME: &str = "brain-mri";
 pub(crate) const CLASSES: [&str; 4] = ["glioma", "meningioma", "notumor", "pituitary"];

@@ -1,7 +1,9 @@
 //! What a table or a folder does not say of itself, and a user has to.
-use std::{collections::BTreeMap, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
 
 /// How a layout is to be read where its own form leaves that open.
 ///

@@ -1,4 +1,5 @@
 //! How a table is written: its encoding, what separates its fields, and its lines.
+
 use std::borrow::Cow;
 
 /// Candidates, in the order in which they are preferred.

@@ -1,18 +1,11 @@
 //! One folder a class, with or without folders of parts above them: torchvision's `ImageFolder`.
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-};
 
-use super::{
-    Choices, Filter, Found, Item, Problem, ProblemKind, images,
-    listing::{files_below, folders, is_image, left_out, list, name},
-    locate,
-};
-use crate::{
-    Result,
-    dataset::{Part, Task},
-};
+use super::listing::{files_below, folders, is_image, left_out, list, name};
+use super::{Choices, Filter, Found, Item, Problem, ProblemKind, images, locate};
+use crate::Result;
+use crate::dataset::{Part, Task};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 pub(crate) const NAME: &str = "folder";
 /// For `--labels`: that folders are classes, whatever their names.

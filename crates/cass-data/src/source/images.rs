@@ -1,17 +1,12 @@
 //! Any images at all, without labels: below folders, or those that a pattern fits.
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
 
+use super::listing::{files_below, is_image, left_out};
+use super::{Choices, Filter, Found, Item, locate};
+use crate::dataset::Task;
+use crate::{Error, Result};
 use globset::GlobBuilder;
-
-use super::{
-    Choices, Filter, Found, Item,
-    listing::{files_below, is_image, left_out},
-    locate,
-};
-use crate::{Error, Result, dataset::Task};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 pub(crate) const NAME: &str = "images";
 const EXPECTED: &str = "a folder of images, an image, or a pattern such as scans/**/*.png";

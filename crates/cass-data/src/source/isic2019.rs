@@ -1,8 +1,11 @@
 //! The ISIC 2019 challenge's training set as it is downloaded: dermoscopic images of eight classes.
-use std::path::Path;
 
-use super::{Found, listing::Images, locate, one_hot, table::Table};
-use crate::{Result, dataset::Task};
+use super::listing::Images;
+use super::table::Table;
+use super::{Found, locate, one_hot};
+use crate::Result;
+use crate::dataset::Task;
+use std::path::Path;
 
 pub(crate) const NAME: &str = "isic2019";
 /// The columns of the ground truth. No training image is of the last, the test set's "none of the

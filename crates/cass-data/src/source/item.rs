@@ -1,10 +1,8 @@
-use std::{path::PathBuf, sync::Arc};
-
 use super::Origin;
-use crate::{
-    dataset::{Part, Task},
-    image::Pixels,
-};
+use crate::dataset::{Part, Task};
+use crate::image::Pixels;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// One image with what is known of it, not yet looked into.
 ///

@@ -1,15 +1,12 @@
 //! The layouts on disk, by name.
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
-
-use regex::Regex;
 
 use super::{
     Choices, Filter, Found, Source, biopsies, brain_mri, csv, folder, images, isic2019, medmnist,
 };
 use crate::{Error, Result};
+use regex::Regex;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// A data set on disk, in one of the layouts that [`crate::dataset`] lists.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,14 +1,11 @@
 //! What is in a folder, but for what systems and programs leave there.
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
-
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::{Error, Result};
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 /// Files and folders, in lower case, that systems and programs leave in folders; so are all whose
 /// names begin with a dot, `._*` of macOS and `.ipynb_checkpoints` among them.

@@ -1,22 +1,15 @@
 //! A file of the MedMNIST collection (2D): images and labels of three parts in one archive.
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
 
-use super::{
-    Found, Item,
-    listing::{list, name},
-    locate,
-    npz::{self, Array},
-    origin::Images,
-    table::table,
-};
-use crate::{
-    Result,
-    dataset::{Part, Task},
-};
+use super::listing::{list, name};
+use super::npz::{self, Array};
+use super::origin::Images;
+use super::table::table;
+use super::{Found, Item, locate};
+use crate::Result;
+use crate::dataset::{Part, Task};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub(crate) const NAME: &str = "medmnist";
 const PARTS: [(Part, &str); 3] = [

@@ -3,6 +3,7 @@
 //! [`Layout`] knows the layouts on disk that [`crate::dataset`] documents. Anything else that can list
 //! its images is a [`Source`] too, or, without a trait, a list of [`Item`]s for
 //! [`Dataset::from_items`](crate::dataset::Dataset::from_items).
+
 pub(crate) mod biopsies;
 pub(crate) mod brain_mri;
 mod choices;
@@ -20,17 +21,17 @@ pub(crate) mod one_hot;
 mod origin;
 pub(crate) mod table;
 
-use std::path::PathBuf;
-
 pub use choices::{Blank, Choices, Column, Uncertain};
 pub use item::Item;
 pub use layout::Layout;
 pub(crate) use layout::locate;
-use listing::Filter;
 pub use listing::images_at;
 pub(crate) use origin::Origin;
 
-use crate::{Result, dataset::Task};
+use crate::Result;
+use crate::dataset::Task;
+use listing::Filter;
+use std::path::PathBuf;
 
 /// Something that lists labelled images without looking into them.
 pub trait Source {

@@ -1,9 +1,7 @@
 //! NumPy's arrays of bytes and whole numbers, in an `.npz` archive.
-use std::{
-    fs::File,
-    io::{BufReader, Read, Seek},
-};
 
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
 use zip::ZipArchive;
 
 /// Larger arrays are refused: they are kept in memory.

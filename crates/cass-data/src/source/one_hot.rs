@@ -1,10 +1,10 @@
 //! Tables with one 0/1 column a class, and the images that they name.
-use super::{
-    Item, Problem, ProblemKind,
-    listing::{Images, name},
-    table::{Row, Table, table as unusable},
-};
-use crate::{Result, dataset::Task};
+
+use super::listing::{Images, name};
+use super::table::{Row, Table, table as unusable};
+use super::{Item, Problem, ProblemKind};
+use crate::Result;
+use crate::dataset::Task;
 
 /// What a table says of its images.
 pub(super) struct Labelled {

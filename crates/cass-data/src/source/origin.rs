@@ -1,10 +1,11 @@
 //! Where an image's bytes are.
-use std::{borrow::Cow, fmt, path::Path, sync::Arc};
 
-use crate::{
-    decode::{self, Decoded},
-    image::Pixels,
-};
+use crate::decode::{self, Decoded};
+use crate::image::Pixels;
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
 /// An image is a file, pixels in memory, or one of many in an array.
 #[derive(Debug, Clone, PartialEq, Eq)]

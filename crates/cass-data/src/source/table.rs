@@ -1,13 +1,11 @@
 //! Tables with a header, as spreadsheets and programs write them.
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
 
 use super::{Problem, ProblemKind, dialect};
 use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 /// Larger tables are refused; the 25,331 rows of ISIC 2019 have 1.2 MB.
 const MAX_BYTES: u64 = 256 << 20;

@@ -1,9 +1,8 @@
 //! Label fractions.
-use std::collections::VecDeque;
-
-use cass_rng::Rng;
 
 use crate::dataset::{Dataset, Task};
+use cass_rng::Rng;
+use std::collections::VecDeque;
 
 /// The labelled subset, in ascending order: the given fraction of each class among `indices`,
 /// rounded, at least one image a class. By one seed, a smaller fraction is part of every larger

@@ -1,9 +1,8 @@
 //! Iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011) of groups of images.
-use std::collections::BTreeMap;
-
-use cass_rng::Rng;
 
 use crate::dataset::Dataset;
+use cass_rng::Rng;
+use std::collections::BTreeMap;
 
 /// Images that stay together, and how many of them each class has.
 struct Unit {

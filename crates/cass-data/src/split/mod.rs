@@ -1,15 +1,14 @@
 //! Training, validation and test images; the labelled few among them.
+
 mod few;
 mod iterative;
 
-use std::collections::HashSet;
-
-use cass_rng::Rng;
-
-use crate::dataset::{Dataset, Part, Task};
-
 pub use crate::manifest::{Manifest, ManifestRow};
 pub use few::fraction;
+
+use crate::dataset::{Dataset, Part, Task};
+use cass_rng::Rng;
+use std::collections::HashSet;
 
 /// The share of the images that is for testing where the curator gave none.
 const TEST_FRACTION: f64 = 0.1;

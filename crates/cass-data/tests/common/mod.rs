@@ -1,8 +1,8 @@
 //! What the tests share.
-#![allow(dead_code, reason = "each test file uses some of it")]
-use std::path::{Path, PathBuf};
 
+#![allow(dead_code, reason = "each test file uses some of it")]
 use cass_data::prelude::*;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A folder with eight training and three test phantoms a class.

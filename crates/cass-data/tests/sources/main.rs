@@ -8,10 +8,12 @@ mod kinds;
 mod splits;
 mod tables;
 
-use std::{collections::BTreeSet, fs, path::Path};
-
-use cass_data::{prelude::*, split::Manifest};
+use cass_data::prelude::*;
+use cass_data::split::Manifest;
 use common::{fixture, open};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use tempfile::TempDir;
 
 /// A folder with these files: text, or an image where there is none.

@@ -1,4 +1,5 @@
 //! Metrics over labels, predictions and probabilities.
+
 mod calibration;
 mod confusion;
 mod counts;

@@ -9,10 +9,12 @@ pub(crate) mod swin;
 mod transformer;
 pub(crate) mod vit;
 
-use crate::{
-    cost::Cost, intermediates::Collector, layers::Mode, model::ModelOptions, params::Builder,
-    resample::Resampled,
-};
+use crate::cost::Cost;
+use crate::intermediates::Collector;
+use crate::layers::Mode;
+use crate::model::ModelOptions;
+use crate::params::Builder;
+use crate::resample::Resampled;
 use candle_core::{Result, Tensor};
 use cass_ops::Tracked;
 use convnext::ConvNextConfig;

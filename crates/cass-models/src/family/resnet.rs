@@ -1,14 +1,12 @@
 //! ResNet, as `timm.models.resnet`.
 
 use super::{Family, LastMap, ModelConfig, Network, Readout};
-use crate::{
-    cost::Cost,
-    init::Init,
-    intermediates::{Collector, Tap},
-    layers::{BatchNorm2d, Conv2d, Linear, Mode, STEM_POOL},
-    model::ModelOptions,
-    params::Builder,
-};
+use crate::cost::Cost;
+use crate::init::Init;
+use crate::intermediates::{Collector, Tap};
+use crate::layers::{BatchNorm2d, Conv2d, Linear, Mode, STEM_POOL};
+use crate::model::ModelOptions;
+use crate::params::Builder;
 use candle_core::{Result, Tensor, bail};
 use cass_ops::{Activation, AvgPool2dConfig, Tracked, avg_pool2d, max_pool2d};
 use std::sync::Arc;

@@ -1,18 +1,14 @@
 //! Swin Transformer, as `timm.models.swin_transformer`.
 
-use super::{
-    Family, LastMap, ModelConfig, Network, Readout,
-    transformer::{LINEAR, Mlp, PatchEmbed},
-};
-use crate::{
-    cost::Cost,
-    init::Init,
-    intermediates::{Collector, Tap},
-    layers::{LayerNorm, Linear, Mode},
-    model::ModelOptions,
-    params::Builder,
-    resample::{Resampled, resize_rel_pos_bias_table},
-};
+use super::transformer::{LINEAR, Mlp, PatchEmbed};
+use super::{Family, LastMap, ModelConfig, Network, Readout};
+use crate::cost::Cost;
+use crate::init::Init;
+use crate::intermediates::{Collector, Tap};
+use crate::layers::{LayerNorm, Linear, Mode};
+use crate::model::ModelOptions;
+use crate::params::Builder;
+use crate::resample::{Resampled, resize_rel_pos_bias_table};
 use candle_core::{Result, Tensor};
 use cass_ops::{Tracked, window_attention, window_attention_weights};
 use std::sync::Arc;

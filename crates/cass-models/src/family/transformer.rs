@@ -1,6 +1,9 @@
 //! What Transformers share.
 
-use crate::{init::Init, layers::Linear, model::ModelOptions, params::Builder};
+use crate::init::Init;
+use crate::layers::Linear;
+use crate::model::ModelOptions;
+use crate::params::Builder;
 use candle_core::{Result, Tensor, bail};
 use cass_ops::Tracked;
 

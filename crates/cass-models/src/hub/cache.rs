@@ -8,17 +8,13 @@
 //! .locks/models--timm--resnet50.a1_in1k/SHA256.lock
 //! ```
 
-use super::{
-    HubEvent,
-    fault::HubFault,
-    id::{HubId, is_commit, is_sha256},
-};
+use super::HubEvent;
+use super::fault::HubFault;
+use super::id::{HubId, is_commit, is_sha256};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
-use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 pub(super) struct Folder {
     layout: CacheRepo,

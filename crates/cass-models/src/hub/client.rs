@@ -1,17 +1,14 @@
 //! Requests to the Hub: who gets the token, which redirects are followed, what a status means.
 
-use super::{
-    fault::HubFault,
-    id::{HubId, is_commit, is_sha256},
-    settings::HubSettings,
-};
+use super::fault::HubFault;
+use super::id::{HubId, is_commit, is_sha256};
+use super::settings::HubSettings;
 use crate::error::printable;
-use std::{fs, io, time::Duration};
-use ureq::{
-    Agent, Body, RequestExt,
-    http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header},
-    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
-};
+use std::time::Duration;
+use std::{fs, io};
+use ureq::http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body, RequestExt};
 
 /// As many redirects as browsers follow, about.
 const REDIRECTS: usize = 10;

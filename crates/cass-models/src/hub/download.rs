@@ -1,18 +1,14 @@
 //! Bytes from the Hub to a file: resumed where they broke off, and whole or not there.
 
-use super::{
-    HubEvent,
-    client::{Client, Metadata, Trouble},
-    fault::HubFault,
-    id::HubId,
-};
+use super::HubEvent;
+use super::client::{Client, Metadata, Trouble};
+use super::fault::HubFault;
+use super::id::HubId;
 use cass_run::Hasher;
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, Write},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// No weights are larger: what a server may make us write.
 const LARGEST: u64 = 16 << 30;

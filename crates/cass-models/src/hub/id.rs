@@ -2,7 +2,8 @@
 
 use super::fault::HubFault;
 use crate::registry::ModelInfo;
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 const MAIN: &str = "main";
 

@@ -15,15 +15,15 @@ pub use fault::HubFault;
 pub use id::HubId;
 pub use settings::HubSettings;
 
-use crate::{
-    error::{Error, Result},
-    read::WEIGHTS_FILE,
-    registry::MODELS,
-};
+use crate::error::{Error, Result};
+use crate::read::WEIGHTS_FILE;
+use crate::registry::MODELS;
 use cache::Folder;
 use client::{Client, Metadata, Trouble};
 use download::{Attempts, download, sha256_of};
-use std::{fs, path::PathBuf, time::Duration};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// A file of the Hub on this computer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,10 @@
 //! What the environment says of the Hub, under the names that Python's huggingface_hub reads.
 
 use super::fault::HubFault;
-use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where files of the Hub are kept, and how to ask for them.
 #[derive(Debug, Clone, PartialEq, Eq)]

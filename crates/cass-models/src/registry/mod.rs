@@ -4,11 +4,9 @@ mod table;
 
 pub use table::MODELS;
 
-use crate::{
-    cost::Cost,
-    error::{Error, Result, nearest},
-    family::ModelConfig,
-};
+use crate::cost::Cost;
+use crate::error::{Error, Result, nearest};
+use crate::family::ModelConfig;
 use std::fmt;
 
 /// What is taken from a channel's values in 0..=1, and what they are then divided by.

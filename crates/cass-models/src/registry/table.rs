@@ -1,10 +1,13 @@
 //! The table: every network, and under it every set of weights that timm publishes for it.
 
 use super::{ModelInfo, Normalization};
-use crate::family::{
-    ModelConfig::*, convnext::ConvNextConfig, densenet::DenseNetConfig,
-    efficientnet::EfficientNetConfig, resnet::ResNetConfig, swin::SwinConfig, vit::VitConfig,
-};
+use crate::family::ModelConfig::*;
+use crate::family::convnext::ConvNextConfig;
+use crate::family::densenet::DenseNetConfig;
+use crate::family::efficientnet::EfficientNetConfig;
+use crate::family::resnet::ResNetConfig;
+use crate::family::swin::SwinConfig;
+use crate::family::vit::VitConfig;
 
 const HALF: Normalization = Normalization {
     mean: [0.5; 3],

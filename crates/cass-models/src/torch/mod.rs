@@ -2,13 +2,12 @@
 
 mod pickle;
 
-use crate::{error::printable, read::MOST_SIDES};
+use crate::error::printable;
+use crate::read::MOST_SIDES;
 use candle_core::{DType, Device, Tensor};
 use pickle::{Storage, Strided};
-use std::{
-    collections::HashMap,
-    io::{Cursor, Read as _},
-};
+use std::collections::HashMap;
+use std::io::{Cursor, Read as _};
 use zip::ZipArchive;
 
 /// What the pickle may take.

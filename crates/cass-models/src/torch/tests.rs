@@ -1,6 +1,7 @@
 use super::*;
 use std::io::Write as _;
-use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 /// What `torch.save` of torch 2.15 writes for `{"model": {"a.weight": torch.arange(6.).reshape(2, 3).t(),
 /// "half": torch.tensor([1.5], dtype=torch.float16)}, "epoch": 3, "args": argparse.Namespace(lr=0.1)}`.

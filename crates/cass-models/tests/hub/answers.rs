@@ -3,7 +3,8 @@
 use crate::{Outcome, REPO, Scene, id, one_line};
 use cass_models::{Hub, HubSettings};
 use cass_testing::hub::{Fault, Seen, TOKEN};
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 #[test]
 fn the_token_goes_to_the_hub_alone() -> Outcome {

@@ -3,7 +3,8 @@
 use crate::{Outcome, REPO, Scene, id, one_line};
 use cass_models::{Hub, HubEvent, HubSettings};
 use cass_testing::hub::{COMMIT, sha256};
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 #[test]
 fn a_file_lands_where_python_looks_and_is_not_fetched_twice() -> Outcome {

@@ -6,7 +6,9 @@ mod transfer;
 
 use cass_models::{Hub, HubFile, HubId, HubSettings};
 use cass_testing::hub::{COMMIT, Server, sha256};
-use std::{fs, path::PathBuf, time::Duration};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
 type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
 

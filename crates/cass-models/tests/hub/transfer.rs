@@ -3,7 +3,8 @@
 use crate::{Outcome, REPO, Scene, id};
 use cass_models::HubEvent;
 use cass_testing::hub::{Fault, sha256};
-use std::{fs, sync::Barrier, thread};
+use std::sync::Barrier;
+use std::{fs, thread};
 
 #[test]
 fn a_connection_cut_midway_is_resumed() -> Outcome {

@@ -1,9 +1,7 @@
 use super::Sizes;
-use crate::{
-    element::Element,
-    matrix::{Mat, MatMut, matmul, matmul_add, steps, write_tiles},
-    parallel::{add, for_each_chunk, lane_max, lane_sum, vectorized},
-};
+use crate::element::Element;
+use crate::matrix::{Mat, MatMut, matmul, matmul_add, steps, write_tiles};
+use crate::parallel::{add, for_each_chunk, lane_max, lane_sum, vectorized};
 
 /// Queries, keys and values of one head, inside the packed projection of one image.
 fn heads_of<'a, T>(s: &Sizes, qkv: &'a [T], head: usize) -> [Mat<'a, T>; 3] {

@@ -3,12 +3,10 @@
 mod kernels;
 pub(crate) mod reference;
 
-use crate::{
-    autocast::casts,
-    element::{Read, tensor, with_float},
-    profile::{Pass, timed},
-    tracked::{Gradient, Tracked, compose},
-};
+use crate::autocast::casts;
+use crate::element::{Read, tensor, with_float};
+use crate::profile::{Pass, timed};
+use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{Result, Tensor, bail};
 use kernels::Added;
 

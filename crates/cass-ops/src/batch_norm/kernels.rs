@@ -2,13 +2,12 @@
 //! Sums in f64 across planes.
 
 use super::Activation;
-use crate::{
-    activation::{Elementwise, HardSwish, Relu6, Silu},
-    element::Element,
-    matrix::{MatMut, steps, write_matrix},
-    parallel::{lane_sum, share_with, vectorized, write_from},
-};
-use std::{mem::MaybeUninit, ops::Range};
+use crate::activation::{Elementwise, HardSwish, Relu6, Silu};
+use crate::element::Element;
+use crate::matrix::{MatMut, steps, write_matrix};
+use crate::parallel::{lane_sum, share_with, vectorized, write_from};
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// Where the planes of a channel are in `(B, C, H, W)`.
 #[derive(Clone, Copy)]

@@ -3,11 +3,9 @@
 mod kernels;
 pub(crate) mod reference;
 
-use crate::{
-    element::{Element, Read, tensor, with_float},
-    profile::{Pass, timed},
-    tracked::{Gradient, Tracked, compose},
-};
+use crate::element::{Element, Read, tensor, with_float};
+use crate::profile::{Pass, timed};
+use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{DType, Result, Tensor, bail};
 use kernels::{Input, Planes, Saved, Statistics};
 use std::sync::Mutex;

@@ -1,7 +1,8 @@
 //! Windows of an image as the columns of a matrix (im2col), and their sum back (col2im).
 
 use super::geometry::{Block, Geometry};
-use crate::{element::Element, phases::Phases};
+use crate::element::Element;
+use crate::phases::Phases;
 use std::ops::Range;
 
 /// Elements copied at once; a copy may write that many, and what follows is written later.

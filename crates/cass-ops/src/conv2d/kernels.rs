@@ -2,14 +2,11 @@
 
 use super::columns;
 use super::geometry::{Block, Geometry};
-use crate::{
-    element::Element,
-    matrix::{
-        Mat, MatMut, Slot, matmul, matmul_add, matmul_add_parallel, matmul_parallel, steps,
-        write_tiles,
-    },
-    parallel::{collect, vectorized, write_from},
+use crate::element::Element;
+use crate::matrix::{
+    Mat, MatMut, Slot, matmul, matmul_add, matmul_add_parallel, matmul_parallel, steps, write_tiles,
 };
+use crate::parallel::{collect, vectorized, write_from};
 
 /// Elements of a block's column matrix: about 1 MiB of f32, half of a usual L2 cache.
 const BLOCK_ELEMENTS: usize = 256 * 1024;

@@ -7,12 +7,10 @@ mod kernels;
 pub(crate) mod reference;
 mod winograd;
 
-use crate::{
-    autocast::{casts, in_bf16},
-    element::{Element, Read, tensor, with_float},
-    profile::{Pass, timed},
-    tracked::{Gradient, Tracked, compose},
-};
+use crate::autocast::{casts, in_bf16};
+use crate::element::{Element, Read, tensor, with_float};
+use crate::profile::{Pass, timed};
+use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{Result, Tensor, bail};
 use geometry::Geometry;
 

@@ -1,8 +1,6 @@
-use crate::{
-    element::Element,
-    matrix::{steps, write_tiles},
-    parallel::{for_each_chunk, lane_sum, vectorized, write_from},
-};
+use crate::element::Element;
+use crate::matrix::{steps, write_tiles};
+use crate::parallel::{for_each_chunk, lane_sum, vectorized, write_from};
 
 /// Rows a task takes at once; also the unit of the partial sums of the affine gradients.
 const ROWS: usize = 64;

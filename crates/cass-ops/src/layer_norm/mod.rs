@@ -3,11 +3,9 @@
 mod kernels;
 pub(crate) mod reference;
 
-use crate::{
-    element::{Read, tensor, with_float},
-    profile::{Pass, timed},
-    tracked::{Gradient, Tracked, compose},
-};
+use crate::element::{Read, tensor, with_float};
+use crate::profile::{Pass, timed};
+use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{Result, Tensor, WithDType};
 
 /// `(x - mean) / sqrt(var + eps) * weight + bias` over the last dimension (biased variance), as

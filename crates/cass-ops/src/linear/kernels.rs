@@ -1,8 +1,6 @@
-use crate::{
-    element::Element,
-    matrix::{Mat, matmul_blocked, matmul_blocked_onto},
-    parallel::{add, collect, write_from},
-};
+use crate::element::Element;
+use crate::matrix::{Mat, matmul_blocked, matmul_blocked_onto};
+use crate::parallel::{add, collect, write_from};
 
 /// `x (rows, k) · weight (n, k)ᵀ + bias + residual (rows, n)`.
 pub(super) fn forward<T: Element>(

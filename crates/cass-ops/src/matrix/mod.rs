@@ -8,7 +8,8 @@ pub(crate) use product::{
 };
 pub(crate) use tiles::{MatMut, Slot, rewrite_matrix, steps, write_matrix, write_tiles};
 
-use crate::{element::Element, transpose::transpose};
+use crate::element::Element;
+use crate::transpose::transpose;
 use std::ops::Range;
 
 /// A matrix inside a slice.

@@ -1,11 +1,12 @@
 //! Matrix products: the `gemm` crate behind checked borders.
 
-use super::{
-    Mat, MatMut, steps,
-    tiles::{Slot, write_matrix},
-};
-use crate::{element::Element, parallel::share_with, profile::count_multiply_adds};
-use std::{mem::MaybeUninit, ops::Range};
+use super::tiles::{Slot, write_matrix};
+use super::{Mat, MatMut, steps};
+use crate::element::Element;
+use crate::parallel::share_with;
+use crate::profile::count_multiply_adds;
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// On this thread: `dst (m, n) = scale * lhs (m, k) * rhs (k, n)`.
 pub(crate) fn matmul<'a, T: Element, E: Slot<T>>(

@@ -5,12 +5,12 @@
 //! written once the very tiles that were handed out have come back.
 
 use super::check_bounds;
-use crate::{
-    element::Element,
-    parallel::{share_with, write_each},
-    vector::Lanes,
-};
-use std::{marker::PhantomData, mem::MaybeUninit, ops::Range};
+use crate::element::Element;
+use crate::parallel::{share_with, write_each};
+use crate::vector::Lanes;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// A matrix to write to, its rows `stride` elements apart. Other matrices may lie between them.
 pub(crate) struct MatMut<'a, E> {

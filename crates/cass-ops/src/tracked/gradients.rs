@@ -3,7 +3,8 @@
 use super::Tracked;
 use crate::parallel::add_into;
 use candle_core::{Result, Tensor, TensorId};
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
+use std::fmt;
 
 /// A gradient on its way.
 pub(crate) struct Gradient {

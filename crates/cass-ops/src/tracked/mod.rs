@@ -13,15 +13,11 @@ pub use gradients::Gradients;
 
 use crate::profile::{Pass, timed};
 use candle_core::{Result, Tensor, TensorId, Var, bail};
-use std::{
-    cell::Cell,
-    collections::BTreeMap,
-    fmt,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A tensor that remembers how it was computed, unless it is a constant.
 ///

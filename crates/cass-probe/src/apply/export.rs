@@ -1,15 +1,11 @@
 //! A probe's network with its classifier, as a folder that timm loads.
 
-use crate::{
-    Error, Result,
-    fit::{ProbeMode, ProbeRecipe},
-};
+use crate::fit::{ProbeMode, ProbeRecipe};
+use crate::{Error, Result};
 use cass_metrics::{MultiLabelPredictions, Predictions};
 use cass_models::Model;
-use cass_run::{
-    Finished,
-    names::{CHECKPOINT, PREDICTIONS},
-};
+use cass_run::Finished;
+use cass_run::names::{CHECKPOINT, PREDICTIONS};
 use cass_train::{Network, export_network};
 use std::path::Path;
 

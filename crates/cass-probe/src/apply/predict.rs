@@ -1,17 +1,13 @@
 //! Labels for new images from a finished probe.
 
-use crate::{
-    Error, Result,
-    fit::{Decision, Knn, ProbeMode, ProbeRecipe, decide},
-};
+use crate::fit::{Decision, Knn, ProbeMode, ProbeRecipe, decide};
+use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use cass_data::augment::Normalization;
 use cass_metrics::joined;
 use cass_models::{Mode, Model, ModelOptions};
-use cass_run::{
-    Finished, Metrics,
-    names::{CHECKPOINT, NEIGHBOURS},
-};
+use cass_run::names::{CHECKPOINT, NEIGHBOURS};
+use cass_run::{Finished, Metrics};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::path::{Path, PathBuf};

@@ -1,18 +1,17 @@
 //! The loop over epochs: train, validate, keep the best, stop in time.
 
-use super::{
-    counts::MicroCounts,
-    judge::{Decision, f1_macro},
-    learner::Learner,
-    parts::Parts,
-    recipe::{ProbeRecipe, Stopping},
-    stopping::{Stopper, Validation},
-};
+use super::counts::MicroCounts;
+use super::judge::{Decision, f1_macro};
+use super::learner::Learner;
+use super::parts::Parts;
+use super::recipe::{ProbeRecipe, Stopping};
+use super::stopping::{Stopper, Validation};
 use crate::Result;
 use candle_core::Tensor;
 use cass_data::dataset::Part;
 use cass_run::{ProbeEpoch, ProbeEvent as Event};
-use std::{collections::HashMap, time::Instant};
+use std::collections::HashMap;
+use std::time::Instant;
 
 pub(crate) struct Fitted {
     pub(crate) epochs: Vec<ProbeEpoch>,

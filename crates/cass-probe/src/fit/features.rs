@@ -1,17 +1,16 @@
 //! Features of images as they are, computed once and kept for the next probe of the same weights.
 
-use super::{parts::Parts, recipe::ProbeRecipe};
+use super::parts::Parts;
+use super::recipe::ProbeRecipe;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, safetensors};
 use cass_data::dataset::Part;
 use cass_models::{Mode, Model};
 use cass_run::{Action, Hasher, write_whole};
-use std::{
-    collections::{HashMap, HashSet},
-    fs,
-    path::Path,
-    time::Instant,
-};
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
 
 /// SHA-256 of an image file.
 type ImageHash = [u8; 32];

@@ -1,12 +1,10 @@
 //! The classifier on cached features as one step of its own: logits, focal gradient and Adam over a
 //! (C, D) matrix, without a graph. Equal to the general [`SupervisedStep`](cass_train::SupervisedStep).
 
-use super::{
-    counts::MicroCounts,
-    learner::{Summed, TrainedEpoch},
-    recipe::ProbeRecipe,
-    vector::{add_scaled, dot},
-};
+use super::counts::MicroCounts;
+use super::learner::{Summed, TrainedEpoch};
+use super::recipe::ProbeRecipe;
+use super::vector::{add_scaled, dot};
 use crate::Result;
 use candle_core::{DType, Device, Tensor, Var};
 use cass_models::Model;

@@ -1,9 +1,7 @@
 //! What was said of the images of a part, beside what is true of them.
 
-use super::{
-    parts::Parts,
-    recipe::{ProbeMode, ProbeRecipe},
-};
+use super::parts::Parts;
+use super::recipe::{ProbeMode, ProbeRecipe};
 use crate::{Error, Result};
 use candle_core::{D, DType, Tensor};
 use candle_nn::ops::{sigmoid, softmax};
@@ -12,10 +10,8 @@ use cass_metrics::{
     Confusion, Interval, Metrics, MultiLabelMetrics, MultiLabelPredictions, NotGiven, Prediction,
     Predictions, multi_label_f1_macro,
 };
-use cass_run::{
-    RunDir,
-    names::{GROUPS, PREDICTIONS},
-};
+use cass_run::RunDir;
+use cass_run::names::{GROUPS, PREDICTIONS};
 use cass_train::FocalForm;
 use serde::{Deserialize, Serialize};
 

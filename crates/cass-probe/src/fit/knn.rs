@@ -4,7 +4,8 @@ use super::vector::dot;
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
+use std::path::Path;
 
 /// Numbers of neighbours that are tried.
 pub const KNN_NEIGHBOURS: [usize; 4] = [1, 5, 11, 20];

@@ -1,18 +1,14 @@
 //! What trains on the labels: the classifier on frozen features, or the whole network.
 
-use super::{
-    counts::MicroCounts,
-    features::Features,
-    head::Head,
-    parts::Parts,
-    recipe::{ProbeMode, ProbeRecipe},
-};
+use super::counts::MicroCounts;
+use super::features::Features;
+use super::head::Head;
+use super::parts::Parts;
+use super::recipe::{ProbeMode, ProbeRecipe};
 use crate::Result;
 use candle_core::{DType, Tensor};
-use cass_data::{
-    dataset::{Dataset, Part},
-    loader::Loader,
-};
+use cass_data::dataset::{Dataset, Part};
+use cass_data::loader::Loader;
 use cass_models::{Mode, Model};
 use cass_ops::Tracked;
 use cass_rng::Rng;

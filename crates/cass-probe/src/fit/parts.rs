@@ -3,16 +3,15 @@
 use super::recipe::ProbeRecipe;
 use crate::{Error, Result};
 use candle_core::Device;
-use cass_data::{
-    dataset::{Dataset, Part, Task},
-    loader::{Loader, LoaderConfig},
-    recipe::RunImages,
-    split::Manifest,
-};
+use cass_data::dataset::{Dataset, Part, Task};
+use cass_data::loader::{Loader, LoaderConfig};
+use cass_data::recipe::RunImages;
+use cass_data::split::Manifest;
 use cass_metrics::Groups;
 use cass_run::names;
 use cass_train::Weights;
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 pub(crate) struct Parts {
     pub(crate) dataset: Arc<Dataset>,

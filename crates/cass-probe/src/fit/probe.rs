@@ -1,19 +1,16 @@
 //! One probe, from a recipe to a finished folder.
 
-use super::{
-    judge::{Judged, PartMetrics},
-    learner::Learner,
-    parts::Parts,
-    recipe::{ClassWeights, ProbeMode, ProbeRecipe},
-    warnings, ways,
-};
+use super::judge::{Judged, PartMetrics};
+use super::learner::Learner;
+use super::parts::Parts;
+use super::recipe::{ClassWeights, ProbeMode, ProbeRecipe};
+use super::{warnings, ways};
 use crate::Result;
 use candle_core::DType;
 use cass_data::dataset::Part;
 use cass_models::{Model, ModelOptions};
-use cass_run::{
-    Bounds, Common, ProbeEvent as Event, ProbeMetrics, ProbeReadings, RunDir, names::MANIFEST,
-};
+use cass_run::names::MANIFEST;
+use cass_run::{Bounds, Common, ProbeEvent as Event, ProbeMetrics, ProbeReadings, RunDir};
 use cass_train::{FocalLoss, Loaded};
 use std::time::Instant;
 

@@ -1,6 +1,7 @@
 use super::logistic::LogisticConfig;
 use crate::{Error, Result};
-use cass_data::{cache::Storage, recipe::DataRecipe};
+use cass_data::cache::Storage;
+use cass_data::recipe::DataRecipe;
 use cass_train::{
     AdamConfig, Arm, CosineConfig, FocalForm, OptimizerConfig, Protocol, ScheduleConfig, Weights,
 };

@@ -1,11 +1,9 @@
 //! What a reader of a probe's score should know, one sentence each.
 
-use super::{
-    judge::Said,
-    parts::Parts,
-    probe::Outcome,
-    recipe::{ProbeMode, ProbeRecipe},
-};
+use super::judge::Said;
+use super::parts::Parts;
+use super::probe::Outcome;
+use super::recipe::{ProbeMode, ProbeRecipe};
 use cass_data::dataset::Part;
 use std::collections::{BTreeMap, BTreeSet};
 

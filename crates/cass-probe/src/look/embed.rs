@@ -1,9 +1,7 @@
 //! The test images of a run, placed in two dimensions by their features.
 
-use super::{
-    project::{Pca, pca, tsne},
-    subject::Subject,
-};
+use super::project::{Pca, pca, tsne};
+use super::subject::Subject;
 use crate::Result;
 use cass_data::recipe::RunImages;
 

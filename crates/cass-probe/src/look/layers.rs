@@ -1,9 +1,7 @@
 //! Two networks compared layer by layer, on the same images.
 
-use super::{
-    cka::{Cka, Gram},
-    subject::{Subject, values},
-};
+use super::cka::{Cka, Gram};
+use super::subject::{Subject, values};
 use crate::{Error, Result};
 use cass_data::recipe::RunImages;
 use cass_models::{Mode, Model, Taps};

@@ -1,18 +1,15 @@
 //! The networks of a finished run, to be looked at, and the images they are for.
 
-use crate::{
-    Error, Result,
-    apply::Predictor,
-    fit::{ProbeMode, ProbeRecipe, load_backbone},
-};
+use crate::apply::Predictor;
+use crate::fit::{ProbeMode, ProbeRecipe, load_backbone};
+use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use cass_data::{
-    cache::Storage,
-    loader::{Loader, LoaderConfig},
-    recipe::{DataRecipe, RunImages},
-};
+use cass_data::cache::Storage;
+use cass_data::loader::{Loader, LoaderConfig};
+use cass_data::recipe::{DataRecipe, RunImages};
 use cass_models::{Mode, Model, ModelOptions};
-use cass_run::{Finished, Metrics, names::checkpoint};
+use cass_run::names::checkpoint;
+use cass_run::{Finished, Metrics};
 use cass_train::{Recipe, initial_network};
 use std::path::{Path, PathBuf};
 

@@ -1,10 +1,8 @@
 //! Who runs a plan, on the command line.
 
-use std::path::PathBuf;
-
-use anyhow::{Result, ensure};
-
 use crate::executor::{Cluster, Slurm};
+use anyhow::{Result, ensure};
+use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Choice {

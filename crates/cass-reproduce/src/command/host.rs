@@ -1,10 +1,8 @@
 //! Who offers the commands, and what only that program knows.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::Result;
-
 use crate::machine::Device;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
 
 /// What the program that offers the commands knows and this crate does not.
 pub struct Host<'a> {

@@ -9,18 +9,16 @@ mod reproduce;
 mod setup;
 mod status;
 
-use std::path::PathBuf;
-use std::process::ExitCode;
-
-use anyhow::Result;
-
-use crate::executor::cancel_job;
-
 pub use host::Host;
 pub use plan::Args as PlanArgs;
 pub use reproduce::Args as ReproduceArgs;
 pub use setup::JobArgs;
 pub use status::Args as StatusArgs;
+
+use crate::executor::cancel_job;
+use anyhow::Result;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// The commands of a reproduction, to be flattened into a program's own.
 #[derive(clap::Subcommand)]

@@ -1,12 +1,11 @@
 //! How a job that has ended is told of.
 
-use std::path::Path;
-use std::process::ExitCode;
-
 use crate::plan::Run;
 use crate::report;
 use crate::results::Results;
 use crate::store::Folder;
+use std::path::Path;
+use std::process::ExitCode;
 
 pub fn print_results(results: &Results, out: &Path) {
     print!("{}", report::summary(results));

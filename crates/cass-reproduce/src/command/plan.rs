@@ -1,11 +1,5 @@
 //! What a plan will take: `reproduce --dry-run` and `plan`.
 
-use std::path::Path;
-use std::process::{Command, ExitCode};
-
-use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
-
 use super::host::Host;
 use super::setup::{Images, JobArgs, Setup};
 use crate::machine::Device;
@@ -13,6 +7,10 @@ use crate::networks::Network;
 use crate::plan::{Cost, Costs, Kind, Plan, Profile, Run, Schedule, critical_path, schedule};
 use crate::store::{Folder, folder};
 use crate::units::{duration, mib};
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 
 /// Arguments of `plan`.
 #[derive(clap::Args)]

@@ -1,11 +1,5 @@
 //! `report` and `claims`: from run folders alone, of one machine or of several.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-
-use anyhow::{Result, ensure};
-
 use super::outcome::{exit, incomplete, print_results, sort};
 use super::setup::{facts_of, order};
 use crate::plan::{Downstream, Job, Profile};
@@ -13,6 +7,10 @@ use crate::report;
 use crate::results::{Results, Source};
 use crate::store::{Folder, Info};
 use crate::table::Book;
+use anyhow::{Result, ensure};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// Writes the report of the folders again; into the first of them, if not told otherwise.
 pub fn report(dirs: &[PathBuf], tables: Option<&str>, out: Option<PathBuf>) -> Result<ExitCode> {

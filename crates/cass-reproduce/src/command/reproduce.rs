@@ -1,9 +1,5 @@
 //! `reproduce`: tables of the paper, from images to a report.
 
-use std::process::ExitCode;
-
-use anyhow::{Result, ensure};
-
 use super::choice::Choice;
 use super::host::Host;
 use super::outcome::{exit, incomplete, print_results, sort};
@@ -15,6 +11,8 @@ use crate::machine::{Device, Provenance, cores};
 use crate::report;
 use crate::results::Source;
 use crate::store::{Folder, Info};
+use anyhow::{Result, ensure};
+use std::process::ExitCode;
 
 /// Arguments of `reproduce`.
 #[derive(clap::Args)]

@@ -1,15 +1,13 @@
 //! What a job is asked to do, on the command line.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
-use anyhow::{Result, bail, ensure};
-
 use super::host::Host;
 use crate::images::Data;
 use crate::machine::{self, Device};
 use crate::plan::{DefaultDownstream, Downstream, Facts, Job, Profile, Protocol};
 use crate::table::{Book, DataSet, Table};
+use anyhow::{Result, bail, ensure};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// What to reproduce, of which images, at what scale: shared by `reproduce` and `plan`.
 #[derive(clap::Args)]

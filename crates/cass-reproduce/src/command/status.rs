@@ -1,15 +1,13 @@
 //! `status DIR`: how a job stands, from `plan.json` and the run folders alone, whoever runs it.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::ExitCode;
-
-use anyhow::{Context, Result};
-use serde_json::json;
-
 use crate::plan::{Costs, Run, schedule};
 use crate::store::{self, Entry, Folder, PLAN, Stand, State, read_json, unfinished};
 use crate::units::duration;
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Arguments of `status`.
 #[derive(clap::Args)]

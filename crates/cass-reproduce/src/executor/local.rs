@@ -1,5 +1,12 @@
 //! Runs on this machine, some side by side, all stopped on Ctrl-C.
 
+use super::progress::Display;
+use super::{Executor, Outcome, Site, index};
+use crate::machine;
+use crate::plan::{Costs, Plan, Run};
+use crate::store::{self, State, Tail, last_words};
+use crate::units::duration;
+use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
@@ -7,15 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result, bail};
-
-use super::progress::Display;
-use super::{Executor, Outcome, Site, index};
-use crate::machine;
-use crate::plan::{Costs, Plan, Run};
-use crate::store::{self, State, Tail, last_words};
-use crate::units::duration;
 
 /// This machine, so many runs at a time.
 pub struct Local {

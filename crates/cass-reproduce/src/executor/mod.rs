@@ -4,20 +4,18 @@ mod local;
 mod progress;
 mod slurm;
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
-
-use anyhow::{Context, Result, ensure};
+pub use local::Local;
+pub use slurm::{Cluster, Slurm, cancel_job};
 
 use crate::images::Data;
 use crate::plan::{Plan, Run};
 use crate::store::{self, Folder, Info, State};
 use crate::table::DataSet;
-
-pub use local::Local;
-pub use slurm::{Cluster, Slurm, cancel_job};
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Brings a plan to its end. See [`plan`] for what it may rely on.
 pub trait Executor {

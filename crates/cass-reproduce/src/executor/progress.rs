@@ -1,12 +1,10 @@
 //! What the user sees while runs are in progress: a bar with the time left on a terminal, else plain lines.
 
-use std::io::IsTerminal;
-use std::time::Instant;
-
-use indicatif::{ProgressBar, ProgressStyle};
-
 use crate::store::Event;
 use crate::units::duration;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::Instant;
 
 /// One for a whole job.
 pub struct Display {

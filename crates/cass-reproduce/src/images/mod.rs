@@ -2,15 +2,13 @@
 
 pub mod preview;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use anyhow::{Context, Result, bail, ensure};
-
 use crate::plan::{Facts, Phantom, short_hash};
 use crate::store;
 use crate::table::DataSet;
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A data set as the plan needs to know it: where it is, which images, how many.
 pub struct Data {

@@ -1,12 +1,11 @@
 //! Example views for the report: what `cass data preview` draws of each data set.
 
+use super::Data;
+use crate::table::DataSet;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-use super::Data;
-use crate::table::DataSet;
 
 /// A larger picture is left out of a report.
 const LARGEST: u64 = 4 << 20;

@@ -1,12 +1,10 @@
 //! What runs will take: a cost model, corrected by what finished runs took.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
 use super::{Downstream, Kind, Profile, Run};
 use crate::networks::Network;
 use crate::table::Method;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a run will take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

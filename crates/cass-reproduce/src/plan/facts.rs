@@ -1,8 +1,7 @@
 //! What a plan and a report have to know of the images.
 
-use serde::{Deserialize, Serialize};
-
 use crate::table::DataSet;
+use serde::{Deserialize, Serialize};
 
 /// What a report has to know of the images.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,14 +1,12 @@
 //! From cells to runs.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::{Deserialize, Serialize};
-
 use super::{Estimate, Facts, Kind, Plan, Profile, Run, short_hash};
 use crate::networks::Network;
 use crate::table::{
     Arm, Augment, Book, DataSet, Measure, Method, Optimizer, Subject, Table, Weights,
 };
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,

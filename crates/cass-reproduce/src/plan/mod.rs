@@ -21,11 +21,6 @@ mod job;
 mod profile;
 mod schedule;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use anyhow::{Result, ensure};
-use serde::{Deserialize, Serialize};
-
 pub use costs::{Costs, Estimate};
 pub use facts::Facts;
 pub use job::{Downstream, Job, Protocol};
@@ -34,6 +29,9 @@ pub use schedule::{Schedule, critical_path, schedule};
 
 use crate::networks::Network;
 use crate::table::{Arm, DataSet, Method};
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One start of `cass`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,12 +1,10 @@
 //! A profile is one file that decides the scale of a job.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
-
 use crate::networks::Network;
 use crate::table::{DataSet, Weights};
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 const PROFILES: &[(&str, &str)] = &[
     ("demo", include_str!("../../profiles/demo.toml")),

@@ -1,9 +1,8 @@
 //! How long a plan takes on so many workers: list scheduling over its estimates.
 
+use super::Run;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-
-use super::Run;
 
 /// When a plan ends.
 #[derive(Clone, Copy, Debug, PartialEq)]

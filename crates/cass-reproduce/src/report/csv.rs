@@ -1,8 +1,7 @@
 //! `results.csv`: one line a cell and score.
 
-use anyhow::Result;
-
 use crate::results::Results;
+use anyhow::Result;
 
 pub fn csv(results: &Results) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());

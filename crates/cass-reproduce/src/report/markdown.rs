@@ -1,7 +1,5 @@
 //! `report.md`.
 
-use std::fmt::Write;
-
 use super::{
     APART_RULE, Section, UNCONVERGED_RULE, VERDICT_RULE, across, collapse_rule, delta,
     disagreement, has_unconverged, networks, notice, pretraining_title, reading, rows,
@@ -10,6 +8,7 @@ use super::{
 use crate::plan::Downstream;
 use crate::results::{Cell, Results, TableEntry};
 use crate::units::duration;
+use std::fmt::Write;
 
 /// Text that stays text in a table cell.
 fn escape(text: &str) -> String {

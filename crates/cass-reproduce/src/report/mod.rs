@@ -5,15 +5,13 @@ mod html;
 mod markdown;
 mod terminal;
 
-use std::path::Path;
-
-use anyhow::Result;
-use cass_run::Collapse;
-
 use crate::plan::Downstream;
 use crate::results::{Cell, Pretraining, Results, TableEntry};
 use crate::store;
 use crate::units::duration;
+use anyhow::Result;
+use cass_run::Collapse;
+use std::path::Path;
 
 /// Writes the four files into `out`.
 pub fn write(results: &Results, out: &Path) -> Result<()> {

@@ -1,13 +1,12 @@
 //! The summary that ends `reproduce`, and `claims`.
 
-use std::fmt::Write;
-
 use super::{
     UNCONVERGED_RULE, disagreement, has_unconverged, method_title, notice, pretraining_title,
     reading, rows, section_title, title,
 };
 use crate::results::{Cell, Results, TableEntry};
 use crate::units::duration;
+use std::fmt::Write;
 
 /// Every table and the verdicts.
 pub fn summary(results: &Results) -> String {

@@ -1,14 +1,12 @@
 //! The cells of a table: which runs are behind each, and what they measured.
 
-use std::collections::BTreeMap;
-
-use cass_run::Metrics;
-
 use super::entries::Cell;
 use super::gather::Source;
 use super::stats::{apart, mean_std};
 use crate::plan::{Downstream, Run};
 use crate::table::{CellName, Content, METRICS, Measure, Subject, Table, Value};
+use cass_run::Metrics;
+use std::collections::BTreeMap;
 
 /// What was read of a cell.
 #[derive(Default)]

@@ -1,12 +1,10 @@
 //! Whether the paper's claims hold in the cells computed here, and in the cells it printed itself.
 
-use std::collections::BTreeMap;
-
-use cass_run::BeforeAfter;
-use serde::Serialize;
-
 use super::stats::interval;
 use crate::table::{CellName, Claim, Comparison, Method, Relation, Value};
+use cass_run::BeforeAfter;
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Verdict {

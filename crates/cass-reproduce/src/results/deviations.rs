@@ -1,11 +1,9 @@
 //! What is not as in the paper.
 
-use std::collections::BTreeSet;
-
+use super::gather::Source;
 use anyhow::Result;
 use cass_run::Metrics;
-
-use super::gather::Source;
+use std::collections::BTreeSet;
 
 impl Source<'_> {
     /// Every setting that is not the paper's.

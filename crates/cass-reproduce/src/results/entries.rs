@@ -1,15 +1,13 @@
 //! `results.json`: every number in a report is here, and every number here is from a run.
 
-use std::collections::BTreeMap;
-
-use cass_run::{BeforeAfter, Collapse, PretrainEpoch, Skipped};
-use serde::Serialize;
-
 use super::claims::Judged;
 use crate::machine::Provenance;
 use crate::networks::Network;
 use crate::plan::{Downstream, Facts, Protocol};
 use crate::table::{Arm, DataSet, Method};
+use cass_run::{BeforeAfter, Collapse, PretrainEpoch, Skipped};
+use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// `results.json`.
 #[derive(Serialize)]

@@ -1,17 +1,15 @@
 //! Run folders -> [`Results`].
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-
-use anyhow::Result;
-use cass_run::{BeforeAfter, Metrics, Origin};
-
 use super::claims::{Cells, Collapse, Judged, judge};
 use super::entries::{Features, Pretraining, Results, RunEntry, TableEntry};
 use crate::images::preview;
 use crate::plan::{Downstream, Job, Kind, Run};
 use crate::store::{Folder, log_tail};
 use crate::table::{Arm, CellName, Method, Table};
+use anyhow::Result;
+use cass_run::{BeforeAfter, Metrics, Origin};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// What a report is made of.
 pub struct Source<'a> {

@@ -1,8 +1,7 @@
 //! Files read and written whole, as a run's own are.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
+use std::path::Path;
 
 /// A JSON file; `None` where there is none.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {

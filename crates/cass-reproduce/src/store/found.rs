@@ -1,16 +1,14 @@
 //! What is found in run folders, whoever filled them.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result, bail};
-use cass_run::Metrics;
-
 use super::files::read_json;
 use super::log::last_words;
 use super::noted::Info;
 use super::seal::Seal;
 use crate::plan::Run;
+use anyhow::{Context, Result, bail};
+use cass_run::Metrics;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// How a run stands in its folder.
 pub enum State {

@@ -1,10 +1,9 @@
 //! What a run says while it is in progress, and at its end.
 
+use serde::Deserialize;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-
-use serde::Deserialize;
 
 /// Follows a run's `log.jsonl` as it grows.
 pub struct Tail {

@@ -1,13 +1,11 @@
 //! What is noted before anything runs: `plan.json` of a job, `run.json` of a run.
 
-use std::path::{Path, PathBuf};
-
-use anyhow::Result;
-use serde::{Deserialize, Serialize};
-
 use super::files;
 use crate::machine::Provenance;
 use crate::plan::{Downstream, Facts, Plan, Profile, Protocol, Run};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// `run.json`: all a report needs to know of a run beside its metrics.
 #[derive(Clone, Serialize, Deserialize)]

@@ -1,14 +1,12 @@
 //! What a finished run left, to the byte: so that a folder which was changed behind our back is noticed.
 
+use super::files::{self, hash};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
-
-use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
-
-use super::files::{self, hash};
 
 /// `seal.json`, written once a run is found finished.
 #[derive(Serialize, Deserialize)]

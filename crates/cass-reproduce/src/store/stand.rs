@@ -1,14 +1,12 @@
 //! How a run that is not finished stands, from what it and its owner left in its folder.
 
-use std::fs;
-use std::path::Path;
-use std::time::{Duration, SystemTime};
-
-use serde::Deserialize;
-
 use super::files::read_json;
 use super::log::{Tail, last_words, log_tail};
 use crate::plan::Run;
+use serde::Deserialize;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 /// A run's failures on a cluster, a line each; kept by `run.sh`.
 pub const FAILURES: &str = "failures.txt";

@@ -1,12 +1,10 @@
 //! All tables together: their claims and computed cells name cells of each other.
 
+use super::{CellName, Comparison, Content, Table};
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-
-use anyhow::{Context, Result, bail, ensure};
-
-use super::{CellName, Comparison, Content, Table};
 
 /// Every table there is a file for, in the paper's order.
 pub(super) const FILES: [(&str, &str); 20] = [

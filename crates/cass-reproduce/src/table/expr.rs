@@ -1,9 +1,8 @@
 //! Statements over cells: `mean(CASS cnn 1%, CASS vit 1%) - 0.5 * 2/DINO cnn 10% >= 0.02`.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// What can be computed of cells.
 #[derive(Clone, Debug, PartialEq)]

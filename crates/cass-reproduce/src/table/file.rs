@@ -1,14 +1,12 @@
 //! Reading a table file, strictly: every mistake is named with its line and column.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-
-use anyhow::{Context, Result, anyhow, ensure};
-use serde::Deserialize;
-use toml::Spanned;
-
 use super::subject::Fields;
 use super::{Cell, Claim, Column, Comparison, Content, METRICS, Printed, Row, Table};
+use anyhow::{Context, Result, anyhow, ensure};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use toml::Spanned;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,15 +8,13 @@ mod paper;
 mod printed;
 mod subject;
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize;
-
 pub use book::Book;
 pub use expr::{CellName, Comparison, Expr, Relation, Value};
 pub use printed::Printed;
 pub use subject::{Arm, Augment, DataSet, Measure, Method, Optimizer, Subject, Weights};
 
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use subject::Fields;
 
 /// Every score by its name in `metrics.json`.

@@ -1,12 +1,10 @@
 //! The table files against the paper's own text.
 
-use std::fs;
-use std::path::Path;
-
-use toml::Spanned;
-
 use super::book::FILES;
 use super::file::File;
+use std::fs;
+use std::path::Path;
+use toml::Spanned;
 
 /// The paper's text: `CASS_PAPER`, or `../shared/paper/cass.md` beside the workspace or its repository.
 fn text() -> Option<String> {

@@ -1,11 +1,9 @@
 //! What a cell is about, in the paper's terms: the same at every scale and on every machine.
 
-use std::fmt;
-
+use crate::networks::Network;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-
-use crate::networks::Network;
+use std::fmt;
 
 /// How the weights that are probed came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

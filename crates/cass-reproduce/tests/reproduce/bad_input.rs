@@ -1,8 +1,7 @@
 //! Every mistake is one line on standard error and exit code 2, before anything is run.
 
-use std::fs;
-
 use super::{Job, data_set, refused};
+use std::fs;
 
 #[test]
 fn usage() {

@@ -1,4 +1,5 @@
 //! `reproduce`, `report` and their sisters from outside, with a stand-in for `cass` (`fake_cass.sh`).
+
 #![cfg(unix)]
 
 mod bad_input;
@@ -7,11 +8,10 @@ mod runs;
 mod slurm;
 mod tables;
 
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-
-use serde_json::Value;
 use tempfile::TempDir;
 
 /// A job's output folder, and a list of what the stand-in was started for.

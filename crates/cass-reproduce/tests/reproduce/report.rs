@@ -1,10 +1,8 @@
 //! What the written files hold.
 
-use std::fs;
-
-use serde_json::Value;
-
 use super::{Job, succeeded, text};
+use serde_json::Value;
+use std::fs;
 
 #[test]
 fn results_hold_the_keys_that_scripts_rely_on() {

@@ -1,13 +1,10 @@
 //! What is started, shared, skipped, redone and isolated.
 
-use std::fs;
-use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant};
-
-use serde_json::Value;
-
 use super::{Job, data_set, refused, succeeded, text};
+use serde_json::Value;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 fn count(lines: &[impl AsRef<str>], part: &str) -> usize {
     lines

@@ -1,9 +1,8 @@
 //! Several tables at once: what they share, what is asked of each.
 
+use super::{Job, refused, succeeded, text};
 use std::fs;
 use std::path::Path;
-
-use super::{Job, refused, succeeded, text};
 
 fn lines(job: &Job, arguments: &str) -> Vec<String> {
     let output = job.run(arguments);

@@ -10,7 +10,8 @@ pub use weights::Weights;
 use crate::error::Result;
 use crate::optim::{AdamConfig, OptimizerConfig};
 use crate::schedule::{CosineConfig, ScheduleConfig};
-use cass_data::{augment::Pipeline, recipe::DataRecipe};
+use cass_data::augment::Pipeline;
+use cass_data::recipe::DataRecipe;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -1,6 +1,8 @@
 use cass_models::{HubFault, HubId, find};
 use serde::{Deserialize, Serialize};
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Initial weights, as a recipe names them.
 ///

@@ -2,7 +2,8 @@
 
 mod resume;
 
-use candle_core::{DType, Device, safetensors::load};
+use candle_core::safetensors::load;
+use candle_core::{DType, Device};
 use cass_run::{PretrainEvent as Event, PretrainMetrics, RunDir, WALL_CLOCK};
 use cass_testing::phantoms;
 use cass_train::*;

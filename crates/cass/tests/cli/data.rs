@@ -41,7 +41,8 @@ fn data_check_reports_and_exits_with_its_verdict() {
 #[cfg(unix)]
 #[test]
 fn a_bad_file_of_any_name_is_told_of() {
-    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
 
     let bench = Bench::new();
     let name = OsStr::from_bytes(b"\xff.png");

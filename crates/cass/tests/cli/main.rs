@@ -9,7 +9,9 @@ mod wrong;
 
 use bench::Bench;
 use serde_json::Value;
-use std::{fs, path::Path, process::Output};
+use std::fs;
+use std::path::Path;
+use std::process::Output;
 
 impl Bench {
     /// Asserts that a command fails with `code` and one line that contains every part of `said`.

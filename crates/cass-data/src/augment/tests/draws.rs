@@ -1,17 +1,13 @@
 //! Parameters against torchvision's distributions.
-use candle_core::DType;
-use cass_rng::Rng;
 
 use super::{Golden, every_stage};
-use crate::{
-    augment::{
-        Pipeline,
-        color::Adjust,
-        dino::DinoDraw,
-        stage::{self, Drawn, Stage},
-    },
-    resample::Crop,
-};
+use crate::augment::Pipeline;
+use crate::augment::color::Adjust;
+use crate::augment::dino::DinoDraw;
+use crate::augment::stage::{self, Drawn, Stage};
+use crate::resample::Crop;
+use candle_core::DType;
+use cass_rng::Rng;
 
 const DRAWS: u64 = 20_000;
 

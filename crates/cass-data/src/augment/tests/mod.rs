@@ -1,19 +1,16 @@
 //! What torchvision makes of the same images and parameters (fixtures/golden/augment).
+
 mod draws;
 mod pixels;
 mod text;
 
-use std::collections::HashMap;
-
-use candle_core::{DType, Device, Tensor};
-
-use super::{
-    Pipeline,
-    color::{Adjust, JitterDraw},
-    geometry::{Affine, Corners},
-    stage::Stage,
-};
+use super::Pipeline;
+use super::color::{Adjust, JitterDraw};
+use super::geometry::{Affine, Corners};
+use super::stage::Stage;
 use crate::image::Pixels;
+use candle_core::{DType, Device, Tensor};
+use std::collections::HashMap;
 
 struct Golden(HashMap<String, Tensor>);
 

@@ -1,17 +1,13 @@
 //! Pixels against torchvision's, given the same parameters.
-use cass_rng::Rng;
 
 use super::{Golden, every_stage};
-use crate::{
-    augment::{
-        Normalization,
-        color::Adjust,
-        dino::DinoDraw,
-        stage::{self, Drawn},
-    },
-    image::Pixels,
-    resample::Crop,
-};
+use crate::augment::Normalization;
+use crate::augment::color::Adjust;
+use crate::augment::dino::DinoDraw;
+use crate::augment::stage::{self, Drawn};
+use crate::image::Pixels;
+use crate::resample::Crop;
+use cass_rng::Rng;
 
 #[test]
 fn resize_equals_pil() {

@@ -1,4 +1,5 @@
 //! Pipelines as text, and arguments that are none.
+
 use super::every_stage;
 use crate::augment::{Pipeline, Stage};
 

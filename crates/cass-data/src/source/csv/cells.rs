@@ -1,4 +1,5 @@
 //! What stands in a field: labels, numbers, or nothing.
+
 use std::collections::BTreeSet;
 
 /// What pandas takes for "not there", as it writes and reads it.

@@ -1,9 +1,9 @@
 //! Which column of a table says what.
-use super::{
-    cells::{Said, class, is_nothing, number},
-    *,
-};
-use crate::source::{Blank, Column, Uncertain, table::bare};
+
+use super::cells::{Said, class, is_nothing, number};
+use super::*;
+use crate::source::table::bare;
+use crate::source::{Blank, Column, Uncertain};
 
 const PATH: [&str; 18] = [
     "path",

@@ -1,29 +1,20 @@
 //! Tables that name images, their labels and perhaps their parts and groups.
+
 mod cells;
 mod columns;
 mod paths;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-};
-
-use self::{
-    cells::{Said, in_order},
-    columns::Columns,
-    paths::Places,
-};
-use super::{
-    Choices, Found, Item, Problem, ProblemKind,
-    folder::part,
-    listing::{list, name},
-    locate,
-    table::{Row, Table, table},
-};
-use crate::{
-    Result,
-    dataset::{Part, Task},
-};
+use self::cells::{Said, in_order};
+use self::columns::Columns;
+use self::paths::Places;
+use super::folder::part;
+use super::listing::{list, name};
+use super::table::{Row, Table, table};
+use super::{Choices, Found, Item, Problem, ProblemKind, locate};
+use crate::Result;
+use crate::dataset::{Part, Task};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 pub(crate) const NAME: &str = "csv";
 

@@ -1,18 +1,12 @@
 //! From what a table calls an image to the file.
-use std::{
-    cell::OnceCell,
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-};
 
 use super::{Choices, Problem, ProblemKind, Row, Table, list, name};
-use crate::{
-    Result,
-    source::{
-        Filter,
-        listing::{self, ENDINGS},
-    },
-};
+use crate::Result;
+use crate::source::Filter;
+use crate::source::listing::{self, ENDINGS};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 /// Where images are looked for.
 pub(super) struct Places {

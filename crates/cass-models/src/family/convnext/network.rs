@@ -1,15 +1,11 @@
 use super::{ConvNextConfig, KERNEL, PATCH};
-use crate::{
-    family::{
-        Network,
-        transformer::{LINEAR, Mlp},
-    },
-    init::Init,
-    intermediates::{Collector, Tap},
-    layers::{Conv2d, LayerNorm, Linear, Mode},
-    model::ModelOptions,
-    params::Builder,
-};
+use crate::family::Network;
+use crate::family::transformer::{LINEAR, Mlp};
+use crate::init::Init;
+use crate::intermediates::{Collector, Tap};
+use crate::layers::{Conv2d, LayerNorm, Linear, Mode};
+use crate::model::ModelOptions;
+use crate::params::Builder;
 use candle_core::{Result, Tensor, bail};
 use cass_ops::{Tracked, channels_first, channels_last};
 use std::sync::Arc;

@@ -5,7 +5,9 @@ mod blocks;
 mod network;
 
 use super::{Family, LastMap, ModelConfig, Network, Readout};
-use crate::{cost::Cost, model::ModelOptions, params::Builder};
+use crate::cost::Cost;
+use crate::model::ModelOptions;
+use crate::params::Builder;
 use blocks::{Block, Kind, round_channels};
 use candle_core::{Result, bail};
 use cass_ops::Activation;

@@ -1,15 +1,11 @@
-use super::{
-    EfficientNetConfig, MobileHead,
-    blocks::{Block as Shape, Kind},
-};
-use crate::{
-    family::Network,
-    init::Init,
-    intermediates::{Collector, Tap},
-    layers::{BatchNorm2d, Conv2d, Linear, Mode, Padding},
-    model::ModelOptions,
-    params::Builder,
-};
+use super::blocks::{Block as Shape, Kind};
+use super::{EfficientNetConfig, MobileHead};
+use crate::family::Network;
+use crate::init::Init;
+use crate::intermediates::{Collector, Tap};
+use crate::layers::{BatchNorm2d, Conv2d, Linear, Mode, Padding};
+use crate::model::ModelOptions;
+use crate::params::Builder;
 use candle_core::{Result, Tensor};
 use cass_ops::{Activation, Tracked};
 use std::sync::Arc;

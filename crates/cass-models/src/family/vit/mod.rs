@@ -4,7 +4,9 @@
 mod network;
 
 use super::{Family, ModelConfig, Network, Readout};
-use crate::{cost::Cost, model::ModelOptions, params::Builder};
+use crate::cost::Cost;
+use crate::model::ModelOptions;
+use crate::params::Builder;
 use candle_core::Result;
 use network::VisionTransformer;
 

@@ -1,16 +1,12 @@
 use super::{VitConfig, VitPool};
-use crate::{
-    family::{
-        Network,
-        transformer::{LINEAR, LayerScale, Mlp, PatchEmbed, add_branch},
-    },
-    init::Init,
-    intermediates::{Collector, Tap},
-    layers::{LayerNorm, Linear, Mode},
-    model::ModelOptions,
-    params::Builder,
-    resample::{Resampled, resample_abs_pos_embed},
-};
+use crate::family::Network;
+use crate::family::transformer::{LINEAR, LayerScale, Mlp, PatchEmbed, add_branch};
+use crate::init::Init;
+use crate::intermediates::{Collector, Tap};
+use crate::layers::{LayerNorm, Linear, Mode};
+use crate::model::ModelOptions;
+use crate::params::Builder;
+use crate::resample::{Resampled, resample_abs_pos_embed};
 use candle_core::{Result, Tensor, bail};
 use cass_ops::{Tracked, attention, attention_weights};
 use std::sync::Arc;

@@ -1,10 +1,8 @@
 //! The two sums along the line: over taps for every place, and over places for every tap.
 
 use crate::element::Element;
-use pulp::{
-    Arch, Simd, WithSimd,
-    bytemuck::{cast_slice, cast_slice_mut},
-};
+use pulp::bytemuck::{cast_slice, cast_slice_mut};
+use pulp::{Arch, Simd, WithSimd};
 
 /// Taps that are summed in one pass: their weights or sums stay in registers.
 const MOST: usize = 9;

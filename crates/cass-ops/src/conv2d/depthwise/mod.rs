@@ -10,10 +10,8 @@ mod line;
 pub(super) mod reference;
 
 use super::geometry::Geometry;
-use crate::{
-    element::Element,
-    parallel::{CHUNK, collect_with, for_each_chunk_with},
-};
+use crate::element::Element;
+use crate::parallel::{CHUNK, collect_with, for_each_chunk_with};
 use kernels::{correlate, products};
 use line::Line;
 

@@ -11,12 +11,13 @@ mod tile;
 mod transform;
 
 use super::geometry::Geometry;
-use crate::{
-    element::Element,
-    matrix::{Mat, MatMut, matmul, matmul_add, rewrite_matrix, steps, write_matrix, write_tiles},
-    parallel::{for_each_chunk, share_with},
+use crate::element::Element;
+use crate::matrix::{
+    Mat, MatMut, matmul, matmul_add, rewrite_matrix, steps, write_matrix, write_tiles,
 };
-use std::{mem::MaybeUninit, ops::Range};
+use crate::parallel::{for_each_chunk, share_with};
+use std::mem::MaybeUninit;
+use std::ops::Range;
 use transform::Source;
 
 /// Products of a tile.

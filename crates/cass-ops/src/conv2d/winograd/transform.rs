@@ -1,7 +1,8 @@
 //! The transforms of blocks of tiles and of kernels, a vector of channels at a time.
 
 use super::{Block, Sizes, Unwritten, tile};
-use crate::{element::Element, matrix::MatMut};
+use crate::element::Element;
+use crate::matrix::MatMut;
 use pulp::{Arch, Scalar, Simd, WithSimd};
 use std::ops::Range;
 

@@ -1,10 +1,10 @@
 //! L-BFGS by `argmin`, and what became of it.
 
-use super::{Found, objective::Objective};
-use argmin::{
-    core::{CostFunction, Error, Executor, Gradient},
-    solver::{linesearch::MoreThuenteLineSearch, quasinewton::LBFGS},
-};
+use super::Found;
+use super::objective::Objective;
+use argmin::core::{CostFunction, Error, Executor, Gradient};
+use argmin::solver::linesearch::MoreThuenteLineSearch;
+use argmin::solver::quasinewton::LBFGS;
 use std::cell::RefCell;
 
 /// Steps that L-BFGS remembers.

@@ -1,9 +1,7 @@
 //! The penalised mean loss and its gradient, over chunks of rows that do not depend on the number of threads.
 
-use super::{
-    kernels::{ROWS, add_scaled, dots},
-    standard::Standard,
-};
+use super::kernels::{ROWS, add_scaled, dots};
+use super::standard::Standard;
 use rayon::prelude::*;
 
 /// Rows a chunk, whose sums are added up in order.

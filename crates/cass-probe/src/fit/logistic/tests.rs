@@ -1,7 +1,5 @@
-use super::{
-    objective::{Link, Objective},
-    *,
-};
+use super::objective::{Link, Objective};
+use super::*;
 use cass_rng::Rng;
 use serde::Deserialize;
 use serde_json::Value;

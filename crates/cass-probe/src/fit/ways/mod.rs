@@ -8,12 +8,16 @@ pub(super) use neighbours::by_neighbours;
 pub(super) use regression::by_regression;
 pub(super) use training::by_training;
 
-use super::{features::Features, judge::Decision, judge::Said, parts::Parts, recipe::ProbeRecipe};
+use super::features::Features;
+use super::judge::{Decision, Said};
+use super::parts::Parts;
+use super::recipe::ProbeRecipe;
 use crate::Result;
 use cass_data::dataset::Part;
 use cass_metrics::MultiLabelPredictions;
 use cass_models::Model;
-use cass_run::{Action, ProbeReadings, RunDir, Tuned, names::CHECKPOINT, sha256_of};
+use cass_run::names::CHECKPOINT;
+use cass_run::{Action, ProbeReadings, RunDir, Tuned, sha256_of};
 use cass_train::collapse_of;
 
 /// Writes the network with its classifier as `checkpoint.safetensors`; its SHA-256.

@@ -1,18 +1,15 @@
-use super::{
-    super::{
-        features::Features,
-        judge::{Judged, f1_macro},
-        knn::{KNN_NEIGHBOURS, Knn},
-        parts::Parts,
-        probe::Outcome,
-        recipe::ProbeRecipe,
-    },
-    decide, read_features, save,
-};
+use super::super::features::Features;
+use super::super::judge::{Judged, f1_macro};
+use super::super::knn::{KNN_NEIGHBOURS, Knn};
+use super::super::parts::Parts;
+use super::super::probe::Outcome;
+use super::super::recipe::ProbeRecipe;
+use super::{decide, read_features, save};
 use crate::Result;
 use cass_data::dataset::Part;
 use cass_models::Model;
-use cass_run::{Neighbours, NeighboursTried, ProbeReadings, RunDir, names::NEIGHBOURS};
+use cass_run::names::NEIGHBOURS;
+use cass_run::{Neighbours, NeighboursTried, ProbeReadings, RunDir};
 use std::collections::BTreeMap;
 
 /// Lets the labelled images vote. There is nothing to converge.

@@ -1,14 +1,10 @@
-use super::{
-    super::{
-        features::Features,
-        judge::{Decision, Judged, f1_macro},
-        logistic::{Labels, Logistic, LogisticConfig},
-        parts::Parts,
-        probe::{Outcome, Tell},
-        recipe::ProbeRecipe,
-    },
-    decide, read_features, save, tuned,
-};
+use super::super::features::Features;
+use super::super::judge::{Decision, Judged, f1_macro};
+use super::super::logistic::{Labels, Logistic, LogisticConfig};
+use super::super::parts::Parts;
+use super::super::probe::{Outcome, Tell};
+use super::super::recipe::ProbeRecipe;
+use super::{decide, read_features, save, tuned};
 use crate::Result;
 use candle_core::Tensor;
 use cass_data::dataset::Part;

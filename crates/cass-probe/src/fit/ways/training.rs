@@ -1,15 +1,11 @@
-use super::{
-    super::{
-        counts::MicroCounts,
-        epochs::fit,
-        judge::{Decision, Judged},
-        learner::Learner,
-        parts::Parts,
-        probe::{Outcome, Tell},
-        recipe::ProbeRecipe,
-    },
-    read_features, save, tuned,
-};
+use super::super::counts::MicroCounts;
+use super::super::epochs::fit;
+use super::super::judge::{Decision, Judged};
+use super::super::learner::Learner;
+use super::super::parts::Parts;
+use super::super::probe::{Outcome, Tell};
+use super::super::recipe::ProbeRecipe;
+use super::{read_features, save, tuned};
 use crate::{Error, Result};
 use cass_data::dataset::Part;
 use cass_run::{ProbeReadings, RunDir};

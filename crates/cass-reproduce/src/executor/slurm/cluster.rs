@@ -1,12 +1,10 @@
 //! `cluster.toml`: what a cluster wants to know of its jobs.
 
-use std::fs;
-use std::path::Path;
-
+use crate::plan::Kind;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
-
-use crate::plan::Kind;
+use std::fs;
+use std::path::Path;
 
 /// The file. All of it is optional: what is not said is the cluster's default.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

@@ -9,24 +9,21 @@ mod queue;
 mod scripts;
 mod stage;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
+pub use cluster::Cluster;
+pub use queue::{Queue, cancel, name as job_name};
 
 use super::{Executor, Outcome, Site, absolute};
 use crate::machine::Device;
 use crate::plan::{Plan, Run};
 use crate::store::{self, FAILURES, State, why};
-
-pub use cluster::Cluster;
-pub use queue::{Queue, cancel, name as job_name};
+use anyhow::{Context, Result, ensure};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use std::{fs, thread};
 
 /// A cluster, reached through the programs of Slurm.
 pub struct Slurm {

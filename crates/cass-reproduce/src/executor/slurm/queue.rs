@@ -1,12 +1,10 @@
 //! What Slurm is asked: who is in the queue, and to empty it. A job is known by its name alone, which follows from
 //! the out folder, so nothing that is lost can lose it.
 
+use crate::plan::short_hash;
+use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-use anyhow::{Context, Result, ensure};
-
-use crate::plan::short_hash;
 
 /// A job's name in the queue.
 pub fn name(out: &Path) -> String {

@@ -2,13 +2,11 @@
 //!
 //! All of them lie in one folder and are named relative to it, so that no path needs quoting in an `#SBATCH` line.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-
-use anyhow::{Result, ensure};
-
 use super::cluster::Cluster;
 use crate::plan::{Kind, Run};
+use anyhow::{Result, ensure};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 /// What every task runs.
 const RUN: &str = include_str!("run.sh");

@@ -1,14 +1,12 @@
 //! Images copied to a node's own disk, once a node, and compared with what was submitted.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use anyhow::{Context, Result, ensure};
-
 use super::scripts::quote;
 use crate::images::Data;
 use crate::store;
+use anyhow::{Context, Result, ensure};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// The folder that holds a data set's files themselves.
 fn source(data: &Data) -> PathBuf {

@@ -1,16 +1,14 @@
 //! What the tables rest on: features, losses, runs, provenance.
 
-use std::collections::BTreeMap;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use cass_page::chart::{self, Line};
-use maud::{Markup, html};
-
 use super::{colour, plural};
 use crate::report::{collapse_rule, pretraining_title, reading};
 use crate::results::{Pretraining, Results};
 use crate::units::duration;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cass_page::chart::{self, Line};
+use maud::{Markup, html};
+use std::collections::BTreeMap;
 
 /// From so many rows on a list is folded.
 const LONG: usize = 24;

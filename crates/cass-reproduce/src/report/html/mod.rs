@@ -3,12 +3,11 @@
 mod evidence;
 mod table;
 
-use cass_page::Page;
-use maud::{Markup, html};
-
 use super::{APART_RULE, VERDICT_RULE, disagreement, notice, table_name, title};
 use crate::results::{Results, Verdict};
 use crate::units::duration;
+use cass_page::Page;
+use maud::{Markup, html};
 
 /// The page's class of a method's colour.
 fn colour(method: &str) -> &'static str {

@@ -1,10 +1,5 @@
 //! One table: its bars, its cells, its claims, its contradictions.
 
-use std::collections::BTreeSet;
-
-use cass_page::chart::{self, Bar};
-use maud::{Markup, PreEscaped, html};
-
 use super::{capital, colour, heading};
 use crate::report::{
     Section, UNCONVERGED_RULE, across, delta, has_unconverged, method_title, networks, rows,
@@ -12,6 +7,9 @@ use crate::report::{
 };
 use crate::results::{Cell, Compared, Judged, Results, TableEntry, Verdict};
 use crate::table::Arm;
+use cass_page::chart::{self, Bar};
+use maud::{Markup, PreEscaped, html};
+use std::collections::BTreeSet;
 
 pub fn table(results: &Results, table: &TableEntry) -> Markup {
     let claims: Vec<&Judged> = (results.claims.iter())

@@ -1,9 +1,8 @@
 //! A whole job: submitted, waited for or left alone, failing, taken up again.
 
-use serde_json::Value;
-
 use super::super::{Job, succeeded, text};
 use super::Cluster;
+use serde_json::Value;
 
 #[test]
 fn a_cluster_comes_to_the_local_results() {

@@ -4,16 +4,13 @@ mod executor;
 mod scripts;
 mod tasks;
 
-use std::env;
+use super::Job;
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
-
-use super::Job;
+use std::{env, fs, thread};
 
 /// This folder.
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reproduce/slurm");

@@ -1,12 +1,10 @@
 //! The scripts of a fixed plan, to the letter: what is submitted changes only where somebody means it to.
 
-use std::collections::BTreeMap;
-use std::env;
-use std::fs;
-use std::path::Path;
-
 use super::super::succeeded;
 use super::{Cluster, HERE};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{env, fs};
 
 /// `UPDATE_GOLDEN=1 cargo test -p cass-reproduce --test reproduce scripts` writes them anew, for `git diff` to show.
 #[test]

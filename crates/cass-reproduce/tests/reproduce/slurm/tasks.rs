@@ -1,10 +1,9 @@
 //! `run.sh`, a task at a time: signals, twins, images.
 
-use std::fs;
-use std::path::PathBuf;
-
 use super::super::text;
 use super::{Cluster, HERE, signal, until};
+use std::fs;
+use std::path::PathBuf;
 
 /// What a task came to that got a signal while `cass` was at work.
 struct Ended {

@@ -1,0 +1,179 @@
+//! Figures as files of their own: SVG that needs no page, no style sheet and no fonts.
+
+use crate::colour::QUALITATIVE;
+use maud::{Markup, html};
+
+/// Side of the drawing, in px.
+const SIDE: f64 = 320.0;
+/// Room for names and numbers around it, in px.
+const MARGIN: f64 = 110.0;
+const TOP: f64 = MARGIN / 2.0;
+/// Colours of lines that hold no data.
+const FRAME: &str = "#888";
+const GUIDE: &str = "#ccc";
+
+/// Curves and dots between (0, 0) and (1, 1), whose kinds have the colours of [`QUALITATIVE`] in turn.
+#[derive(Clone)]
+pub struct Plot {
+    axes: [String; 2],
+    drawn: Vec<Markup>,
+}
+
+impl Plot {
+    /// An empty plot; `axes` name what goes to the right and what goes up.
+    pub fn new(axes: [&str; 2]) -> Plot {
+        Plot {
+            axes: axes.map(str::to_owned),
+            drawn: Vec::new(),
+        }
+    }
+
+    /// A dashed line from (0, 0) to (1, 1).
+    pub fn diagonal(&mut self) {
+        let ((left, bottom), (right, top)) = (place((0.0, 0.0)), place((1.0, 1.0)));
+        self.drawn.push(html! {
+            path d=(format!("M{left} {bottom} L{right} {top}")) stroke=(GUIDE) stroke-dasharray="4" {}
+        });
+    }
+
+    /// A line through these points.
+    pub fn curve(&mut self, points: &[(f64, f64)], kind: usize) {
+        let points = points.iter().map(|&point| place(point));
+        let points: Vec<String> = points.map(|(x, y)| format!("{x:.2},{y:.2}")).collect();
+        self.drawn.push(html! {
+            polyline points=(points.join(" ")) fill="none" stroke=(colour(kind)) stroke-width="1.5" {}
+        });
+    }
+
+    /// A dot; its radius is in px.
+    pub fn dot(&mut self, point: (f64, f64), radius: f64, kind: usize) {
+        let (x, y) = place(point);
+        self.drawn.push(html! {
+            circle cx=(format!("{x:.2}")) cy=(format!("{y:.2}")) r=(format!("{radius:.2}")) fill=(colour(kind))
+                fill-opacity="0.5" {}
+        });
+    }
+
+    /// An entry of the legend, which grows from the lower right corner upwards.
+    pub fn name(&mut self, kind: usize, name: &str) {
+        let at = place((0.97, 0.04 + 0.05 * kind as f64));
+        self.drawn.push(text(at, "end", colour(kind), name));
+    }
+
+    /// The file.
+    pub fn write(&self) -> String {
+        let [x, y] = &self.axes;
+        file(&html! {
+            rect x=(MARGIN) y=(TOP) width=(SIDE) height=(SIDE) fill="none" stroke=(FRAME) {}
+            @for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
+                @let (right, up) = place((tick, tick));
+                (label((right, TOP + SIDE + 16.0), "middle", &tick.to_string()))
+                (label((MARGIN - 6.0, up + 4.0), "end", &tick.to_string()))
+            }
+            (label((MARGIN + SIDE / 2.0, TOP + SIDE + 36.0), "middle", x))
+            (label((MARGIN, TOP - 10.0), "middle", y))
+            @for drawn in &self.drawn { (drawn) }
+        })
+    }
+}
+
+/// The file of a table of counts, each shaded by its share of its row. `names` and `axes` are of the rows, then of the
+/// columns. Where rows and columns differ, each half of a row is a whole of its own.
+pub fn counts(names: [&[String]; 2], axes: [&str; 2], counts: &[Vec<usize>]) -> String {
+    let [rows, columns] = names;
+    let [height, width] = names.map(|names| SIDE / names.len().max(1) as f64);
+    let whole = columns.len() / if rows == columns { 1 } else { 2 };
+    let share = |counts: &[usize], column: usize| {
+        let start = column / whole * whole;
+        let all = counts[start..start + whole].iter().sum::<usize>().max(1);
+        counts[column] as f64 / all as f64
+    };
+    file(&html! {
+        @for (column, name) in columns.iter().enumerate() {
+            // Neighbours take turns, so that long names do not touch.
+            @let stagger = 14.0 + 14.0 * (column % 2) as f64;
+            (label((MARGIN + (column as f64 + 0.5) * width, TOP + SIDE + stagger), "middle", name))
+        }
+        @for (row, (name, counts)) in rows.iter().zip(counts).enumerate() {
+            @let y = TOP + row as f64 * height;
+            (label((MARGIN - 6.0, y + height / 2.0), "end", name))
+            @for (column, count) in counts.iter().enumerate() {
+                @let (x, share) = (MARGIN + column as f64 * width, share(counts, column));
+                rect x=(format!("{x:.1}")) y=(format!("{y:.1}")) width=(format!("{width:.1}"))
+                    height=(format!("{height:.1}")) fill=(colour(0)) fill-opacity=(format!("{share:.3}")) stroke=(GUIDE) {}
+                @let ink = if share > 0.5 { "#fff" } else { "#000" };
+                (text((x + width / 2.0, y + height / 2.0 + 4.0), "middle", ink, &count.to_string()))
+            }
+        }
+        (label((MARGIN + SIDE / 2.0, TOP + SIDE + 48.0), "middle", axes[1]))
+        (label((MARGIN - 6.0, TOP - 10.0), "end", axes[0]))
+    })
+}
+
+/// A kind's colour; beyond the last they begin again.
+fn colour(kind: usize) -> &'static str {
+    QUALITATIVE[kind % QUALITATIVE.len()]
+}
+
+/// From values in [0, 1] to px.
+fn place((x, y): (f64, f64)) -> (f64, f64) {
+    (MARGIN + x * SIDE, TOP + (1.0 - y) * SIDE)
+}
+
+fn label(at: (f64, f64), anchor: &str, words: &str) -> Markup {
+    text(at, anchor, "#000", words)
+}
+
+fn text((x, y): (f64, f64), anchor: &str, ink: &str, words: &str) -> Markup {
+    html! {
+        text x=(format!("{x:.1}")) y=(format!("{y:.1}")) text-anchor=(anchor) fill=(ink) {
+            // XML allows no control characters at all.
+            (words.replace(char::is_control, " "))
+        }
+    }
+}
+
+fn file(inside: &Markup) -> String {
+    let size = SIDE + 1.5 * MARGIN;
+    let svg = html! {
+        svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (size) " " (size) } width=(size) height=(size)
+            font-family="sans-serif" font-size="12" {
+            rect width="100%" height="100%" fill="#fff" {}
+            (inside)
+        }
+    };
+    svg.into_string() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_text_in_a_file_that_is_xml() {
+        let mut plot = Plot::new(["<x>", "y\u{1}"]);
+        plot.curve(&[(0.0, 0.0), (1.0, 1.0)], 9);
+        plot.name(9, "a&b");
+        let svg = plot.write();
+        assert!(svg.contains("&lt;x&gt;") && svg.contains("a&amp;b") && !svg.contains('\u{1}'));
+        assert!(
+            svg.contains(&format!("stroke=\"{}\"", QUALITATIVE[1])),
+            "{svg}"
+        );
+        assert_eq!(svg.matches("<text").count(), svg.matches("</text>").count());
+    }
+
+    #[test]
+    fn a_count_is_shaded_by_its_share_of_the_row() {
+        let names = ["a", "b"].map(str::to_owned);
+        let svg = counts(
+            [&names, &names],
+            ["true", "said"],
+            &[vec![3, 1], vec![0, 0]],
+        );
+        for share in ["0.750", "0.250", "0.000"] {
+            assert!(svg.contains(&format!("fill-opacity=\"{share}\"")), "{svg}");
+        }
+        assert_eq!(svg.matches("<rect").count(), 1 + 4);
+    }
+}
