@@ -20,6 +20,15 @@ pub enum Error {
         /// The data set.
         name: String,
     },
+    /// Images whose labels are not all known, to a vote that needs them.
+    #[error(
+        "{images} training images have classes that are not known, which knn cannot leave out: expected --uncertain \
+         and --blank to say what these are, or another --mode"
+    )]
+    UnknownLabels {
+        /// How many.
+        images: usize,
+    },
     /// A data set in which there is nothing to tell apart.
     #[error("the data set has the one class {class:?}, expected at least two")]
     OneClass {

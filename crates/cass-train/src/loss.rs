@@ -142,7 +142,8 @@ impl FocalLoss {
     /// The loss of a batch in which a sample may be of any number of classes.
     ///
     /// # Shapes
-    /// `logits (B, C)`, `targets (B, C)` row-major, 1 at each class of a sample and 0 elsewhere → scalar
+    /// `logits (B, C)`, `targets (B, C)` row-major, 1 at each class of a sample and 0 elsewhere → scalar.
+    /// Under [`FocalForm::Sigmoid`] a NaN is a target that is not known: the mean is over the others.
     ///
     /// # Errors
     /// If the shapes do not fit, or [`FocalForm::Softmax`] meets a sample that is not of one class.
@@ -170,7 +171,17 @@ impl FocalLoss {
                 }
                 self.softmax(logits, &hot)
             }
-            FocalForm::Sigmoid => self.sigmoid(logits, &hot),
+            FocalForm::Sigmoid if targets.iter().any(|t| t.is_nan()) => {
+                let known: Vec<f32> = targets.iter().map(|t| f32::from(!t.is_nan())).collect();
+                let count = known.iter().sum::<f32>().max(1.0);
+                let known = Tensor::from_slice(&known, hot.shape(), hot.device())?;
+                let hot: Vec<f32> = targets.iter().map(|t| t.max(0.0)).collect(); // of NaN: 0
+                let hot = Tensor::from_slice(&hot, known.shape(), known.device())?;
+                let [hot, known] = [hot, known].map(|t| t.to_dtype(logits.dtype()));
+                let loss = (self.sigmoid(logits, &hot?)? * known?)?;
+                loss.sum_all()? * (-self.alpha / f64::from(count))
+            }
+            FocalForm::Sigmoid => self.sigmoid(logits, &hot)?.mean_all()? * -self.alpha,
         }
     }
 
@@ -181,6 +192,7 @@ impl FocalLoss {
         loss.mean(0)? * -self.alpha
     }
 
+    /// Of each sample and class, `(B, C)`, without α.
     fn sigmoid(&self, logits: &Tensor, hot: &Tensor) -> Result<Tensor> {
         let p = sigmoid(logits)?;
         // As published: in f32 this is 0 from a logit of 17 on, where the ε then stands alone.
@@ -188,7 +200,7 @@ impl FocalLoss {
         let positive = self.modulate(&q, &(&p + FOCAL_EPS)?.log()?)?;
         let negative = self.modulate(&p, &(&q + FOCAL_EPS)?.log()?)?;
         let loss = ((positive * hot)? + (negative * (1.0 - hot)?)?)?; // (B, C)
-        loss.broadcast_mul(&self.weights(logits)?)?.mean_all()? * -self.alpha
+        loss.broadcast_mul(&self.weights(logits)?)
     }
 
     /// `miss^γ · log_p`.

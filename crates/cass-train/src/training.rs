@@ -57,7 +57,8 @@ pub fn pretrain(
     }
     let started = Instant::now();
     let setup = Setup::new(recipe, options)?;
-    if let Some(text) = setup.excluded.clone() {
+    for text in &setup.warnings {
+        let text = text.clone();
         observe(&Event::Warning { text });
     }
     let (step, origins) = setup.method(recipe, options.recompute)?;

@@ -104,8 +104,9 @@ pub fn run(args: Args) -> Result<Report> {
         ))
     })?;
     let (mut shown, mut failed, mut names) = (Vec::new(), Vec::new(), HashSet::new());
+    let reading = subjects.reading();
     for file in &files {
-        let decoded = match cass_data::image::decode(file) {
+        let decoded = match cass_data::image::decode_as(file, &reading, Some(subjects.size())) {
             Ok(pixels) => pixels,
             Err(error) => {
                 tracing::error!("{}", Failure::from(error));

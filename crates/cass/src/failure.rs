@@ -112,6 +112,7 @@ impl From<cass_probe::Error> for Failure {
             Error::TooFew { .. }
             | Error::OneClass { .. }
             | Error::NoLabels { .. }
+            | Error::UnknownLabels { .. }
             | Error::Features { .. }
             | Error::Look { .. }
             | Error::NoOutput { .. }

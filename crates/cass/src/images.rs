@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Result};
 use cass_data::cache::{Cache, Storage};
+use cass_data::image::{Frame, Levels, Pages};
 use cass_data::recipe::DataRecipe;
 use cass_data::source::{Blank, Column, Found, Source, Uncertain};
 use clap::{Args, ValueEnum};
@@ -12,7 +13,8 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(next_help_heading = "Images")]
 pub struct DataArgs {
-    /// Data set: brain-mri, isic2019, biopsies, folder, csv, medmnist, or images (any, without labels).
+    /// Data set: brain-mri, isic2018, isic2019, isic2020, isic2024, dermofit, biopsies, folder, csv, medmnist,
+    /// or images (any, without labels).
     #[arg(long, value_name = "NAME")]
     pub data: Option<String>,
     /// Folder that holds the data set, or a folder of its name; for csv the table, for images also a
@@ -50,6 +52,26 @@ pub struct DataArgs {
     /// 80/10/10.
     #[arg(long, value_name = "A/B/C", value_parser = shares)]
     pub split: Option<[f64; 2]>,
+    /// How more than 8 bits become 8: high-byte, min-max, percentile:LOW,HIGH, bits:N or
+    /// window:CENTER,WIDTH; kept with the run, and used by predict.
+    #[arg(long, value_name = "HOW")]
+    pub levels: Option<Levels>,
+    /// Turn pictures as their EXIF data say; by default, as PIL has it, they are not.
+    #[arg(long, value_name = "TRUE|FALSE", num_args = 0..=1, default_missing_value = "true")]
+    pub exif: Option<bool>,
+    /// Pages or channels of TIFF files: first, one to three numbers for red, green and blue (1,2,3), mean,
+    /// max, or pyramid (the smallest page that is large enough).
+    #[arg(long, value_name = "WHICH")]
+    pub pages: Option<Pages>,
+    /// Which frame of DICOM files: first, middle or a number from 1.
+    #[arg(long, value_name = "WHICH")]
+    pub frame: Option<Frame>,
+    /// Which window of DICOM files, from 1.
+    #[arg(long, value_name = "N")]
+    pub window_index: Option<usize>,
+    /// The most pixels that an image may have, in millions; by default 100.
+    #[arg(long, value_name = "N")]
+    pub max_megapixels: Option<u64>,
     /// Leave out the images that a probe's run, or a probe on a table by the same seed, tests on.
     #[arg(long, value_name = "CSV|RUN")]
     pub exclude_test_of: Option<PathBuf>,
@@ -81,6 +103,12 @@ impl DataArgs {
         if !self.images.is_empty() {
             recipe.images = self.images;
         }
+        set(&mut recipe.levels, self.levels);
+        set(&mut recipe.exif, self.exif);
+        set(&mut recipe.pages, self.pages);
+        set(&mut recipe.frame, self.frame);
+        set(&mut recipe.window_index, self.window_index);
+        set(&mut recipe.max_megapixels, self.max_megapixels);
         recipe.uncertain = self.uncertain.map(Uncertain::from).or(recipe.uncertain);
         recipe.blank = self.blank.map(Blank::from).or(recipe.blank);
         recipe.group_by = self.group_by.or(recipe.group_by.take());

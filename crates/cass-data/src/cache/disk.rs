@@ -61,7 +61,7 @@ impl Disk {
             width: key.size,
             height: key.size,
             channels,
-            data: Bytes::Mapped(map, HEADER),
+            data: Bytes::Mapped(map, HEADER, key.size * key.size * channels),
         })
     }
 

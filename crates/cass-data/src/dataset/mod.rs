@@ -16,7 +16,7 @@ pub use cass_run::Skipped;
 pub use open::OpenOptions;
 
 use crate::cache::{Key, Store};
-use crate::image::Pixels;
+use crate::image::{Pixels, Reading};
 use crate::source::Origin;
 use crate::stages::{Clock, Stage};
 use crate::{Error, Result};
@@ -113,6 +113,11 @@ pub struct Dataset {
     pub skipped: Vec<Skipped>,
     /// What a reader should know of how the data set was read, one sentence each.
     pub notes: Vec<String>,
+    /// What a reader should know of the images' content, one sentence each: of pictures to be turned,
+    /// several pages, few grey levels.
+    pub warnings: Vec<String>,
+    /// How files become pixels.
+    pub reading: Reading,
     cache: Store,
 }
 
@@ -164,14 +169,18 @@ impl Dataset {
         before - self.len()
     }
 
-    /// The labels of some samples as 0 and 1, row-major `(samples, classes)`.
+    /// The labels of some samples as 0 and 1, row-major `(samples, classes)`; NaN where it is not known
+    /// whether a sample is of a class.
     pub fn targets(&self, samples: &[usize]) -> Vec<f32> {
         let classes = self.classes.len();
         let mut targets = vec![0.0; samples.len() * classes];
         for (row, &sample) in targets.chunks_exact_mut(classes.max(1)).zip(samples) {
-            for &label in &self.samples[sample].labels {
-                row[label] = 1.0;
-            }
+            let sample = &self.samples[sample];
+            sample.labels.iter().for_each(|&label| row[label] = 1.0);
+            sample
+                .unknown
+                .iter()
+                .for_each(|&label| row[label] = f32::NAN);
         }
         targets
     }
@@ -191,8 +200,9 @@ impl Dataset {
         clock: &Clock,
     ) -> Result<Arc<Pixels>> {
         let sample = &self.samples[index];
+        let sha256 = keyed(sample.sha256, &self.reading);
         let key = Key {
-            sha256: &sample.sha256,
+            sha256: &sha256,
             size,
         };
         if let Some(pixels) = clock.time(Stage::Cache, || self.cache.get(key)) {
@@ -200,13 +210,16 @@ impl Dataset {
         }
         let decoded = clock
             .time(Stage::Read, || {
-                let bytes = sample.origin.bytes(&sample.path)?;
+                let bytes = sample.origin.bytes(&sample.path, &self.reading)?;
                 // A cached image must be the one that the manifest names.
                 let same = <[u8; 32]>::from(Sha256::digest(&bytes)) == sample.sha256;
                 let changed = || "has changed since the data set was opened".to_owned();
                 same.then_some(bytes).ok_or_else(changed)
             })
-            .and_then(|bytes| clock.time(Stage::Decode, || sample.origin.decode(&bytes)))
+            .and_then(|bytes| {
+                let decode = || sample.origin.decode(&bytes, &self.reading, Some(size));
+                clock.time(Stage::Decode, decode)
+            })
             .map_err(|reason| Error::Image {
                 path: sample.path.clone(),
                 reason,
@@ -215,4 +228,14 @@ impl Dataset {
         clock.time(Stage::Cache, || self.cache.put(key, &pixels));
         Ok(pixels)
     }
+}
+
+/// What an image's pixels are kept under: its SHA-256, or one of that and of how it is read, where that
+/// is not as always.
+fn keyed(sha256: [u8; 32], reading: &Reading) -> [u8; 32] {
+    if reading.is_default() {
+        return sha256;
+    }
+    let both = [&sha256[..], reading.key().as_bytes()].concat();
+    Sha256::digest(&both).into()
 }

@@ -34,8 +34,6 @@ pub struct RunImages {
     pub split: Split,
     /// The record of the split.
     pub manifest: Manifest,
-    /// How many images were left out as another run's test images, if that was asked for.
-    pub excluded: Option<String>,
     used: Vec<usize>,
     config: LoaderConfig,
 }
@@ -86,21 +84,20 @@ impl RunImages {
             storage: storage.clone(),
             ..OpenOptions::default()
         })?;
-        let mut excluded = None;
         if let Some(of) = &recipe.exclude_test_of {
             let held = held_out_by(of, recipe, &config, storage)?;
             let (gone, all) = (dataset.leave_out(&held), held.len());
             let of = of.display();
-            excluded = Some(format!(
+            dataset.warnings.push(format!(
                 "{gone} images are left out: they are of the {all} test images of {of}"
             ));
         }
-        let dataset = Arc::new(dataset);
         let split = dataset.split_by(config.seed, recipe.val_fraction, recipe.test_fraction);
+        dataset.warn_of_split(&split);
+        let dataset = Arc::new(dataset);
         Ok(Self {
             used: fraction(&dataset, &split.train, recipe.fraction, config.seed),
             manifest: dataset.manifest(&split),
-            excluded,
             split,
             dataset,
             config,

@@ -5,6 +5,7 @@ mod images;
 pub use images::RunImages;
 
 use crate::dataset::{Dataset, OpenOptions};
+use crate::image::{Frame, Levels, Pages, Reading};
 use crate::source::{Blank, Choices, Column, Layout, Uncertain};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,24 @@ pub struct DataRecipe {
     /// A run or a table whose test images are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude_test_of: Option<PathBuf>,
+    /// How more than 8 bits become 8.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub levels: Levels,
+    /// Whether pictures are turned as their EXIF data say.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub exif: bool,
+    /// Which pages and channels of a TIFF file are used.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pages: Pages,
+    /// Which of a DICOM file's frames is used.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub frame: Frame,
+    /// Which of a DICOM file's windows is used, from 1; 0 is the first, too.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub window_index: usize,
+    /// The most pixels that an image may have, in millions; 0 is 100.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub max_megapixels: u64,
     /// Columns of a table, by what they say.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<Column, String>,
@@ -86,7 +105,25 @@ impl DataRecipe {
             exclude: Vec::new(),
             group_by: None,
             exclude_test_of: None,
+            levels: Levels::default(),
+            exif: false,
+            pages: Pages::default(),
+            frame: Frame::default(),
+            window_index: 0,
+            max_megapixels: 0,
             columns: BTreeMap::new(),
+        }
+    }
+
+    /// How its images are read.
+    pub fn reading(&self) -> Reading {
+        Reading {
+            levels: self.levels,
+            exif: self.exif,
+            pages: self.pages.clone(),
+            frame: self.frame,
+            window_index: self.window_index,
+            max_megapixels: self.max_megapixels,
         }
     }
 
@@ -114,6 +151,7 @@ impl DataRecipe {
     pub fn open(&self, options: &OpenOptions) -> Result<Dataset> {
         let options = OpenOptions {
             skip_bad: self.skip_bad,
+            reading: self.reading(),
             ..options.clone()
         };
         Dataset::open(&self.layout(), &options)
@@ -124,6 +162,7 @@ impl DataRecipe {
     /// # Errors
     /// Naming the first that no run can have, its value and what was expected.
     pub fn check(&self) -> Result<()> {
+        self.reading().check()?;
         let (val, share) = (self.val_fraction, self.fraction);
         let test = self.test_fraction.unwrap_or(0.0);
         for (name, value, fits, expected) in [
@@ -156,6 +195,10 @@ impl DataRecipe {
         }
         Ok(())
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for DataRecipe {

@@ -2,6 +2,7 @@
 
 use super::{
     Choices, Filter, Found, Source, biopsies, brain_mri, csv, folder, images, isic2019, medmnist,
+    named,
 };
 use crate::{Error, Result};
 use regex::Regex;
@@ -21,7 +22,7 @@ pub struct Layout {
 
 impl Layout {
     /// The names there are.
-    pub const NAMES: [&str; 7] = [
+    pub const NAMES: [&str; 11] = [
         brain_mri::NAME,
         isic2019::NAME,
         biopsies::NAME,
@@ -29,6 +30,10 @@ impl Layout {
         csv::NAME,
         medmnist::NAME,
         images::NAME,
+        named::ISIC2018,
+        named::ISIC2020,
+        named::ISIC2024,
+        named::DERMOFIT,
     ];
 
     /// The layout of this name at `root`.
@@ -69,9 +74,11 @@ impl Layout {
             csv::NAME => csv::find(root, &self.choices),
             medmnist::NAME => medmnist::find(root),
             images::NAME => images::find(root, &self.choices),
-            name => Err(Error::UnknownDataset {
-                name: name.to_owned(),
-                known: Self::NAMES.join(", "),
+            name => named::find(name, root, &self.choices).unwrap_or_else(|| {
+                Err(Error::UnknownDataset {
+                    name: name.to_owned(),
+                    known: Self::NAMES.join(", "),
+                })
             }),
         }
     }
@@ -93,7 +100,7 @@ impl Layout {
 
 /// Groups images by what the first group of a regular expression, or the whole of one without
 /// groups, matches in their files' names or else in their paths below the root.
-fn group(found: &mut Found, pattern: &str) -> Result<()> {
+pub(super) fn group(found: &mut Found, pattern: &str) -> Result<()> {
     let wrong = |expected| Error::Setting {
         name: "group_by",
         value: format!("{pattern:?}"),

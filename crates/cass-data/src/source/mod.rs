@@ -16,6 +16,7 @@ mod item;
 mod layout;
 pub(crate) mod listing;
 pub(crate) mod medmnist;
+pub(crate) mod named;
 pub(crate) mod npz;
 pub(crate) mod one_hot;
 mod origin;

@@ -1,6 +1,6 @@
 //! The labelled images of a probe: open, cut into parts, ready to be loaded.
 
-use super::recipe::ProbeRecipe;
+use super::recipe::{ProbeMode, ProbeRecipe};
 use crate::{Error, Result};
 use candle_core::Device;
 use cass_data::dataset::{Dataset, Part, Task};
@@ -57,6 +57,11 @@ impl Parts {
         }
         let [train, val] = [Part::Train, Part::Val].map(|part| images.labelled(part));
         let mut test = images.labelled(Part::Test);
+        let vague = |&&i: &&usize| !dataset.samples[i].unknown.is_empty();
+        if recipe.mode == ProbeMode::Knn && train.iter().any(|i| vague(&i)) {
+            let images = train.iter().filter(vague).count();
+            return Err(Error::UnknownLabels { images });
+        }
         let pretrained = pretrained_on(&recipe.weights)?;
         let is_seen = |&i: &usize| pretrained.contains(&dataset.samples[i].sha256);
         let seen = test.iter().filter(|i| is_seen(i)).count();
@@ -132,6 +137,17 @@ impl Parts {
         for &i in indices {
             for &label in &self.dataset.samples[i].labels {
                 counts[label] += 1;
+            }
+        }
+        counts
+    }
+
+    /// Number of images at `indices` of which it is known whether they are of each class.
+    pub(crate) fn known_of(&self, indices: &[usize]) -> Vec<usize> {
+        let mut counts = vec![indices.len(); self.dataset.classes.len()];
+        for &i in indices {
+            for &label in &self.dataset.samples[i].unknown {
+                counts[label] -= 1;
             }
         }
         counts

@@ -266,3 +266,39 @@ fn wrong_labels_and_shapes_are_errors() -> Result<()> {
     }
     Ok(())
 }
+
+/// The mean over what is known is the loss of that alone, and what is not gets no gradient.
+#[test]
+fn unknown_targets_count_in_no_focal_loss() {
+    let loss = FocalLoss {
+        weights: vec![0.5, 1.5],
+        ..FocalLoss::new(FocalForm::Sigmoid, &[1, 1])
+    };
+    let logits = Var::from_slice(&[0.3f64, -1.0, 2.0, 0.7], (2, 2), &Device::Cpu).unwrap();
+    let masked = loss
+        .forward_targets(&logits, &[1.0, f32::NAN, 0.0, 1.0])
+        .unwrap();
+    let of = |targets: &[f32; 4]| {
+        let all = loss.forward_targets(&logits, targets).unwrap();
+        4.0 * all.to_scalar::<f64>().unwrap()
+    };
+    // The term of the unknown target, from two losses that differ in the other class' term alone.
+    let weights = |a, b| FocalLoss {
+        weights: vec![a, b],
+        ..loss.clone()
+    };
+    let row = logits.narrow(0, 0, 1).unwrap();
+    let term = weights(0.0, 1.5)
+        .forward_targets(&row, &[1.0, 0.0])
+        .unwrap();
+    let term = 2.0 * term.to_scalar::<f64>().unwrap();
+    let want = (of(&[1.0, 0.0, 0.0, 1.0]) - term) / 3.0;
+    assert!((masked.to_scalar::<f64>().unwrap() - want).abs() < 1e-12);
+    let gradient = masked.backward().unwrap().get(&logits).unwrap().clone();
+    let gradient = gradient.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    assert!(
+        gradient[1] == 0.0 && gradient.iter().all(|g| g.is_finite()),
+        "{gradient:?}"
+    );
+    assert!(gradient[0] != 0.0 && gradient[2] != 0.0 && gradient[3] != 0.0);
+}

@@ -36,8 +36,8 @@ pub(super) struct Setup {
     pub(super) manifest: Manifest,
     /// Images that were left out.
     pub(super) skipped: Vec<Skipped>,
-    /// What was left out of the images on purpose.
-    pub(super) excluded: Option<String>,
+    /// What there is to say of the images.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Setup {
@@ -75,7 +75,7 @@ impl Setup {
             has_classes: images.dataset.task == Task::MultiClass && images.dataset.is_labelled(),
             manifest: images.manifest,
             skipped: images.dataset.skipped.clone(),
-            excluded: images.excluded.clone(),
+            warnings: images.dataset.warnings.clone(),
             device,
         })
     }

@@ -1,12 +1,13 @@
 //! `cass bench loader`: images a second from files to augmented batches.
 
 use crate::failure::{Failure, Result};
-use crate::images::{CacheArgs, DataArgs};
+use crate::images::{CacheArgs, expect_root, set};
 use crate::process;
 use crate::say::Report;
 use cass_data::prelude::*;
 use serde_json::json;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Measure how many images a second become augmented batches.
@@ -19,8 +20,15 @@ use std::time::Instant;
     after_help = "Example:\n  cass bench loader --data brain-mri --data-root data --size 384 --threads 2"
 )]
 pub struct Args {
-    #[command(flatten)]
-    source: DataArgs,
+    /// Data set, as `cass data check` takes it.
+    #[arg(long, value_name = "NAME")]
+    data: Option<String>,
+    /// Folder that holds the data set, or a folder of its name.
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+    /// Leave out images that cannot be decoded; always so here.
+    #[arg(long)]
+    skip_bad: bool,
     /// Height and width of the images, in pixels.
     #[arg(long, value_name = "PX", default_value_t = 384)]
     size: usize,
@@ -55,10 +63,13 @@ pub fn run(args: Args) -> Result<Report> {
     if args.epochs == 0 {
         return Err(Failure::Wrong("--epochs is 0: expected at least 1".into()));
     }
-    let recipe = DataRecipe {
+    let mut recipe = DataRecipe {
         skip_bad: true,
-        ..args.source.recipe()?
+        ..DataRecipe::default()
     };
+    set(&mut recipe.name, args.data);
+    set(&mut recipe.root, args.data_root);
+    expect_root(&recipe)?;
     let config = LoaderConfig {
         pipeline: args.pipeline.clone(),
         size: args.size,

@@ -51,6 +51,9 @@ pub fn run(args: Args) -> Result<Report> {
     };
     survey(&recipe)?;
     let images = RunImages::open(&recipe, config, &Storage::default())?;
+    for warning in &images.dataset.warnings {
+        tracing::info!("  {warning}");
+    }
     let config = PreviewConfig {
         per_class: args.per_class,
         views: args.views,
