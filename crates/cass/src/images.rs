@@ -129,6 +129,33 @@ impl DataArgs {
     }
 }
 
+/// The data set of a command that measures time alone, read as it is by default.
+#[derive(Args)]
+#[command(next_help_heading = "Images")]
+pub struct PlaceArgs {
+    /// Data set, as `cass data check` takes it.
+    #[arg(long, value_name = "NAME")]
+    data: Option<String>,
+    /// Folder that holds the data set, or a folder of its name.
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+    /// Leave out images that cannot be decoded, and list them, instead of stopping.
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+impl PlaceArgs {
+    /// The images of the command.
+    pub fn recipe(self) -> Result<DataRecipe> {
+        let mut recipe = DataRecipe::default();
+        set(&mut recipe.name, self.data);
+        set(&mut recipe.root, self.data_root);
+        recipe.skip_bad = self.skip_bad;
+        expect_root(&recipe)?;
+        Ok(recipe)
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub enum UncertainName {
     /// Not of the class.

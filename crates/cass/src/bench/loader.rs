@@ -1,13 +1,12 @@
 //! `cass bench loader`: images a second from files to augmented batches.
 
 use crate::failure::{Failure, Result};
-use crate::images::{CacheArgs, expect_root, set};
+use crate::images::{CacheArgs, PlaceArgs};
 use crate::process;
 use crate::say::Report;
 use cass_data::prelude::*;
 use serde_json::json;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::Instant;
 
 /// Measure how many images a second become augmented batches.
@@ -20,15 +19,8 @@ use std::time::Instant;
     after_help = "Example:\n  cass bench loader --data brain-mri --data-root data --size 384 --threads 2"
 )]
 pub struct Args {
-    /// Data set, as `cass data check` takes it.
-    #[arg(long, value_name = "NAME")]
-    data: Option<String>,
-    /// Folder that holds the data set, or a folder of its name.
-    #[arg(long, value_name = "DIR")]
-    data_root: Option<PathBuf>,
-    /// Leave out images that cannot be decoded; always so here.
-    #[arg(long)]
-    skip_bad: bool,
+    #[command(flatten)]
+    source: PlaceArgs,
     /// Height and width of the images, in pixels.
     #[arg(long, value_name = "PX", default_value_t = 384)]
     size: usize,
@@ -63,13 +55,10 @@ pub fn run(args: Args) -> Result<Report> {
     if args.epochs == 0 {
         return Err(Failure::Wrong("--epochs is 0: expected at least 1".into()));
     }
-    let mut recipe = DataRecipe {
+    let recipe = DataRecipe {
         skip_bad: true,
-        ..DataRecipe::default()
+        ..args.source.recipe()?
     };
-    set(&mut recipe.name, args.data);
-    set(&mut recipe.root, args.data_root);
-    expect_root(&recipe)?;
     let config = LoaderConfig {
         pipeline: args.pipeline.clone(),
         size: args.size,
