@@ -88,7 +88,7 @@ pub(crate) fn name(
         Some((layout, prefix.to_string()))
     });
     if let Some((layout, prefix)) = layout {
-        let converted = layout.convert(std::mem::take(&mut named.tensors), &prefix);
+        let converted = layout.convert(std::mem::take(&mut named.tensors), &prefix, wanted);
         named.tensors = converted.map_err(|e| e.to_string())?;
         named.layout = Some(layout.name);
     } else if asked.is_none() {

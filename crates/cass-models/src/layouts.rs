@@ -1,6 +1,6 @@
 //! Other projects' names for the same networks.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use std::collections::HashMap;
 
 type Tensors = HashMap<String, Tensor>;
@@ -12,19 +12,35 @@ pub(crate) struct Layout {
     /// Ends of keys, one of which tells the layout, and what stands before it is a prefix.
     marks: &'static [&'static str],
     rename: fn(&str) -> Option<String>,
+    /// What names alone do not do.
+    finish: fn(Tensors, &[String]) -> Result<Tensors>,
 }
 
 /// What is not timm's own.
-pub(crate) const LAYOUTS: [Layout; 2] = [
+pub(crate) const LAYOUTS: [Layout; 4] = [
     Layout {
         name: "Hugging Face's names of a Vision Transformer",
         marks: &["embeddings.patch_embeddings.projection.weight"],
         rename: transformer,
+        finish: |tensors, _| join_qkv(tensors),
     },
     Layout {
         name: "Hugging Face's names of a ResNet",
         marks: &["embedder.embedder.convolution.weight"],
         rename: resnet,
+        finish: |tensors, _| Ok(tensors),
+    },
+    Layout {
+        name: "DINOv3's own names",
+        marks: &["storage_tokens"],
+        rename: dinov3,
+        finish: split_biases,
+    },
+    Layout {
+        name: "Hugging Face's names of DINOv3",
+        marks: &["layer.0.attention.q_proj.weight"],
+        rename: dinov3_transformer,
+        finish: |tensors, wanted| split_biases(join_qkv(tensors)?, wanted),
     },
 ];
 
@@ -34,11 +50,17 @@ impl Layout {
         keys.find_map(|key| self.marks.iter().find_map(|mark| key.strip_suffix(mark)))
     }
 
-    /// The tensors under timm's names. What the layout does not know keeps its own.
+    /// The tensors under timm's names, of which a network has those that are `wanted`. What the layout does not know
+    /// keeps its own.
     ///
     /// # Errors
     /// If queries, keys and values do not stand on each other.
-    pub(crate) fn convert(&self, tensors: Tensors, prefix: &str) -> Result<Tensors> {
+    pub(crate) fn convert(
+        &self,
+        tensors: Tensors,
+        prefix: &str,
+        wanted: &[String],
+    ) -> Result<Tensors> {
         let mut converted = Tensors::new();
         for (key, tensor) in tensors {
             // A classifier stands outside of what has the prefix.
@@ -46,7 +68,7 @@ impl Layout {
             let renamed = (self.rename)(inner);
             converted.insert(renamed.unwrap_or_else(|| key.clone()), tensor);
         }
-        join_qkv(converted)
+        (self.finish)(converted, wanted)
     }
 }
 
@@ -87,6 +109,48 @@ fn transformer(key: &str) -> Option<String> {
         ("mlp.fc2.", "mlp.fc2."),
         ("layer_scale1.lambda1", "ls1.gamma"),
         ("layer_scale2.lambda1", "ls2.gamma"),
+    ];
+    PARTS.iter().find_map(|(theirs, ours)| {
+        let value = rest.strip_prefix(theirs)?;
+        Some(format!("blocks.{number}.{ours}{value}"))
+    })
+}
+
+/// DINOv3 as its authors publish it.
+fn dinov3(key: &str) -> Option<String> {
+    if key == "storage_tokens" {
+        return Some("reg_token".into());
+    }
+    let block = |theirs: &str, ours: &str| {
+        let inner = key.strip_prefix("blocks.")?.strip_suffix(theirs)?;
+        Some(format!("blocks.{inner}{ours}"))
+    };
+    block("ls1.gamma", "gamma_1").or_else(|| block("ls2.gamma", "gamma_2"))
+}
+
+/// `transformers`' DINOv3.
+fn dinov3_transformer(key: &str) -> Option<String> {
+    if let Some(rest) = key.strip_prefix("embeddings.") {
+        let of = |rest| format!("patch_embed.proj.{rest}");
+        return match rest {
+            "register_tokens" => Some("reg_token".into()),
+            "cls_token" | "mask_token" => Some(rest.into()),
+            _ => rest.strip_prefix("patch_embeddings.").map(of),
+        };
+    }
+    let (number, rest) = key.strip_prefix("layer.")?.split_once('.')?;
+    const PARTS: [(&str, &str); 11] = [
+        ("attention.q_proj.bias", "attn.q_bias"),
+        ("attention.v_proj.bias", "attn.v_bias"),
+        ("attention.q_proj.", "attn.q."),
+        ("attention.k_proj.", "attn.k."),
+        ("attention.v_proj.", "attn.v."),
+        ("attention.o_proj.", "attn.proj."),
+        ("mlp.up_proj.", "mlp.fc1."),
+        ("mlp.down_proj.", "mlp.fc2."),
+        ("layer_scale1.lambda1", "gamma_1"),
+        ("layer_scale2.lambda1", "gamma_2"),
+        ("norm", "norm"),
     ];
     PARTS.iter().find_map(|(theirs, ours)| {
         let value = rest.strip_prefix(theirs)?;
@@ -136,6 +200,38 @@ fn join_qkv(mut tensors: Tensors) -> Result<Tensors> {
             parts.iter().for_each(|key| drop(tensors.remove(key)));
             tensors.insert(of("qkv"), joined);
         }
+    }
+    Ok(tensors)
+}
+
+/// The biases of queries and values apart, as timm has them; that of keys is 0 and has no name. Biases that are all 0,
+/// as most of DINOv3's networks have them, change nothing and are left away where a network has none.
+fn split_biases(mut tensors: Tensors, wanted: &[String]) -> Result<Tensors> {
+    tensors.retain(|key, _| !key.ends_with(".attn.qkv.bias_mask"));
+    let joined: Vec<String> = tensors
+        .keys()
+        .filter(|key| key.ends_with(".attn.qkv.bias"))
+        .cloned()
+        .collect();
+    for key in joined {
+        let Some(bias) = tensors.remove(&key) else {
+            continue;
+        };
+        let width = bias.dims1()? / 3;
+        let block = key.trim_end_matches("qkv.bias");
+        for (place, name) in [(0, "q_bias"), (2, "v_bias")] {
+            let part = bias.narrow(0, place * width, width)?.contiguous()?;
+            tensors.insert(format!("{block}{name}"), part);
+        }
+    }
+    let is_bias = |key: &str| key.ends_with(".attn.q_bias") || key.ends_with(".attn.v_bias");
+    let mut all_zero = true;
+    for (_, bias) in tensors.iter().filter(|(key, _)| is_bias(key)) {
+        let values = bias.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+        all_zero &= values.iter().all(|v| *v == 0.0);
+    }
+    if all_zero {
+        tensors.retain(|key, _| !is_bias(key) || wanted.contains(key));
     }
     Ok(tensors)
 }

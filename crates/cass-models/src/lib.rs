@@ -50,6 +50,7 @@ pub use export::Export;
 pub use family::convnext::ConvNextConfig;
 pub use family::densenet::DenseNetConfig;
 pub use family::efficientnet::{EfficientNetConfig, MobileHead};
+pub use family::eva::EvaConfig;
 pub use family::resnet::{Block, ResNetConfig, Variant};
 pub use family::swin::SwinConfig;
 pub use family::vit::{VitConfig, VitPool};

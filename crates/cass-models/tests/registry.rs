@@ -120,6 +120,7 @@ fn costs_count_the_parameters_that_are_built() -> Outcome {
         ("deit_distilled_small", 32),
         ("swin_small", 36),
         ("vit_registers_small", 28),
+        ("eva_small", 28),
         ("vit_average_small", 32),
         ("mobilenetv2_small", 42),
         ("mobilenetv3_small", 36),

@@ -379,6 +379,111 @@ fn the_names_of_transformers_are_taken() -> Outcome {
     Ok(())
 }
 
+/// As DINOv3's authors and as `transformers` save it; all networks but one have biases of 0.
+#[test]
+fn the_names_of_dinov3_are_taken() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("weights.safetensors");
+    let build = |name: &str, seed| {
+        let options = ModelOptions {
+            num_classes: 5,
+            input_size: 32,
+            seed,
+            ..Default::default()
+        };
+        Model::new(
+            &format!("{name},depth=2,embed_dim=24,num_heads=3"),
+            &options,
+        )
+    };
+    let (bare, biased) = ("vit_small_patch16_dinov3", "vit_small_patch16_dinov3_qkvb");
+    for (name, bias, transformers) in [
+        (bare, 0.0, false),
+        (bare, 0.0, true),
+        (biased, 0.5, false),
+        (biased, 0.5, true),
+        (biased, 0.0, false),
+    ] {
+        let source = build(name, 3)?;
+        for (key, var) in source.params().trainable() {
+            if key.ends_with("q_bias") || key.ends_with("v_bias") {
+                var.set(&(var.ones_like()? * bias)?)?;
+            }
+        }
+        let mut theirs = HashMap::new();
+        for (key, value) in source.params().tensors()? {
+            let (block, rest) = match key.strip_prefix("blocks.") {
+                Some(inner) => inner.split_once('.').unwrap_or((inner, "")),
+                None => ("", key.as_str()),
+            };
+            let third = |i: usize| value.narrow(0, i * 24, 24)?.contiguous();
+            let renamed = match (rest, transformers) {
+                ("attn.q_bias" | "attn.v_bias" | "head.weight" | "head.bias", _) => continue,
+                ("gamma_1", false) => format!("blocks.{block}.ls1.gamma"),
+                ("gamma_2", false) => format!("blocks.{block}.ls2.gamma"),
+                ("reg_token", false) => "storage_tokens".into(),
+                (_, false) => key.clone(),
+                ("gamma_1", true) => format!("layer.{block}.layer_scale1.lambda1"),
+                ("gamma_2", true) => format!("layer.{block}.layer_scale2.lambda1"),
+                ("cls_token", true) => "embeddings.cls_token".into(),
+                ("reg_token", true) => "embeddings.register_tokens".into(),
+                ("attn.qkv.weight", true) => {
+                    for (i, part) in ["q_proj", "k_proj", "v_proj"].into_iter().enumerate() {
+                        theirs.insert(format!("layer.{block}.attention.{part}.weight"), third(i)?);
+                    }
+                    continue;
+                }
+                (rest, true) if block.is_empty() => {
+                    rest.replace("patch_embed.proj", "embeddings.patch_embeddings")
+                }
+                (rest, true) => {
+                    let rest = rest.replace("attn.proj", "attention.o_proj");
+                    let rest = rest.replace("mlp.fc1", "mlp.up_proj");
+                    format!("layer.{block}.{}", rest.replace("mlp.fc2", "mlp.down_proj"))
+                }
+            };
+            theirs.insert(renamed, value);
+        }
+        let vector = |n: usize, value: f64| -> candle_core::Result<Tensor> {
+            Tensor::zeros(n, DType::F32, &Device::Cpu)? + value
+        };
+        for block in 0..2 {
+            if transformers {
+                for part in ["q_proj", "v_proj"] {
+                    let key = format!("layer.{block}.attention.{part}.bias");
+                    theirs.insert(key, vector(24, bias)?);
+                }
+            } else {
+                let parts = [vector(24, bias)?, vector(24, 0.0)?, vector(24, bias)?];
+                let key = format!("blocks.{block}.attn.qkv.bias");
+                theirs.insert(key.clone(), Tensor::cat(&parts, 0)?);
+                theirs.insert(format!("{key}_mask"), vector(72, 1.0)?);
+            }
+        }
+        let (mask, rope) = match transformers {
+            true => ("embeddings.mask_token", "rope_embeddings.inv_freq"),
+            false => ("mask_token", "rope_embed.periods"),
+        };
+        theirs.insert(mask.into(), vector(24, 0.5)?.reshape((1, 1, 24))?);
+        theirs.insert(rope.into(), vector(4, 1.0)?);
+        candle_core::safetensors::save(&theirs, &file)?;
+        let fresh = build(name, 0)?;
+        let report = fresh.load(&file)?;
+        assert!(report.to_string().contains("DINOv3"), "{report}");
+        assert_eq!(report.left_out.len(), 2, "{report}");
+        let features = |model: &Model| -> Result<Vec<f32>, Box<dyn Error>> {
+            let x = Tensor::arange(0f32, 3. * 32. * 32., &Device::Cpu)?
+                .sin()?
+                .reshape((1, 3, 32, 32))?;
+            let features = model.features(&x, cass_models::Mode::Eval)?.into_value();
+            Ok(features.flatten_all()?.to_vec1()?)
+        };
+        let off = features(&fresh)?.into_iter().zip(features(&source)?);
+        assert!(off.into_iter().all(|(a, b)| (a - b).abs() < 1e-5), "{name}");
+    }
+    Ok(())
+}
+
 /// timm's `adapt_input_conv`.
 #[test]
 fn a_first_convolution_for_colours_becomes_one_for_any_channels() -> Outcome {

@@ -8,7 +8,7 @@ use cass_probe::fit::{ProbeMode, ProbeRecipe, probe};
 use cass_probe::look::{Embedding, Heat, LayerCka, Look, Subject, Subjects, When};
 use cass_run::RunDir;
 use cass_testing::{Tensors, phantoms, small_network};
-use cass_train::{Method, PretrainOptions, Protocol, Recipe, Weights, pretrain};
+use cass_train::{CassConfig, PretrainOptions, Protocol, Recipe, Weights, pretrain};
 use std::error::Error;
 use std::path::Path;
 
@@ -113,7 +113,7 @@ fn grad_cam_equals_torch() -> Outcome {
 /// A CASS run of a few steps in `run`, a probe of its ViT in `probe`.
 fn runs(folder: &Path) -> Outcome {
     phantoms(&folder.join("brain-mri"), 1, [6, 3], 24)?;
-    let mut recipe = Recipe::paper(Method::Cass);
+    let mut recipe = Recipe::paper(CassConfig::default());
     recipe.data.root = folder.into();
     (recipe.size, recipe.epochs, recipe.batch, recipe.threads) = (16, 1, 6, 2);
     let networks = [("cnn", "resnet18"), ("vit", "vit_tiny_patch16_224")];

@@ -1,7 +1,7 @@
 //! One field of a recipe, by its name.
 
 use crate::error::{Error, Result};
-use crate::recipe::{FLAT, to_toml};
+use crate::recipe::{path_today, to_toml};
 use crate::suggest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,13 +33,8 @@ pub fn assign<R: Serialize + DeserializeOwned>(recipe: &R, assignment: &str) -> 
     let mut table: Table = to_toml(recipe)
         .parse()
         .map_err(|_| wrong("the recipe is no TOML".into()))?;
+    let mut keys = path_today(path, &table);
     let mut place = &mut table;
-    let mut keys: Vec<&str> = path.split('.').collect();
-    // As they were called before there was a table `[data]`.
-    let moved = FLAT.iter().find(|(flat, _)| keys == [*flat]);
-    if let (Some((_, field)), Some(Value::Table(_))) = (moved, place.get("data")) {
-        keys = vec!["data", field];
-    }
     let last = keys.pop().unwrap_or_default();
     for key in keys {
         let next = place

@@ -50,8 +50,8 @@ fn unwritten(field: &str) -> String {
     value.into()
 }
 
-/// `a.b.c` → the value's text.
-fn flat(table: &Table) -> BTreeMap<String, String> {
+/// Each value's text by its path, `a.b.c`.
+pub(crate) fn flat(table: &Table) -> BTreeMap<String, String> {
     let mut fields = BTreeMap::new();
     table
         .iter()

@@ -18,6 +18,9 @@ pub enum PretrainEvent {
     Start {
         /// Name of the method: `cass` or `dino`.
         method: String,
+        /// Names of what the loss is the sum of.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        losses: Vec<String>,
         /// Epochs of the run.
         epochs: usize,
         /// Steps of the run.

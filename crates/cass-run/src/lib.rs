@@ -38,6 +38,6 @@ pub use metrics::{
 };
 pub use printable::printable;
 pub use provenance::{Attempt, Provenance};
-pub use recipe::{deviations, first_difference, from_toml, to_toml};
+pub use recipe::{deviations, fields, first_difference, from_toml, to_toml};
 pub use schema::SCHEMA;
 pub use whole::{make_whole, write_whole};

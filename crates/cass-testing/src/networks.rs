@@ -1,8 +1,8 @@
 //! The small networks of `fixtures/golden`, in the shapes their `export.py` gives them.
 
 use cass_models::{
-    Block, ConvNextConfig, DenseNetConfig, EfficientNetConfig, ModelConfig, ResNetConfig,
-    SwinConfig, Variant, VitConfig, VitPool,
+    Block, ConvNextConfig, DenseNetConfig, EfficientNetConfig, EvaConfig, ModelConfig,
+    ResNetConfig, SwinConfig, Variant, VitConfig, VitPool,
 };
 
 /// The shape of the network in a folder of `fixtures/golden`.
@@ -50,6 +50,15 @@ pub fn small_network(folder: &str) -> ModelConfig {
             no_embed_class: true,
             init_values: Some(0.5),
             ..VitConfig::plain(7, 24, 2, 3)
+        }),
+        "eva_small" => ModelConfig::Eva(EvaConfig {
+            patch_size: 7,
+            embed_dim: 24,
+            depth: 2,
+            num_heads: 3,
+            num_reg_tokens: 3,
+            init_values: 0.5,
+            ..EvaConfig::vit_small_patch16_dinov3().qkvb()
         }),
         "vit_average_small" => ModelConfig::Vit(VitConfig {
             class_token: false,

@@ -5,13 +5,14 @@
 use candle_core::{Device, Tensor};
 use cass_models::{Model, ModelOptions};
 use cass_rng::Rng;
-use cass_train::{CassStep, Method, Recipe, Step};
+use cass_train::{CassConfig, CassStep, Recipe, Step, StepOptions};
 
 const SIZE: usize = 32;
 const BATCH: usize = 8;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let recipe = Recipe::paper(Method::Cass);
+    let config = CassConfig::default();
+    let recipe = Recipe::paper(config.clone());
     let options = ModelOptions {
         num_classes: 16,
         input_size: SIZE,
@@ -23,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("cnn", cnn, &recipe.arms["cnn"]),
         ("vit", vit, &recipe.arms["vit"]),
     ];
-    let mut step = CassStep::new(arms, recipe.zero_grad)?;
+    let mut step = CassStep::new(arms, &config, &StepOptions::default())?;
 
     for number in 0..12 {
         let mut rng = Rng::new(0, "images", [number, 0], 0);

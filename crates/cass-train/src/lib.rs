@@ -7,21 +7,22 @@
 //!
 //! ```
 //! use cass_run::RunDir;
-//! use cass_train::{Method, PretrainOptions, Recipe, Weights, pretrain};
+//! use cass_train::{DinoConfig, PretrainOptions, Recipe, Weights, pretrain};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let (data, out) = (folder.path().join("phantoms"), folder.path().join("run"));
 //! # let phantoms = cass_data::phantom::PhantomConfig { seed: 0, train_per_class: 4, test_per_class: 1, size: 16 };
 //! # cass_data::phantom::write_phantom(&data, &phantoms)?;
-//! let mut recipe = Recipe::paper(Method::Dino);
+//! let dino = DinoConfig::default();
+//! # let dino = DinoConfig { num_classes_k: 32, ..dino };
+//! let mut recipe = Recipe::paper(dino);
 //! recipe.data.root = data;
 //! (recipe.size, recipe.epochs, recipe.batch) = (16, 1, 6);
 //! for arm in recipe.arms.values_mut() {
 //!     arm.network = "resnet18".into();
 //!     arm.weights = Weights::Random;
 //! }
-//! # recipe.dino.as_mut().unwrap().num_classes_k = 32;
 //! let run = RunDir::open(&out, &recipe.to_toml())?;
 //! let options = PretrainOptions::default();
 //! let metrics = pretrain(&recipe.validate()?, &run, &options, &mut |event| println!("{event:?}"))?;
@@ -39,14 +40,12 @@ mod error;
 mod export;
 mod features;
 mod initial;
-mod loss;
 mod memory;
+mod methods;
 mod optim;
-mod projector;
 mod recipe;
 mod schedule;
 mod states;
-mod step;
 mod tensorboard;
 mod training;
 mod trajectory;
@@ -59,15 +58,15 @@ pub use error::{Error, Result};
 pub use export::{Network, export, export_network};
 pub use features::Reading;
 pub use initial::initial_network;
-pub use loss::{FocalForm, FocalLoss, cass_loss, class_weights, dino_loss, variance_penalty};
 pub use memory::peak_rss_mib;
-pub use optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
-pub use projector::Projector;
-pub use recipe::{
-    Arm, DinoConfig, Guard, Method, Precision, Protocol, Recipe, Swa, ValidRecipe, Weights,
+pub use methods::{
+    CassConfig, CassStep, DinoConfig, DinoStep, FocalForm, FocalLoss, Guard, Held, Method,
+    Projector, Step, StepOptions, StepReport, SupervisedStep, Trains, cass_loss, class_weights,
+    dino_loss, variance_penalty,
 };
+pub use optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
+pub use recipe::{Arm, Precision, Protocol, Recipe, Swa, ValidRecipe, Weights};
 pub use schedule::{CosineConfig, Schedule, ScheduleConfig};
-pub use step::{CassStep, DinoStep, Step, StepReport, SupervisedStep, Trains};
 pub use training::{PretrainOptions, Stop, pretrain};
 pub use trajectory::{Deviation, KindError, LossError, Replay};
 pub use weights::{Loaded, load_weights, resolve_weights};

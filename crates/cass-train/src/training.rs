@@ -1,12 +1,12 @@
 //! The visible loop: from a recipe to a finished run folder.
 
 mod checkpoint;
-mod guard;
 mod options;
 mod progress;
 mod provenance;
 mod setup;
 mod tell;
+mod watch;
 
 pub use options::{PretrainOptions, Stop};
 
@@ -15,9 +15,9 @@ use crate::device::device_name;
 use crate::error::{Error, Result};
 use crate::features::{self, Reading};
 use crate::memory::peak_rss_mib;
+use crate::methods::Step;
 use crate::recipe::ValidRecipe;
 use crate::states::States;
-use crate::step::Step;
 use cass_models::Model;
 use cass_run::names::{MANIFEST, checkpoint};
 use cass_run::{
@@ -137,6 +137,13 @@ impl Training<'_> {
     fn begun(&self) -> Event {
         Event::Start {
             method: self.recipe.method.name().into(),
+            losses: self
+                .recipe
+                .method
+                .losses()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             epochs: self.recipe.epochs,
             steps: self.steps(),
             images: self.setup.train.images(),
@@ -233,16 +240,16 @@ impl Training<'_> {
             loss,
             seconds,
         })?;
-        self.guard(epoch)
+        self.watch(epoch)
     }
 
     /// Looks at the networks on the sample, and warns of features that have collapsed.
-    fn guard(&mut self, epoch: usize) -> Result<()> {
+    fn watch(&mut self, epoch: usize) -> Result<()> {
         let now = self.look(When::Epoch, epoch)?;
         self.progress.collapsed = None;
         let arms = self.recipe.arms.keys();
         for (arm, (start, now)) in arms.zip(self.progress.start.clone().iter().zip(&now)) {
-            if let Some(text) = guard::warning(arm, start, now) {
+            if let Some(text) = watch::warning(arm, start, now) {
                 self.progress.collapsed.get_or_insert_with(|| text.clone());
                 let arm = arm.clone();
                 self.tell.event(&Event::Collapsed { epoch, arm, text })?;

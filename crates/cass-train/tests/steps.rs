@@ -45,14 +45,27 @@ fn config() -> DinoConfig {
 }
 
 fn dino(network: ModelConfig) -> DinoStep {
+    dino_with(network, &StepOptions::default())
+}
+
+fn dino_with(network: ModelConfig, options: &StepOptions) -> DinoStep {
     let net = model(network, 0);
     let projector = Projector::new(net.feature_dim(), &config(), 0, &Device::Cpu).unwrap();
-    let arm = &Recipe::paper(Method::Dino).arms["net"];
-    DinoStep::new("net", net, projector, arm, &config(), true).unwrap()
+    let arm = &Recipe::paper(config()).arms["net"];
+    DinoStep::new("net", net, projector, arm, &config(), options).unwrap()
 }
 
 fn cass(a: ModelConfig, b: ModelConfig) -> CassStep {
-    let recipe = Recipe::paper(Method::Cass);
+    cass_with(a, b, None, &StepOptions::default())
+}
+
+fn cass_with(
+    a: ModelConfig,
+    b: ModelConfig,
+    guard: Option<Guard>,
+    options: &StepOptions,
+) -> CassStep {
+    let recipe = Recipe::paper(CassConfig::default());
     let adam = recipe.arms["cnn"].clone();
     let mut sgd = adam.clone();
     sgd.optimizer = OptimizerConfig::Sgd(SgdConfig {
@@ -62,7 +75,8 @@ fn cass(a: ModelConfig, b: ModelConfig) -> CassStep {
     });
     CassStep::new(
         [("cnn", model(a, 0), &sgd), ("vit", model(b, 1), &adam)],
-        true,
+        &CassConfig { guard },
+        options,
     )
     .unwrap()
 }
@@ -168,8 +182,12 @@ fn a_batch_in_parts_is_the_same_step() {
             );
         }
     };
-    let (mut whole, mut parts) = (cass(vit, swin), cass(vit, swin));
-    parts.set_part(Some(3));
+    let options = |part| StepOptions {
+        part: Some(part),
+        ..StepOptions::default()
+    };
+    let mut whole = cass(vit, swin);
+    let mut parts = cass_with(vit, swin, None, &options(3));
     let reports = [&mut whole, &mut parts].map(|step| step.step(&[images(8, 0)]).unwrap());
     assert!(
         (reports[0].loss - reports[1].loss).abs() < 1e-6,
@@ -183,8 +201,7 @@ fn a_batch_in_parts_is_the_same_step() {
         same(whole.params().trainable(), parts.params().trainable());
     }
 
-    let (mut whole, mut parts) = (dino(vit), dino(vit));
-    parts.set_part(Some(2));
+    let (mut whole, mut parts) = (dino(vit), dino_with(vit, &options(2)));
     let reports = [&mut whole, &mut parts].map(|step| step.step(&views(6)).unwrap());
     assert!(
         (reports[0].loss - reports[1].loss).abs() < 1e-5,
@@ -210,8 +227,7 @@ fn a_guard_is_added_to_the_loss() {
     let (cnn, vit) = (kind("resnet18"), kind("vit_tiny_patch16_224"));
     let images = images(8, 0);
     let loss = |guard| {
-        let mut step = cass(cnn, vit);
-        step.set_guard(guard);
+        let mut step = cass_with(cnn, vit, guard, &StepOptions::default());
         step.step(std::slice::from_ref(&images)).unwrap().loss
     };
     let logits = |config, seed| {
@@ -250,9 +266,12 @@ fn in_bf16_a_training_learns_as_in_f32() {
     let resnet = of(|k| matches!(k, ModelConfig::ResNet(_)));
     let vit = of(|k| matches!(k, ModelConfig::Vit(_)));
     let trained = |precision| {
-        let (mut cass, mut dino) = (cass(resnet, vit), dino(vit));
-        cass.set_precision(precision);
-        dino.set_precision(precision);
+        let options = StepOptions {
+            precision,
+            ..StepOptions::default()
+        };
+        let mut cass = cass_with(resnet, vit, None, &options);
+        let mut dino = dino_with(vit, &options);
         [losses(&mut cass, 1), losses(&mut dino, 4)]
     };
     let (full, low) = (trained(Precision::F32), trained(Precision::Bf16));

@@ -1,7 +1,7 @@
 //! Short runs of PyTorch, replayed on the same batches from the same weights.
 
 use cass_testing::golden_folder;
-use cass_train::{Deviation, Method, Protocol, Replay};
+use cass_train::{CassConfig, Deviation, DinoConfig, Protocol, Replay};
 
 /// Losses have to agree within 1e-3, rates to 1e-12, every single tensor within 1e-2 of its norm.
 fn replay(name: &str, kinds: &[&str], replay: Replay) -> Deviation {
@@ -36,7 +36,7 @@ const AVERAGED: [&str; 3] = [
 #[test]
 fn cass_follows_pytorch() {
     let kinds = [CASS, AVERAGED].concat();
-    let cass = Replay::new(Method::Cass, Protocol::Paper);
+    let cass = Replay::new(CassConfig::default(), Protocol::Paper);
     let found = replay("trajectory_cass", &kinds, cass.clone());
     assert_eq!((found.losses.len(), found.lr.is_some()), (8, true));
 
@@ -54,16 +54,16 @@ fn cass_follows_pytorch() {
 #[test]
 fn cass_with_sgd_for_the_cnn_follows_pytorch() {
     let kinds = [CASS, AVERAGED].concat();
-    let mut sgd = Replay::new(Method::Cass, Protocol::Paper);
+    let mut sgd = Replay::new(CassConfig::default(), Protocol::Paper);
     sgd.cnn_sgd = true;
     replay("trajectory_cass_sgd", &kinds, sgd);
 }
 
 #[test]
 fn cass_that_never_zeroes_gradients_follows_pytorch() {
-    let notebook = Replay::new(Method::Cass, Protocol::Notebook);
+    let notebook = Replay::new(CassConfig::default(), Protocol::Notebook);
     replay("trajectory_cass_notebook", &CASS, notebook);
-    let zeroed = Replay::new(Method::Cass, Protocol::Paper);
+    let zeroed = Replay::new(CassConfig::default(), Protocol::Paper);
     let error = zeroed
         .run(&golden_folder("trajectory_cass_notebook"))
         .unwrap_err();
@@ -84,7 +84,7 @@ fn dino_follows_pytorch_for_a_cnn() {
     replay(
         "trajectory_dino_cnn",
         &kinds,
-        Replay::new(Method::Dino, Protocol::Paper),
+        Replay::new(DinoConfig::default(), Protocol::Paper),
     );
 }
 
@@ -100,13 +100,13 @@ fn dino_follows_pytorch_for_a_transformer() {
     replay(
         "trajectory_dino_vit",
         &kinds,
-        Replay::new(Method::Dino, Protocol::Paper),
+        Replay::new(DinoConfig::default(), Protocol::Paper),
     );
 }
 
 #[test]
 fn what_cannot_be_replayed_is_named() {
-    let dino = Replay::new(Method::Dino, Protocol::Paper);
+    let dino = Replay::new(DinoConfig::default(), Protocol::Paper);
     let error = dino
         .run(&golden_folder("trajectory_cass"))
         .unwrap_err()

@@ -13,6 +13,7 @@ use cass_run::{
 };
 use cass_train::{Guard, Method, Precision, PretrainOptions, Recipe, Weights};
 use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
@@ -31,8 +32,8 @@ use std::path::{Path, PathBuf};
 #[command(after_help = EXAMPLE)]
 pub struct Args {
     /// What to train with.
-    #[arg(long, required_unless_present = "recipe", conflicts_with = "recipe")]
-    method: Option<MethodName>,
+    #[arg(long, required_unless_present = "recipe", conflicts_with = "recipe", value_parser = methods())]
+    method: Option<Method>,
     /// Whose settings to start from.
     #[arg(long, conflicts_with = "recipe", default_value = "paper")]
     protocol: ProtocolName,
@@ -104,16 +105,11 @@ Exit status: 0 done, 1 the run failed or its features collapsed (--stop-on-colla
 or input, 75 another process works in the run folder, 130 stopped by a signal, with a checkpoint.
 `tensorboard --logdir runs` shows all runs.";
 
-/// Said once, where the paper's own loss has collapsed.
-const REMEDY: &str = "hint: against that, from random weights, are `--guard variance` and a lower rate for a Transformer \
-     (beyond the paper; see --guard in --help)";
-
-#[derive(Clone, Copy, ValueEnum)]
-pub enum MethodName {
-    /// A CNN and a Transformer agree on one view of each image.
-    Cass,
-    /// One network and its moving average agree on crops of each image.
-    Dino,
+/// Reads a method's name.
+pub fn methods() -> impl TypedValueParser<Value = Method> {
+    let value = |method: &Method| PossibleValue::new(method.name()).help(method.about());
+    let values: Vec<_> = Method::all().iter().map(value).collect();
+    PossibleValuesParser::new(values).try_map(|name| name.parse::<Method>())
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -184,14 +180,13 @@ pub fn run(mut args: Args) -> Result<Report> {
     survey(&recipe.data)?;
     process::on_signal(options.stop.clone())?;
     let mut progress = Progress::new();
-    let plain = recipe.method == Method::Cass && recipe.guard.is_none();
-    let mut remedy = plain.then_some(REMEDY);
+    let mut remedy = recipe.method.remedy();
     let show = &mut |event: &Event| {
         show(&mut progress, event);
         if matches!(event, Event::Collapsed { .. })
             && let Some(remedy) = remedy.take()
         {
-            progress.line(remedy);
+            progress.line(&format!("hint: {remedy}"));
         }
     };
     let metrics = cass_train::pretrain(&recipe, &run, &options, show)?;
@@ -201,12 +196,10 @@ pub fn run(mut args: Args) -> Result<Report> {
 
 impl Args {
     fn recipe(self) -> Result<Recipe> {
-        let mut recipe = match &self.recipe {
-            Some(file) => read(file)?,
-            None => Recipe::preset(
-                self.protocol.into(),
-                self.method.map_or(Method::Cass, Method::from),
-            ),
+        let mut recipe = match (&self.recipe, self.method) {
+            (Some(file), _) => read(file)?,
+            (None, Some(method)) => Recipe::preset(self.protocol.into(), method),
+            (None, None) => return Err(Failure::Wrong("expected --method or --recipe".into())),
         };
         for (flag, network) in [("cnn", self.cnn), ("vit", self.vit), ("net", self.net)] {
             let Some(network) = network else { continue };
@@ -230,7 +223,10 @@ impl Args {
         apply!(self.common, recipe);
         set(&mut recipe.accumulate, self.accumulate);
         set(&mut recipe.precision, self.precision.map(Precision::from));
-        recipe.guard = self.guard.map(Guard::from).or(recipe.guard);
+        if let Some(guard) = self.guard {
+            let guard = Guard::from(guard).name();
+            recipe = recipe.set(&format!("method.guard={guard}"))?;
+        }
         recipe.clip_grad_norm = self.clip_grad_norm.or(recipe.clip_grad_norm);
         for field in &self.fields {
             recipe = recipe.set(field)?;
@@ -337,13 +333,4 @@ fn report(out: &Path, metrics: &PretrainMetrics) -> Report {
     }
     text += &left_out(&metrics.common.skipped);
     Report::done(text, json!(metrics))
-}
-
-impl From<MethodName> for Method {
-    fn from(name: MethodName) -> Self {
-        match name {
-            MethodName::Cass => Self::Cass,
-            MethodName::Dino => Self::Dino,
-        }
-    }
 }

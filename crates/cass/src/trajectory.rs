@@ -2,9 +2,9 @@
 
 use crate::failure::Result;
 use crate::options::ProtocolName;
-use crate::pretrain::MethodName;
+use crate::pretrain::methods;
 use crate::say::Report;
-use cass_train::{Deviation, Replay};
+use cass_train::{Deviation, Method, Replay};
 use clap::ValueEnum;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -18,8 +18,8 @@ pub struct Recorded {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["arch", "weights", "reference"], requires = "method")]
     trajectory: Option<PathBuf>,
     /// The method of the recorded run.
-    #[arg(long, requires = "trajectory")]
-    method: Option<MethodName>,
+    #[arg(long, requires = "trajectory", value_parser = methods())]
+    method: Option<Method>,
     /// The protocol of the recorded run: the notebook's never zeroes gradients.
     #[arg(long, requires = "trajectory", default_value = "paper")]
     protocol: ProtocolName,
@@ -60,7 +60,7 @@ enum OptimizerName {
 impl Recorded {
     /// The replay that is asked for, and its folder, if one is.
     pub fn replay(self) -> Option<(Replay, PathBuf)> {
-        let mut replay = Replay::new(self.method?.into(), self.protocol.into());
+        let mut replay = Replay::new(self.method?, self.protocol.into());
         replay.cnn_sgd = self.cnn_optimizer == OptimizerName::Sgd;
         (replay.swa_start, replay.lr) = (self.swa_start, self.lr);
         Some((replay, self.trajectory?))

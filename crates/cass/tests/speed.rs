@@ -95,6 +95,21 @@ fn optimisers_and_averages() {
 }
 
 #[test]
+fn a_logistic_regression_by_its_penalties() {
+    let result = bench("logistic --images 60 --dim 8 --classes 3 --repeat 1 --threads 2");
+    assert_eq!(result["kind"], "bench-logistic");
+    assert_eq!(result["grid"].as_array().unwrap().len(), 7);
+    assert!(positive(&result["median_s"]) && result["evaluations"].as_u64() > Some(7));
+    let one = bench("logistic --images 60 --dim 8 --classes 3 --repeat 1 --c 0.01");
+    assert_eq!(one["grid"], serde_json::json!([0.01]));
+    assert_eq!(one["converged"], true);
+    refused(
+        "bench logistic --classes 1",
+        &["expected at least 2 classes"],
+    );
+}
+
+#[test]
 fn memory_by_what_holds_it() {
     let small = "--size 32 --batch 2 --threads 1";
     let result = bench(&format!("memory {small}"));

@@ -4,6 +4,7 @@
 pub(crate) mod convnext;
 pub(crate) mod densenet;
 pub(crate) mod efficientnet;
+pub(crate) mod eva;
 pub(crate) mod resnet;
 pub(crate) mod swin;
 mod transformer;
@@ -20,6 +21,7 @@ use cass_ops::Tracked;
 use convnext::ConvNextConfig;
 use densenet::DenseNetConfig;
 use efficientnet::EfficientNetConfig;
+use eva::EvaConfig;
 use resnet::ResNetConfig;
 use std::fmt;
 use swin::SwinConfig;
@@ -38,6 +40,8 @@ pub enum ModelConfig {
     ConvNext(ConvNextConfig),
     /// Transformer: ViT, DeiT, DINOv2, the image tower of CLIP.
     Vit(VitConfig),
+    /// Transformer with rotary positions: DINOv3.
+    Eva(EvaConfig),
     /// Transformer on shifted windows.
     Swin(SwinConfig),
 }
@@ -147,6 +151,7 @@ impl ModelConfig {
             Self::EfficientNet(c) => c,
             Self::ConvNext(c) => c,
             Self::Vit(c) => c,
+            Self::Eva(c) => c,
             Self::Swin(c) => c,
         }
     }
@@ -158,6 +163,7 @@ impl ModelConfig {
             Self::EfficientNet(c) => c,
             Self::ConvNext(c) => c,
             Self::Vit(c) => c,
+            Self::Eva(c) => c,
             Self::Swin(c) => c,
         }
     }

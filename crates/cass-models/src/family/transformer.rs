@@ -89,10 +89,15 @@ pub(crate) type Act = fn(&Tracked) -> Result<Tracked>;
 
 impl Mlp {
     pub(crate) fn new(width: usize, act: Act, vb: &Builder) -> Result<Self> {
+        Self::ending(width, act, LINEAR, vb)
+    }
+
+    /// The same, where the second map begins otherwise.
+    pub(crate) fn ending(width: usize, act: Act, end: [Init; 2], vb: &Builder) -> Result<Self> {
         Ok(Self {
             fc1: Linear::new(width, MLP_RATIO * width, LINEAR, &vb.pp("fc1"))?,
             act,
-            fc2: Linear::new(MLP_RATIO * width, width, LINEAR, &vb.pp("fc2"))?,
+            fc2: Linear::new(MLP_RATIO * width, width, end, &vb.pp("fc2"))?,
         })
     }
 
@@ -115,7 +120,12 @@ pub(crate) struct LayerScale {
 
 impl LayerScale {
     pub(crate) fn new(width: usize, value: f64, vb: &Builder) -> Result<Self> {
-        let gamma = vb.parameter("gamma", &[width], Init::Constant { value })?;
+        Self::named("gamma", width, value, vb)
+    }
+
+    /// The same under another name.
+    pub(crate) fn named(name: &str, width: usize, value: f64, vb: &Builder) -> Result<Self> {
+        let gamma = vb.parameter(name, &[width], Init::Constant { value })?;
         Ok(Self { gamma })
     }
 }

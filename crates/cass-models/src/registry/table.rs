@@ -5,6 +5,7 @@ use crate::family::ModelConfig::*;
 use crate::family::convnext::ConvNextConfig;
 use crate::family::densenet::DenseNetConfig;
 use crate::family::efficientnet::EfficientNetConfig;
+use crate::family::eva::EvaConfig;
 use crate::family::resnet::ResNetConfig;
 use crate::family::swin::SwinConfig;
 use crate::family::vit::VitConfig;
@@ -16,6 +17,12 @@ const HALF: Normalization = Normalization {
 const CLIP: Normalization = Normalization {
     mean: [0.48145466, 0.4578275, 0.40821073],
     std: [0.26862954, 0.26130258, 0.27577711],
+};
+
+/// Satellite images, which one of DINOv3's networks was trained on.
+const SATELLITE: Normalization = Normalization {
+    mean: [0.430, 0.411, 0.296],
+    std: [0.213, 0.156, 0.143],
 };
 
 /// 0 to 1 as they are.
@@ -227,6 +234,28 @@ pub const MODELS: &[ModelInfo] = models! {
     }
     vit_large_patch14_reg4_dinov2: Vit(VitConfig::vit_large_patch16().reg4_dinov2()) {
         lvd142m(518, 1.0).classes(0),
+    }
+    vit_small_patch16_dinov3: Eva(EvaConfig::vit_small_patch16_dinov3()) {
+        lvd1689m(256, 1.0).classes(0),
+    }
+    vit_small_patch16_dinov3_qkvb: Eva(EvaConfig::vit_small_patch16_dinov3().qkvb()) {
+        lvd1689m(256, 1.0).classes(0),
+        eupe_lvd1689m(256, 1.0).classes(0),
+    }
+    vit_base_patch16_dinov3: Eva(EvaConfig::vit_base_patch16_dinov3()) {
+        lvd1689m(256, 1.0).classes(0),
+    }
+    vit_base_patch16_dinov3_qkvb: Eva(EvaConfig::vit_base_patch16_dinov3().qkvb()) {
+        lvd1689m(256, 1.0).classes(0),
+        eupe_lvd1689m(256, 1.0).classes(0),
+    }
+    vit_large_patch16_dinov3: Eva(EvaConfig::vit_large_patch16_dinov3()) {
+        lvd1689m(256, 1.0).classes(0),
+        sat493m(256, 1.0).classes(0).normalized(SATELLITE),
+    }
+    vit_large_patch16_dinov3_qkvb: Eva(EvaConfig::vit_large_patch16_dinov3().qkvb()) {
+        lvd1689m(256, 1.0).classes(0),
+        sat493m(256, 1.0).classes(0).normalized(SATELLITE),
     }
     vit_base_patch16_clip_224: Vit(VitConfig::vit_base_patch16().clip()) {
         laion2b_ft_in12k_in1k(224, 0.95).normalized(CLIP),

@@ -8,7 +8,7 @@ use cass_ops::Gradients;
 use cass_testing::{Tensors, relative_error};
 use std::collections::BTreeSet;
 
-const FOLDERS: [&str; 14] = [
+const FOLDERS: [&str; 15] = [
     "resnet_small",
     "resnet_bottleneck_small",
     "resnet_d_small",
@@ -17,6 +17,7 @@ const FOLDERS: [&str; 14] = [
     "deit_distilled_small",
     "swin_small",
     "vit_registers_small",
+    "eva_small",
     "vit_average_small",
     "mobilenetv2_small",
     "mobilenetv3_small",

@@ -117,6 +117,11 @@ fn a_vision_transformer_with_registers_equals_timm() -> Result<()> {
 }
 
 #[test]
+fn a_vision_transformer_with_rotary_positions_equals_timm() -> Result<()> {
+    equals_timm("eva_small")
+}
+
+#[test]
 fn a_vision_transformer_of_mean_patches_equals_timm() -> Result<()> {
     equals_timm("vit_average_small")
 }
@@ -230,6 +235,11 @@ fn vit_with_registers_gradients_equal_finite_differences() -> Result<()> {
 }
 
 #[test]
+fn vit_with_rotary_positions_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("eva_small")
+}
+
+#[test]
 fn vit_of_mean_patches_gradients_equal_finite_differences() -> Result<()> {
     finite_differences("vit_average_small")
 }
@@ -267,6 +277,7 @@ fn the_classifier_is_known_and_nothing_else_belongs_to_it() -> Result<()> {
         ("swin_small", &["head.fc.weight", "head.fc.bias"]),
         ("vit_small_golden", &["head.weight", "head.bias"]),
         ("vit_average_small", &["head.weight", "head.bias"]),
+        ("eva_small", &["head.weight", "head.bias"]),
         (
             "mobilenetv3_small",
             &["classifier.weight", "classifier.bias"],

@@ -16,8 +16,8 @@ pub struct JobArgs {
     // Required, and still absent where `cass reproduce` is given another command.
     #[arg(long, required = true)]
     table: Option<String>,
-    /// Scale: auto, demo (phantoms, minutes), small (real images on a CPU) or paper (the paper's settings).
-    /// auto takes demo without a data root, small with one but no GPU, paper with both.
+    /// Scale: auto, demo (phantoms, minutes), small (real images on a CPU), paper (the paper's settings) or a
+    /// profile file of one's own. auto takes demo without a data root, small with one but no GPU, paper with both.
     #[arg(long, default_value = "auto")]
     profile: String,
     /// The paper's text, or what its published notebooks do.

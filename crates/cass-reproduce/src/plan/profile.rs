@@ -2,9 +2,11 @@
 
 use crate::networks::Network;
 use crate::table::{DataSet, Weights};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 
 const PROFILES: &[(&str, &str)] = &[
     ("demo", include_str!("../../profiles/demo.toml")),
@@ -115,14 +117,36 @@ pub struct Cost {
 }
 
 impl Profile {
+    /// A profile by its name, or of a file whose name ends with `.toml`.
     pub fn find(name: &str) -> Result<Profile> {
+        if name.ends_with(".toml") {
+            return Profile::read(Path::new(name));
+        }
         let Some((_, text)) = PROFILES.iter().find(|(known, _)| *known == name) else {
-            bail!("failed to find profile `{name}`: expected auto, demo, small or paper");
+            bail!("there is no profile `{name}`: expected auto, demo, small, paper or FILE.toml");
         };
         let profile =
             Profile::parse(text).with_context(|| format!("failed to read profile {name}"))?;
         Ok(Profile {
             name: name.to_owned(),
+            ..profile
+        })
+    }
+
+    /// One's own. Reports call it by the file's name, which must not be that of another scale.
+    fn read(path: &Path) -> Result<Profile> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("profile {} cannot be read", path.display()))?;
+        let profile =
+            Profile::parse(&text).with_context(|| format!("{} is no profile", path.display()))?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        ensure!(
+            PROFILES.iter().all(|(known, _)| *known != name) && !name.is_empty(),
+            "{} has the name of another profile: expected one of its own",
+            path.display()
+        );
+        Ok(Profile {
+            name: name.into_owned(),
             ..profile
         })
     }
@@ -228,6 +252,39 @@ mod tests {
             batch: 4,
         };
         assert_eq!((tiny.epochs(25), tiny.batch(4)), (1, 2));
+    }
+
+    #[test]
+    fn a_file_is_a_profile_of_its_own_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            Profile::find(path.to_str().unwrap())
+        };
+        let text = PROFILES[0].1.replace("size = 64", "size = 32");
+        let profile = file("mine.toml", &text).unwrap();
+        assert_eq!((profile.name.as_str(), profile.size), ("mine", 32));
+        for (name, text, said) in [
+            (
+                "paper.toml",
+                text.as_str(),
+                "has the name of another profile",
+            ),
+            (
+                "cut.toml",
+                &text[..text.len() / 2],
+                "cut.toml is no profile",
+            ),
+        ] {
+            let error = format!("{:#}", file(name, text).err().unwrap());
+            assert!(error.contains(said), "{error}");
+        }
+        let error = format!("{:#}", Profile::find("none.toml").err().unwrap());
+        assert!(
+            error.contains("profile none.toml cannot be read"),
+            "{error}"
+        );
     }
 
     #[test]

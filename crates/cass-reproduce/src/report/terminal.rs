@@ -31,9 +31,14 @@ pub fn summary(results: &Results) -> String {
             };
             let _ = writeln!(
                 text,
-                "\n{name}{} · {} (paper)",
+                "\n{name}{} · {}{}",
                 section_title(table, downstream),
-                table.metric_title
+                table.metric_title,
+                if downstream.is_papers() {
+                    " (paper)"
+                } else {
+                    ""
+                }
             );
             for row in rows(results, table, downstream) {
                 line(&mut text, table, &row);

@@ -32,7 +32,8 @@ impl Source<'_> {
                 let reading = self.read(&cell.content, table, downstream);
                 let values: Vec<f64> = reading.by_seed.values().copied().collect();
                 let (mean, std) = mean_std(&values);
-                let printed = cell.printed.as_ref();
+                // The paper prints nothing of what is ours alone.
+                let printed = cell.printed.as_ref().filter(|_| downstream.is_papers());
                 let hours = subject.is_some_and(|subject| subject.measure == Measure::Hours);
                 let percent = subject.map_or_else(
                     || {

@@ -13,7 +13,7 @@ fn usage() {
         ),
         (
             "--table 3 --profile huge",
-            "failed to find profile `huge`: expected auto, demo, small or paper",
+            "there is no profile `huge`: expected auto, demo, small, paper or FILE.toml",
         ),
         (
             "--table 3 --protocol own",

@@ -7,7 +7,16 @@ use std::fs;
 #[test]
 fn results_hold_the_keys_that_scripts_rely_on() {
     let job = Job::new();
-    succeeded(&job.run("reproduce --table 3 --device cpu --out {out}"));
+    let output = job.run("reproduce --table 3 --device cpu --out {out}");
+    succeeded(&output);
+    let printed = text(&output.stdout);
+    let headed = |title: &str| {
+        let line = printed.lines().find(|line| line.starts_with(title));
+        line.unwrap_or_else(|| panic!("{title}: {printed}"))
+            .ends_with("(paper)")
+    };
+    assert!(headed("Frozen features, linear classifier"));
+    assert!(!headed("Frozen features, logistic regression"), "{printed}");
     let results = job.results();
     assert_eq!(results["table"], "3");
     assert_eq!(results["profile"], "demo");
@@ -63,6 +72,15 @@ fn results_hold_the_keys_that_scripts_rely_on() {
     assert_eq!(cell["paper_std"], 0.0259);
     let delta = cell["mean"].as_f64().unwrap() - 0.7833;
     assert!((cell["delta"].as_f64().unwrap() - delta).abs() < 1e-12);
+    // The paper prints nothing by the converged probes.
+    let ours = |c: &&Value| ["logistic", "knn"].contains(&c["downstream"].as_str().unwrap());
+    let ours: Vec<_> = cells.iter().filter(ours).collect();
+    assert_eq!(ours.len(), 2 * 18);
+    for cell in ours {
+        for key in ["paper_mean", "paper_std", "delta", "apart"] {
+            assert!(cell[key].is_null(), "{key}: {cell}");
+        }
+    }
 
     for claim in results["claims"].as_array().unwrap() {
         assert!(claim["text"].is_string());

@@ -101,6 +101,18 @@ impl Optimizer {
         self.clip_norm = clip_norm;
     }
 
+    /// The size of all its parameters in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let vars = self.slots.iter().map(|slot| &slot.var);
+        vars.map(|var| var.elem_count() * var.dtype().size_in_bytes())
+            .sum()
+    }
+
+    /// How many buffers it keeps for each parameter.
+    pub(crate) fn buffers(&self) -> usize {
+        self.config.state_names().len()
+    }
+
     /// Number of steps taken.
     pub fn steps(&self) -> u64 {
         self.steps

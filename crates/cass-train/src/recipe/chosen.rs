@@ -1,7 +1,6 @@
 //! What the paper's text leaves open.
 
-use super::{Method, Recipe};
-use cass_data::augment::Pipeline;
+use super::Recipe;
 
 impl Recipe {
     /// What the paper's text leaves open and was chosen here, one sentence each.
@@ -23,41 +22,12 @@ impl Recipe {
                 swa.start
             ));
         }
-        match self.method {
-            Method::Cass => chosen.extend(self.chosen_pipeline()),
-            Method::Dino => chosen.extend([
-                format!(
-                    "arms.net.optimizer.lr = {}, constant: the text defers to vit-pytorch, whose \
-                     example uses 3e-4",
-                    self.arms.get("net").map_or(0.0, |arm| arm.optimizer.lr())
-                ),
-                "the student's weights are kept, as in vit-pytorch's example".into(),
-            ]),
-        }
+        chosen.extend(self.method.config().chosen(self));
         chosen.push(
             "the last batch of an epoch is kept when it is smaller, but dropped when it is a single \
              image, which BatchNorm cannot normalise"
                 .into(),
         );
         chosen
-    }
-
-    fn chosen_pipeline(&self) -> Vec<String> {
-        let hue = "colour jitter without hue, as in the authors' code (the text adds hue)";
-        let (blur, solarize) = (
-            "a Gaussian blur of 23 pixels, sigma 0.1 to 2, of every second image, as SimCLR's",
-            "solarisation of every fifth image at 128, as BYOL's and DINO's",
-        );
-        let chosen = match self.pipeline {
-            Pipeline::Paper => vec![hue],
-            Pipeline::PaperHue => vec!["a hue of 0.2 (the text gives one number for all four)"],
-            Pipeline::PaperSolarize => vec![hue, solarize],
-            Pipeline::PaperBlur => vec![hue, blur],
-            Pipeline::PaperBlurSolarize => vec![hue, blur, solarize],
-            Pipeline::Eval | Pipeline::Dino | Pipeline::Stages(_) => vec![],
-        };
-        let name = &self.pipeline;
-        let sentence = |what: &str| format!("pipeline = {name}: {what}");
-        chosen.into_iter().map(sentence).collect()
     }
 }

@@ -1,9 +1,17 @@
 use super::*;
+use crate::methods::{CassConfig, DinoConfig, Guard};
+
+fn cass() -> CassConfig {
+    CassConfig::default()
+}
+
+fn dino() -> DinoConfig {
+    DinoConfig::default()
+}
 
 fn every_preset() -> Vec<Recipe> {
-    let methods = [Method::Cass, Method::Dino];
-    let both = |method| [Recipe::paper(method), Recipe::notebook(method)];
-    methods.into_iter().flat_map(both).collect()
+    let both = |method: Method| [Recipe::paper(method.clone()), Recipe::notebook(method)];
+    Method::all().into_iter().flat_map(both).collect()
 }
 
 #[test]
@@ -17,10 +25,10 @@ fn presets_are_valid_and_round_trip() {
 
 #[test]
 fn paper_deviates_from_itself_in_nothing_and_the_notebook_in_what_protocol_says() {
-    assert_eq!(Recipe::paper(Method::Cass).deviations(), [""; 0]);
-    assert_eq!(Recipe::paper(Method::Dino).deviations(), [""; 0]);
+    assert_eq!(Recipe::paper(cass()).deviations(), [""; 0]);
+    assert_eq!(Recipe::paper(dino()).deviations(), [""; 0]);
     assert_eq!(
-        Recipe::notebook(Method::Cass).deviations(),
+        Recipe::notebook(cass()).deviations(),
         [
             "data.fraction = 0.1 (paper: 1.0)",
             "data.val_fraction = 0.2 (paper: 0.1)",
@@ -33,7 +41,7 @@ fn paper_deviates_from_itself_in_nothing_and_the_notebook_in_what_protocol_says(
 /// Also of a field that the paper's recipe leaves out, as all that were written before it do.
 #[test]
 fn a_deviation_says_what_the_paper_means() {
-    let mut recipe = Recipe::paper(Method::Cass);
+    let mut recipe = Recipe::paper(cass());
     (recipe.precision, recipe.accumulate) = (Precision::Bf16, 4);
     assert_eq!(
         recipe.deviations(),
@@ -47,7 +55,7 @@ fn a_deviation_says_what_the_paper_means() {
 
 #[test]
 fn unknown_keys_name_the_nearest_and_the_line() {
-    let text = Recipe::paper(Method::Cass).to_toml();
+    let text = Recipe::paper(cass()).to_toml();
     let error = |from: &str, to: &str| {
         assert!(text.contains(from), "{from} is not in {text}");
         Recipe::from_toml(&text.replacen(from, to, 1))
@@ -77,8 +85,8 @@ fn unknown_keys_name_the_nearest_and_the_line() {
             "unknown value `adm`, did you mean `adam`?",
         ),
         (
-            "method = \"cass\"",
-            "method = \"cas\"",
+            "name = \"cass\"",
+            "name = \"cas\"",
             "unknown value `cas`, did you mean `cass`?",
         ),
     ] {
@@ -91,7 +99,7 @@ fn unknown_keys_name_the_nearest_and_the_line() {
 
 #[test]
 fn a_pipeline_is_a_name_or_a_list_of_transforms() {
-    let text = Recipe::paper(Method::Cass).to_toml();
+    let text = Recipe::paper(cass()).to_toml();
     let with = |pipeline: &str| {
         assert!(text.contains("pipeline = \"paper\""));
         let text = text.replace("pipeline = \"paper\"", &format!("pipeline = {pipeline}"));
@@ -137,16 +145,17 @@ fn a_pipeline_is_a_name_or_a_list_of_transforms() {
 
 #[test]
 fn a_guard_is_written_read_and_told_as_a_deviation() {
-    let mut recipe = Recipe::paper(Method::Cass);
+    let mut recipe = Recipe::paper(cass());
     assert!(!recipe.to_toml().contains("guard"));
     recipe = recipe.set("guard=variance").unwrap();
-    assert_eq!(recipe.guard, Some(Guard::Variance));
+    let guard = Some(Guard::Variance);
+    assert_eq!(recipe.method, CassConfig { guard }.into());
     assert_eq!(Recipe::from_toml(&recipe.to_toml()).unwrap(), recipe);
-    assert_eq!(recipe.deviations(), ["guard = variance (paper: none)"]);
     assert_eq!(
-        recipe.set("guard=none").unwrap(),
-        Recipe::paper(Method::Cass)
+        recipe.deviations(),
+        ["method.guard = variance (paper: none)"]
     );
+    assert_eq!(recipe.set("guard=none").unwrap(), Recipe::paper(cass()));
     let error = recipe.set("guard=varianse").unwrap_err().to_string();
     assert!(error.contains("did you mean `variance`?"), "{error}");
 }
@@ -162,9 +171,11 @@ fn impossible_values_name_field_value_and_expectation() {
         ("`clip_grad_norm` = 0: expected a norm above 0", |r| {
             r.clip_grad_norm = Some(0.0)
         }),
-        ("`guard` = variance: expected none for method dino", |r| {
-            *r = Recipe::paper(Method::Dino);
-            r.guard = Some(Guard::Variance);
+        ("`method.student_temp` = 0: expected a temperature", |r| {
+            *r = Recipe::paper(DinoConfig {
+                student_temp: 0.0,
+                ..dino()
+            });
         }),
         ("`fraction` = 0: expected a share", |r| {
             r.data.fraction = 0.0
@@ -176,8 +187,9 @@ fn impossible_values_name_field_value_and_expectation() {
         ("`arms` = vit: expected exactly cnn and vit", |r| {
             drop(r.arms.remove("cnn"))
         }),
-        ("`dino` = a table: expected none", |r| {
-            r.dino = Some(DinoConfig::default())
+        ("`arms` = cnn and vit: expected exactly net", |r| {
+            r.method = dino().into();
+            r.pipeline = Pipeline::Dino;
         }),
         ("`swa.start` = 1:", |r| r.swa = Some(Swa { start: 1.0 })),
         (
@@ -194,7 +206,7 @@ fn impossible_values_name_field_value_and_expectation() {
         ),
     ];
     for (said, change) in cases {
-        let mut recipe = Recipe::paper(Method::Cass);
+        let mut recipe = Recipe::paper(cass());
         change(&mut recipe);
         let message = recipe.validate().unwrap_err().to_string();
         assert!(message.contains(said), "{message}");
@@ -203,7 +215,7 @@ fn impossible_values_name_field_value_and_expectation() {
 
 #[test]
 fn a_commit_of_the_registrys_weights_deviates_in_nothing_and_other_weights_do() {
-    let mut recipe = Recipe::paper(Method::Dino);
+    let mut recipe = Recipe::paper(dino());
     let net = recipe.arms.get_mut("net").unwrap();
     let commit = "0123456789abcdef0123456789abcdef01234567";
     let text = format!("hub:timm/resnet50.a1_in1k@{commit}");
@@ -224,7 +236,7 @@ fn a_commit_of_the_registrys_weights_deviates_in_nothing_and_other_weights_do() 
 #[test]
 fn every_field_of_the_protocols_can_be_set_by_its_name() {
     // All that tells the notebook from the paper, one by one.
-    let mut recipe = Recipe::paper(Method::Cass);
+    let mut recipe = Recipe::paper(cass());
     for field in [
         "protocol=notebook",
         "fraction=0.1",
@@ -235,7 +247,7 @@ fn every_field_of_the_protocols_can_be_set_by_its_name() {
     ] {
         recipe = recipe.set(field).unwrap();
     }
-    assert_eq!(recipe, Recipe::notebook(Method::Cass));
+    assert_eq!(recipe, Recipe::notebook(cass()));
 
     // Every field there is, set to what it is.
     for recipe in every_preset() {
@@ -288,9 +300,7 @@ fn leaves(path: &str, value: &toml::Value, fields: &mut Vec<String>) {
 
 #[test]
 fn a_recipe_without_a_table_of_the_images_is_read_as_one_with_it() {
-    let recipe = Recipe::notebook(Method::Cass)
-        .set("data_root=scans")
-        .unwrap();
+    let recipe = Recipe::notebook(cass()).set("data_root=scans").unwrap();
     assert_eq!(recipe.data.root, std::path::Path::new("scans"));
     let mut flat: toml::Table = recipe.to_toml().parse().unwrap();
     let images = flat.remove("data").unwrap();
@@ -312,4 +322,66 @@ fn a_recipe_without_a_table_of_the_images_is_read_as_one_with_it() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("missing field `root`"), "{error}");
+}
+
+/// As they were written before a recipe had a table `[method]`.
+#[test]
+fn a_recipe_without_a_table_of_the_method_is_read_as_one_with_it() {
+    let guarded = CassConfig {
+        guard: Some(Guard::Variance),
+    };
+    let cooled = DinoConfig {
+        teacher_temp: 0.07,
+        ..dino()
+    };
+    for (recipe, own) in [
+        (Recipe::paper(guarded), "guard = \"variance\""),
+        (Recipe::paper(cooled), "teacher_temp = 0.07"),
+        (Recipe::notebook(cass()), ""),
+    ] {
+        let mut flat: toml::Table = recipe.to_toml().parse().unwrap();
+        let Some(toml::Value::Table(mut method)) = flat.remove("method") else {
+            panic!("no table of the method");
+        };
+        let name = method.remove("name").unwrap();
+        if name.as_str() == Some("dino") {
+            flat.insert("dino".into(), method.into());
+        } else {
+            flat.extend(method);
+        }
+        flat.insert("method".into(), name);
+        let flat = toml::to_string(&flat).unwrap();
+        assert!(flat.contains(own) && !flat.contains("[method]"), "{flat}");
+        assert_eq!(Recipe::from_toml(&flat).unwrap(), recipe);
+        assert_eq!(cass_run::first_difference(&flat, &recipe.to_toml()), None);
+        assert_eq!(cass_run::fields(&flat), cass_run::fields(&recipe.to_toml()));
+    }
+}
+
+#[test]
+fn a_methods_fields_are_set_by_their_names_of_today_and_of_before() {
+    let recipe = Recipe::paper(dino());
+    for field in ["method.student_temp=0.5", "dino.student_temp=0.5"] {
+        let set = recipe.set(field).unwrap();
+        let of_student = "method.student_temp = 0.5 (paper: 0.9)";
+        assert_eq!(set.deviations(), [of_student], "{field}");
+    }
+    let error = |field: &str| recipe.set(field).unwrap_err().to_string();
+    assert!(error("guard=variance").contains("unknown key `guard`"));
+    assert!(error("method.student_tmp=1").contains("did you mean `student_temp`?"));
+    assert!(error("method=din").contains("did you mean `dino`?"));
+}
+
+#[test]
+fn a_method_is_known_by_the_name_that_recipes_have() {
+    for method in Method::all() {
+        let text = Recipe::paper(method.clone()).to_toml();
+        let table: toml::Table = text.parse().unwrap();
+        assert_eq!(table["method"]["name"].as_str(), Some(method.name()));
+        assert_eq!(method.name().parse(), Ok(method.clone()));
+        assert!(method.about().ends_with('.'), "{}", method.about());
+        assert!(!method.losses().is_empty());
+    }
+    let error = "simclr".parse::<Method>().unwrap_err();
+    assert_eq!(error, "simclr is no method: expected cass or dino");
 }

@@ -1,7 +1,6 @@
-use super::{DinoConfig, Method, Recipe};
+use super::Recipe;
 use crate::error::{Error, Result};
 use crate::schedule::ScheduleConfig;
-use cass_data::augment::Pipeline;
 use std::fmt::Display;
 use std::ops::Deref;
 
@@ -24,10 +23,10 @@ impl Recipe {
     /// Naming the first field that no run can have, its value and what was expected.
     pub fn validate(self) -> Result<ValidRecipe> {
         self.check_numbers()?;
-        self.check_pipeline()?;
+        self.method.config().check_views(&self.pipeline)?;
+        self.pipeline.check(self.size)?;
         self.check_arms()?;
-        self.check_dino()?;
-        self.check_guard()?;
+        self.method.config().check()?;
         Ok(ValidRecipe(self))
     }
 
@@ -58,22 +57,6 @@ impl Recipe {
             .is_some_and(|n| n.parse::<usize>().is_ok());
         let known = ["auto", "cpu", "cuda"].contains(&self.device.as_str()) || index;
         check("device", &self.device, known, "auto, cpu, cuda or cuda:N")
-    }
-
-    fn check_pipeline(&self) -> Result<()> {
-        let pipeline = &self.pipeline;
-        let (fits, wanted) = match self.method {
-            Method::Cass => (
-                pipeline.views() == 1 && *pipeline != Pipeline::Eval,
-                "one that augments to one view for method cass, such as paper",
-            ),
-            Method::Dino => (
-                *pipeline == Pipeline::Dino,
-                "dino (four crops) for method dino",
-            ),
-        };
-        check("pipeline", pipeline, fits, wanted)?;
-        Ok(pipeline.check(self.size)?)
     }
 
     fn check_arms(&self) -> Result<()> {
@@ -110,62 +93,15 @@ impl Recipe {
         }
         Ok(())
     }
-
-    fn check_dino(&self) -> Result<()> {
-        let wanted = self.method == Method::Dino;
-        let text = |given| if given { "a table" } else { "none" };
-        let given = self.dino.is_some();
-        check("dino", text(given), given == wanted, text(wanted))?;
-        self.dino.as_ref().map_or(Ok(()), check_dino)
-    }
-
-    fn check_guard(&self) -> Result<()> {
-        let Some(guard) = self.guard else {
-            return Ok(());
-        };
-        let fits = self.method == Method::Cass;
-        check(
-            "guard",
-            guard.name(),
-            fits,
-            "none for method dino, which compares no logits",
-        )
-    }
 }
 
-fn check_dino(dino: &DinoConfig) -> Result<()> {
-    at_least(
-        "dino.projection_hidden_size",
-        dino.projection_hidden_size,
-        1,
-    )?;
-    at_least("dino.projection_layers", dino.projection_layers, 2)?;
-    at_least("dino.num_classes_k", dino.num_classes_k, 2)?;
-    for (field, value) in [
-        ("dino.student_temp", dino.student_temp),
-        ("dino.teacher_temp", dino.teacher_temp),
-    ] {
-        let fits = value.is_finite() && value > 0.0;
-        check(field, value, fits, "a temperature above 0")?;
-    }
-    for (field, value) in [
-        ("dino.moving_average_decay", dino.moving_average_decay),
-        (
-            "dino.center_moving_average_decay",
-            dino.center_moving_average_decay,
-        ),
-    ] {
-        let fits = (0.0..=1.0).contains(&value);
-        check(field, value, fits, "a share from 0 to 1")?;
-    }
-    Ok(())
-}
-
-fn at_least(field: &str, value: usize, least: usize) -> Result<()> {
+/// Accepts a number from `least` on.
+pub(crate) fn at_least(field: &str, value: usize, least: usize) -> Result<()> {
     check(field, value, value >= least, &format!("at least {least}"))
 }
 
-fn check(field: &str, value: impl Display, fits: bool, expected: &str) -> Result<()> {
+/// Names a field with a value that no run can have.
+pub(crate) fn check(field: &str, value: impl Display, fits: bool, expected: &str) -> Result<()> {
     if fits {
         return Ok(());
     }

@@ -3,9 +3,8 @@
 use crate::device::device_of;
 use crate::error::{Error, Result};
 use crate::initial::initial_network;
-use crate::projector::Projector;
+use crate::methods::Step;
 use crate::recipe::ValidRecipe;
-use crate::step::{CassStep, DinoStep, Step};
 use crate::training::PretrainOptions;
 use crate::weights::Loaded;
 use candle_core::Device;
@@ -20,7 +19,7 @@ const SAMPLE: usize = 64;
 /// Training images that are looked at, where there are no test images.
 const LOOKED_AT: usize = 512;
 
-/// Of each arm, by its name.
+/// Where the weights of each arm come from, by its name.
 pub(super) type Origins = Vec<(String, Loaded)>;
 
 pub(super) struct Setup {
@@ -57,7 +56,7 @@ impl Setup {
         if train.len() < 2 {
             let found = train.len();
             return Err(Error::Mismatch(format!(
-                "train on {found} images: expected at least 2"
+                "there are {found} images to train on: expected at least 2"
             )));
         }
         // A set without labels has no test images to be looked at for collapse.
@@ -87,34 +86,13 @@ impl Setup {
         recipe: &ValidRecipe,
         recompute: bool,
     ) -> Result<(Box<dyn Step>, Origins)> {
-        let (mut arms, mut origins) = (Vec::new(), Vec::new());
-        for (name, arm) in &recipe.arms {
+        let (mut networks, mut origins) = (Vec::new(), Vec::new());
+        for name in recipe.arms.keys() {
             let (mut model, origin) = initial_network(recipe, name, &self.device)?;
             model.set_recompute(recompute);
-            arms.push((name.as_str(), model, arm));
+            networks.push(model);
             origins.push((name.clone(), origin));
         }
-        let (zero_grad, mut arms) = (recipe.zero_grad, arms.into_iter());
-        let step: Box<dyn Step> = match (&recipe.dino, arms.next(), arms.next()) {
-            (None, Some(a), Some(b)) => {
-                let mut step = CassStep::new([a, b], zero_grad)?;
-                step.set_part(recipe.part());
-                step.set_precision(recipe.precision);
-                step.set_clip_norm(recipe.clip_grad_norm);
-                step.set_guard(recipe.guard);
-                Box::new(step)
-            }
-            (Some(config), Some((name, student, arm)), None) => {
-                let dim = student.feature_dim();
-                let projector = Projector::new(dim, config, recipe.seed, &self.device)?;
-                let mut step = DinoStep::new(name, student, projector, arm, config, zero_grad)?;
-                step.set_part(recipe.part());
-                step.set_precision(recipe.precision);
-                step.set_clip_norm(recipe.clip_grad_norm);
-                Box::new(step)
-            }
-            _ => unreachable!("a valid recipe has its method's arms and settings"),
-        };
-        Ok((step, origins))
+        Ok((recipe.step(networks)?, origins))
     }
 }

@@ -9,14 +9,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// A safetensors file of a recording.
-pub(super) struct Recorded {
+pub(crate) struct Recorded {
     path: PathBuf,
-    pub(super) tensors: HashMap<String, Tensor>,
+    pub(crate) tensors: HashMap<String, Tensor>,
     header: HashMap<String, String>,
 }
 
 impl Recorded {
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let wrong = |why: String| Error::Mismatch(format!("replay {}: {why}", path.display()));
         let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
         let read = SafeTensors::read_metadata(&bytes).map_err(|error| wrong(error.to_string()))?;
@@ -29,26 +29,26 @@ impl Recorded {
     }
 
     /// The tensor of this name.
-    pub(super) fn get(&self, name: &str) -> Result<&Tensor> {
+    pub(crate) fn get(&self, name: &str) -> Result<&Tensor> {
         let missing = || self.wrong(format!("it holds no tensor `{name}`"));
         self.tensors.get(name).ok_or_else(missing)
     }
 
     /// How many names end so.
-    pub(super) fn count(&self, end: &str) -> usize {
+    pub(crate) fn count(&self, end: &str) -> usize {
         self.tensors
             .keys()
             .filter(|name| name.ends_with(end))
             .count()
     }
 
-    pub(super) fn wrong(&self, why: impl std::fmt::Display) -> Error {
+    pub(crate) fn wrong(&self, why: impl std::fmt::Display) -> Error {
         Error::Mismatch(format!("replay {}: {why}", self.path.display()))
     }
 }
 
 /// The network whose initial weights are in a file, for images of `size` pixels.
-pub(super) fn network(path: &Path, size: usize) -> Result<Model> {
+pub(crate) fn network(path: &Path, size: usize) -> Result<Model> {
     let recorded = Recorded::open(path)?;
     let options = |num_classes| ModelOptions {
         num_classes,

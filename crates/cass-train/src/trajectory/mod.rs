@@ -2,21 +2,19 @@
 
 mod files;
 
-use crate::average::{WeightAverage, update_bn};
-use crate::error::{Error, Result};
-use crate::optim::{OptimizerConfig, SgdConfig};
-use crate::projector::Projector;
-use crate::recipe::{Arm, DinoConfig, Method, Protocol, Recipe};
-use crate::step::{CassStep, DinoStep, Step};
-use candle_core::{DType, Device, Tensor, Var};
+pub(crate) use files::{Recorded, network};
+
+use crate::error::Result;
+use crate::methods::{Method, Step};
+use crate::recipe::Protocol;
+use candle_core::{DType, Tensor, Var};
 use cass_models::{Model, TensorError};
-use files::{Recorded, network};
 use std::path::Path;
 
 /// What PyTorch ran, where its files do not say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replay {
-    /// CASS or DINO.
+    /// The method; settings of it that the files hold are taken from there.
     pub method: Method,
     /// Under the notebook's, gradients are never zeroed and nothing is averaged.
     pub protocol: Protocol,
@@ -31,11 +29,11 @@ pub struct Replay {
 /// How far a replay is from what PyTorch recorded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deviation {
-    /// Of every step.
+    /// The loss of every step.
     pub losses: Vec<LossError>,
     /// The largest difference of a learning rate; none where the files hold no rates.
     pub lr: Option<f64>,
-    /// Of the tensors after the last step, by kind.
+    /// How far tensors are off after the last step, by kind.
     pub tensors: Vec<KindError>,
 }
 
@@ -96,9 +94,9 @@ impl Deviation {
 impl Replay {
     /// PyTorch's run of a method under a protocol, Adam throughout, as the reference script's
     /// defaults have it.
-    pub fn new(method: Method, protocol: Protocol) -> Self {
+    pub fn new(method: impl Into<Method>, protocol: Protocol) -> Self {
         Self {
-            method,
+            method: method.into(),
             protocol,
             cnn_sgd: false,
             swa_start: 4,
@@ -115,120 +113,12 @@ impl Replay {
     /// If a file is missing or malformed, a tensor is missing, or networks and batches do not fit.
     pub fn run(&self, folder: &Path) -> Result<Deviation> {
         let recorded = Recorded::open(&folder.join("trajectory.safetensors"))?;
-        match self.method {
-            Method::Cass => self.cass(folder, &recorded),
-            Method::Dino => self.dino(folder, &recorded),
-        }
-    }
-
-    fn cass(&self, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
-        let recipe = Recipe::preset(self.protocol, Method::Cass);
-        let size = recorded.get("batch.0")?.dims4()?.3;
-        let lr = recorded.get("lr")?.to_vec1::<f64>()?;
-        let arm = |name: &str| -> Result<(Model, Arm)> {
-            let mut arm = recipe.arms[name].clone();
-            if name == "cnn" && self.cnn_sgd {
-                arm.optimizer = OptimizerConfig::Sgd(SgdConfig::default());
-            }
-            arm.optimizer.set_lr(lr.first().copied().unwrap_or(self.lr));
-            Ok((
-                network(&folder.join(format!("{name}.safetensors")), size)?,
-                arm,
-            ))
-        };
-        let ((cnn, cnn_arm), (vit, vit_arm)) = (arm("cnn")?, arm("vit")?);
-        let averages = [WeightAverage::new(&cnn)?, WeightAverage::new(&vit)?];
-        let mut averages = Some(averages).filter(|_| recipe.swa.is_some());
-        let mut step = CassStep::new(
-            [("cnn", cnn, &cnn_arm), ("vit", vit, &vit_arm)],
-            recipe.zero_grad,
-        )?;
-        let mut found = steps(recorded, &mut step, &["batch"], |i, step| {
-            if let Some(averages) = averages.as_mut().filter(|_| i >= self.swa_start) {
-                for (average, (_, model)) in averages.iter_mut().zip(step.arms()) {
-                    average.update(model)?;
-                }
-            }
-            Ok(())
-        })?;
-        for (arm, model) in step.arms() {
-            found
-                .tensors
-                .extend(of_network(recorded, arm, model, true)?);
-        }
-        let averages = averages.iter().flatten().zip(["swa.cnn", "swa.vit"]);
-        for (average, name) in averages {
-            let batches =
-                (0..found.losses.len()).map(|i| recorded.get(&format!("batch.{i}")).cloned());
-            update_bn(average.model(), batches)?;
-            found
-                .tensors
-                .extend(of_network(recorded, name, average.model(), true)?);
-        }
-        Ok(found)
-    }
-
-    fn dino(&self, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
-        let size = recorded.get("local1.0")?.dims4()?.3;
-        let student = network(&folder.join("net.safetensors"), size)?;
-        let weights = Recorded::open(&folder.join("projector.safetensors"))?;
-        let centers = recorded.get("centers")?;
-        let config = DinoConfig {
-            projection_hidden_size: weights.get("net.0.weight")?.dims2()?.0,
-            projection_layers: weights.count(".weight"),
-            num_classes_k: centers.elem_count(),
-            ..DinoConfig::default()
-        };
-        let device = Device::Cpu;
-        let projector = Projector::new(student.feature_dim(), &config, 0, &device)?;
-        projector.load(&weights.tensors)?;
-        let mut recipe = Recipe::preset(self.protocol, Method::Dino);
-        let arm = recipe.arms.get_mut("net").map(|arm| {
-            arm.optimizer.set_lr(self.lr);
-            arm.clone()
-        });
-        let arm = arm.ok_or_else(|| Error::Mismatch("replay DINO without a network".into()))?;
-        let mut step = DinoStep::new("net", student, projector, &arm, &config, true)?;
-        // What vit-pytorch's teacher remembers of its mock batch, where it was recorded.
-        let mut known = true;
-        for (name, var) in step.teacher().0.params().buffers() {
-            match recorded.tensors.get(&format!("teacher0.{name}")) {
-                Some(value) if value.dims() == var.dims() => {
-                    var.set(&value.to_dtype(var.dtype())?)?
-                }
-                _ => known = false,
-            }
-        }
-        let views = ["local1", "local2", "global1", "global2"];
-        let mut found = steps(recorded, &mut step, &views, |_, _| Ok(()))?;
-        let (student, projector) = step.student();
-        let (teacher, teacher_projector) = step.teacher();
-        for (who, model, projector, known) in [
-            ("student", student, projector, true),
-            ("teacher", teacher, teacher_projector, known),
-        ] {
-            found
-                .tensors
-                .extend(of_network(recorded, who, model, known)?);
-            let kind = (format!("{who} projector"), format!("{who}.projector."));
-            found
-                .tensors
-                .extend(compare(recorded, kind, projector.trainable(), true)?);
-        }
-        let ours = Var::from_tensor(&step.centers().reshape(centers.shape())?)?;
-        let kind = ("centers".to_string(), String::new());
-        found.tensors.extend(compare(
-            recorded,
-            kind,
-            vec![("centers".into(), ours)],
-            true,
-        )?);
-        Ok(found)
+        self.method.config().replay(self, folder, &recorded)
     }
 }
 
 /// Takes every recorded step.
-fn steps(
+pub(crate) fn steps(
     recorded: &Recorded,
     step: &mut dyn Step,
     views: &[&str],
@@ -263,7 +153,7 @@ fn steps(
 
 /// A network's parameters and its running statistics, recorded under `name.`; `known` says whether
 /// the files decide the statistics.
-fn of_network(
+pub(crate) fn of_network(
     recorded: &Recorded,
     name: &str,
     model: &Model,
@@ -286,7 +176,7 @@ fn of_network(
 }
 
 /// Compares tensors with the recorded ones of a kind, `(what, prefix)`; nothing where there are none.
-fn compare(
+pub(crate) fn compare(
     recorded: &Recorded,
     (what, prefix): (String, String),
     ours: Vec<(String, Var)>,

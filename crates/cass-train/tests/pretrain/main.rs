@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Small enough for a debug build: of 24 images of 16 px, 20 train in batches of 6, 6, 6 and 2.
-fn recipe(method: Method, root: &Path) -> Recipe {
+fn recipe(method: impl Into<Method>, root: &Path) -> Recipe {
     let mut recipe = Recipe::paper(method);
     recipe.data.root = root.into();
     (recipe.size, recipe.epochs, recipe.batch, recipe.outputs) = (16, 2, 6, 8);
@@ -28,10 +28,15 @@ fn recipe(method: Method, root: &Path) -> Recipe {
         .into();
         arm.weights = Weights::Random;
     }
-    if let Some(dino) = &mut recipe.dino {
-        (dino.projection_hidden_size, dino.num_classes_k) = (16, 32);
-    }
     recipe
+}
+
+fn dino() -> DinoConfig {
+    DinoConfig {
+        projection_hidden_size: 16,
+        num_classes_k: 32,
+        ..DinoConfig::default()
+    }
 }
 
 /// Those of a user, but that any precision may be tried.
@@ -91,7 +96,7 @@ fn timeless(mut value: Value) -> Value {
 #[test]
 fn cass_leaves_a_finished_folder_and_repeats_to_the_bit() {
     let folder = Folder::with_phantoms();
-    let recipe = recipe(Method::Cass, &folder.data());
+    let recipe = recipe(CassConfig::default(), &folder.data());
     let (first, metrics) = folder.run("a", &recipe).unwrap();
     let (second, again) = folder.run("b", &recipe).unwrap();
     let timeless = |metrics: &PretrainMetrics| timeless(serde_json::to_value(metrics).unwrap());
@@ -126,6 +131,7 @@ fn cass_leaves_a_finished_folder_and_repeats_to_the_bit() {
             .collect::<Vec<_>>()
     };
     let steps = of("step");
+    assert_eq!(of("start")[0]["losses"], serde_json::json!(["agreement"]));
     assert_eq!(steps.len() as u64, metrics.steps);
     assert!(steps.iter().enumerate().all(|(i, step)| step["step"] == i));
     assert_eq!(steps[0]["lr"]["cnn"], 1e-3);
@@ -206,9 +212,7 @@ fn load_values(file: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn dino_runs_and_averages_nothing() {
     let folder = Folder::with_phantoms();
-    let (path, metrics) = folder
-        .run("a", &recipe(Method::Dino, &folder.data()))
-        .unwrap();
+    let (path, metrics) = folder.run("a", &recipe(dino(), &folder.data())).unwrap();
     assert!(path.join("checkpoint-net.safetensors").is_file());
     assert_eq!(metrics.arms["net"], "resnet18");
     assert!(metrics.epochs[1].loss.is_finite());
@@ -216,7 +220,7 @@ fn dino_runs_and_averages_nothing() {
 
 /// A rate of 1e30 lets the first step pass and ruins the second.
 fn ruined(folder: &Folder, batch: usize) -> (Error, PathBuf) {
-    let mut recipe = recipe(Method::Cass, &folder.data());
+    let mut recipe = recipe(CassConfig::default(), &folder.data());
     recipe.batch = batch;
     for arm in recipe.arms.values_mut() {
         arm.optimizer.set_lr(1e30);
@@ -271,7 +275,7 @@ fn a_loss_that_is_no_number_keeps_the_checkpoint_before() {
 #[test]
 fn weights_that_nobody_can_get_are_an_error_before_training() {
     let folder = Folder::with_phantoms();
-    let mut recipe = recipe(Method::Cass, &folder.data());
+    let mut recipe = recipe(CassConfig::default(), &folder.data());
     recipe.arms.get_mut("vit").unwrap().weights = Weights::File("absent.safetensors".into());
     let error = folder.run("absent", &recipe).unwrap_err().to_string();
     assert!(error.contains("absent.safetensors"), "{error}");

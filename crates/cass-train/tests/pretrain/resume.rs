@@ -75,7 +75,7 @@ fn equal_in_pieces(recipe: &Recipe, folder: &Folder, stops: &[u64]) {
 #[test]
 fn cass_goes_on_to_the_same_bytes() {
     let folder = Folder::with_phantoms();
-    let mut recipe = recipe(Method::Cass, &folder.data());
+    let mut recipe = recipe(CassConfig::default(), &folder.data());
     recipe.zero_grad = false;
     recipe.arms.get_mut("cnn").unwrap().optimizer = OptimizerConfig::Sgd(SgdConfig {
         momentum: 0.9,
@@ -88,14 +88,14 @@ fn cass_goes_on_to_the_same_bytes() {
 #[test]
 fn dino_goes_on_to_the_same_bytes() {
     let folder = Folder::with_phantoms();
-    equal_in_pieces(&recipe(Method::Dino, &folder.data()), &folder, &[2, 5]);
+    equal_in_pieces(&recipe(dino(), &folder.data()), &folder, &[2, 5]);
 }
 
 /// What is kept is f32 all the same, and what is kept is all there is to it.
 #[test]
 fn bf16_goes_on_to_the_same_bytes() {
     let folder = Folder::with_phantoms();
-    let mut recipe = recipe(Method::Cass, &folder.data());
+    let mut recipe = recipe(CassConfig::default(), &folder.data());
     (recipe.precision, recipe.epochs) = (Precision::Bf16, 1);
     equal_in_pieces(&recipe, &folder, &[2]);
 
@@ -134,7 +134,7 @@ fn bf16_goes_on_to_the_same_bytes() {
 #[test]
 fn a_cpu_refuses_bf16_unless_it_is_to_emulate_it() {
     let folder = Folder::with_phantoms();
-    let mut recipe = recipe(Method::Dino, Path::new("nowhere"));
+    let mut recipe = recipe(dino(), Path::new("nowhere"));
     recipe.precision = Precision::Bf16;
     let user = PretrainOptions::default();
     let refused = folder.watched("refused", &recipe, &user, &mut |_| ());
@@ -149,7 +149,7 @@ fn a_cpu_refuses_bf16_unless_it_is_to_emulate_it() {
 #[test]
 fn a_cut_log_is_rebuilt_and_other_images_are_no_run_to_continue() {
     let folder = Folder::with_phantoms();
-    let mut recipe = recipe(Method::Dino, &folder.data());
+    let mut recipe = recipe(dino(), &folder.data());
     let net = recipe.arms.get_mut("net").unwrap();
     net.network = "vit_tiny_patch16_224".into();
     recipe.epochs = 1;

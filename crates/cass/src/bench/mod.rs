@@ -2,6 +2,7 @@
 
 mod features;
 mod loader;
+mod logistic;
 mod memory;
 mod ops;
 mod spread;
@@ -26,6 +27,7 @@ enum Bench {
     Memory(memory::Args),
     Loader(loader::Args),
     Features(features::Args),
+    Logistic(logistic::Args),
 }
 
 pub fn run(args: Args) -> Result<Report> {
@@ -35,5 +37,6 @@ pub fn run(args: Args) -> Result<Report> {
         Bench::Memory(args) => memory::run(args),
         Bench::Loader(args) => loader::run(args),
         Bench::Features(args) => features::run(args),
+        Bench::Logistic(args) => logistic::run(args),
     }
 }

@@ -2,21 +2,20 @@
 
 use crate::failure::{Failure, Result};
 use crate::recompute::Recompute;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use cass_models::{Model, ModelOptions};
 use cass_rng::Rng;
 use cass_train::{
-    Arm, CassStep, DinoStep, FocalForm, FocalLoss, Method, Projector, Recipe, Step, SupervisedStep,
-    Trains,
+    DinoConfig, FocalForm, FocalLoss, Held, Method, Recipe, Step, SupervisedStep, Trains,
 };
-use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 
 /// The method, its networks and its images.
 #[derive(clap::Args)]
 pub struct WorkloadArgs {
     /// What to train with.
-    #[arg(long, default_value = "cass")]
-    method: MethodName,
+    #[arg(long, value_name = "METHOD", default_value = "cass", value_parser = methods())]
+    method: String,
     /// CASS' first network.
     #[arg(long, value_name = "NAME", default_value = "resnet18")]
     cnn: String,
@@ -40,33 +39,42 @@ pub struct WorkloadArgs {
     recompute: Recompute,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum MethodName {
-    /// Two networks agree on one view.
-    Cass,
-    /// One network and its moving average agree on crops.
-    Dino,
-    /// One network learns four classes.
-    Supervised,
+/// What needs labels, and is no pretraining.
+const SUPERVISED: &str = "supervised";
+
+fn methods() -> PossibleValuesParser {
+    let value = |method: &Method| PossibleValue::new(method.name()).help(method.about());
+    let supervised = PossibleValue::new(SUPERVISED).help("One network learns four classes.");
+    let mut values: Vec<_> = Method::all().iter().map(value).collect();
+    values.push(supervised);
+    values.into()
 }
 
 impl WorkloadArgs {
+    /// The method, unless it is the supervised one.
+    fn pretraining(&self) -> Option<Method> {
+        self.method.parse().ok()
+    }
+
     /// The networks that the method trains.
     pub fn nets(&self) -> Vec<&str> {
-        match self.method {
-            MethodName::Cass => vec![&self.cnn, &self.vit],
-            _ => vec![self.net()],
-        }
+        let method = self.pretraining();
+        let arms = method.map_or(&["net"][..], |method| method.arms());
+        let net = |arm: &&str| match *arm {
+            "cnn" => &self.cnn,
+            "vit" => &self.vit,
+            _ => self.net(),
+        };
+        arms.iter().map(net).collect()
     }
 
     fn net(&self) -> &str {
         self.net.as_ref().unwrap_or(&self.cnn)
     }
 
-    /// As on the command line.
-    pub fn method_name(&self) -> Option<String> {
-        let value = self.method.to_possible_value()?;
-        Some(value.get_name().to_owned())
+    /// The name on the command line.
+    pub fn method_name(&self) -> &str {
+        &self.method
     }
 
     fn model(&self, name: &str, num_classes: usize, seed: u64) -> Result<Model> {
@@ -105,32 +113,6 @@ enum Work {
     Labels(Box<SupervisedStep>, Tensor, Vec<usize>),
 }
 
-/// Bytes that a training step holds whatever the images are.
-#[derive(Clone, Copy, Default, Debug, PartialEq)]
-pub struct Held {
-    /// Parameters and running statistics, a teacher's too.
-    pub weights: usize,
-    /// Moments of the optimisers.
-    pub optimizer: usize,
-    /// One gradient a parameter that is trained, all there at the end of the backward pass.
-    pub gradients: usize,
-}
-
-impl Held {
-    /// Counts `all` values of a network, of which `trained` are updated by `arm`.
-    fn count(&mut self, all: usize, trained: usize, arm: &Arm) {
-        let moments = arm.optimizer.state_names().len();
-        let f32s = size_of::<f32>();
-        self.weights += all * f32s;
-        self.optimizer += moments * trained * f32s;
-        self.gradients += trained * f32s;
-    }
-}
-
-fn elements(variables: &[(String, Var)]) -> usize {
-    variables.iter().map(|(_, var)| var.elem_count()).sum()
-}
-
 impl Workload {
     pub fn new(args: &WorkloadArgs) -> Result<Self> {
         if args.size == 0 || args.batch < 2 {
@@ -139,49 +121,26 @@ impl Workload {
                 format!("--size {size} --batch {batch}: expected at least 1 pixel and 2 images");
             return Err(Failure::Wrong(text));
         }
-        let mut held = Held::default();
-        let work = match args.method {
-            MethodName::Cass => {
-                let recipe = Recipe::paper(Method::Cass);
-                let (cnn, vit) = (
-                    args.model(&args.cnn, 1000, 0)?,
-                    args.model(&args.vit, 1000, 1)?,
-                );
-                let (a, b) = (&recipe.arms["cnn"], &recipe.arms["vit"]);
-                for (model, arm) in [(&cnn, a), (&vit, b)] {
-                    let params = model.params();
-                    held.count(elements(&params.all()), elements(&params.trainable()), arm);
-                }
-                let step = CassStep::new([("cnn", cnn, a), ("vit", vit, b)], recipe.zero_grad)?;
-                Work::Views(Box::new(step), vec![args.images(0)?])
-            }
-            MethodName::Dino => {
-                let recipe = Recipe::paper(Method::Dino);
-                let config = recipe.dino.clone().unwrap_or_default();
-                let net = args.model(args.net(), 1000, 0)?;
-                let projector = Projector::new(net.feature_dim(), &config, 0, &Device::Cpu)?;
-                let arm = &recipe.arms["net"];
-                let head = elements(&projector.trainable());
-                let student = elements(&net.params().all()) + head;
-                let trained = elements(&net.backbone_params()) + head;
-                held.count(2 * student, trained, arm);
-                let step = DinoStep::new("net", net, projector, arm, &config, recipe.zero_grad)?;
-                let views = (0..4).map(|view| args.images(view));
-                Work::Views(Box::new(step), views.collect::<Result<_>>()?)
-            }
-            MethodName::Supervised => {
-                let recipe = Recipe::paper(Method::Dino);
-                let arm = &recipe.arms["net"];
-                let loss = FocalLoss::new(FocalForm::Softmax, &[4, 3, 2, 1]);
-                let net = args.model(args.net(), 4, 0)?;
-                let params = net.params();
-                held.count(elements(&params.all()), elements(&params.trainable()), arm);
-                let step = SupervisedStep::new(net, Trains::Everything, arm, loss)?;
-                let labels = (0..args.batch).map(|i| i % 4).collect();
-                Work::Labels(Box::new(step), args.images(0)?, labels)
-            }
+        let Some(method) = args.pretraining() else {
+            let arm = &Recipe::paper(DinoConfig::default()).arms["net"];
+            let loss = FocalLoss::new(FocalForm::Softmax, &[4, 3, 2, 1]);
+            let net = args.model(args.net(), 4, 0)?;
+            let step = SupervisedStep::new(net, Trains::Everything, arm, loss)?;
+            let labels = (0..args.batch).map(|i| i % 4).collect();
+            return Ok(Self {
+                held: step.held(),
+                work: Work::Labels(Box::new(step), args.images(0)?, labels),
+            });
         };
-        Ok(Self { work, held })
+        let recipe = Recipe::paper(method);
+        let networks = args.nets().into_iter().zip(0..);
+        let networks = networks.map(|(name, seed)| args.model(name, recipe.outputs, seed));
+        let step = recipe.step(networks.collect::<Result<_>>()?)?;
+        let views = (0..recipe.pipeline.views() as u64).map(|view| args.images(view));
+        Ok(Self {
+            held: step.held(),
+            work: Work::Views(step, views.collect::<Result<_>>()?),
+        })
     }
 
     /// Forward of every network, loss, backward, optimiser.

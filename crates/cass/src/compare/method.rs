@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Settings of a probe that decide no result, or are compared by what they stand for.
-const NOT_OF_PROBE: [&str; 9] = [
+const NOT_OF_PROBE: [&str; 8] = [
     "seed",
     "threads",
     "device",
@@ -17,18 +17,10 @@ const NOT_OF_PROBE: [&str; 9] = [
     "arm",
     "network",
     "data.root",
-    "data_root",
     "protocol",
 ];
 /// The same of a pretraining.
-const NOT_OF_PRETRAINING: [&str; 6] = [
-    "seed",
-    "threads",
-    "device",
-    "data.root",
-    "data_root",
-    "protocol",
-];
+const NOT_OF_PRETRAINING: [&str; 5] = ["seed", "threads", "device", "data.root", "protocol"];
 
 /// What one run measured, and what it is a run of.
 pub struct Run {
@@ -210,39 +202,16 @@ fn pretraining(weights: &Weights) -> Result<Option<String>> {
 
 /// The name of a pretraining's method, whichever version wrote its recipe.
 fn method_name(recipe: &str) -> Option<String> {
-    let all = settings(recipe, "", &[]);
-    let keys = ["method.name", "method"];
-    let found = keys.iter().find_map(|key| all.get(*key));
-    Some(found?.trim_matches('"').to_string())
+    cass_run::fields(recipe).remove("method.name")
 }
 
 /// Values by dotted name, without those whose name is in `without`; nothing of a text that is no TOML.
 fn settings(text: &str, prefix: &str, without: &[&str]) -> BTreeMap<String, String> {
-    let mut all = BTreeMap::new();
-    if let Ok(table) = text.parse::<toml::Table>() {
-        flatten(&toml::Value::Table(table), String::new(), &mut all);
-    }
+    let mut all = cass_run::fields(text);
     all.retain(|key, _| !without.contains(&key.as_str()) && !key.starts_with("weights."));
     all.into_iter()
         .map(|(key, value)| (format!("{prefix}{key}"), value))
         .collect()
-}
-
-fn flatten(value: &toml::Value, name: String, all: &mut BTreeMap<String, String>) {
-    match value {
-        toml::Value::Table(table) => {
-            for (key, value) in table {
-                let dot = if name.is_empty() { "" } else { "." };
-                flatten(value, format!("{name}{dot}{key}"), all);
-            }
-        }
-        toml::Value::String(text) => {
-            all.insert(name, text.clone());
-        }
-        other => {
-            all.insert(name, other.to_string());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -254,7 +223,11 @@ mod tests {
         let text =
             "seed = 3\nsize = 64\nmethod = \"cass\"\n[data]\nroot = \"x\"\nname = \"folder\"\n";
         let got = settings(text, "pretraining.", &NOT_OF_PRETRAINING);
-        let want = [("data.name", "folder"), ("method", "cass"), ("size", "64")];
+        let want = [
+            ("data.name", "folder"),
+            ("method.name", "cass"),
+            ("size", "64"),
+        ];
         let want = want.map(|(key, value)| (format!("pretraining.{key}"), value.to_string()));
         assert_eq!(got, want.into());
         assert_eq!(method_name(text).as_deref(), Some("cass"));

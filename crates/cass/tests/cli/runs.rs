@@ -154,12 +154,12 @@ fn a_guard_is_a_deviation_that_the_run_keeps() {
     let recipe = fs::read_to_string(bench.path("guarded/recipe.toml")).unwrap();
     assert!(recipe.contains("guard = \"variance\""), "{recipe}");
     let metrics = |run: &str| fs::read_to_string(bench.path(run).join("metrics.json")).unwrap();
-    let said = "guard = variance (paper: none)";
+    let said = "method.guard = variance (paper: none)";
     assert!(metrics("guarded").contains(said) && !metrics("plain").contains(said));
     let weights = |run: &str| fs::read(bench.path(run).join("checkpoint-cnn.safetensors")).unwrap();
     assert!(weights("guarded") != weights("plain"));
     let dino = "pretrain --method dino --net resnet18 --data-root data --guard variance --out x";
-    bench.fails(dino, 2, &["`guard` = variance", "none for method dino"]);
+    bench.fails(dino, 2, &["method.guard=variance", "unknown key `guard`"]);
 }
 
 /// A rate that throws the weights far off leaves features that are all alike.

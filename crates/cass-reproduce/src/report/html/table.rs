@@ -92,7 +92,7 @@ fn figures(table: &TableEntry, rows: &[Vec<&Cell>]) -> Markup {
     html! {
         ul.legend {
             @for (colour, name) in legend.0 { li { i.(colour) {} (name) } }
-            li { i.mark-key {} "the paper's mean" }
+            @if cells.iter().any(|cell| cell.paper_mean.is_some()) { li { i.mark-key {} "the paper's mean" } }
         }
         div.charts.one[one] {
             @for (groups, label, caption) in figures {

@@ -1,9 +1,10 @@
-use super::parts::{Part, parts};
-use super::state::{Tensors, put, put_all, take, under};
-use super::{Step, StepReport, Updater, finite, views};
+use super::config::{CassConfig, Guard};
+use super::loss::{cass_loss, variance_penalty};
 use crate::error::{Error, Result};
-use crate::loss::{cass_loss, variance_penalty};
-use crate::recipe::{Arm, Guard, Precision};
+use crate::methods::parts::{Part, parts};
+use crate::methods::state::{Tensors, put, put_all, take, under};
+use crate::methods::step::{Held, Step, StepOptions, StepReport, Updater, finite, views};
+use crate::recipe::{Arm, Precision};
 use candle_core::Tensor;
 use cass_models::{Mode, Model};
 use cass_ops::{Gradients, compose};
@@ -24,20 +25,23 @@ struct CassArm {
 }
 
 impl CassStep {
-    /// A step for two networks with as many outputs, each with its name and settings. With
-    /// `zero_grad` false, gradients add up over all steps.
+    /// A step for two networks with as many outputs, each with its name and settings.
     ///
     /// # Errors
     /// If the networks have different numbers of outputs.
-    pub fn new(arms: [(&str, Model, &Arm); 2], zero_grad: bool) -> Result<Self> {
+    pub fn new(
+        arms: [(&str, Model, &Arm); 2],
+        config: &CassConfig,
+        options: &StepOptions,
+    ) -> Result<Self> {
         let [a, b] = [arms[0].1.num_classes(), arms[1].1.num_classes()];
         if a != b {
             return Err(Error::Mismatch(format!(
-                "compare networks with {a} and {b} outputs"
+                "the networks have {a} and {b} outputs: expected as many of each"
             )));
         }
         let [a, b] = arms.map(|(name, model, arm)| {
-            let updater = Updater::new(arm, model.params().trainable(), zero_grad)?;
+            let updater = Updater::new(arm, model.params().trainable(), options)?;
             Ok::<_, Error>(CassArm {
                 name: name.into(),
                 model,
@@ -46,36 +50,13 @@ impl CassStep {
         });
         Ok(Self {
             arms: [a?, b?],
-            part: None,
-            guard: None,
-            precision: Precision::F32,
+            part: options.part,
+            guard: config.guard,
+            precision: options.precision,
         })
     }
 
-    /// With a number, the images of a batch go through the networks so many at a time, and their
-    /// gradients are gathered: less memory, and the same step but for BatchNorm, which normalises
-    /// each part by itself, and so does a [guard](Self::set_guard).
-    pub fn set_part(&mut self, images: Option<usize>) {
-        self.part = images;
-    }
-
-    /// With a guard against collapse, the loss is not the paper's.
-    pub fn set_guard(&mut self, guard: Option<Guard>) {
-        self.guard = guard;
-    }
-
-    /// Of the products in the forward and backward passes; f32 unless set.
-    pub fn set_precision(&mut self, precision: Precision) {
-        self.precision = precision;
-    }
-
-    /// With a number, each arm's gradients are scaled down to that norm where they exceed it.
-    pub fn set_clip_norm(&mut self, clip_norm: Option<f64>) {
-        let arms = self.arms.iter_mut();
-        arms.for_each(|arm| arm.updater.clip(clip_norm));
-    }
-
-    /// The loss of a part of a batch, times its share, and what it has as gradients.
+    /// The loss of a part of a batch, times its share, and its gradients.
     fn gradients(&self, part: &Part) -> Result<(f64, Gradients)> {
         let [images] = views(&part.views)?;
         let [a, b] = &self.arms;
@@ -124,6 +105,12 @@ impl Step for CassStep {
             .iter()
             .map(|arm| (arm.name.as_str(), &arm.model))
             .collect()
+    }
+
+    fn held(&self) -> Held {
+        let [a, b] = &self.arms;
+        let [a, b] = [a, b].map(|arm| Held::of(&arm.model.params().all(), &arm.updater));
+        a.and(b)
     }
 
     fn state(&self) -> Result<Tensors> {

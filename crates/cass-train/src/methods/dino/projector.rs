@@ -1,8 +1,8 @@
 //! DINO's projection head.
 
+use super::config::DinoConfig;
 use crate::error::{Error, Result};
 use crate::optim::blend;
-use crate::recipe::DinoConfig;
 use candle_core::{D, DType, Device, Tensor, Var};
 use cass_ops::{Tracked, compose, gelu, linear};
 use cass_rng::Rng;
@@ -30,7 +30,7 @@ impl Projector {
     /// parameter's name.
     ///
     /// # Errors
-    /// If memory cannot be had on the device.
+    /// If the device has no memory for it.
     pub fn new(dim: usize, config: &DinoConfig, seed: u64, device: &Device) -> Result<Self> {
         let hidden = config.projection_hidden_size;
         let last = config.projection_layers - 1;
@@ -103,7 +103,7 @@ impl Projector {
     /// Own storage, same values.
     ///
     /// # Errors
-    /// If memory cannot be had.
+    /// If there is no memory for it.
     pub fn deep_copy(&self) -> Result<Self> {
         let copy = |var: &Var| Var::from_tensor(&var.as_tensor().copy()?.detach());
         let layers = self.layers.iter().map(|layer| {
@@ -130,7 +130,7 @@ impl Projector {
                 }
                 _ => {
                     let wanted = format!(
-                        "load the projector: `{name}` is missing or not {:?}",
+                        "the projector cannot be loaded: `{name}` is missing or not {:?}",
                         var.dims()
                     );
                     return Err(Error::Mismatch(wanted));
@@ -149,7 +149,7 @@ impl Projector {
     }
 }
 
-/// `x / max(‖x‖₂, ε)` per row; the maximum is taken of squares, see `loss.rs`.
+/// `x / max(‖x‖₂, ε)` per row; the maximum is taken of squares, as in CASS' loss.
 fn l2_norm(x: &Tensor) -> candle_core::Result<Tensor> {
     let squares = x.sqr()?.sum_keepdim(D::Minus1)?; // (B, 1)
     x.broadcast_div(&squares.maximum(EPS * EPS)?.sqrt()?)

@@ -1,11 +1,12 @@
-use super::parts::{Part, parts};
-use super::state::{Tensors, put, put_all, take, under};
-use super::{Step, StepReport, Updater, finite, views};
+use super::config::DinoConfig;
+use super::loss::dino_loss;
+use super::projector::Projector;
 use crate::average::blend_parameters;
 use crate::error::{Error, Result};
-use crate::loss::dino_loss;
-use crate::projector::Projector;
-use crate::recipe::{Arm, DinoConfig, Precision};
+use crate::methods::parts::{Part, parts};
+use crate::methods::state::{Tensors, put, put_all, take, under};
+use crate::methods::step::{Held, Step, StepOptions, StepReport, Updater, finite, views};
+use crate::recipe::{Arm, Precision};
 use candle_core::{DType, Tensor, Var};
 use cass_models::{Mode, Model};
 use cass_ops::{Gradients, Tracked, compose};
@@ -34,14 +35,14 @@ impl DinoStep {
     /// both, the centres at zero. The classifier is not trained.
     ///
     /// # Errors
-    /// If memory for the copies cannot be had.
+    /// If there is no memory for the copies.
     pub fn new(
         name: &str,
         student: Model,
         projector: Projector,
         arm: &Arm,
         config: &DinoConfig,
-        zero_grad: bool,
+        options: &StepOptions,
     ) -> Result<Self> {
         let mut params = student.backbone_params();
         let projection = projector.trainable().into_iter();
@@ -55,27 +56,12 @@ impl DinoStep {
             teacher: student.deep_copy()?,
             teacher_projector: projector.deep_copy()?,
             centers: Tensor::zeros((1, config.num_classes_k), DType::F32, &device)?,
-            updater: Updater::new(arm, params, zero_grad)?,
+            updater: Updater::new(arm, params, options)?,
             student,
             projector,
-            part: None,
-            precision: Precision::F32,
+            part: options.part,
+            precision: options.precision,
         })
-    }
-
-    /// As [`CassStep::set_part`](super::CassStep::set_part).
-    pub fn set_part(&mut self, images: Option<usize>) {
-        self.part = images;
-    }
-
-    /// As [`CassStep::set_precision`](super::CassStep::set_precision).
-    pub fn set_precision(&mut self, precision: Precision) {
-        self.precision = precision;
-    }
-
-    /// As [`CassStep::set_clip_norm`](super::CassStep::set_clip_norm).
-    pub fn set_clip_norm(&mut self, clip_norm: Option<f64>) {
-        self.updater.clip(clip_norm);
     }
 
     /// The student, which is trained, and its projector.
@@ -118,8 +104,8 @@ impl DinoStep {
         })
     }
 
-    /// Of a part of a batch, times its share: the loss, and the mean of the teacher's outputs
-    /// `(1, K)`; and what the loss has as gradients.
+    /// The loss of a part of a batch and the mean of the teacher's outputs `(1, K)`, both times the part's
+    /// share, and the gradients of the loss.
     fn gradients(&self, part: &Part) -> Result<(f64, Tensor, Gradients)> {
         let [local1, local2, global1, global2] = views(&part.views)?;
         let (s1, s2) = (self.project(local1)?, self.project(local2)?); // (B, K)
@@ -187,6 +173,11 @@ impl Step for DinoStep {
 
     fn arms(&self) -> Vec<(&str, &Model)> {
         vec![(&self.name, &self.student)]
+    }
+
+    fn held(&self) -> Held {
+        let variables = self.variables().map(|(_, variables)| variables);
+        Held::of(&variables.concat(), &self.updater)
     }
 
     fn state(&self) -> Result<Tensors> {

@@ -1,97 +1,11 @@
-//! Losses over logits: DINO's a kernel of `cass-ops`, the others compositions of operations whose
-//! Candle gradients are right.
+//! The focal loss, of Candle's operations whose gradients are right.
 
 use candle_core::{D, DType, Result, Tensor, bail};
 use candle_nn::ops::{log_softmax, sigmoid};
-use cass_ops::{SoftCrossEntropyConfig, Tracked, soft_cross_entropy};
 use serde::{Deserialize, Serialize};
 
-/// ε of `torch.nn.functional.normalize`.
-const NORMALIZE_EPS: f64 = 1e-12;
-/// ε of VICReg's standard deviations.
-const VICREG_EPS: f64 = 1e-4;
-/// VICReg's weight of the covariances, 1, against its 25 of agreement and variance.
-const VICREG_COVARIANCE: f64 = 1.0 / 25.0;
 /// ε inside the logarithms of the published notebook's focal loss.
 const FOCAL_EPS: f64 = 1e-12;
-/// ε inside the logarithm of vit-pytorch's `loss_fn`.
-const DINO_EPS: f64 = 1e-20;
-
-/// CASS' loss: `2 - 2 cos(r, t)`, mean over the batch (paper, equation 1 and algorithm 1; from 0,
-/// same direction, to 4, opposite). Gradients flow into both arms. A zero vector has cosine 0 with
-/// everything, and a finite gradient.
-///
-/// # Shapes
-/// `r (B, K)`, `t (B, K)` → scalar
-///
-/// # Errors
-/// If the shapes differ.
-pub fn cass_loss(r: &Tensor, t: &Tensor) -> Result<Tensor> {
-    if r.dims() != t.dims() || r.rank() != 2 {
-        bail!(
-            "CASS compares two (B, K) tensors, not {:?} and {:?}",
-            r.dims(),
-            t.dims()
-        );
-    }
-    let cosine = (normalize(r)? * normalize(t)?)?.sum(D::Minus1)?; // (B)
-    (2.0 - (cosine * 2.0)?)?.mean(0)
-}
-
-/// VICReg's penalty of outputs that vary too little over the batch, or together (Bardes et al. 2022,
-/// equations 1 to 4): `mean_j max(0, 1 - sqrt(var_j + 1e-4)) + 0.04 / K · Σ_{i≠j} cov_ij²`, 0.04 being
-/// the ratio of its weights there. Beyond the CASS paper: see [`Guard::Variance`](crate::Guard::Variance).
-///
-/// # Shapes
-/// `x (B, K)`, B from 2 → scalar
-///
-/// # Errors
-/// If there are fewer than two rows.
-pub fn variance_penalty(x: &Tensor) -> Result<Tensor> {
-    let (rows, outputs) = x.dims2()?;
-    if rows < 2 {
-        bail!("variance penalty: {rows} rows have no variance");
-    }
-    let degrees = (rows - 1) as f64;
-    let centred = x.broadcast_sub(&x.mean_keepdim(0)?)?;
-    let var = (centred.sqr()?.sum(0)? / degrees)?; // (K)
-    let flat = (1.0 - (&var + VICREG_EPS)?.sqrt()?)?.relu()?.mean(0)?;
-    // All squares of the K x K covariances are those of the B x B products of rows.
-    let gram = (centred.matmul(&centred.t()?)? / degrees)?;
-    let together = (gram.sqr()?.sum_all()? - var.sqr()?.sum_all()?)?;
-    flat + (together * (VICREG_COVARIANCE / outputs as f64))?
-}
-
-/// `x / max(‖x‖₂, ε)` over the last dimension, as `torch.nn.functional.normalize`.
-///
-/// The maximum is taken of the squares: under a root, a zero would have an infinite gradient.
-fn normalize(x: &Tensor) -> Result<Tensor> {
-    let squares = x.sqr()?.sum_keepdim(D::Minus1)?; // (B, 1)
-    x.broadcast_div(&squares.maximum(NORMALIZE_EPS * NORMALIZE_EPS)?.sqrt()?)
-}
-
-/// DINO's loss: cross-entropy of the student's distribution under the teacher's centred and
-/// sharpened one, mean over the batch (`loss_fn` of vit-pytorch 0.35.8). No gradient reaches the teacher.
-///
-/// # Shapes
-/// `teacher (B, K)`, `student (B, K)`, `centers (1, K)` → scalar
-///
-/// # Errors
-/// If the shapes do not fit.
-pub fn dino_loss(
-    teacher: &Tensor,
-    student: &Tracked,
-    centers: &Tensor,
-    teacher_temp: f64,
-    student_temp: f64,
-) -> Result<Tracked> {
-    let config = SoftCrossEntropyConfig {
-        target_temp: teacher_temp,
-        temp: student_temp,
-        eps: DINO_EPS,
-    };
-    soft_cross_entropy(teacher, centers, student, &config)
-}
 
 /// Focal loss (Lin et al. 2017) with a weight per class.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,7 +16,7 @@ pub struct FocalLoss {
     pub gamma: f64,
     /// One weight a class.
     pub weights: Vec<f64>,
-    /// Of what the loss is taken.
+    /// What the loss is taken of.
     pub form: FocalForm,
 }
 
@@ -248,4 +162,150 @@ pub fn class_weights(counts: &[usize]) -> Vec<f64> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::methods::testing::{Golden, check_slopes};
+    use candle_core::{Device, Var};
+
+    use cass_ops::compose;
+
+    fn labels(target: &Tensor) -> Vec<usize> {
+        target
+            .to_vec1::<i64>()
+            .unwrap()
+            .into_iter()
+            .map(|y| y as usize)
+            .collect()
+    }
+
+    fn focal(form: FocalForm, weight: &Tensor) -> FocalLoss {
+        let weights = weight.to_dtype(DType::F64).unwrap().to_vec1().unwrap();
+        FocalLoss {
+            alpha: 1.0,
+            gamma: 2.0,
+            weights,
+            form,
+        }
+    }
+
+    #[test]
+    fn focal_losses_equal_torch() {
+        let golden = Golden::load();
+        for suffix in ["", "_extreme"] {
+            golden.check(&format!("focal_softmax{suffix}"), &["logits"], |get, v| {
+                let focal = focal(FocalForm::Softmax, &get("weight"));
+                compose(&[&v[0]], |v| focal.forward(&v[0], &labels(&get("target"))))
+            });
+            golden.check(&format!("focal_sigmoid{suffix}"), &["logits"], |get, v| {
+                let target = get("target").argmax(D::Minus1)?.to_dtype(DType::I64)?;
+                let focal = focal(FocalForm::Sigmoid, &get("weight"));
+                compose(&[&v[0]], |v| focal.forward(&v[0], &labels(&target)))
+            });
+            golden.check(
+                &format!("focal_sigmoid_several{suffix}"),
+                &["logits"],
+                |get, v| {
+                    let targets = get("target").to_dtype(DType::F32)?.flatten_all()?;
+                    let targets = targets.to_vec1::<f32>()?;
+                    let focal = focal(FocalForm::Sigmoid, &get("weight"));
+                    compose(&[&v[0]], |v| focal.forward_targets(&v[0], &targets))
+                },
+            );
+        }
+    }
+
+    #[test]
+    fn class_weights_equal_the_notebooks() {
+        let golden = Golden::load();
+        let counts = labels(&golden.get(DType::F64, "class_weights.counts"));
+        let want = golden
+            .get(DType::F64, "class_weights.value")
+            .to_vec1::<f64>()
+            .unwrap();
+        for (got, want) in class_weights(&counts).iter().zip(want) {
+            assert!((got - want).abs() < 1e-12);
+        }
+        assert_eq!(class_weights(&[7, 7]), [1.0, 1.0]);
+        assert_eq!(class_weights(&[]), [0.0; 0]);
+    }
+
+    #[test]
+    fn gradients_equal_finite_differences() {
+        let focal = |form, gamma| FocalLoss {
+            alpha: 0.5,
+            gamma,
+            weights: vec![0.2, 1.0, 0.5, 0.7],
+            form,
+        };
+        for (form, gamma) in [
+            (FocalForm::Softmax, 2.0),
+            (FocalForm::Softmax, 0.0),
+            (FocalForm::Softmax, 1.5),
+            (FocalForm::Sigmoid, 2.0),
+        ] {
+            let focal = focal(form, gamma);
+            check_slopes(&format!("{form:?} {gamma}"), &|x| {
+                focal.forward(x, &[3, 0, 1])
+            });
+        }
+    }
+
+    #[test]
+    fn wrong_labels_and_shapes_are_errors() -> Result<()> {
+        let logits = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+        for form in [FocalForm::Softmax, FocalForm::Sigmoid] {
+            for labels in [&[0, 3][..], &[0], &[0, 1, 2]] {
+                assert!(
+                    FocalLoss::new(form, &[1, 2, 3])
+                        .forward(&logits, labels)
+                        .is_err()
+                );
+            }
+            assert!(
+                FocalLoss::new(form, &[1, 2])
+                    .forward(&logits, &[0, 1])
+                    .is_err()
+            );
+            let several = [1.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+            let loss = FocalLoss::new(form, &[1, 2, 3]).forward_targets(&logits, &several);
+            assert_eq!(loss.is_ok(), form == FocalForm::Sigmoid);
+        }
+        Ok(())
+    }
+
+    /// The mean over what is known is the loss of that alone, and what is not gets no gradient.
+    #[test]
+    fn unknown_targets_count_in_no_focal_loss() {
+        let loss = FocalLoss {
+            weights: vec![0.5, 1.5],
+            ..FocalLoss::new(FocalForm::Sigmoid, &[1, 1])
+        };
+        let logits = Var::from_slice(&[0.3f64, -1.0, 2.0, 0.7], (2, 2), &Device::Cpu).unwrap();
+        let masked = loss
+            .forward_targets(&logits, &[1.0, f32::NAN, 0.0, 1.0])
+            .unwrap();
+        let of = |targets: &[f32; 4]| {
+            let all = loss.forward_targets(&logits, targets).unwrap();
+            4.0 * all.to_scalar::<f64>().unwrap()
+        };
+        // The term of the unknown target, from two losses that differ in the other class' term alone.
+        let weights = |a, b| FocalLoss {
+            weights: vec![a, b],
+            ..loss.clone()
+        };
+        let row = logits.narrow(0, 0, 1).unwrap();
+        let term = weights(0.0, 1.5)
+            .forward_targets(&row, &[1.0, 0.0])
+            .unwrap();
+        let term = 2.0 * term.to_scalar::<f64>().unwrap();
+        let want = (of(&[1.0, 0.0, 0.0, 1.0]) - term) / 3.0;
+        assert!((masked.to_scalar::<f64>().unwrap() - want).abs() < 1e-12);
+        let gradient = masked.backward().unwrap().get(&logits).unwrap().clone();
+        let gradient = gradient.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        assert!(
+            gradient[1] == 0.0 && gradient.iter().all(|g| g.is_finite()),
+            "{gradient:?}"
+        );
+        assert!(gradient[0] != 0.0 && gradient[2] != 0.0 && gradient[3] != 0.0);
+    }
+}

@@ -1,6 +1,6 @@
-use super::{StepReport, Updater, finite};
+use super::loss::FocalLoss;
 use crate::error::Result;
-use crate::loss::FocalLoss;
+use crate::methods::step::{Held, StepOptions, StepReport, Updater, finite};
 use crate::recipe::Arm;
 use candle_core::Tensor;
 use cass_models::{Mode, Model};
@@ -29,13 +29,13 @@ impl SupervisedStep {
     /// A step for a network whose outputs are the classes of `loss`. Gradients are zeroed.
     ///
     /// # Errors
-    /// If memory for the optimiser's state cannot be had.
+    /// If there is no memory for the optimiser's state.
     pub fn new(model: Model, trains: Trains, arm: &Arm, loss: FocalLoss) -> Result<Self> {
         let params = match trains {
             Trains::Everything => model.params().trainable(),
             Trains::Classifier => model.classifier_params(),
         };
-        let updater = Updater::new(arm, params, true)?;
+        let updater = Updater::new(arm, params, &StepOptions::default())?;
         Ok(Self {
             model,
             trains,
@@ -49,16 +49,21 @@ impl SupervisedStep {
         &self.model
     }
 
-    /// Its loss.
+    /// The loss that it trains with.
     pub fn loss(&self) -> &FocalLoss {
         &self.loss
+    }
+
+    /// The memory that it takes whatever the images are.
+    pub fn held(&self) -> Held {
+        Held::of(&self.model.params().all(), &self.updater)
     }
 
     /// Trains on B inputs, images `(B, 3, S, S)` or features `(B, D)`, and their labels; gives the
     /// logits `(B, C)` that the loss was taken of, too.
     ///
     /// # Errors
-    /// As [`Step::step`](super::Step::step), and if a label is out of range.
+    /// As [`Step::step`](crate::Step::step), and if a label is out of range.
     pub fn step(&mut self, inputs: &Tensor, labels: &[usize]) -> Result<(StepReport, Tensor)> {
         self.step_with(inputs, |loss, logits| loss.forward(logits, labels))
     }

@@ -1,0 +1,110 @@
+use super::step::CassStep;
+use super::views;
+use crate::error::{Error, Result};
+use crate::methods::MethodConfig;
+use crate::methods::step::{Step, StepOptions};
+use crate::recipe::{Arm, Recipe, Swa};
+use crate::schedule::{CosineConfig, ScheduleConfig};
+use crate::trajectory::{Deviation, Recorded, Replay};
+use cass_data::augment::Pipeline;
+use cass_models::Model;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The settings that only CASS has.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CassConfig {
+    /// What keeps the networks from collapsing, beyond the paper; none for the paper's loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
+}
+
+/// What keeps CASS from collapsing. Not in the paper: from random weights its loss is met by two
+/// networks that give every image the same logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Guard {
+    /// The loss is added [VICReg's penalty](crate::variance_penalty) of each arm's logits: outputs are
+    /// to differ between images, and from each other.
+    Variance,
+}
+
+impl Guard {
+    /// The name in a recipe.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Variance => "variance",
+        }
+    }
+}
+
+impl MethodConfig for CassConfig {
+    fn arms(&self) -> &'static [&'static str] {
+        &["cnn", "vit"]
+    }
+
+    fn losses(&self) -> Vec<&'static str> {
+        let guard = self.guard.map(Guard::name);
+        ["agreement"].into_iter().chain(guard).collect()
+    }
+
+    fn paper(&self, recipe: &mut Recipe) {
+        let adam = |network| {
+            let cosine = ScheduleConfig::Cosine(CosineConfig::default());
+            Arm::with_adam(network, 1e-3, cosine)
+        };
+        recipe.arms = [
+            ("cnn".into(), adam("resnet50.a1_in1k")),
+            (
+                "vit".into(),
+                adam("vit_base_patch16_384.augreg_in21k_ft_in1k"),
+            ),
+        ]
+        .into();
+        recipe.pipeline = Pipeline::Paper;
+        recipe.swa = Some(Swa { start: 0.75 });
+    }
+
+    fn notebook(&self, recipe: &mut Recipe) {
+        recipe.zero_grad = false;
+    }
+
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn check_views(&self, pipeline: &Pipeline) -> Result<()> {
+        views::check_views(pipeline)
+    }
+
+    fn chosen(&self, recipe: &Recipe) -> Vec<String> {
+        views::chosen(&recipe.pipeline).collect()
+    }
+
+    fn remedy(&self) -> Option<&'static str> {
+        self.guard.is_none().then_some(
+            "against that, from random weights, are `--guard variance` and a lower rate for a Transformer \
+             (beyond the paper; see --guard in --help)",
+        )
+    }
+
+    fn step(&self, recipe: &Recipe, networks: Vec<Model>) -> Result<Box<dyn Step>> {
+        let arms = recipe.arms.iter().zip(networks);
+        let arms: Vec<_> = arms
+            .map(|((name, arm), model)| (name.as_str(), model, arm))
+            .collect();
+        let arms = arms
+            .try_into()
+            .map_err(|_| Error::Mismatch("CASS trains two networks: expected two arms".into()))?;
+        Ok(Box::new(CassStep::new(
+            arms,
+            self,
+            &StepOptions::of(recipe),
+        )?))
+    }
+
+    fn replay(&self, replay: &Replay, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
+        super::replay::replay(self, replay, folder, recorded)
+    }
+}

@@ -1,0 +1,125 @@
+//! CASS' loss, and the penalty that keeps it from collapsing: compositions of Candle's operations.
+
+use candle_core::{D, Result, Tensor, bail};
+
+/// ε of `torch.nn.functional.normalize`.
+const NORMALIZE_EPS: f64 = 1e-12;
+/// ε of VICReg's standard deviations.
+const VICREG_EPS: f64 = 1e-4;
+/// VICReg's weight of the covariances, 1, against its 25 of agreement and variance.
+const VICREG_COVARIANCE: f64 = 1.0 / 25.0;
+
+/// CASS' loss: `2 - 2 cos(r, t)`, mean over the batch (paper, equation 1 and algorithm 1; from 0,
+/// same direction, to 4, opposite). Gradients flow into both arms. A zero vector has cosine 0 with
+/// everything, and a finite gradient.
+///
+/// # Shapes
+/// `r (B, K)`, `t (B, K)` → scalar
+///
+/// # Errors
+/// If the shapes differ.
+pub fn cass_loss(r: &Tensor, t: &Tensor) -> Result<Tensor> {
+    if r.dims() != t.dims() || r.rank() != 2 {
+        bail!(
+            "CASS compares two (B, K) tensors, not {:?} and {:?}",
+            r.dims(),
+            t.dims()
+        );
+    }
+    let cosine = (normalize(r)? * normalize(t)?)?.sum(D::Minus1)?; // (B)
+    (2.0 - (cosine * 2.0)?)?.mean(0)
+}
+
+/// VICReg's penalty of outputs that vary too little over the batch, or together (Bardes et al. 2022,
+/// equations 1 to 4): `mean_j max(0, 1 - sqrt(var_j + 1e-4)) + 0.04 / K · Σ_{i≠j} cov_ij²`, 0.04 being
+/// the ratio of its weights there. Beyond the CASS paper: see [`Guard::Variance`](crate::Guard::Variance).
+///
+/// # Shapes
+/// `x (B, K)`, B from 2 → scalar
+///
+/// # Errors
+/// If there are fewer than two rows.
+pub fn variance_penalty(x: &Tensor) -> Result<Tensor> {
+    let (rows, outputs) = x.dims2()?;
+    if rows < 2 {
+        bail!("variance penalty: {rows} rows have no variance");
+    }
+    let degrees = (rows - 1) as f64;
+    let centred = x.broadcast_sub(&x.mean_keepdim(0)?)?;
+    let var = (centred.sqr()?.sum(0)? / degrees)?; // (K)
+    let flat = (1.0 - (&var + VICREG_EPS)?.sqrt()?)?.relu()?.mean(0)?;
+    // All squares of the K x K covariances are those of the B x B products of rows.
+    let gram = (centred.matmul(&centred.t()?)? / degrees)?;
+    let together = (gram.sqr()?.sum_all()? - var.sqr()?.sum_all()?)?;
+    flat + (together * (VICREG_COVARIANCE / outputs as f64))?
+}
+
+/// `x / max(‖x‖₂, ε)` over the last dimension, as `torch.nn.functional.normalize`.
+///
+/// The maximum is taken of the squares: under a root, a zero would have an infinite gradient.
+fn normalize(x: &Tensor) -> Result<Tensor> {
+    let squares = x.sqr()?.sum_keepdim(D::Minus1)?; // (B, 1)
+    x.broadcast_div(&squares.maximum(NORMALIZE_EPS * NORMALIZE_EPS)?.sqrt()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::methods::testing::{Golden, check_slopes};
+    use candle_core::Device;
+    use cass_ops::compose;
+
+    #[test]
+    fn cass_equals_torch_zero_vector_included() {
+        Golden::load().check("cass", &["r", "t"], |_, v| {
+            compose(&[&v[0], &v[1]], |v| cass_loss(&v[0], &v[1]))
+        });
+    }
+
+    #[test]
+    fn variance_penalty_equals_torch_a_constant_output_included() {
+        Golden::load().check("variance", &["x"], |_, v| {
+            compose(&[&v[0]], |v| variance_penalty(&v[0]))
+        });
+    }
+
+    #[test]
+    fn logits_that_tell_nothing_apart_meet_the_papers_loss_and_not_the_guard() -> Result<()> {
+        let row = Tensor::new(&[[1f32, -2.0, 0.5]], &Device::Cpu)?;
+        let same = row.repeat((4, 1))?;
+        let value = |loss: Tensor| loss.to_scalar::<f32>();
+        assert!(value(cass_loss(&same, &same)?)?.abs() < 1e-6);
+        assert!((value(variance_penalty(&same)?)? - 0.99).abs() < 1e-6);
+        // Outputs that differ by as much as is asked for, each by itself, cost nothing.
+        let apart = [[2f32, 0.0], [-2.0, 0.0], [0.0, 2.0], [0.0, -2.0]];
+        let apart = Tensor::new(&apart, &Device::Cpu)?;
+        assert!(value(variance_penalty(&apart)?)?.abs() < 1e-6);
+        let error = variance_penalty(&row).unwrap_err().to_string();
+        assert!(error.contains("1 rows have no variance"), "{error}");
+        Ok(())
+    }
+
+    #[test]
+    fn cass_is_symmetric_bounded_and_checks_shapes() -> Result<()> {
+        let (r, t) = (
+            Tensor::new(&[[1f32, 2.0]], &Device::Cpu)?,
+            Tensor::new(&[[3f32, -1.0]], &Device::Cpu)?,
+        );
+        let value = |r: &Tensor, t: &Tensor| cass_loss(r, t).unwrap().to_scalar::<f32>().unwrap();
+        assert_eq!(value(&r, &t), value(&t, &r));
+        assert!(value(&r, &r).abs() < 1e-6);
+        assert!((value(&r, &r.neg()?) - 4.0).abs() < 1e-6);
+        assert_eq!(value(&r, &t.zeros_like()?), 2.0);
+        assert!(cass_loss(&r, &t.t()?).is_err());
+        assert!(cass_loss(&r.squeeze(0)?, &t.squeeze(0)?).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn gradients_equal_finite_differences() -> Result<()> {
+        let other = Tensor::arange(0f64, 12.0, &Device::Cpu)?.reshape((3, 4))?;
+        check_slopes("cass", &|x| cass_loss(x, &other));
+        check_slopes("variance penalty", &variance_penalty);
+        Ok(())
+    }
+}

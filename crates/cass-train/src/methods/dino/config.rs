@@ -1,0 +1,140 @@
+use super::projector::Projector;
+use super::step::DinoStep;
+use super::views;
+use crate::error::{Error, Result};
+use crate::methods::MethodConfig;
+use crate::methods::step::{Step, StepOptions};
+use crate::recipe::{Arm, Recipe, at_least, check};
+use crate::schedule::ScheduleConfig;
+use crate::trajectory::{Deviation, Recorded, Replay};
+use cass_data::augment::Pipeline;
+use cass_models::Model;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The settings that only DINO has: the arguments of vit-pytorch's `Dino`, under its names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DinoConfig {
+    /// Width of the projector's hidden layers.
+    pub projection_hidden_size: usize,
+    /// Linear layers of the projector, the last one (to K outputs) included.
+    pub projection_layers: usize,
+    /// Outputs of the projector.
+    pub num_classes_k: usize,
+    /// Temperature of the student's softmax.
+    pub student_temp: f64,
+    /// Temperature of the teacher's softmax.
+    pub teacher_temp: f64,
+    /// How much of the teacher stays at each step.
+    pub moving_average_decay: f64,
+    /// How much of the centres stays at each step.
+    pub center_moving_average_decay: f64,
+}
+
+impl Default for DinoConfig {
+    fn default() -> Self {
+        Self {
+            projection_hidden_size: 256,
+            projection_layers: 4,
+            num_classes_k: 65_336,
+            student_temp: 0.9,
+            teacher_temp: 0.04,
+            moving_average_decay: 0.9,
+            center_moving_average_decay: 0.9,
+        }
+    }
+}
+
+impl MethodConfig for DinoConfig {
+    fn arms(&self) -> &'static [&'static str] {
+        &["net"]
+    }
+
+    fn losses(&self) -> Vec<&'static str> {
+        vec!["cross-entropy"]
+    }
+
+    fn paper(&self, recipe: &mut Recipe) {
+        let arm = Arm::with_adam("resnet50.a1_in1k", 3e-4, ScheduleConfig::Constant);
+        recipe.arms = [("net".into(), arm)].into();
+        recipe.pipeline = Pipeline::Dino;
+    }
+
+    fn notebook(&self, _: &mut Recipe) {}
+
+    /// The paper trains DINO once for each of its networks.
+    fn paper_beside(&self, recipe: &Recipe, paper: &mut Recipe) {
+        if let (Some(arm), Some(own)) = (paper.arms.get_mut("net"), recipe.arms.get("net"))
+            && own.network.contains("vit_base_patch16_384")
+        {
+            arm.network.clone_from(&own.network);
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        for (field, value, least) in [
+            ("projection_hidden_size", self.projection_hidden_size, 1),
+            ("projection_layers", self.projection_layers, 2),
+            ("num_classes_k", self.num_classes_k, 2),
+        ] {
+            at_least(&format!("method.{field}"), value, least)?;
+        }
+        for (field, value) in [
+            ("student_temp", self.student_temp),
+            ("teacher_temp", self.teacher_temp),
+        ] {
+            let fits = value.is_finite() && value > 0.0;
+            let field = format!("method.{field}");
+            check(&field, value, fits, "a temperature above 0")?;
+        }
+        for (field, value) in [
+            ("moving_average_decay", self.moving_average_decay),
+            (
+                "center_moving_average_decay",
+                self.center_moving_average_decay,
+            ),
+        ] {
+            let fits = (0.0..=1.0).contains(&value);
+            check(
+                &format!("method.{field}"),
+                value,
+                fits,
+                "a share from 0 to 1",
+            )?;
+        }
+        Ok(())
+    }
+
+    fn check_views(&self, pipeline: &Pipeline) -> Result<()> {
+        views::check_views(pipeline)
+    }
+
+    fn chosen(&self, recipe: &Recipe) -> Vec<String> {
+        let lr = recipe.arms.get("net").map_or(0.0, |arm| arm.optimizer.lr());
+        vec![
+            format!(
+                "arms.net.optimizer.lr = {lr}, constant: the text defers to vit-pytorch, whose \
+                 example uses 3e-4"
+            ),
+            "the student's weights are kept, as in vit-pytorch's example".into(),
+        ]
+    }
+
+    fn step(&self, recipe: &Recipe, networks: Vec<Model>) -> Result<Box<dyn Step>> {
+        let networks = networks.into_iter().zip(&recipe.arms);
+        let [(student, (name, arm))] = networks
+            .collect::<Vec<_>>()
+            .try_into()
+            .map_err(|_| Error::Mismatch("DINO trains one network: expected one arm".into()))?;
+        let device = &student.options().device;
+        let projector = Projector::new(student.feature_dim(), self, recipe.seed, device)?;
+        let options = StepOptions::of(recipe);
+        let step = DinoStep::new(name, student, projector, arm, self, &options)?;
+        Ok(Box::new(step))
+    }
+
+    fn replay(&self, replay: &Replay, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
+        super::replay::replay(replay, folder, recorded)
+    }
+}

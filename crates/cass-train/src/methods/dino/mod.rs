@@ -1,0 +1,13 @@
+//! DINO, as vit-pytorch has it: a network predicts, from crops, what its moving average says of others.
+
+mod config;
+mod loss;
+mod projector;
+mod replay;
+mod step;
+mod views;
+
+pub use config::DinoConfig;
+pub use loss::dino_loss;
+pub use projector::Projector;
+pub use step::DinoStep;

@@ -1,0 +1,162 @@
+//! What can be trained, a folder each: settings, views, loss and step.
+//!
+//! A method of pretraining is a type of settings that is a [`MethodConfig`]. Adding one is its folder and
+//! its line in `methods!`: recipes, the command line, runs and replays ask the method.
+
+mod cass;
+mod dino;
+mod parts;
+mod state;
+mod step;
+mod supervised;
+#[cfg(test)]
+mod testing;
+
+pub use cass::{CassConfig, CassStep, Guard, cass_loss, variance_penalty};
+pub use dino::{DinoConfig, DinoStep, Projector, dino_loss};
+pub use step::{Held, Step, StepOptions, StepReport};
+pub use supervised::{FocalForm, FocalLoss, SupervisedStep, Trains, class_weights};
+
+use crate::error::Result;
+use crate::recipe::Recipe;
+use crate::trajectory::{Deviation, Recorded, Replay};
+use cass_data::augment::Pipeline;
+use cass_models::Model;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::str::FromStr;
+
+/// What a method decides. Its fields are the settings that only it has.
+pub(crate) trait MethodConfig {
+    /// The names of its networks, in alphabetical order.
+    fn arms(&self) -> &'static [&'static str];
+
+    /// The names of what its loss is the sum of.
+    fn losses(&self) -> Vec<&'static str>;
+
+    /// Gives a recipe of the method the paper's networks, views and averaging.
+    fn paper(&self, recipe: &mut Recipe);
+
+    /// Changes the paper's recipe to what the authors' notebooks do.
+    fn notebook(&self, recipe: &mut Recipe);
+
+    /// Gives the paper's recipe those choices of `recipe` that the paper makes, too.
+    fn paper_beside(&self, _recipe: &Recipe, _paper: &mut Recipe) {}
+
+    /// Checks the settings.
+    fn check(&self) -> Result<()>;
+
+    /// Checks that images become the views that the step takes.
+    fn check_views(&self, pipeline: &Pipeline) -> Result<()>;
+
+    /// What the paper's text leaves open and was chosen here, one sentence each.
+    fn chosen(&self, recipe: &Recipe) -> Vec<String>;
+
+    /// What may be done where features collapse, if the recipe does not do it yet.
+    fn remedy(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What trains the networks, which are in the order of [`arms`](Self::arms).
+    fn step(&self, recipe: &Recipe, networks: Vec<Model>) -> Result<Box<dyn Step>>;
+
+    /// Replays a run that PyTorch recorded.
+    fn replay(&self, replay: &Replay, folder: &Path, recorded: &Recorded) -> Result<Deviation>;
+}
+
+macro_rules! methods {
+    ($($(#[doc = $about:literal])+ $name:literal: $method:ident($config:ty),)+) => {
+        /// What is trained, with the settings that only it has: the `[method]` table of a recipe.
+        ///
+        /// ```
+        /// use cass_train::{DinoConfig, Method};
+        /// let method: Method = "dino".parse().unwrap();
+        /// assert_eq!(method, DinoConfig::default().into());
+        /// assert_eq!((method.name(), method.arms()), ("dino", &["net"][..]));
+        /// ```
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "name")]
+        pub enum Method {
+            $($(#[doc = $about])+ #[serde(rename = $name)] $method($config),)+
+        }
+
+        impl Method {
+            /// Every method, with the settings that it has by default.
+            pub fn all() -> Vec<Self> {
+                vec![$(Self::$method(<$config>::default()),)+]
+            }
+
+            /// The name in a recipe and on the command line.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$method(_) => $name,)+
+                }
+            }
+
+            /// What it is, in a sentence.
+            pub fn about(&self) -> &'static str {
+                match self {
+                    $(Self::$method(_) => concat!($($about),+).trim(),)+
+                }
+            }
+
+            pub(crate) fn config(&self) -> &dyn MethodConfig {
+                match self {
+                    $(Self::$method(config) => config,)+
+                }
+            }
+
+        }
+
+        $(impl From<$config> for Method {
+            fn from(config: $config) -> Self {
+                Self::$method(config)
+            }
+        })+
+    };
+}
+
+methods! {
+    /// Cross-architectural self-supervision: two networks agree on one view of each image.
+    "cass": Cass(CassConfig),
+    /// Self-distillation: one network and its moving average agree on crops of each image.
+    "dino": Dino(DinoConfig),
+}
+
+impl Method {
+    /// The names of its networks.
+    pub fn arms(&self) -> &'static [&'static str] {
+        self.config().arms()
+    }
+
+    /// The names of what its loss is the sum of.
+    pub fn losses(&self) -> Vec<&'static str> {
+        self.config().losses()
+    }
+
+    /// What may be done where features collapse, if these settings do not do it yet.
+    pub fn remedy(&self) -> Option<&'static str> {
+        self.config().remedy()
+    }
+
+    /// The same method with the settings that it has by default.
+    pub(crate) fn plain(&self) -> Self {
+        let plain = Self::all()
+            .into_iter()
+            .find(|method| method.name() == self.name());
+        plain.unwrap_or_else(|| self.clone())
+    }
+}
+
+impl FromStr for Method {
+    type Err = String;
+
+    /// The method of this name, with the settings that it has by default.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::all().into_iter().find(|method| method.name() == name);
+        found.ok_or_else(|| {
+            let known: Vec<&str> = Self::all().iter().map(Self::name).collect();
+            format!("{name} is no method: expected {}", known.join(" or "))
+        })
+    }
+}

@@ -1,0 +1,205 @@
+//! One training step of a method, and nothing around it.
+
+use super::state::Tensors;
+use crate::error::{Error, Result};
+use crate::optim::Optimizer;
+use crate::recipe::{Arm, Precision, Recipe};
+use crate::schedule::Schedule;
+use candle_core::{Tensor, Var};
+use cass_models::Model;
+use cass_ops::{Gradients, Tracked};
+use std::collections::{BTreeMap, HashMap};
+
+/// What one step did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StepReport {
+    /// The loss before the update.
+    pub loss: f64,
+    /// The learning rate that each arm used.
+    pub lr: BTreeMap<String, f64>,
+    /// The L2 norm of each arm's gradients, before any clipping.
+    pub grad_norm: BTreeMap<String, f64>,
+}
+
+impl StepReport {
+    /// Notes an arm's rate and norm.
+    pub(super) fn updated(&mut self, arm: &str, (lr, norm): (f64, f64)) {
+        self.lr.insert(arm.into(), lr);
+        self.grad_norm.insert(arm.into(), norm);
+    }
+}
+
+/// Bytes that a step holds whatever the images are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Parameters and running statistics, a teacher's too.
+    pub weights: usize,
+    /// Moments of the optimisers.
+    pub optimizer: usize,
+    /// One gradient for each parameter that is trained: all are there at the end of a backward pass.
+    pub gradients: usize,
+}
+
+impl Held {
+    /// Counts an updater in, and all variables beside it.
+    pub(super) fn of(variables: &[(String, Var)], updater: &Updater) -> Self {
+        let bytes = |var: &Var| var.elem_count() * var.dtype().size_in_bytes();
+        let gradients = updater.optimizer.bytes();
+        Self {
+            weights: variables.iter().map(|(_, var)| bytes(var)).sum(),
+            optimizer: gradients * updater.optimizer.buffers(),
+            gradients,
+        }
+    }
+
+    /// The memory of both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            weights: self.weights + other.weights,
+            optimizer: self.optimizer + other.optimizer,
+            gradients: self.gradients + other.gradients,
+        }
+    }
+}
+
+/// A method that trains by steps over batches.
+pub trait Step {
+    /// Trains on the views of one batch, each `(B, 3, S, S)`.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] if the loss is not a number: nothing was updated then but running
+    /// statistics. Else if views are missing or do not fit the networks.
+    fn step(&mut self, views: &[Tensor]) -> Result<StepReport>;
+
+    /// The networks that the run is for, by the names of their arms.
+    fn arms(&self) -> Vec<(&str, &Model)>;
+
+    /// The memory that it takes whatever the images are.
+    fn held(&self) -> Held;
+
+    /// Everything that [`Step::load_state`] needs to continue as if never stopped: weights, running
+    /// statistics, the optimisers' moments and step counts, a teacher. Some share memory with the
+    /// step and change with it.
+    ///
+    /// # Errors
+    /// If a copy fails.
+    fn state(&self) -> Result<HashMap<String, Tensor>>;
+
+    /// Takes over what [`Step::state`] of a step of the same settings gave.
+    ///
+    /// # Errors
+    /// Naming the first tensor that is missing or does not fit; some are taken over then.
+    fn load_state(&mut self, state: &HashMap<String, Tensor>) -> Result<()>;
+}
+
+/// How a step computes, whatever the method.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepOptions {
+    /// Whether gradients are zeroed before each step; otherwise they add up over all steps.
+    pub zero_grad: bool,
+    /// Images that go through the networks at once, their gradients gathered: less memory, and the same
+    /// step but for BatchNorm, which normalises each part by itself, and for a [`Guard`](super::Guard).
+    pub part: Option<usize>,
+    /// Precision of the products in the forward and backward passes.
+    pub precision: Precision,
+    /// The norm that each arm's gradients are scaled down to where they exceed it.
+    pub clip_norm: Option<f64>,
+}
+
+impl Default for StepOptions {
+    /// The paper's: gradients are zeroed, batches are whole, all is f32, nothing is clipped.
+    fn default() -> Self {
+        Self {
+            zero_grad: true,
+            part: None,
+            precision: Precision::F32,
+            clip_norm: None,
+        }
+    }
+}
+
+impl StepOptions {
+    /// What a recipe says.
+    pub(super) fn of(recipe: &Recipe) -> Self {
+        Self {
+            zero_grad: recipe.zero_grad,
+            part: recipe.part(),
+            precision: recipe.precision,
+            clip_norm: recipe.clip_grad_norm,
+        }
+    }
+}
+
+/// What updates one set of parameters: the optimiser at the schedule's rate.
+pub(super) struct Updater {
+    optimizer: Optimizer,
+    schedule: Schedule,
+}
+
+impl Updater {
+    pub(super) fn new(
+        arm: &Arm,
+        params: Vec<(String, Var)>,
+        options: &StepOptions,
+    ) -> Result<Self> {
+        let optimizer = Optimizer::new(&arm.optimizer, params)?;
+        let mut optimizer = optimizer.with_zero_grad(options.zero_grad);
+        optimizer.set_clip_norm(options.clip_norm);
+        Ok(Self {
+            optimizer,
+            schedule: Schedule::new(arm.schedule.clone(), arm.optimizer.lr()),
+        })
+    }
+
+    /// Adds the gradients of a part of a batch to the next update's.
+    pub(super) fn gather(&mut self, grads: &Gradients) -> Result<()> {
+        self.optimizer.gather(grads)
+    }
+
+    /// Updates and moves the schedule on; the rate that was used, and the norm of the gradients.
+    pub(super) fn update(&mut self, grads: &Gradients) -> Result<(f64, f64)> {
+        let lr = self.schedule.lr();
+        let norm = self.optimizer.step_with_norm(grads, lr)?;
+        self.schedule.step();
+        Ok((lr, norm))
+    }
+
+    /// Steps taken so far.
+    pub(super) fn steps(&self) -> u64 {
+        self.optimizer.steps()
+    }
+
+    pub(super) fn state(&self) -> Result<Tensors> {
+        self.optimizer.state()
+    }
+
+    /// The optimiser tells how far the schedule is: each rate follows from the one before.
+    pub(super) fn load_state(&mut self, state: &Tensors) -> Result<()> {
+        self.optimizer.load_state(state)?;
+        self.schedule.restart();
+        (0..self.optimizer.steps()).for_each(|_| self.schedule.step());
+        Ok(())
+    }
+}
+
+/// The value of a loss at `step`, if training can continue with it.
+pub(super) fn finite(loss: &Tracked, step: u64) -> Result<f64> {
+    let loss = loss.value();
+    let loss = f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
+    if loss.is_finite() {
+        Ok(loss)
+    } else {
+        Err(Error::NonFinite {
+            step,
+            loss,
+            last_good: None,
+        })
+    }
+}
+
+/// The views, if there are as many as the method takes.
+pub(super) fn views<const N: usize>(views: &[Tensor]) -> Result<&[Tensor; N]> {
+    let found = views.len();
+    let wrong = |_| Error::Mismatch(format!("a batch has {found} views: expected {N}"));
+    views.try_into().map_err(wrong)
+}
