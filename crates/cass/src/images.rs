@@ -83,7 +83,16 @@ pub struct DataArgs {
 impl DataArgs {
     /// Writes the flags that were given into a recipe's table of the images.
     pub fn apply(self, recipe: &mut DataRecipe) {
-        set(&mut recipe.name, self.data);
+        if let Some(name) = self.data
+            && name != recipe.name
+        {
+            // How another layout was to be read says nothing of this one.
+            *recipe = DataRecipe {
+                name,
+                root: recipe.root.clone(),
+                ..recipe.clone().as_read()
+            };
+        }
         let mut roots = self.data_root.into_iter();
         if let Some(root) = roots.next() {
             recipe.root = root;

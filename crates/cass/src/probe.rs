@@ -234,6 +234,8 @@ fn take_over(recipe: &mut ProbeRecipe, run: &Path, arm: Option<String>) -> Resul
         val_fraction: recipe.data.val_fraction,
         fraction: recipe.data.fraction,
         skip_bad: recipe.data.skip_bad,
+        // Whose images these are is for the pretraining.
+        exclude_test_of: None,
         ..pretrained.data
     };
     recipe.size = pretrained.size;

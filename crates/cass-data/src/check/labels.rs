@@ -73,7 +73,7 @@ pub(super) fn single(root: &Path, task: Task, classes: &[ClassCount]) -> Option<
     }
 }
 
-/// Test images of a class under which its score says little.
+/// Images of a class under which nothing can be learned of it and judged.
 const FEW: usize = 3;
 
 /// Classes that a part lacks, and classes of few images.
@@ -100,11 +100,6 @@ pub(super) fn small(root: &Path, classes: &[ClassCount]) -> Vec<Finding> {
         if all < FEW {
             let detail =
                 format!("has {all} images of class {name:?}: too few to train and judge by");
-            find(FindingKind::FewImages, detail);
-        } else if (1..FEW).contains(&class.parts[2]) {
-            let test = class.parts[2];
-            let detail =
-                format!("has {test} test images of class {name:?}: its score will say little");
             find(FindingKind::FewImages, detail);
         }
     }

@@ -102,7 +102,7 @@ pub enum FindingKind {
     EmptyClass,
     /// A class that is in one given part and not in another.
     ClassMissingFromPart,
-    /// A class of one or two images, or of fewer than three given test images.
+    /// A class of one or two images.
     FewImages,
     /// A class whose images are all of one patient or other group.
     OnePatientClass,

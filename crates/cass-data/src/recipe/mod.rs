@@ -115,6 +115,24 @@ impl DataRecipe {
         }
     }
 
+    /// The same shares of images that are read alike, of another layout: without what was said of this
+    /// one's tables and folders.
+    #[must_use]
+    pub fn as_read(self) -> Self {
+        Self {
+            more_roots: Vec::new(),
+            images: Vec::new(),
+            labels: Vec::new(),
+            uncertain: None,
+            blank: None,
+            exclude: Vec::new(),
+            group_by: None,
+            exclude_test_of: None,
+            columns: BTreeMap::new(),
+            ..self
+        }
+    }
+
     /// How its images are read.
     pub fn reading(&self) -> Reading {
         Reading {
