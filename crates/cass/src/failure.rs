@@ -65,7 +65,12 @@ impl From<cass_data::Error> for Failure {
 
 impl From<cass_models::Error> for Failure {
     fn from(error: cass_models::Error) -> Self {
-        Self::of(&error, of_models(&error))
+        let text = one_line(&error);
+        if of_models(&error) {
+            Self::Wrong(text)
+        } else {
+            Self::Failed(text)
+        }
     }
 }
 
@@ -89,6 +94,7 @@ impl From<cass_train::Error> for Failure {
             Error::Interrupted { .. } => Self::Stopped(format!("failed to {error}")),
             Error::Run(error) => error.into(),
             Error::Data(error) => error.into(),
+            Error::Model(error) => error.into(),
             _ => Self::of(&error, of_train(&error)),
         }
     }
