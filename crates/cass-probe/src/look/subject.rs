@@ -5,6 +5,7 @@ use crate::fit::{ProbeMode, ProbeRecipe, load_backbone};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use cass_data::cache::Storage;
+use cass_data::image::Reading;
 use cass_data::loader::{Loader, LoaderConfig};
 use cass_data::recipe::{DataRecipe, RunImages};
 use cass_models::{Mode, Model, ModelOptions};
@@ -26,6 +27,7 @@ pub enum When {
 /// The networks of a finished pretraining (its arms) or probe (one), without a graph.
 pub struct Subjects {
     run: PathBuf,
+    finished: Finished,
     kind: Kind,
     device: Device,
 }
@@ -76,6 +78,7 @@ impl Subjects {
         };
         Ok(Self {
             run: run.into(),
+            finished,
             kind,
             device: cass_train::device::open_device(device)?,
         })
@@ -107,6 +110,14 @@ impl Subjects {
         }
     }
 
+    /// How the run's images were read, and others have to be.
+    pub fn reading(&self) -> Reading {
+        match &self.kind {
+            Kind::Pretraining(recipe) => recipe.data.reading(),
+            Kind::Probe(recipe, _) => recipe.data.reading(),
+        }
+    }
+
     /// The network `name`, of [`names`](Self::names).
     ///
     /// # Errors
@@ -123,7 +134,7 @@ impl Subjects {
             Kind::Pretraining(recipe) => {
                 let (model, _) = initial_network(recipe, name, &self.device)?;
                 if when == When::After {
-                    model.load(&self.run.join(checkpoint(name)))?;
+                    model.load(&self.finished.intact(&checkpoint(name))?)?;
                 }
                 model.frozen()?
             }
