@@ -7,7 +7,8 @@
 use super::objective::Objective;
 use crate::Result;
 use candle_core::{DType, Device, Tensor};
-use cass_ops::{Tracked, linear};
+use cass_ops::Tracked;
+use cass_ops::nn::linear;
 use nalgebra::{Cholesky, DMatrix};
 
 /// Rows for each feature that say how features go together; of more, so many are taken, evenly apart.
