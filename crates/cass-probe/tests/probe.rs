@@ -242,7 +242,7 @@ fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
             },
             ..good.clone()
         },
-        "`fraction` = 0: expected a share",
+        "`fraction` is 0; expected a share",
     )?;
     says(
         ProbeRecipe {
@@ -343,7 +343,7 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
     assert!(
         error
             .to_string()
-            .contains("`loss` = softmax: expected sigmoid"),
+            .contains("`loss` is softmax; expected sigmoid"),
         "{error}"
     );
     Ok(())

@@ -18,7 +18,7 @@ impl WeightAverage {
     /// An average of nothing yet, for networks of the shape of `model`.
     ///
     /// # Errors
-    /// If memory for another copy cannot be had.
+    /// If there is no memory for another copy.
     pub fn new(model: &Model) -> Result<Self> {
         Ok(Self {
             model: model.deep_copy()?,
@@ -72,7 +72,7 @@ pub(crate) fn blend_parameters(target: &Model, source: &Model, keep: f64) -> Res
     let (targets, sources) = (target.params().trainable(), source.params().trainable());
     if targets.len() != sources.len() {
         return Err(Error::Mismatch(
-            "average networks of different shapes".into(),
+            "networks of different shapes cannot be averaged".into(),
         ));
     }
     for ((_, target), (_, source)) in targets.iter().zip(&sources) {

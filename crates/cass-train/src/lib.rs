@@ -65,7 +65,9 @@ pub use methods::{
     dino_loss, variance_penalty,
 };
 pub use optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
-pub use recipe::{Arm, Precision, Protocol, Recipe, Swa, ValidRecipe, Weights};
+pub use recipe::{
+    Arm, Normalize, Precision, Protocol, Recipe, Swa, ValidRecipe, Weights, normalized,
+};
 pub use schedule::{CosineConfig, Schedule, ScheduleConfig};
 pub use training::{PretrainOptions, Stop, pretrain};
 pub use trajectory::{Deviation, KindError, LossError, Replay};

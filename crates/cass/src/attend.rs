@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// Show where a run's networks look in chosen images: a PNG a network and image.
 ///
-/// Each picture has the image, square as the network takes it, and beside it the same under a heat
+/// Each picture has the image, square as the network takes it, and next to it the same under a heat
 /// map: of a ViT or DeiT attention, followed through all blocks (rollout) or of the last block; of
 /// every other network Grad-CAM, which says what speaks for a class. A pretraining has no classes:
 /// Grad-CAM then asks about the largest output. The brightest place is the largest value; one that is
@@ -196,7 +196,7 @@ const SMALLEST: usize = 256;
 /// How much the heat covers of the image where it is cold, and where it is hottest.
 const COVER: [f32; 2] = [0.35, 0.75];
 
-/// The image, and beside it the image under the heat.
+/// The image, and next to it the image under the heat.
 fn picture(pixels: &Pixels, heat: &Heat) -> Pixels {
     let size = pixels.width();
     let rgb = pixels.to_rgb();

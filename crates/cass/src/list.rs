@@ -37,7 +37,7 @@ pub fn run(args: &Args) -> Result<Report> {
     let found: Vec<_> = MODELS.iter().filter(wanted).collect();
     if found.is_empty() {
         return Err(Failure::Wrong(format!(
-            "failed to list networks: no name fits {pattern:?}; cass models list prints all names"
+            "no network's name fits {pattern:?}; cass models list prints all names"
         )));
     }
     let hub = Hub::from_env()?;
@@ -71,7 +71,7 @@ fn fits(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// In time of the product of both lengths, whatever the pattern.
+/// Whether a name fits a pattern, in time of the product of both lengths whatever the pattern.
 fn glob(pattern: &[u8], name: &[u8]) -> bool {
     // Whether what was read of the pattern fits the first `i` bytes of the name.
     let mut fits = vec![false; name.len() + 1];

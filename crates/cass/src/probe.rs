@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Result};
 use crate::images::{expect_root, set};
-use crate::options::{Common, ProtocolName, apply};
+use crate::options::{Common, NormalizationName, ProtocolName, apply};
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
 use crate::{hub, process};
@@ -12,7 +12,7 @@ use cass_data::recipe::DataRecipe;
 use cass_data::source::Source;
 use cass_probe::fit::{ClassWeights, PartMetrics, ProbeMode, ProbeRecipe, Stopping};
 use cass_run::{Bounds, ProbeEvent as Event, ProbeMetrics, RunDir, names};
-use cass_train::{Recipe, Weights};
+use cass_train::{Normalize, Recipe, Weights};
 use clap::ValueEnum;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,11 @@ pub struct Args {
     /// How to probe; by default logistic, or linear where --protocol is given.
     #[arg(long)]
     mode: Option<ModeName>,
+    /// What images are normalised by: the statistics that the weights were trained with, or ImageNet's.
+    /// By default those of the pretraining with --run; else those of the weights, or ImageNet's where
+    /// --protocol is given.
+    #[arg(long, value_name = "STATISTICS", conflicts_with = "run")]
+    normalization: Option<NormalizationName>,
     /// What images of a class weigh: all the same, or those of rare classes more (balanced), or as
     /// published (paper), which gives those of the most frequent class the most. By default none, or
     /// paper where --protocol is given.
@@ -100,7 +105,7 @@ enum WeightsName {
     None,
     /// Every class the same.
     Balanced,
-    /// As published.
+    /// The published formula.
     Paper,
 }
 
@@ -170,11 +175,17 @@ impl Args {
             logistic.refit = true;
         }
         recipe.exclude_seen = self.exclude_seen;
+        let of_weights = self.run.is_none() && (!given || self.normalization.is_some());
         if let Some(run) = &self.run {
             take_over(&mut recipe, run, self.arm)?;
         }
         set(&mut recipe.weights, self.weights);
         set(&mut recipe.network, self.arch);
+        recipe.normalization = match self.normalization {
+            Some(NormalizationName::Imagenet) => Normalize::Imagenet,
+            _ if of_weights => Normalize::for_weights(&recipe.network, &recipe.weights)?,
+            _ => recipe.normalization,
+        };
         if let (Stopping::Patience { epochs }, Some(patience)) =
             (&mut recipe.stopping, self.patience)
         {
@@ -228,6 +239,10 @@ fn take_over(recipe: &mut ProbeRecipe, run: &Path, arm: Option<String>) -> Resul
         ..pretrained.data
     };
     recipe.size = pretrained.size;
+    let used = pretrained
+        .normalization
+        .of(&settings.network, &settings.weights)?;
+    recipe.normalization = Normalize::as_used(used);
     recipe.seed = pretrained.seed;
     Ok(())
 }

@@ -7,14 +7,16 @@ pub use table::MODELS;
 use crate::cost::Cost;
 use crate::error::{Error, Result, nearest};
 use crate::family::ModelConfig;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What is taken from a channel's values in 0..=1, and what they are then divided by.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Normalization {
-    /// Red, green, blue.
+    /// Means of red, green and blue.
     pub mean: [f64; 3],
-    /// Red, green, blue.
+    /// Standard deviations of red, green and blue, above 0.
     pub std: [f64; 3],
 }
 

@@ -1,9 +1,12 @@
 use super::logistic::LogisticConfig;
 use crate::{Error, Result};
+use candle_core::{DType, Device};
 use cass_data::cache::Storage;
 use cass_data::recipe::DataRecipe;
+use cass_models::{Model, ModelOptions};
 use cass_train::{
-    AdamConfig, Arm, CosineConfig, FocalForm, OptimizerConfig, Protocol, ScheduleConfig, Weights,
+    AdamConfig, Arm, CosineConfig, FocalForm, Normalize, OptimizerConfig, Protocol, ScheduleConfig,
+    Weights, normalized,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -33,6 +36,9 @@ pub struct ProbeRecipe {
     pub arm: Option<String>,
     /// Height and width of the network's input, in pixels.
     pub size: usize,
+    /// What images are normalised by.
+    #[serde(default, skip_serializing_if = "Normalize::is_imagenet")]
+    pub normalization: Normalize,
     /// At most so many passes over the labelled images.
     pub epochs: usize,
     /// Images a step.
@@ -237,6 +243,7 @@ impl ProbeRecipe {
             data: DataRecipe::default(),
             storage: Storage::default(),
             size: 384,
+            normalization: Normalize::Imagenet,
             epochs: 50,
             batch: 16,
             augment: false,
@@ -284,6 +291,21 @@ impl ProbeRecipe {
         }
     }
 
+    /// The network, still without the weights that are judged.
+    pub(crate) fn network(&self, num_classes: usize, device: Device) -> Result<Model> {
+        let options = ModelOptions {
+            num_classes,
+            input_size: self.size,
+            seed: self.seed,
+            dtype: DType::F32,
+            device,
+            ..ModelOptions::default()
+        };
+        let mut model = Model::new(&self.network, &options)?;
+        model.set_normalization(self.normalization.of(&self.network, &self.weights)?)?;
+        Ok(model)
+    }
+
     /// The network and how it is optimised.
     pub(crate) fn as_arm(&self) -> Arm {
         Arm {
@@ -322,6 +344,7 @@ impl ProbeRecipe {
                 expected: expected.into(),
             }))
         };
+        self.normalization.check()?;
         let val = self.data.val_fraction;
         check("val_fraction", val, val != 0.0, "a share above 0, below 1")?;
         self.data.check()?;
@@ -415,6 +438,13 @@ impl ProbeRecipe {
             "headline F1 is macro; micro and weighted stand beside it".to_string(),
             "label fractions are stratified, nested, at least one image a class".to_string(),
         ];
+        let (network, weights) = (&self.network, &self.weights);
+        chosen.extend(normalized(
+            "the network",
+            network,
+            weights,
+            &self.normalization,
+        ));
         if self.mode != ProbeMode::Knn {
             chosen.push(
                 match self.class_weights {

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use cass_data::cache::Storage;
 use cass_data::loader::{Loader, LoaderConfig};
 use cass_data::recipe::{DataRecipe, RunImages};
-use cass_models::{Mode, Model, ModelOptions};
+use cass_models::{Mode, Model};
 use cass_run::names::checkpoint;
 use cass_run::{Finished, Metrics};
 use cass_train::{Recipe, initial_network};
@@ -133,15 +133,7 @@ impl Subjects {
                         model: Predictor::of(&self.run, self.device.clone())?.into_model(),
                     });
                 }
-                let options = ModelOptions {
-                    num_classes: classes.len(),
-                    input_size: recipe.size,
-                    seed: recipe.seed,
-                    dtype: DType::F32,
-                    device: self.device.clone(),
-                    ..ModelOptions::default()
-                };
-                let model = Model::new(&recipe.network, &options)?;
+                let model = recipe.network(classes.len(), self.device.clone())?;
                 load_backbone(&model, recipe)?;
                 model.frozen()?
             }

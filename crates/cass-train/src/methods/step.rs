@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::optim::Optimizer;
 use crate::recipe::{Arm, Precision, Recipe};
 use crate::schedule::Schedule;
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use cass_models::Model;
 use cass_ops::{Gradients, Tracked};
 use std::collections::{BTreeMap, HashMap};
@@ -41,7 +41,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Counts an updater in, and all variables beside it.
+    /// Counts variables, and what an updater keeps for those that it trains.
     pub(super) fn of(variables: &[(String, Var)], updater: &Updater) -> Self {
         let bytes = |var: &Var| var.elem_count() * var.dtype().size_in_bytes();
         let gradients = updater.optimizer.bytes();
@@ -185,7 +185,7 @@ impl Updater {
 /// The value of a loss at `step`, if training can continue with it.
 pub(super) fn finite(loss: &Tracked, step: u64) -> Result<f64> {
     let loss = loss.value();
-    let loss = f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
+    let loss = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
     if loss.is_finite() {
         Ok(loss)
     } else {

@@ -48,11 +48,11 @@ pub struct Optimizer {
 struct Slot {
     name: String,
     var: Var,
-    /// As many as the rule needs: Adam two, momentum one, plain SGD none.
+    /// The buffers that the rule needs: Adam two, momentum one, plain SGD none.
     state: Vec<State>,
     /// The sum of all gradients so far, where gradients are never zeroed.
     accumulated: Option<Tensor>,
-    /// The sum of the gradients that the next step takes beside its own.
+    /// The sum of the gradients that the next step takes besides its own.
     gathered: Option<Tensor>,
 }
 
@@ -66,7 +66,7 @@ impl Optimizer {
     /// An optimiser of `params` whose state is zero and whose gradients are zeroed at every step.
     ///
     /// # Errors
-    /// If memory for the state cannot be had.
+    /// If there is no memory for the state.
     pub fn new(config: &OptimizerConfig, params: Vec<(String, Var)>) -> Result<Self> {
         let slots = params.into_iter().map(|(name, var)| {
             let state = (0..config.state_names().len())
@@ -139,7 +139,7 @@ impl Optimizer {
         self.clip_and_apply(grads, lr, None)
     }
 
-    /// The same; gives the norm of the gradients over all parameters, before any clipping.
+    /// Takes one step, and gives the norm of the gradients over all parameters, before any clipping.
     ///
     /// # Errors
     /// As [`step`](Self::step).
@@ -185,7 +185,7 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Everything a later [`Optimizer::load_state`] needs to go on as if never stopped: for each
+    /// Everything a later [`Optimizer::load_state`] needs to continue as if never stopped: for each
     /// parameter `<name>.<torch's name of the buffer>`, `<name>.grad` where gradients accumulate,
     /// and `steps` (1 value, i64). Deep copies.
     ///
@@ -308,6 +308,27 @@ fn apply(
         _ => unreachable!("state is made by State::zeros or State::from_tensor, one a name"),
     }
     Ok(())
+}
+
+impl AdamConfig {
+    /// Updates a parameter by its gradient with learning rate `lr`: the step number `step`, from 1, of
+    /// [`Optimizer`], over slices. `averages` are those of the gradient and of its square, zero before
+    /// the first step.
+    ///
+    /// # Panics
+    /// If the slices differ in length.
+    pub fn update(
+        &self,
+        step: u64,
+        lr: f64,
+        param: &mut [f32],
+        grad: &[f32],
+        averages: [&mut [f32]; 2],
+    ) {
+        let lengths = [grad.len(), averages[0].len(), averages[1].len()];
+        assert_eq!(lengths, [param.len(); 3], "slices of one parameter");
+        kernels::run(&adam_kernel(self, step, lr), param, grad, averages);
+    }
 }
 
 fn adam_kernel(config: &AdamConfig, step: u64, lr: f64) -> AdamKernel {

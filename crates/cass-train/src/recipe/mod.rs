@@ -1,11 +1,14 @@
 //! Everything that decides a run, in one TOML file.
 
 mod chosen;
+mod normalize;
 mod validate;
 mod weights;
 
 pub(crate) use validate::{at_least, check};
 
+pub use chosen::normalized;
+pub use normalize::Normalize;
 pub use validate::ValidRecipe;
 pub use weights::Weights;
 
@@ -40,6 +43,9 @@ pub struct Recipe {
     pub size: usize,
     /// How an image becomes the method's views: a name, or a list of torchvision's transforms.
     pub pipeline: Pipeline,
+    /// What images are normalised by.
+    #[serde(default, skip_serializing_if = "Normalize::is_imagenet")]
+    pub normalization: Normalize,
     /// Passes over the training images.
     pub epochs: usize,
     /// Images a step.
@@ -165,6 +171,7 @@ impl Recipe {
             protocol: Protocol::Paper,
             size: 384,
             pipeline: Pipeline::Paper,
+            normalization: Normalize::Imagenet,
             epochs: 100,
             batch: 16,
             accumulate: 1,
@@ -268,7 +275,7 @@ impl Recipe {
             "protocol",
         ];
         let mut paper = Self::paper(self.method.plain());
-        self.method.config().paper_beside(self, &mut paper);
+        self.method.config().paper_for(self, &mut paper);
         // A commit is a state of what the paper means, not another thing.
         let mut recipe = self.clone();
         for arm in recipe.arms.values_mut() {

@@ -25,6 +25,7 @@ impl Recipe {
         self.check_numbers()?;
         self.method.config().check_views(&self.pipeline)?;
         self.pipeline.check(self.size)?;
+        self.normalization.check()?;
         self.check_arms()?;
         self.method.config().check()?;
         Ok(ValidRecipe(self))

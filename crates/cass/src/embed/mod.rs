@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// A finished pretraining, whose arms are shown beside each other, or a finished probe.
+    /// A finished pretraining, whose arms are shown next to each other, or a finished probe.
     #[arg(long, value_name = "RUN")]
     run: PathBuf,
     /// The page to write.
@@ -35,7 +35,7 @@ pub struct Args {
     /// Only this network of the pretraining: cnn, vit or net.
     #[arg(long, value_name = "ARM")]
     arm: Option<String>,
-    /// Show beside them the networks as the run began with them.
+    /// Show next to them the networks as the run began with them.
     #[arg(long)]
     before: bool,
     /// Folder that holds the data set, if not where the run had it.
@@ -56,7 +56,7 @@ Examples:
   cass embed --run runs/cass --before --out cass.html
   cass embed --run runs/cass-vit --out probe.html --json";
 
-/// Of the small images.
+/// JPEG quality of the small images, from 1 to 100.
 const QUALITY: u8 = 80;
 
 /// One image of the page.
@@ -64,7 +64,7 @@ struct Shown {
     file: String,
     /// Names of its classes, or "none".
     truth: String,
-    /// Where a probe said so.
+    /// Class that a probe predicted.
     predicted: Option<String>,
     /// JPEG in base64.
     thumbnail: String,

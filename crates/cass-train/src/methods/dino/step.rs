@@ -7,7 +7,7 @@ use crate::methods::parts::{Part, parts};
 use crate::methods::state::{Tensors, put, put_all, take, under};
 use crate::methods::step::{Held, Step, StepOptions, StepReport, Updater, finite, views};
 use crate::recipe::{Arm, Precision};
-use candle_core::{DType, Tensor, Var};
+use candle_core::{Tensor, Var};
 use cass_models::{Mode, Model};
 use cass_ops::{Gradients, Tracked, compose};
 
@@ -47,15 +47,14 @@ impl DinoStep {
         let mut params = student.backbone_params();
         let projection = projector.trainable().into_iter();
         params.extend(projection.map(|(name, var)| (format!("projector.{name}"), var)));
-        let device = params
-            .first()
-            .map_or(candle_core::Device::Cpu, |(_, var)| var.device().clone());
+        let (dtype, device) = (student.options().dtype, &student.options().device);
+        let centers = Tensor::zeros((1, config.num_classes_k), dtype, device)?;
         Ok(Self {
             name: name.into(),
             config: config.clone(),
             teacher: student.deep_copy()?,
             teacher_projector: projector.deep_copy()?,
-            centers: Tensor::zeros((1, config.num_classes_k), DType::F32, &device)?,
+            centers,
             updater: Updater::new(arm, params, options)?,
             student,
             projector,

@@ -68,7 +68,7 @@ impl SupervisedStep {
         self.step_with(inputs, |loss, logits| loss.forward(logits, labels))
     }
 
-    /// The same where an input may be of any number of classes: `targets` as of
+    /// Trains on inputs that may be of any number of classes: `targets` as of
     /// [`FocalLoss::forward_targets`].
     ///
     /// # Errors
