@@ -1,7 +1,7 @@
 //! A network with its variables.
 
 use crate::error::{Error, Result, printable};
-use crate::family::{ModelConfig, Network, Readout};
+use crate::family::{ModelConfig, Network, Place, Readout};
 use crate::intermediates::{Collector, Intermediates, Taps};
 use crate::layers::Mode;
 use crate::params::{Builder, Params};
@@ -10,6 +10,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use cass_ops::Tracked;
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// What a network is built for.
@@ -72,6 +73,8 @@ pub struct Model {
     intermediate_names: Vec<String>,
     recompute: bool,
     images: Images,
+    /// Names of the parameters that training leaves as they are.
+    fixed: Arc<HashSet<String>>,
 }
 
 impl Model {
@@ -120,6 +123,7 @@ impl Model {
             intermediate_names,
             recompute: false,
             images: Images::default(),
+            fixed: Arc::default(),
         })
     }
 
@@ -294,7 +298,50 @@ impl Model {
     /// # Errors
     /// None in practice: the variables are known to fit.
     pub fn frozen(&self) -> Result<Self> {
-        self.over(self.params.clone(), true)
+        self.over(self.params.clone(), true, self.fixed.clone())
+    }
+
+    /// The same network over the same variables, of whose parameters only those train that `trains` says yes to.
+    ///
+    /// # Errors
+    /// None in practice: the variables are known to fit.
+    pub fn training(&self, trains: impl Fn(&str) -> bool) -> Result<Self> {
+        let names = self.params.trainable().into_iter().map(|(name, _)| name);
+        let fixed = names.filter(|name| !trains(name)).collect();
+        self.over(self.params.clone(), false, Arc::new(fixed))
+    }
+
+    /// The parameters that training changes: all, unless the network is of [`training`](Model::training).
+    pub fn trained(&self) -> Vec<(String, Var)> {
+        let all = self.params.trainable().into_iter();
+        all.filter(|(name, _)| !self.fixed.contains(name)).collect()
+    }
+
+    /// The layer of each parameter, counted from the image on: 0 is the stem, each block one more, and the
+    /// classifier the last (timm's `group_parameters`, which layer-wise decay of learning rates goes by).
+    ///
+    /// ```
+    /// # use cass_models::{Model, ModelOptions};
+    /// let options = ModelOptions { input_size: 32, ..ModelOptions::default() };
+    /// let layers = Model::new("vit_tiny_patch16_224", &options)?.parameter_layers();
+    /// assert_eq!((layers["cls_token"], layers["blocks.0.norm1.weight"]), (0, 1));
+    /// assert_eq!((layers["norm.weight"], layers["head.weight"]), (12, 13));
+    /// # Ok::<(), cass_models::Error>(())
+    /// ```
+    pub fn parameter_layers(&self) -> HashMap<String, usize> {
+        let family = self.config.family();
+        let names = self.params.trainable().into_iter().map(|(name, _)| name);
+        let places: Vec<(Place, String)> = names.map(|name| (family.place(&name), name)).collect();
+        let sorted: BTreeSet<Place> = places.iter().map(|(place, _)| *place).collect();
+        let mut last = 0;
+        let mut layers = HashMap::new();
+        for (i, place) in sorted.into_iter().enumerate() {
+            // What stands behind a block counts with it.
+            last += usize::from(i > 0 && !matches!(place, Place::Block([_, usize::MAX])));
+            layers.insert(place, last);
+        }
+        let of = |(place, name): (Place, String)| (name, layers[&place]);
+        places.into_iter().map(of).collect()
     }
 
     /// A network of the same shape and values with variables of its own.
@@ -305,11 +352,16 @@ impl Model {
         let mut copy = Self::from_config(&self.name, self.config, &self.options)?;
         copy.images = self.images.clone();
         copy.params.copy_from(&self.params)?;
-        Ok(copy)
+        if self.fixed.is_empty() {
+            Ok(copy)
+        } else {
+            copy.over(copy.params.clone(), false, self.fixed.clone())
+        }
     }
 
-    fn over(&self, params: Arc<Params>, frozen: bool) -> Result<Self> {
-        let vb = Builder::attach(&params, frozen);
+    fn over(&self, params: Arc<Params>, frozen: bool, fixed: Arc<HashSet<String>>) -> Result<Self> {
+        let trains = |name: &str| !frozen && !fixed.contains(name);
+        let vb = Builder::attach(&params, &trains);
         let network = self.config.family().build(&self.options, &vb)?;
         drop(vb);
         Ok(Self {
@@ -322,6 +374,7 @@ impl Model {
             intermediate_names: self.intermediate_names.clone(),
             recompute: self.recompute,
             images: self.images.clone(),
+            fixed,
         })
     }
 

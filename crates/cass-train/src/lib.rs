@@ -64,9 +64,9 @@ pub use methods::{
     Projector, Step, StepOptions, StepReport, SupervisedStep, Trains, cass_loss, class_weights,
     dino_loss, variance_penalty,
 };
-pub use optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
+pub use optim::{AdamConfig, Optimizer, OptimizerConfig, Rate, SgdConfig};
 pub use recipe::{
-    Arm, Normalize, Precision, Protocol, Recipe, Swa, ValidRecipe, Weights, normalized,
+    Arm, Normalize, Portion, Precision, Protocol, Recipe, Swa, ValidRecipe, Weights, normalized,
 };
 pub use schedule::{CosineConfig, Schedule, ScheduleConfig};
 pub use training::{PretrainOptions, Stop, pretrain};

@@ -277,7 +277,13 @@ impl Training<'_> {
     /// Makes the final weights, saves them and reads their collapse.
     fn finish(&mut self) -> Result<Readings> {
         let last = self.recipe.epochs - 1;
-        for average in &self.averages {
+        let arms = self.recipe.arms.values();
+        for (average, _) in self
+            .averages
+            .iter()
+            .zip(arms)
+            .filter(|(_, arm)| !arm.keeps_statistics())
+        {
             // The epoch after the last one: views that training has not seen, as a loader's next
             // pass would give.
             let batches = self.setup.train.epoch(self.recipe.epochs as u64);

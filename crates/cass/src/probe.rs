@@ -12,7 +12,7 @@ use cass_data::recipe::DataRecipe;
 use cass_data::source::Source;
 use cass_probe::fit::{ClassWeights, PartMetrics, ProbeMode, ProbeRecipe, Stopping};
 use cass_run::{Bounds, ProbeEvent as Event, ProbeMetrics, RunDir, names};
-use cass_train::{Normalize, Recipe, Weights};
+use cass_train::{Normalize, Portion, Recipe, Weights};
 use clap::ValueEnum;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,15 @@ pub struct Args {
     /// are computed once.
     #[arg(long)]
     augment: bool,
+    /// Fine-tune the last blocks of the network alone, and what stands behind them: last:N.
+    #[arg(long, value_name = "PORTION")]
+    train: Option<Portion>,
+    /// Fine-tune each layer at this share of the next one's learning rate, such as 0.75.
+    #[arg(long, value_name = "SHARE")]
+    layer_decay: Option<f64>,
+    /// Fine-tune with the statistics that BatchNorm has, instead of each batch's.
+    #[arg(long)]
+    frozen_statistics: bool,
     /// Folder that keeps the features of images for the next probe of the same weights; by default
     /// RUN/features with --run, and none without.
     #[arg(long, value_name = "DIR")]
@@ -192,6 +201,9 @@ impl Args {
             *epochs = patience;
         }
         recipe.augment = self.augment;
+        set(&mut recipe.train, self.train);
+        recipe.layer_decay = self.layer_decay;
+        recipe.frozen_statistics = self.frozen_statistics;
         let own = self.run.map(|run| run.join(names::FEATURES));
         recipe.feature_cache = self.feature_cache.or(own);
         apply!(self.common, recipe);

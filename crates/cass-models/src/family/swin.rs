@@ -1,7 +1,7 @@
 //! Swin Transformer, as `timm.models.swin_transformer`.
 
 use super::transformer::{LINEAR, Mlp, PatchEmbed};
-use super::{Family, LastMap, ModelConfig, Network, Readout};
+use super::{Family, LastMap, ModelConfig, Network, Place, Readout};
 use crate::cost::Cost;
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
@@ -121,6 +121,17 @@ impl Family for SwinConfig {
 
     fn fixed_input_size(&self) -> bool {
         true
+    }
+
+    fn place(&self, parameter: &str) -> Place {
+        let parts: Vec<&str> = parameter.split('.').collect();
+        match parts[..] {
+            ["layers", stage, "blocks", block, ..] => Place::block(stage, block),
+            ["layers", stage, ..] => Place::block(stage, "0"),
+            ["norm", ..] => Place::BEHIND,
+            ["head", ..] => Place::Head,
+            _ => Place::Stem,
+        }
     }
 
     fn shrunk(&self) -> ModelConfig {

@@ -5,8 +5,8 @@ use cass_data::cache::Storage;
 use cass_data::recipe::DataRecipe;
 use cass_models::{Model, ModelOptions};
 use cass_train::{
-    AdamConfig, Arm, CosineConfig, FocalForm, Normalize, OptimizerConfig, Protocol, ScheduleConfig,
-    Weights, normalized,
+    AdamConfig, Arm, CosineConfig, FocalForm, Normalize, OptimizerConfig, Portion, Protocol,
+    ScheduleConfig, Weights, normalized,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -64,6 +64,15 @@ pub struct ProbeRecipe {
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes, step by step.
     pub schedule: ScheduleConfig,
+    /// Which parameters fine-tuning trains.
+    #[serde(default, skip_serializing_if = "Portion::is_all")]
+    pub train: Portion,
+    /// The share of a layer's learning rate that the layer before it has in fine-tuning: see [`Arm::layer_decay`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_decay: Option<f64>,
+    /// Whether fine-tuning keeps BatchNorm's running statistics and normalises by them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen_statistics: bool,
     /// Whether test images that the pretraining was trained on are left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exclude_seen: bool,
@@ -260,6 +269,9 @@ impl ProbeRecipe {
                 ..AdamConfig::default()
             }),
             schedule: ScheduleConfig::Cosine(CosineConfig::default()),
+            train: Portion::All,
+            layer_decay: None,
+            frozen_statistics: false,
             exclude_seen: false,
             device: "auto".into(),
             threads: 0,
@@ -309,10 +321,15 @@ impl ProbeRecipe {
     /// The network and how it is optimised.
     pub(crate) fn as_arm(&self) -> Arm {
         Arm {
-            network: self.network.clone(),
-            weights: self.weights.clone(),
-            optimizer: self.optimizer.clone(),
-            schedule: self.schedule.clone(),
+            train: self.train,
+            layer_decay: self.layer_decay,
+            frozen_statistics: self.frozen_statistics,
+            ..Arm::new(
+                self.network.clone(),
+                self.weights.clone(),
+                self.optimizer.clone(),
+                self.schedule.clone(),
+            )
         }
     }
 
@@ -345,6 +362,15 @@ impl ProbeRecipe {
             }))
         };
         self.normalization.check()?;
+        self.as_arm().check_portion("")?;
+        let whole = self.train.is_all() && self.layer_decay.is_none() && !self.frozen_statistics;
+        if !whole && self.mode != ProbeMode::Finetune {
+            return Err(Error::Train(cass_train::Error::Field {
+                field: "mode".into(),
+                value: self.mode.name().into(),
+                expected: "finetune where train, layer_decay or frozen_statistics is set".into(),
+            }));
+        }
         let val = self.data.val_fraction;
         check("val_fraction", val, val != 0.0, "a share above 0, below 1")?;
         self.data.check()?;

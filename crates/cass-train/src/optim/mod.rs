@@ -54,6 +54,16 @@ struct Slot {
     accumulated: Option<Tensor>,
     /// The sum of the gradients that the next step takes besides its own.
     gathered: Option<Tensor>,
+    rate: Rate,
+}
+
+/// How a parameter is updated among others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    /// Factor of the learning rate.
+    pub scale: f64,
+    /// Whether its weights decay, where the optimiser decays weights.
+    pub decays: bool,
 }
 
 /// A buffer of the parameter's shape and dtype: owned memory on a CPU, a tensor elsewhere.
@@ -78,6 +88,10 @@ impl Optimizer {
                 state,
                 accumulated: None,
                 gathered: None,
+                rate: Rate {
+                    scale: 1.0,
+                    decays: true,
+                },
             })
         });
         Ok(Self {
@@ -93,6 +107,19 @@ impl Optimizer {
     pub fn with_zero_grad(mut self, zero_grad: bool) -> Self {
         self.zero_grad = zero_grad;
         self
+    }
+
+    /// Gives each parameter a rate of its own.
+    pub fn set_rates(&mut self, rate: impl Fn(&str, &Var) -> Rate) {
+        for slot in &mut self.slots {
+            slot.rate = rate(&slot.name, &slot.var);
+        }
+    }
+
+    /// The rate of the parameter of this name, if it is one of the optimiser's.
+    pub fn rate(&self, name: &str) -> Option<Rate> {
+        let slot = self.slots.iter().find(|slot| slot.name == name);
+        slot.map(|slot| slot.rate)
     }
 
     /// With a number, gradients whose norm over all parameters exceeds it are scaled down to it
@@ -178,9 +205,11 @@ impl Optimizer {
             }
         }
         self.steps += 1;
+        let without_decay = self.config.without_decay();
         for (slot, grad) in self.slots.iter_mut().zip(&grads) {
-            let (var, state) = (&slot.var, &mut slot.state);
-            apply(&self.config, self.steps, lr, var, grad, state)?;
+            let (var, state, Rate { scale, decays }) = (&slot.var, &mut slot.state, slot.rate);
+            let config = if decays { &self.config } else { &without_decay };
+            apply(config, self.steps, lr * scale, var, grad, state)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Everything that decides a run, in one TOML file.
 
+mod arm;
 mod chosen;
 mod normalize;
 mod validate;
@@ -7,6 +8,7 @@ mod weights;
 
 pub(crate) use validate::{at_least, check};
 
+pub use arm::{Arm, Portion};
 pub use chosen::normalized;
 pub use normalize::Normalize;
 pub use validate::ValidRecipe;
@@ -14,8 +16,6 @@ pub use weights::Weights;
 
 use crate::error::Result;
 use crate::methods::{Method, Step};
-use crate::optim::{AdamConfig, OptimizerConfig};
-use crate::schedule::ScheduleConfig;
 use cass_data::augment::Pipeline;
 use cass_data::recipe::DataRecipe;
 use cass_models::Model;
@@ -123,35 +123,6 @@ fn one() -> usize {
 
 fn is_one(value: &usize) -> bool {
     *value == 1
-}
-
-/// One network and how it is optimised.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Arm {
-    /// timm's name, weights' tag included or not.
-    pub network: String,
-    /// Initial weights.
-    pub weights: Weights,
-    /// The optimiser and its arguments.
-    pub optimizer: OptimizerConfig,
-    /// How its learning rate changes.
-    pub schedule: ScheduleConfig,
-}
-
-impl Arm {
-    /// A network with ImageNet weights from the Hub, trained by Adam.
-    pub(crate) fn with_adam(network: &str, lr: f64, schedule: ScheduleConfig) -> Self {
-        Self {
-            network: network.into(),
-            weights: Weights::Hub,
-            optimizer: OptimizerConfig::Adam(AdamConfig {
-                lr,
-                ..AdamConfig::default()
-            }),
-            schedule,
-        }
-    }
 }
 
 /// Stochastic weight averaging: the equal mean of the weights after each epoch from `start` on,

@@ -1,5 +1,6 @@
 use super::*;
 use crate::methods::{CassConfig, DinoConfig, Guard};
+use crate::optim::OptimizerConfig;
 
 fn cass() -> CassConfig {
     CassConfig::default()

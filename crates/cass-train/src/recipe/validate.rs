@@ -65,7 +65,10 @@ impl Recipe {
         let arms: Vec<&str> = self.arms.keys().map(String::as_str).collect();
         let wanted = format!("exactly {}", expected.join(" and "));
         check("arms", arms.join(" and "), arms == expected, &wanted)?;
+        let trains = self.arms.values().any(|arm| !arm.frozen);
+        check("arms", "all frozen", trains, "one that is trained")?;
         for (name, arm) in &self.arms {
+            arm.check_portion(&format!("arms.{name}."))?;
             for (field, value, wanted, fits) in arm.optimizer.checks() {
                 check(
                     &format!("arms.{name}.optimizer.{field}"),

@@ -90,6 +90,18 @@ fn dino_and_a_supervised_baseline() {
         (&metrics["mode"], &metrics["arm"]),
         (&"finetune".into(), &Value::Null)
     );
+    let part = "--train last:2 --layer-decay 0.75 --frozen-statistics";
+    let metrics = json(&bench.cass(&format!("{baseline} {part} {SMALL} --out part --json")));
+    let said = metrics["deviations"].to_string();
+    for deviation in [
+        "train = last:2 (paper: all)",
+        "layer_decay = 0.75",
+        "frozen_statistics = true",
+    ] {
+        assert!(said.contains(deviation), "{said}");
+    }
+    let linear = format!("probe --weights random --arch resnet18 --train last:2 {SMALL} --out x");
+    bench.fails(&linear, 2, &["`mode` is logistic", "finetune where train"]);
 }
 
 /// A network is shown images as it was trained with them, from its pretraining to what is exported.

@@ -19,6 +19,7 @@ const CENTERS: &str = "centers";
 /// and keeps its own running statistics.
 pub struct DinoStep {
     name: String,
+    mode: Mode,
     config: DinoConfig,
     student: Model,
     projector: Projector,
@@ -44,6 +45,7 @@ impl DinoStep {
         config: &DinoConfig,
         options: &StepOptions,
     ) -> Result<Self> {
+        let student = arm.over(student)?;
         let mut params = student.backbone_params();
         let projection = projector.trainable().into_iter();
         params.extend(projection.map(|(name, var)| (format!("projector.{name}"), var)));
@@ -51,11 +53,12 @@ impl DinoStep {
         let centers = Tensor::zeros((1, config.num_classes_k), dtype, device)?;
         Ok(Self {
             name: name.into(),
+            mode: arm.mode(),
             config: config.clone(),
             teacher: student.deep_copy()?,
             teacher_projector: projector.deep_copy()?,
             centers,
-            updater: Updater::new(arm, params, options)?,
+            updater: Updater::new(arm, &student, params, options)?,
             student,
             projector,
             part: options.part,
@@ -90,14 +93,14 @@ impl DinoStep {
 
     fn project(&self, view: &Tensor) -> Result<Tracked> {
         self.precision.run(|| {
-            let features = self.student.features(view, Mode::Train)?; // (B, D)
+            let features = self.student.features(view, self.mode)?; // (B, D)
             self.projector.forward(&features, false)
         })
     }
 
     fn project_teacher(&self, view: &Tensor) -> Result<Tensor> {
         self.precision.run(|| {
-            let features = self.teacher.frozen()?.features(view, Mode::Train)?;
+            let features = self.teacher.frozen()?.features(view, self.mode)?;
             let projected = self.teacher_projector.forward(&features, true)?;
             Ok(projected.into_value())
         })
@@ -161,7 +164,7 @@ impl Step for DinoStep {
             if parts.peek().is_some() {
                 self.updater.gather(&grads)?;
             } else {
-                report.updated(&self.name, self.updater.update(&grads)?);
+                self.updater.update(&grads, &self.name, &mut report)?;
             }
         }
         if let Some(batch_centers) = batch_centers {
