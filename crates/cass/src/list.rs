@@ -37,7 +37,7 @@ pub fn run(args: &Args) -> Result<Report> {
     let found: Vec<_> = MODELS.iter().filter(wanted).collect();
     if found.is_empty() {
         return Err(Failure::Wrong(format!(
-            "no network's name fits {pattern:?}; cass models list prints all names"
+            "no name fits {pattern:?}; cass models list prints all names"
         )));
     }
     let hub = Hub::from_env()?;

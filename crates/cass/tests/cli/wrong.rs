@@ -43,7 +43,7 @@ fn wrong_usage_is_one_line_that_helps() {
         &with("--precision bf16"),
         &[
             "`precision` is bf16; expected f32 on a CPU",
-            "`device` is cpu",
+            "`device` = cpu",
         ],
     );
     wrong(&with("--accumulate 5"), &["`accumulate` is 5", "2 images"]);
