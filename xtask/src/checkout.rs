@@ -13,7 +13,7 @@ pub fn workspace() -> PathBuf {
     manifest.parent().map(Path::to_owned).unwrap_or(manifest)
 }
 
-/// What the commands of a reproduction have to know of it.
+/// What the commands of a reproduction have to know of the checkout.
 pub fn host() -> Host<'static> {
     Host {
         caller: "cargo xtask",
@@ -36,20 +36,20 @@ pub fn cass(device: &Device) -> Result<PathBuf> {
     if device.is_gpu() {
         command.args(["--features", "cuda"]);
     }
-    let output = command.output().context("failed to start cargo")?;
+    let output = command.output().context("cargo cannot be started")?;
     if !output.status.success() {
         let hint = match device.is_gpu() {
             true => "; one built where there is a CUDA toolkit can be named by CASS_BIN",
             false => "",
         };
-        bail!("failed to build the `cass` binary: cargo says why above{hint}");
+        bail!("the `cass` binary cannot be built: cargo says why above{hint}");
     }
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| message["target"]["name"] == "cass")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .context("failed to find the `cass` binary in what cargo built")
+        .context("cargo built no `cass` binary")
 }
 
 /// Cargo, in the workspace.

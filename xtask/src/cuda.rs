@@ -32,7 +32,7 @@ pub fn check() -> Result<()> {
         .args(["--all-targets", "--features", "cudnn"])
         .env(
             "PATH",
-            env::join_paths(paths).context("failed to extend PATH")?,
+            env::join_paths(paths).context("PATH cannot be extended")?,
         )
         .env("CUDA_HOME", &home)
         .env("CUDA_COMPUTE_CAP", "80");
@@ -78,12 +78,12 @@ fn toolkit() -> Result<PathBuf> {
     if !lib64.exists() {
         #[cfg(unix)]
         std::os::unix::fs::symlink("lib", &lib64)
-            .with_context(|| format!("failed to link {}", lib64.display()))?;
+            .with_context(|| format!("{} cannot be linked", lib64.display()))?;
         #[cfg(not(unix))]
         fs::create_dir_all(&lib64)
-            .with_context(|| format!("failed to create {}", lib64.display()))?;
+            .with_context(|| format!("{} cannot be created", lib64.display()))?;
     }
-    fs::canonicalize(&home).with_context(|| format!("failed to find {}", home.display()))
+    fs::canonicalize(&home).with_context(|| format!("{} cannot be found", home.display()))
 }
 
 #[cfg(test)]

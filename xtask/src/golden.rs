@@ -19,7 +19,7 @@ pub fn golden(check: bool, python: &Path, only: Option<&str>) -> Result<ExitCode
     let fresh = workspace().join("target/golden");
     if fresh.exists() {
         fs::remove_dir_all(&fresh)
-            .with_context(|| format!("failed to clear {}", fresh.display()))?;
+            .with_context(|| format!("{} cannot be cleared", fresh.display()))?;
     }
     copy(&kept, &fresh, &|name| name.ends_with(".py"))?;
     let mut differences = 0;
@@ -29,14 +29,14 @@ pub fn golden(check: bool, python: &Path, only: Option<&str>) -> Result<ExitCode
         if !script.is_file() || !only.is_none_or(|text| name.contains(text)) {
             continue;
         }
-        // `-B`: no __pycache__ beside the scripts.
+        // `-B`: no __pycache__ next to the scripts.
         succeed(
             Command::new(python)
                 .arg("-B")
                 .arg(&script)
                 .current_dir(&folder),
         )
-        .with_context(|| format!("failed to export {name}"))?;
+        .with_context(|| format!("{name} cannot be exported"))?;
         if !check {
             copy(&folder, &kept.join(&name), &|name| !name.ends_with(".py"))?;
             println!("{name}: written");
@@ -62,7 +62,7 @@ pub fn golden(check: bool, python: &Path, only: Option<&str>) -> Result<ExitCode
 
 fn compare(kept: &Path, fresh: &Path) -> Result<()> {
     let read =
-        |path: &Path| fs::read(path).with_context(|| format!("failed to read {}", path.display()));
+        |path: &Path| fs::read(path).with_context(|| format!("{} cannot be read", path.display()));
     let (kept, fresh_bytes) = (read(kept)?, read(fresh)?);
     if kept == fresh_bytes {
         return Ok(());
@@ -172,7 +172,7 @@ fn flatten(path: &str, value: &Value, into: &mut Values) {
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = || format!("failed to read folder {}", folder.display());
+    let failed = || format!("folder {} cannot be read", folder.display());
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).with_context(failed)? {
         paths.push(entry.with_context(failed)?.path());
@@ -182,14 +182,14 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn copy(from: &Path, to: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("failed to create {}", to.display()))?;
+    fs::create_dir_all(to).with_context(|| format!("{} cannot be created", to.display()))?;
     for path in entries(from)? {
         let target = to.join(file_name(&path));
         if path.is_dir() {
             copy(&path, &target, wanted)?;
         } else if wanted(&file_name(&path)) {
             fs::copy(&path, &target)
-                .with_context(|| format!("failed to write {}", target.display()))?;
+                .with_context(|| format!("{} cannot be written", target.display()))?;
         }
     }
     Ok(())

@@ -39,7 +39,7 @@ enum Command {
     /// The tests alone, or the fast ones among them.
     #[command(after_help = "Example: cargo xtask test --fast schedule")]
     Test(check::TestArgs),
-    /// Measure training steps and loading beside PyTorch's, in turn.
+    /// Measure training steps and loading next to PyTorch's, in turn.
     #[command(
         after_help = "Example: cargo xtask bench --against-torch .venv/bin/python --json bench.json"
     )]

@@ -1,7 +1,8 @@
 //! Is the second set of predictions better than the first, of the same files? `cargo run -p cass-metrics --example
 //! compare_two -- FIRST.csv SECOND.csv` (without files, of two classifiers that it makes up).
 
-use cass_metrics::{Difference, MultiLabelPredictions, Prediction, Predictions};
+use cass_metrics::compare::Difference;
+use cass_metrics::{MultiLabelPredictions, Prediction, Predictions};
 use std::path::PathBuf;
 
 /// 40 files of two classes, the first `wrong` of which are predicted as the other.

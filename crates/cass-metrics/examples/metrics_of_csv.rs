@@ -1,7 +1,8 @@
 //! Every metric of a predictions file, with an interval: `cargo run -p cass-metrics --example metrics_of_csv -- FILE.csv`
 //! (without a file, of a small one that it holds itself).
 
-use cass_metrics::{Confusion, Predictions};
+use cass_metrics::Predictions;
+use cass_metrics::metrics::Confusion;
 use std::path::PathBuf;
 
 const EXAMPLE: &str = "\

@@ -1,8 +1,8 @@
 //! Whether one set of predictions is better than another of the same images.
 
-use crate::metrics::f1_macro_of;
+use crate::metrics::{Interval, f1_macro_of};
 use crate::resample::Units;
-use crate::{Error, Groups, Interval, MultiLabelPredictions, Result};
+use crate::{Error, Groups, MultiLabelPredictions, Result};
 use cass_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -29,7 +29,7 @@ pub struct Difference {
     /// Two-sided p value of a paired permutation test, given these trainings: the two predictions of an image, or of all
     /// images of a group, change sides, in all seeds together; 2,000 draws, so that the lowest is 1/2001.
     pub p_value: f64,
-    /// What the second method does to the first's score.
+    /// Whether the second method scores better, worse or neither.
     pub outcome: Outcome,
     /// Seeds.
     pub pairs: usize,
@@ -202,7 +202,7 @@ impl fmt::Display for Difference {
 
 /// A list for each pair: places of images, or flags of images.
 enum Sets<T = usize> {
-    /// The same for all, as they have the same images.
+    /// One value for all, as they have the same images.
     Shared(Vec<T>),
     Each(Vec<Vec<T>>),
 }

@@ -10,11 +10,11 @@ pub enum Error {
     /// Two lists that describe the same samples differ in length.
     #[error("{found} {what} were given, expected {expected}")]
     Length {
-        /// What there is too much or too little of.
+        /// Name of what there is too much or too little of.
         what: &'static str,
-        /// How many there are.
+        /// Number that was found.
         found: usize,
-        /// How many the other list calls for.
+        /// Number that the other list calls for.
         expected: usize,
     },
     /// A class index beyond the classes.
@@ -69,9 +69,9 @@ pub enum Error {
         line: usize,
         /// Name of the column, or its number from 1 where it has none.
         column: String,
-        /// What stands there.
+        /// The value of the field.
         value: String,
-        /// What should.
+        /// The values that are possible.
         expected: String,
     },
     /// Predictions without probabilities where these are needed.

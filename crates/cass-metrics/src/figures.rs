@@ -1,9 +1,7 @@
 //! Metrics to look at, as SVG: plain text, no fonts or scripts of its own.
 
-use crate::{
-    MultiLabelPredictions, Predictions, Result, precision_recall_curve, reliability_curve,
-    roc_curve,
-};
+use crate::metrics::{precision_recall_curve, reliability_curve, roc_curve};
+use crate::{MultiLabelPredictions, Predictions, Result};
 use cass_page::figure::{Plot, counts};
 
 impl Predictions {
@@ -17,7 +15,7 @@ impl Predictions {
         Ok(counts(names, ["true", "predicted"], &rows))
     }
 
-    /// How often predictions of some confidence are right, beside the diagonal where confidence is
+    /// Reliability diagram: how often predictions of some confidence are right, and the diagonal where confidence is
     /// honest; a point's area is its number of samples. `None` without probabilities.
     pub fn reliability_svg(&self) -> Option<String> {
         let confidence: Option<Vec<f64>> = (self.rows.iter())
@@ -45,7 +43,7 @@ impl Predictions {
 }
 
 impl MultiLabelPredictions {
-    /// How often each class was found, missed, said where it is not, and rightly not said; a cell's
+    /// Table of how often each class was found, missed, said where it is not, and rightly not said; a cell's
     /// shade is its share of the images with the class, or without it.
     pub fn confusion_svg(&self) -> String {
         let columns = ["found", "missed", "false alarm", "rightly not"].map(String::from);
@@ -68,7 +66,7 @@ impl MultiLabelPredictions {
         counts([&self.classes, &columns], ["class", ""], &rows)
     }
 
-    /// How often a class of some probability is there, over all classes; else as
+    /// Reliability diagram over all classes: how often a class of some probability is there; else as
     /// [`Predictions::reliability_svg`].
     pub fn reliability_svg(&self) -> Option<String> {
         let axes = ["mean probability", "share that is there"];
@@ -76,14 +74,14 @@ impl MultiLabelPredictions {
         Some(reliability(axes, p, &self.truth))
     }
 
-    /// As [`Predictions::roc_svg`].
+    /// ROC curves, as [`Predictions::roc_svg`] draws them.
     pub fn roc_svg(&self) -> Option<String> {
         let mut plot = Plot::new(["false positive rate", "true positive rate"]);
         plot.diagonal();
         self.curves(plot, roc_curve)
     }
 
-    /// As [`Predictions::precision_recall_svg`].
+    /// Precision-recall curves, as [`Predictions::precision_recall_svg`] draws them.
     pub fn precision_recall_svg(&self) -> Option<String> {
         self.curves(Plot::new(["recall", "precision"]), precision_recall_curve)
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 /// Headings of a file of groups.
 const HEADINGS: [&str; 2] = [COLUMNS[0], "group"];
 
-/// Which files belong together: the patient, lesion or other group of each file that has one.
+/// Groups of files that belong together: the patient, lesion or other group of each file that has one.
 ///
 /// Images of one patient say less than as many images of as many patients, so intervals are drawn over
 /// patients where they are known.
@@ -77,6 +77,23 @@ impl Groups {
     pub fn is_empty(&self) -> bool {
         self.of.is_empty()
     }
+}
+
+/// The mean of rows of `width` values.
+pub(crate) fn mean_rows<'a>(
+    rows: impl ExactSizeIterator<Item = &'a [f64]>,
+    width: usize,
+) -> Vec<f64> {
+    let n = rows.len() as f64;
+    let mut mean = vec![0.0; width];
+    for row in rows {
+        for (mean, value) in mean.iter_mut().zip(row) {
+            *mean += value / n;
+        }
+    }
+    // Rounding may leave a mean of ones a last digit above.
+    mean.iter_mut().for_each(|value| *value = value.min(1.0));
+    mean
 }
 
 #[cfg(test)]

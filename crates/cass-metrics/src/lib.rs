@@ -1,22 +1,23 @@
 #![doc = include_str!("../README.md")]
 
-mod compare;
+pub mod compare;
 mod error;
 mod figures;
 mod groups;
-mod metrics;
+pub mod metrics;
 mod multi_label;
 mod predictions;
 mod resample;
 mod table;
 
-pub use compare::{Difference, Outcome};
 pub use error::{Error, Result};
 pub use groups::Groups;
-pub use metrics::{
-    Averages, ClassMetrics, Confusion, Interval, Metrics, MultiLabelMetrics, NotGiven,
-    ReliabilityBin, auroc, average_precision, expected_calibration_error, multi_label_f1_macro,
-    precision_recall_curve, reliability_curve, roc_curve,
-};
 pub use multi_label::{MultiLabelPredictions, joined};
 pub use predictions::{Prediction, Predictions};
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::compare::Difference;
+    pub use crate::metrics::{Confusion, Metrics, MultiLabelMetrics};
+    pub use crate::{Groups, MultiLabelPredictions, Prediction, Predictions};
+}

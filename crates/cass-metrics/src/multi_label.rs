@@ -1,7 +1,8 @@
-use crate::metrics::f1_macro_of;
+use crate::groups::mean_rows;
+use crate::metrics::{Interval, MultiLabelMetrics, NotGiven, f1_macro_of};
 use crate::resample::Units;
 use crate::table::{COLUMNS, Cell, Table, sorted, to_csv};
-use crate::{Error, Groups, Interval, MultiLabelMetrics, NotGiven, Predictions, Result};
+use crate::{Error, Groups, Predictions, Result};
 use std::path::Path;
 
 /// What separates the classes of a file that has several.
@@ -36,7 +37,7 @@ impl From<&Predictions> for MultiLabelPredictions {
 }
 
 impl MultiLabelPredictions {
-    /// Of no file yet.
+    /// Predictions of no file yet.
     pub fn new(classes: Vec<String>) -> Self {
         Self {
             classes,
@@ -111,7 +112,7 @@ impl MultiLabelPredictions {
         MultiLabelMetrics::of(&self.classes, &self.truth, &self.predicted, probabilities)
     }
 
-    /// For each class the threshold under which deciding by its probability has the highest F1 here:
+    /// The threshold of each class under which deciding by its probability has the highest F1 here:
     /// halfway between two neighbouring probabilities, of equally good ones the nearest to 0.5; 0.5
     /// for a class that nothing is of, and for all without probabilities.
     pub fn best_thresholds(&self) -> Vec<f64> {
@@ -220,23 +221,6 @@ impl MultiLabelPredictions {
         }
         Ok(merged)
     }
-}
-
-/// The mean of rows of `width` values.
-pub(crate) fn mean_rows<'a>(
-    rows: impl ExactSizeIterator<Item = &'a [f64]>,
-    width: usize,
-) -> Vec<f64> {
-    let n = rows.len() as f64;
-    let mut mean = vec![0.0; width];
-    for row in rows {
-        for (mean, value) in mean.iter_mut().zip(row) {
-            *mean += value / n;
-        }
-    }
-    // Rounding may leave a mean of ones a last digit above.
-    mean.iter_mut().for_each(|value| *value = value.min(1.0));
-    mean
 }
 
 /// The names of the classes at `places` as one field of a predictions file: separated by `|`.

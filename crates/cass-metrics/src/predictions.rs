@@ -1,10 +1,11 @@
-use crate::multi_label::mean_rows;
+use crate::groups::mean_rows;
+use crate::metrics::{Confusion, Interval, Metrics, NotGiven};
 use crate::resample::Units;
 use crate::table::{COLUMNS, Cell, Table, sorted, to_csv};
-use crate::{Confusion, Error, Groups, Interval, Metrics, NotGiven, Result};
+use crate::{Error, Groups, Result};
 use std::path::Path;
 
-/// What a classifier said of each file, and what was true: a `predictions.csv`.
+/// Predictions of a classifier for each file, and the truth: a `predictions.csv`.
 ///
 /// Its columns are `file`, `true`, `predicted` (names of classes) and one probability a class, headed
 /// by the class's name, in the order of the classes. A file without probability columns is one of
@@ -13,7 +14,7 @@ use std::path::Path;
 pub struct Predictions {
     /// Names of the classes.
     pub classes: Vec<String>,
-    /// One entry a file.
+    /// One entry for each file.
     pub rows: Vec<Prediction>,
 }
 
@@ -26,7 +27,7 @@ pub struct Prediction {
     pub truth: usize,
     /// Index of the predicted class.
     pub predicted: usize,
-    /// One a class, each in [0, 1]; empty in bare predictions.
+    /// One probability for each class, in [0, 1]; empty in bare predictions.
     pub probabilities: Vec<f64>,
 }
 
@@ -119,7 +120,7 @@ impl Predictions {
         Self::of(Table::read(path, None)?)
     }
 
-    /// As [`Predictions::read`], with the truth from another CSV file: columns `file` and `true`. The
+    /// Reads predictions as [`Predictions::read`], with the truth from another CSV file: columns `file` and `true`. The
     /// predictions may leave out their column `true`, or it is ignored.
     ///
     /// # Errors

@@ -4,7 +4,9 @@
 //! `cargo run -p cass-models --example embed -- resnet18 [weights.safetensors]`
 
 use candle_core::{DType, Device, Tensor};
-use cass_models::{Mode, Model, ModelOptions, Taps, find};
+use cass_models::intermediates::Taps;
+use cass_models::registry::find;
+use cass_models::{Mode, Model, ModelOptions};
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

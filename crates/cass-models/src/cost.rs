@@ -5,7 +5,7 @@
 pub struct Cost {
     /// Trainable values.
     pub parameters: usize,
-    /// Multiply-adds of convolutions, linear layers and attention, the rest being small beside them:
+    /// Multiply-adds of convolutions, linear layers and attention, the rest being small next to them:
     /// half of what torch's `FlopCounterMode` counts.
     pub macs: usize,
 }

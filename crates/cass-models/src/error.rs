@@ -1,28 +1,28 @@
 use std::path::PathBuf;
 
-/// What can go wrong with a network or its weights; each completes "failed to …".
+/// What can go wrong with a network or its weights; each message is a sentence by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A name that is in no registry.
-    #[error("find network {name:?}: no such name, the nearest is {nearest:?}")]
+    #[error("no network is called {name:?}; the nearest name is {nearest:?}")]
     UnknownModel {
-        /// As asked for.
+        /// The name that was asked for.
         name: String,
         /// The registered name with the fewest edits.
         nearest: &'static str,
     },
     /// A name of no intermediate output of the network.
-    #[error("tap {network}: it has no output {name:?}, the nearest is {nearest:?}")]
+    #[error("{network} has no output {name:?}; the nearest is {nearest:?}")]
     UnknownIntermediate {
         /// The network.
         network: String,
-        /// As asked for.
+        /// The name that was asked for.
         name: String,
         /// The name of an output with the fewest edits.
         nearest: String,
     },
     /// Options that the network cannot be built with.
-    #[error("build {name}: {reason}")]
+    #[error("{name} cannot be built: {reason}")]
     Options {
         /// The network.
         name: String,
@@ -30,7 +30,7 @@ pub enum Error {
         reason: String,
     },
     /// A file of weights that does not fit the network, or is none.
-    #[error("load weights from {}: {reason}", file.display())]
+    #[error("{} cannot be loaded: {reason}", file.display())]
     Weights {
         /// The file.
         file: PathBuf,
@@ -38,7 +38,7 @@ pub enum Error {
         reason: String,
     },
     /// A file that cannot be written.
-    #[error("write weights to {}: {source}", file.display())]
+    #[error("{} cannot be written: {source}", file.display())]
     Write {
         /// The file.
         file: PathBuf,
@@ -46,46 +46,26 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A folder that nothing can be exported to, or an export that contradicts itself.
-    #[error("export to {}: {reason}", folder.display())]
+    #[error("nothing can be exported to {}: {reason}", folder.display())]
     Export {
         /// The folder.
         folder: PathBuf,
         /// What is wrong and what was expected.
         reason: String,
     },
-    /// A file of the Hugging Face Hub that is not to be had.
+    /// A file of the Hugging Face Hub that cannot be fetched.
     #[cfg(feature = "hub")]
-    #[error("fetch {what}: {fault}")]
+    #[error("{what} cannot be fetched: {fault}")]
     Hub {
         /// The file and its repository.
         what: String,
-        /// Why.
-        fault: Box<crate::hub::HubFault>,
+        /// The reason.
+        fault: Box<crate::fault::HubFault>,
     },
     /// A computation that failed.
-    #[error("compute: {0}")]
+    #[error("a tensor operation failed: {0}")]
     Candle(#[from] candle_core::Error),
 }
 
-/// Shorthand.
+/// The result of this crate's fallible functions.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// The candidate with the fewest edits; of equally near ones, the one that agrees longest from the
-/// left, where the family stands.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> &'a str {
-    let order = |other: &&str| {
-        let same = |(a, b): &(u8, u8)| a == b;
-        let shared = name.bytes().zip(other.bytes()).take_while(same).count();
-        (strsim::levenshtein(other, name), std::cmp::Reverse(shared))
-    };
-    candidates.min_by_key(order).unwrap_or("")
-}
-
-/// What a stranger's file or server says, or Candle (which goes on with a backtrace), as a part of one
-/// line.
-pub(crate) fn printable(text: &str) -> String {
-    const LONGEST: usize = 200;
-    let line = text.lines().next().unwrap_or_default();
-    let visible = line.chars().filter(|c| !c.is_control());
-    visible.take(LONGEST).collect()
-}

@@ -3,13 +3,15 @@
 use crate::error::{Error, Result};
 use crate::family::Readout;
 use crate::model::Model;
+use crate::read::WEIGHTS_FILE;
 use crate::registry::{Interpolation, Normalization};
 use candle_core::Tensor;
+use cass_run::{put_whole, write_whole};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::{fs, io};
 
-/// What a folder for timm says of a network beside its weights.
+/// Description of a network that goes into a folder for timm, next to the weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Export {
     /// Names of the classifier's outputs, in order; empty where they have none.
@@ -63,32 +65,21 @@ impl Model {
                 "it is not empty; expected a new or an empty folder".into(),
             ));
         }
-        let parent = match folder.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let parent = folder.parent().unwrap_or(folder);
         fs::create_dir_all(parent).map_err(write)?;
-        let beside = tempfile::Builder::new()
-            .prefix(".export")
-            .tempdir_in(parent)
-            .map_err(write)?;
         // As torch marks its own.
-        let metadata = [("format", "pt".to_string())];
-        self.save(&beside.path().join("model.safetensors"), &metadata)?;
+        let weights = self.to_safetensors(&[("format", "pt".to_string())])?;
         let config = format!("{:#}\n", self.timm_config(export));
-        let place = || -> io::Result<()> {
-            fs::write(beside.path().join("config.json"), config)?;
-            fs::File::open(beside.path().join("config.json"))?.sync_all()?;
-            share(beside.path())?;
+        let placed = put_whole(folder, |beside| {
+            fs::create_dir(beside)?;
+            write_whole(&beside.join(WEIGHTS_FILE), &weights)?;
+            write_whole(&beside.join("config.json"), config.as_bytes())?;
             if exists.is_some() {
                 fs::remove_dir(folder)?;
             }
-            fs::rename(beside.path(), folder)
-        };
-        place().map_err(write)?;
-        // It is elsewhere now: nothing is left to remove.
-        let _ = beside.keep();
-        Ok(())
+            Ok(())
+        });
+        placed.map_err(write)
     }
 
     /// Gives the two heads of a distilled DeiT the mean of both, and leaves other networks alone.
@@ -184,18 +175,4 @@ fn is_empty(folder: &Path) -> io::Result<Option<bool>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// A temporary folder is its owner's alone; an export is to be given away.
-fn share(folder: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
-        for name in ["model.safetensors", "config.json"] {
-            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o644))?;
-        }
-    }
-    let _ = folder;
-    Ok(())
 }

@@ -1,8 +1,10 @@
 //! What a network computes on the way, under timm's names.
 
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
+use crate::text::nearest;
 use candle_core::Tensor;
-use cass_ops::{Tracked, recompute};
+use cass_ops::Tracked;
+use cass_ops::scope::recompute;
 use std::sync::Arc;
 
 /// Names of the intermediate outputs that [`Model::forward_with`](crate::Model::forward_with) shall
@@ -22,7 +24,7 @@ impl Taps {
         }
     }
 
-    /// With the gradients of what is named, by [`Gradients::of`](cass_ops::Gradients::of).
+    /// Keeps the gradients of what is named too, by [`Gradients::of`](cass_ops::Gradients::of).
     ///
     /// A [frozen](crate::Model::frozen) network keeps what a backward pass needs from the first named
     /// output on: all that Grad-CAM takes, at none of the cost of the weights' gradients.
@@ -75,7 +77,7 @@ enum Slot {
 /// and changes nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
-    /// One a tap, or none at all.
+    /// One slot for each tap, or none at all.
     slots: Vec<Slot>,
     gradients: bool,
     recompute: bool,
@@ -138,7 +140,7 @@ impl Collector {
         matches!(self.slots.get(tap.0), Some(Slot::Wanted))
     }
 
-    /// Takes the output `x`, if it was asked for, and gives what the network goes on with.
+    /// Takes the output `x`, if it was asked for, and gives what the network continues with.
     pub(crate) fn take(&mut self, tap: Tap, x: Tracked) -> Tracked {
         if !self.wants(tap) {
             return x;
@@ -148,7 +150,7 @@ impl Collector {
         x
     }
 
-    /// Takes what is computed for those who ask: the network goes on without it, and no gradient
+    /// Takes what is computed for those who ask: the network continues without it, and no gradient
     /// goes through it.
     pub(crate) fn show(
         &mut self,

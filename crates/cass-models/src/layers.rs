@@ -3,7 +3,9 @@
 use crate::init::Init;
 use crate::params::Builder;
 use candle_core::{Result, Var};
-use cass_ops::{Activation, BatchStats, Conv2dConfig, MaxPool2dConfig, Tracked, is_recomputing};
+use cass_ops::Tracked;
+use cass_ops::nn::{Activation, BatchStats, Conv2dConfig, MaxPool2dConfig};
+use cass_ops::scope::is_recomputing;
 
 /// How batch normalisation behaves in a forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +54,12 @@ impl Linear {
             [o, i, _, _] => &self.weight.reshape((o, i))?,
             _ => &self.weight,
         };
-        cass_ops::linear(x, weight, Some(&self.bias))
+        cass_ops::nn::linear(x, weight, Some(&self.bias))
     }
 
     /// `(..., I)` → `(..., O)`, with `residual (..., O)` added
     pub(crate) fn forward_add(&self, x: &Tracked, residual: &Tracked) -> Result<Tracked> {
-        cass_ops::linear_add(x, &self.weight, Some(&self.bias), Some(residual))
+        cass_ops::nn::linear_add(x, &self.weight, Some(&self.bias), Some(residual))
     }
 }
 
@@ -140,11 +142,11 @@ impl Conv2d {
     /// `(B, I, H, W)` → `(B, O, H', W')`
     pub(crate) fn forward(&self, x: &Tracked) -> Result<Tracked> {
         let y = match self.padding {
-            Padding::Even => cass_ops::conv2d(x, &self.weight, &self.config)?,
+            Padding::Even => cass_ops::nn::conv2d(x, &self.weight, &self.config)?,
             Padding::Same => self.forward_same(x)?,
         };
         match &self.bias {
-            Some(bias) => cass_ops::add_planes(&y, bias),
+            Some(bias) => cass_ops::nn::add_planes(&y, bias),
             None => Ok(y),
         }
     }
@@ -164,11 +166,11 @@ impl Conv2d {
             ..self.config
         };
         if whole {
-            return cass_ops::conv2d(x, &self.weight, &config);
+            return cass_ops::nn::conv2d(x, &self.weight, &config);
         }
         let x = x.pad_with_zeros(2, above / 2, above - above / 2)?;
         let x = x.pad_with_zeros(3, beside / 2, beside - beside / 2)?;
-        cass_ops::conv2d(&x, &self.weight, &config)
+        cass_ops::nn::conv2d(&x, &self.weight, &config)
     }
 }
 
@@ -232,12 +234,12 @@ impl BatchNorm2d {
         let (weight, bias, activation) = (&self.weight, &self.bias, self.activation);
         if mode == Mode::Eval {
             let stats = (self.running_mean.as_tensor(), self.running_var.as_tensor());
-            return cass_ops::batch_norm_eval(
+            return cass_ops::nn::batch_norm_eval(
                 x, weight, bias, residual, stats, self.eps, activation,
             );
         }
         let (y, stats) =
-            cass_ops::batch_norm_train(x, weight, bias, residual, self.eps, activation)?;
+            cass_ops::nn::batch_norm_train(x, weight, bias, residual, self.eps, activation)?;
         if !is_recomputing() {
             self.follow(&stats, mode)?;
         }
@@ -281,6 +283,6 @@ impl LayerNorm {
 
     /// `(..., D)` → the same
     pub(crate) fn forward(&self, x: &Tracked) -> Result<Tracked> {
-        cass_ops::layer_norm(x, &self.weight, &self.bias, self.eps)
+        cass_ops::nn::layer_norm(x, &self.weight, &self.bias, self.eps)
     }
 }

@@ -24,46 +24,41 @@
 //! [`Model::forward_with`] gives stage maps, tokens and attention weights too, under timm's names.
 //! This crate knows no loss and no data set.
 
-mod cost;
+pub mod cost;
 mod error;
-mod export;
-mod family;
+pub mod export;
+pub mod family;
 #[cfg(feature = "hub")]
-mod hub;
+mod fault;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod init;
-mod intermediates;
+pub mod intermediates;
 mod keys;
 mod layers;
 mod layouts;
 mod model;
+mod options;
 mod params;
 mod read;
-mod registry;
+pub mod registry;
 mod resample;
-mod torch;
-mod verify;
-mod weights;
+mod text;
+pub mod verify;
+pub mod weights;
 
-pub use cost::Cost;
 pub use error::{Error, Result};
-pub use export::Export;
-pub use family::convnext::ConvNextConfig;
-pub use family::densenet::DenseNetConfig;
-pub use family::efficientnet::{EfficientNetConfig, MobileHead};
-pub use family::eva::EvaConfig;
-pub use family::resnet::{Block, ResNetConfig, Variant};
-pub use family::swin::SwinConfig;
-pub use family::vit::{VitConfig, VitPool};
-pub use family::{LastMap, ModelConfig, Readout};
-#[cfg(feature = "hub")]
-pub use hub::{Hub, HubEvent, HubFault, HubFile, HubId, HubSettings};
-pub use intermediates::{Intermediates, Taps};
 pub use layers::Mode;
-pub use model::{Model, ModelOptions, Output};
+pub use model::{Model, Output};
+pub use options::ModelOptions;
 pub use params::Params;
-pub use registry::{Interpolation, MODELS, ModelInfo, Normalization, find};
-pub use verify::{LikelyCause, TensorError, Verification, verify};
-pub use weights::{LoadReport, NewHead};
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::intermediates::Taps;
+    pub use crate::registry::find;
+    pub use crate::{Mode, Model, ModelOptions, Output};
+}
 
 /// The README's examples run as tests.
 #[cfg(all(doctest, feature = "hub"))]

@@ -1,49 +1,19 @@
 //! A network with its variables.
 
-use crate::error::{Error, Result, printable};
+use crate::error::{Error, Result};
 use crate::family::{ModelConfig, Network, Place, Readout};
 use crate::intermediates::{Collector, Intermediates, Taps};
 use crate::layers::Mode;
+use crate::options::ModelOptions;
 use crate::params::{Builder, Params};
 use crate::registry::{Normalization, find, parse};
-use candle_core::{DType, Device, Tensor, Var};
+use crate::text::printable;
+use candle_core::{Tensor, Var};
 use cass_ops::Tracked;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-
-/// What a network is built for.
-#[derive(Debug, Clone)]
-pub struct ModelOptions {
-    /// Outputs of the classifier.
-    pub num_classes: usize,
-    /// Side of the square images, px. A Transformer takes this size only, a CNN any.
-    pub input_size: usize,
-    /// Channels of the images: 3 for colours, 1 for grey, any number for spectra. Published weights
-    /// are brought to it by timm's rule.
-    pub in_chans: usize,
-    /// Seed of the initial values.
-    pub seed: u64,
-    /// Precision of parameters and computation.
-    pub dtype: DType,
-    /// Where they live.
-    pub device: Device,
-}
-
-impl Default for ModelOptions {
-    /// ImageNet: 1000 classes, colours at 224 px, f32 on the CPU, seed 0.
-    fn default() -> Self {
-        Self {
-            num_classes: 1000,
-            input_size: 224,
-            in_chans: 3,
-            seed: 0,
-            dtype: DType::F32,
-            device: Device::Cpu,
-        }
-    }
-}
 
 /// What one forward pass gives.
 #[derive(Debug, Clone)]
@@ -132,17 +102,17 @@ impl Model {
         &self.name
     }
 
-    /// Its shape.
+    /// Shape of the network.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// What it was built for.
+    /// Options that it was built with.
     pub fn options(&self) -> &ModelOptions {
         &self.options
     }
 
-    /// Its variables.
+    /// Variables of the network.
     pub fn params(&self) -> &Params {
         &self.params
     }
@@ -193,7 +163,8 @@ impl Model {
     ///
     /// ```
     /// # use candle_core::{DType, Device, Tensor};
-    /// # use cass_models::{Mode, Model, ModelOptions, Taps};
+    /// # use cass_models::{Mode, Model, ModelOptions};
+    /// # use cass_models::intermediates::Taps;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let options = ModelOptions { num_classes: 4, input_size: 64, ..Default::default() };
     /// # let images = Tensor::zeros((2, 3, 64, 64), DType::F32, &Device::Cpu)?;
@@ -460,6 +431,7 @@ impl Images {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::{DType, Device};
     use cass_rng::Rng;
 
     #[test]

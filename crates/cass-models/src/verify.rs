@@ -1,8 +1,9 @@
-//! A network held against what timm computed for the same weights and input.
+//! A network compared with what timm computed for the same weights and input.
 
 use crate::error::{Error, Result};
 use crate::layers::Mode;
-use crate::model::{Model, ModelOptions};
+use crate::model::Model;
+use crate::options::ModelOptions;
 use crate::read::read_file;
 use candle_core::{DType, Tensor};
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ const LARGEST_REFERENCE: u64 = 16 << 30;
 pub struct TensorError {
     /// timm's key.
     pub name: String,
-    /// Not finite where either side is not.
+    /// Relative error; not finite where either side is not.
     pub error: f64,
 }
 
@@ -27,7 +28,7 @@ pub struct TensorError {
 pub struct Verification {
     /// Classifier outputs in evaluation mode.
     pub logits: f64,
-    /// What the classifier sees, in evaluation mode.
+    /// Error of what the classifier sees, in evaluation mode.
     pub features: f64,
     /// Classifier outputs in training mode.
     pub train_logits: f64,
@@ -36,13 +37,13 @@ pub struct Verification {
     /// The running statistic that is furthest off after one forward pass in training mode; none
     /// where the network has none.
     pub worst_buffer: Option<TensorError>,
-    /// What it was computed in: the precision of the reference's input.
+    /// Precision of the computation: that of the reference's input.
     pub dtype: DType,
-    /// How far the reference's logits in training mode are from its own in evaluation mode.
+    /// Difference between the reference's logits in training mode are from its own in evaluation mode.
     pub train_gap: f64,
 }
 
-/// What the errors look like when no program is wrong.
+/// Causes of errors other than a mistake in a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LikelyCause {
     /// The reference left out paths or values at random in training mode.
@@ -79,7 +80,7 @@ impl Verification {
             .all(|error| error <= rtol)
     }
 
-    /// Where the pattern of the errors above `rtol` points, if anywhere but to a mistake.
+    /// The likely cause of the errors above `rtol`, if their pattern shows one other than a mistake.
     pub fn likely_cause(&self, rtol: f64) -> Option<LikelyCause> {
         // NaN is no error of these.
         let above = |error: f64| error > rtol;

@@ -1,7 +1,9 @@
 //! Folders for timm: what they hold, that they load, and where none is written.
 
 use candle_core::{DType, Device, Tensor};
-use cass_models::{Error, Export, Interpolation, Mode, Model, ModelOptions, Normalization};
+use cass_models::export::Export;
+use cass_models::registry::{Interpolation, Normalization};
+use cass_models::{Error, Mode, Model, ModelOptions};
 use cass_testing::small_network;
 use serde_json::{Value, json};
 use std::fs;

@@ -85,7 +85,7 @@ fn networks_have_as_many_parameters_as_timms() -> Result<(), Box<dyn Error>> {
         ("deit_base_distilled_patch16_384", 87_630_032),
     ] {
         let options = ModelOptions {
-            input_size: cass_models::find(name)?.input_size,
+            input_size: cass_models::registry::find(name)?.input_size,
             ..Default::default()
         };
         let count = Model::new(name, &options)?.params().parameter_count();

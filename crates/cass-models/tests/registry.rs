@@ -1,6 +1,8 @@
 //! Every entry of the registry against timm's `pretrained_cfg`, and every cost against timm's network.
 
-use cass_models::{MODELS, Model, ModelConfig, ModelInfo, ModelOptions, find};
+use cass_models::family::ModelConfig;
+use cass_models::registry::{MODELS, ModelInfo, find};
+use cass_models::{Model, ModelOptions};
 use cass_testing::{golden_json, small_network};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -2,7 +2,8 @@
 //! mistake.
 
 use candle_core::{DType, Device, Tensor, safetensors};
-use cass_models::{LikelyCause, Mode, Model, ModelOptions, Verification, verify};
+use cass_models::verify::{LikelyCause, Verification, verify};
+use cass_models::{Mode, Model, ModelOptions};
 use cass_ops::compose;
 use cass_rng::Rng;
 use std::collections::HashMap;

@@ -1,7 +1,9 @@
 //! Files of weights: round trip, other heads and sizes, and everything that can be wrong with one.
 
 use candle_core::{DType, Device, Tensor};
-use cass_models::{Mode, Model, ModelConfig, ModelOptions, NewHead, ResNetConfig, SwinConfig};
+use cass_models::family::{ModelConfig, ResNetConfig, SwinConfig};
+use cass_models::weights::NewHead;
+use cass_models::{Mode, Model, ModelOptions};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::error::Error;
@@ -746,6 +748,6 @@ fn what_has_no_end_is_not_read() -> Outcome {
     says(
         &fresh,
         &folder.path().join("weights.safetensors.d"),
-        "model.safetensors: No such file",
+        "model.safetensors cannot be loaded: No such file",
     )
 }

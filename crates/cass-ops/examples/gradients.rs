@@ -12,7 +12,7 @@ fn main() -> Result<()> {
 
     let candle = candle_nn::ops::layer_norm(&x, &weight, &bias, 1e-6)?;
     let [tx, tweight, tbias] = [&x, &weight, &bias].map(Tracked::from);
-    let ours = cass_ops::layer_norm(&tx, &tweight, &tbias, 1e-6)?;
+    let ours = cass_ops::nn::layer_norm(&tx, &tweight, &tbias, 1e-6)?;
     println!("forward, Candle's and ours:\n{candle}\n{}", ours.value());
 
     let twice_y = (ours.value() * 2.0)?; // the gradient of the sum of squares

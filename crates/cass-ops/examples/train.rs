@@ -4,7 +4,8 @@
 //! `cargo run -p cass-ops --example train`
 
 use candle_core::{Device, Result, Tensor, Var};
-use cass_ops::{Conv2dConfig, Tracked, attention, compose, conv2d, gelu, linear};
+use cass_ops::nn::{Conv2dConfig, attention, conv2d, gelu, linear};
+use cass_ops::{Tracked, compose};
 use cass_rng::Rng;
 
 const SIZE: usize = 16;

@@ -8,8 +8,8 @@ thread_local! {
     static BF16: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `f`, where `enabled` with the products of [`conv2d`](crate::conv2d),
-/// [`linear`](crate::linear) and attention in bf16; otherwise, inside another `autocast` too, as
+/// Runs `f`, where `enabled` with the products of [`conv2d`](crate::nn::conv2d),
+/// [`linear`](crate::nn::linear) and attention in bf16; otherwise, inside another `autocast` too, as
 /// their operands are. It holds for what this thread calls in `f`, and for the gradients of that,
 /// wherever they are taken.
 ///
@@ -25,7 +25,9 @@ thread_local! {
 ///
 /// ```
 /// use candle_core::{Device, Var};
-/// use cass_ops::{Tracked, autocast, linear};
+/// use cass_ops::Tracked;
+/// use cass_ops::scope::autocast;
+/// use cass_ops::nn::linear;
 ///
 /// # fn main() -> candle_core::Result<()> {
 /// let (x, w) = (Var::new(&[[1.001f32]], &Device::Cpu)?, Var::new(&[[3f32]], &Device::Cpu)?);
@@ -101,7 +103,8 @@ fn cast(t: &Tracked, forward: Cast, backward: Cast) -> Result<Tracked> {
 mod tests {
     use super::*;
     use crate::check::input;
-    use crate::{compose, linear};
+    use crate::compose;
+    use crate::nn::linear;
     use candle_core::Var;
 
     /// Candle's own product of bf16 tensors, as on a GPU, against the kernels between roundings: the

@@ -3,12 +3,13 @@
 //!
 //! Candle 0.11 drops the gradient of its fused LayerNorm and softmax silently, has none for the
 //! 3/2 max-pool of every ResNet and slope 1 for `relu` at 0. These ops have PyTorch's gradients,
-//! held against finite differences in f64 and PyTorch's own values, and work in one pass over
+//! compared with finite differences in f64 and PyTorch's own values, and work in one pass over
 //! contiguous memory with the vector instructions found at run time.
 //!
 //! ```
 //! use candle_core::{DType, Device, Var};
-//! use cass_ops::{Activation, Conv2dConfig, Tracked, batch_norm_train, conv2d};
+//! use cass_ops::nn::{batch_norm_train, conv2d};
+//! use cass_ops::prelude::*;
 //!
 //! # fn main() -> candle_core::Result<()> {
 //! let (f32, cpu) = (DType::F32, &Device::Cpu);
@@ -32,7 +33,7 @@
 //! anything written in Candle's own operations, a loss for instance; [`Tracked::watch`] keeps the
 //! gradient of a tensor that is no variable.
 //!
-//! [`autocast`] has products made in bf16.
+//! [`autocast`](scope::autocast) has products made in bf16.
 //!
 //! Each op is a plain twin in Candle's own operations, which is also its path on other devices,
 //! and kernels over slices; tests hold the two equal. This crate knows tensors only: no network, no
@@ -60,7 +61,7 @@ mod movement;
 mod parallel;
 mod phases;
 mod pool;
-mod profile;
+pub mod profile;
 mod recompute;
 mod rotary;
 mod scale;
@@ -69,21 +70,42 @@ mod tracked;
 mod transpose;
 mod vector;
 
-pub use activation::{gelu, hard_sigmoid, hard_swish, quick_gelu, relu, relu6, sigmoid, silu};
-pub use attention::{attention, attention_weights, window_attention, window_attention_weights};
-pub use autocast::autocast;
-pub use avg_pool2d::{AvgPool2dConfig, avg_pool2d};
-pub use batch_norm::{Activation, BatchStats, batch_norm_eval, batch_norm_train};
-pub use channels::{channels_first, channels_last};
-pub use conv2d::{Conv2dConfig, conv2d};
-pub use layer_norm::layer_norm;
-pub use linear::{linear, linear_add};
-pub use max_pool2d::{MaxPool2dConfig, max_pool2d};
-pub use parallel::for_each;
-pub use pool::{set_threads, threads};
-pub use profile::{OpTime, Pass, matmul_roofline, multiply_adds, start_profile, take_profile};
-pub use recompute::{is_recomputing, recompute};
-pub use rotary::rotary;
-pub use scale::{add_planes, gate_planes, scale_add};
-pub use soft_cross_entropy::{SoftCrossEntropyConfig, soft_cross_entropy};
 pub use tracked::{Gradients, Tracked, compose};
+
+/// Layers and losses as functions, as in `torch.nn.functional`, and their settings.
+pub mod nn {
+    pub use crate::activation::{
+        gelu, hard_sigmoid, hard_swish, quick_gelu, relu, relu6, sigmoid, silu,
+    };
+    pub use crate::attention::{
+        attention, attention_weights, window_attention, window_attention_weights,
+    };
+    pub use crate::avg_pool2d::{AvgPool2dConfig, avg_pool2d};
+    pub use crate::batch_norm::{Activation, BatchStats, batch_norm_eval, batch_norm_train};
+    pub use crate::channels::{channels_first, channels_last};
+    pub use crate::conv2d::{Conv2dConfig, conv2d};
+    pub use crate::layer_norm::layer_norm;
+    pub use crate::linear::{linear, linear_add};
+    pub use crate::max_pool2d::{MaxPool2dConfig, max_pool2d};
+    pub use crate::rotary::rotary;
+    pub use crate::scale::{add_planes, gate_planes, scale_add};
+    pub use crate::soft_cross_entropy::{SoftCrossEntropyConfig, soft_cross_entropy};
+}
+
+/// Computing a part in another way: with products in bf16, or twice to save memory.
+pub mod scope {
+    pub use crate::autocast::autocast;
+    pub use crate::recompute::{is_recomputing, recompute};
+}
+
+/// The threads that kernels run on.
+pub mod threads {
+    pub use crate::parallel::for_each;
+    pub use crate::pool::{set_threads, threads};
+}
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::nn::{self, Activation, Conv2dConfig};
+    pub use crate::{Gradients, Tracked, compose};
+}

@@ -15,14 +15,14 @@ pub enum Pass {
     Backward,
 }
 
-/// What one operation took.
+/// Time that one operation took.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpTime {
     /// The operation's name.
     pub op: &'static str,
     /// Values or gradients.
     pub pass: Pass,
-    /// How often it ran.
+    /// Number of calls.
     pub calls: u64,
     /// Time that the calling thread waited for it, altogether.
     pub time: Duration,

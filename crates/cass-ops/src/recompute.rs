@@ -9,7 +9,7 @@ thread_local! {
     static AGAIN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a part is being computed the second time: what it changes besides its result,
+/// Whether a part is being computed for the second time: what it changes besides its result,
 /// running statistics for instance, has been changed already.
 pub fn is_recomputing() -> bool {
     AGAIN.get()
@@ -24,7 +24,9 @@ pub fn is_recomputing() -> bool {
 ///
 /// ```
 /// use candle_core::{Device, Var};
-/// use cass_ops::{Tracked, recompute, relu};
+/// use cass_ops::Tracked;
+/// use cass_ops::scope::recompute;
+/// use cass_ops::nn::relu;
 ///
 /// # fn main() -> candle_core::Result<()> {
 /// let x = Var::new(&[2f32, -3.0], &Device::Cpu)?;
@@ -63,7 +65,7 @@ pub fn recompute(
 mod tests {
     use super::*;
     use crate::check::input;
-    use crate::{gelu, linear};
+    use crate::nn::{gelu, linear};
     use candle_core::{Tensor, Var};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};

@@ -6,7 +6,7 @@ use crate::profile::{Pass, timed};
 use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{DType, Result, Tensor, bail};
 
-/// How logits become distributions, and what keeps the logarithm finite.
+/// Temperatures that turn logits into distributions, and what keeps the logarithm finite.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SoftCrossEntropyConfig {
     /// Divides the target's logits.

@@ -5,10 +5,12 @@
 //! The way back is that of f32, which has them, between roundings that these tests see.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use cass_ops::{
-    Activation, Conv2dConfig, Tracked, attention, autocast, batch_norm_train, conv2d, gelu,
-    layer_norm, linear, linear_add, recompute, window_attention,
+use cass_ops::Tracked;
+use cass_ops::nn::{
+    Activation, Conv2dConfig, attention, batch_norm_train, conv2d, gelu, layer_norm, linear,
+    linear_add, window_attention,
 };
+use cass_ops::scope::{autocast, recompute};
 use cass_rng::Rng;
 use cass_testing::{Tensors, golden};
 

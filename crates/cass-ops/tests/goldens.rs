@@ -1,9 +1,10 @@
 //! Every op, forward and backward, against what PyTorch computed in f64 (`fixtures/golden/ops`).
 
 use candle_core::{Result, Tensor, Var};
-use cass_ops::{
-    Activation, Conv2dConfig, MaxPool2dConfig, Tracked, attention, batch_norm_eval,
-    batch_norm_train, conv2d, gelu, layer_norm, linear, max_pool2d, relu,
+use cass_ops::Tracked;
+use cass_ops::nn::{
+    Activation, Conv2dConfig, MaxPool2dConfig, attention, batch_norm_eval, batch_norm_train,
+    conv2d, gelu, layer_norm, linear, max_pool2d, relu,
 };
 use cass_testing::{Tensors, assert_close, golden};
 use std::collections::BTreeSet;

@@ -72,9 +72,9 @@ fn n(length: f64) -> String {
 pub struct Bar {
     /// The page's class of its colour: `c0` to `c7`, or `cn`.
     pub colour: &'static str,
-    /// What it is, on hovering.
+    /// Text that is shown on hovering.
     pub name: String,
-    /// From 0 to 1; a cross where there is none.
+    /// Value from 0 to 1; without one there is a cross.
     pub value: Option<f64>,
     /// Half the length of the whisker.
     pub spread: Option<f64>,
@@ -201,9 +201,9 @@ pub fn lines(lines: &[Line], step: &str, label: &str) -> Markup {
 pub struct Square {
     /// Decides its colour, from 0 to 1; none: an empty square.
     pub share: Option<f64>,
-    /// What is written on it, a few letters.
+    /// Text that is written on it, a few letters.
     pub text: String,
-    /// What it is, on hovering.
+    /// Text that is shown on hovering.
     pub name: String,
 }
 
@@ -257,7 +257,7 @@ pub fn matrix(names: [&[String]; 2], axes: [&str; 2], squares: &[Vec<Square>]) -
 pub struct Point {
     /// The page's class of its colour: `c0` to `c7`, or `cn`.
     pub colour: &'static str,
-    /// Where it is: to the right, up.
+    /// Its coordinates: to the right, up.
     pub place: [f64; 2],
     /// Whether it has a ring around it.
     pub ringed: bool,

@@ -31,18 +31,40 @@ const SEQUENTIAL: [[f64; 3]; 9] = [
     [68.0, 1.0, 84.0],
 ];
 
+/// Light on dark, for what is laid over pictures: Matplotlib's inferno at every eighth, which grows lighter evenly and
+/// prints in grey.
+const HEAT: [[f64; 3]; 9] = [
+    [0.0, 0.0, 4.0],
+    [31.0, 12.0, 72.0],
+    [85.0, 15.0, 109.0],
+    [136.0, 34.0, 106.0],
+    [186.0, 54.0, 85.0],
+    [227.0, 89.0, 51.0],
+    [249.0, 140.0, 10.0],
+    [249.0, 201.0, 50.0],
+    [252.0, 255.0, 164.0],
+];
+
+/// The colour of a share from 0 to 1 that is laid over a picture: red, green and blue, from 0 to 255. What is outside
+/// counts as the nearer end.
+pub fn heat(share: f64) -> [f64; 3] {
+    along(&HEAT, share)
+}
+
+/// Between the two nearest colours. Not a number counts as 0.
+fn along(colours: &[[f64; 3]; 9], share: f64) -> [f64; 3] {
+    let share = share.max(0.0);
+    let at = share.min(1.0) * (colours.len() - 1) as f64;
+    let low = (at as usize).min(colours.len() - 2);
+    let mix = |(a, b): (f64, f64)| a + (b - a) * (at - low as f64);
+    [0, 1, 2].map(|i| mix((colours[low][i], colours[low + 1][i])))
+}
+
 /// The colour of a share from 0 to 1 and of a number written on it, both as CSS writes them. What is outside counts as
 /// the nearer end.
 pub fn sequential(share: f64) -> (String, &'static str) {
-    // Not a number counts as 0.
-    let share = share.max(0.0);
-    let at = share.min(1.0) * (SEQUENTIAL.len() - 1) as f64;
-    let low = (at as usize).min(SEQUENTIAL.len() - 2);
-    let [r, g, b] = [0, 1, 2].map(|i| {
-        let [a, b] = [SEQUENTIAL[low][i], SEQUENTIAL[low + 1][i]];
-        (a + (b - a) * (at - low as f64)).round() as u8
-    });
-    let ink = if share < 0.45 { "#000" } else { "#fff" };
+    let [r, g, b] = along(&SEQUENTIAL, share).map(|value| value.round() as u8);
+    let ink = if share >= 0.45 { "#fff" } else { "#000" };
     (format!("#{r:02x}{g:02x}{b:02x}"), ink)
 }
 
@@ -70,6 +92,7 @@ mod tests {
         assert_eq!(sequential(0.0), ("#fde725".to_owned(), "#000"));
         assert_eq!(sequential(1.0), ("#440154".to_owned(), "#fff"));
         assert_eq!(sequential(2.0), sequential(1.0));
-        assert_eq!(sequential(f64::NAN).0, "#fde725");
+        assert_eq!(sequential(f64::NAN), sequential(0.0));
+        assert_eq!((heat(-1.0), heat(1.0)), (HEAT[0], HEAT[8]));
     }
 }

@@ -6,5 +6,5 @@ pub mod figure;
 mod scale;
 mod shell;
 
-pub use colour::{NEUTRAL, QUALITATIVE, class, sequential};
+pub use colour::{NEUTRAL, QUALITATIVE, class, heat, sequential};
 pub use shell::Page;

@@ -5,7 +5,7 @@ pub struct Scale {
     low: f64,
     high: f64,
     logarithmic: bool,
-    /// Where lines are drawn.
+    /// Values at which lines are drawn.
     pub ticks: Vec<f64>,
 }
 
@@ -53,7 +53,7 @@ impl Scale {
         }
     }
 
-    /// Where a value lies, from 0 to 1.
+    /// Place of a value on the scale, from 0 to 1.
     pub fn share(&self, value: f64) -> f64 {
         if self.logarithmic {
             (value / self.low).log10() / (self.high / self.low).log10()
@@ -62,7 +62,7 @@ impl Scale {
         }
     }
 
-    /// What is written at a line.
+    /// Label of a line.
     pub fn label(&self, tick: f64) -> String {
         if self.logarithmic {
             let digits = ["⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"];

@@ -33,7 +33,7 @@ pub enum Error {
     Io {
         /// What was tried, as a participle: "read", "written".
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
         /// Why it failed.
         source: std::io::Error,

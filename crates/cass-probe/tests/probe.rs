@@ -124,7 +124,7 @@ fn early_stopping_keeps_the_best_epoch() -> Outcome {
     let mut recipe = recipe(folder.path(), ProbeMode::Linear, Protocol::Paper);
     recipe.stopping = Stopping::Patience { epochs: 1 };
     recipe.epochs = 200;
-    if let cass_train::OptimizerConfig::Adam(adam) = &mut recipe.optimizer {
+    if let cass_train::optim::OptimizerConfig::Adam(adam) = &mut recipe.optimizer {
         adam.lr = 0.5; // far too much: it soon gets worse
     }
     let metrics = run(&recipe, &folder.path().join("run"))?;
@@ -334,7 +334,7 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
         }
     }
     let wrong = ProbeRecipe {
-        loss: cass_train::FocalForm::Softmax,
+        loss: cass_train::methods::FocalForm::Softmax,
         ..of(ProbeMode::Linear, Protocol::Paper)
     };
     let error = run(&wrong, &folder.path().join("wrong"))

@@ -8,7 +8,8 @@ use cass_probe::fit::{ProbeMode, ProbeRecipe, probe};
 use cass_probe::look::{Embedding, Heat, LayerCka, Look, Subject, Subjects, When};
 use cass_run::RunDir;
 use cass_testing::{Tensors, phantoms, small_network};
-use cass_train::{CassConfig, PretrainOptions, Protocol, Recipe, Weights, pretrain};
+use cass_train::methods::CassConfig;
+use cass_train::{PretrainOptions, Protocol, Recipe, Weights, pretrain};
 use std::error::Error;
 use std::path::Path;
 

@@ -1,7 +1,8 @@
 //! One field of a recipe, by its name.
 
 use crate::error::{Error, Result};
-use crate::recipe::{path_today, to_toml};
+use crate::moved::path_today;
+use crate::recipe::to_toml;
 use crate::suggest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

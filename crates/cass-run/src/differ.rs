@@ -1,6 +1,6 @@
 //! Where two recipes differ.
 
-use crate::recipe::nested;
+use crate::moved::nested;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 

@@ -2,11 +2,10 @@
 
 use crate::error::{Action, Error, Result};
 use crate::file::read_text;
-use crate::grown::{Grown, Log};
 use crate::lock::RunLock;
 use crate::names::{BEGUN, LOG, METRICS, RECIPE, RESUME, is_of_state};
 use crate::recipe::first_difference;
-use crate::whole::{create_new, sync_folder};
+use crate::whole::{create_new, rename_whole};
 use crate::{foreign, schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -211,7 +210,7 @@ impl RunDir {
             let _ = fs::remove_file(beside); // it is nobody else's
             return Err(fenced);
         }
-        let renamed = fs::rename(beside, path).and_then(|()| sync_folder(path));
+        let renamed = rename_whole(&beside, path);
         renamed.map_err(|error| self.or_fenced(Error::io(Action::Write, path)(error)))
     }
 
@@ -281,27 +280,9 @@ impl RunDir {
         Ok(())
     }
 
-    /// Starts `log.jsonl` anew.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn log(&self) -> Result<Log> {
-        self.log_from(0)
-    }
-
-    /// Continues `log.jsonl` after its first `bytes` bytes; what stood behind them is gone. Of one that
-    /// is shorter the whole lines are kept ([`Log::is_damaged`]).
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn log_from(&self, bytes: u64) -> Result<Log> {
-        let log = Grown::open(self, LOG, bytes, |left| {
-            left.iter()
-                .rposition(|&byte| byte == b'\n')
-                .map_or(0, |end| end + 1)
-        })?;
+    /// Marks that something is in the folder that a later attempt needs.
+    pub(crate) fn keep(&self) {
         self.begun.store(true, Ordering::Relaxed);
-        Ok(Log(log))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::error::{Action, Error, Result};
 use crate::file::{LARGEST_TEXT, open_regular, read_text};
 use crate::folder::RunDir;
+use crate::names::LOG;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{File, OpenOptions};
@@ -102,7 +103,7 @@ impl Grown {
 
 /// A run's log, one JSON object a line.
 #[derive(Debug)]
-pub struct Log(pub(crate) Grown);
+pub struct Log(Grown);
 
 impl Log {
     /// Appends one line, at once: a killed process has logged what it did.
@@ -144,5 +145,30 @@ impl Log {
     /// If that fails.
     pub fn sync(&self) -> Result<u64> {
         self.0.sync()
+    }
+}
+
+impl RunDir {
+    /// Starts `log.jsonl` anew.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn log(&self) -> Result<Log> {
+        self.log_from(0)
+    }
+
+    /// Continues `log.jsonl` after its first `bytes` bytes; what stood behind them is gone. Of one that
+    /// is shorter the whole lines are kept ([`Log::is_damaged`]).
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn log_from(&self, bytes: u64) -> Result<Log> {
+        let log = Grown::open(self, LOG, bytes, |left| {
+            left.iter()
+                .rposition(|&byte| byte == b'\n')
+                .map_or(0, |end| end + 1)
+        })?;
+        self.keep();
+        Ok(Log(log))
     }
 }

@@ -69,7 +69,7 @@ pub struct PretrainEpoch {
 
 /// What a finished probe measured. `S` holds the scores of a part of the images: [`Scores`] is what
 /// every reader needs of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename = "probe")]
 pub struct ProbeMetrics<S = Scores> {
     /// How it probed: `linear`, `logistic`, `finetune` or `knn`.

@@ -26,22 +26,59 @@ pub fn make_whole(
     path: &Path,
     make: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let (beside, file) = create_beside(path)?;
-    let write = || {
-        let mut file = BufWriter::new(file);
-        make(&mut file)?;
-        file.flush()?;
-        file.get_ref().sync_all()?;
-        drop(file);
-        fs::rename(&beside, path)
-    };
-    // It may be what filled the disk.
-    write().inspect_err(|_| drop(fs::remove_file(&beside)))?;
+    put_whole(path, |beside| write_new(beside, make)?.sync_all())?;
     sync_folder(path)
 }
 
+/// [`make_whole`] of a file that can be made again: other processes see all of it or nothing, but the
+/// disk is not waited for. Whoever reads it has to notice that a power failure cut it short.
+///
+/// # Errors
+/// As [`make_whole`].
+pub fn make_unsynced(
+    path: &Path,
+    make: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    put_whole(path, |beside| write_new(beside, make).map(drop))
+}
+
+/// Lets `make` make a file, a link or a folder under a new name next to `path`, and renames it to
+/// `path`. It is for what [`make_whole`] cannot write; `make` syncs it where that matters.
+///
+/// # Errors
+/// What `make` fails with, or the system's answer to the rename; nothing is left then.
+pub fn put_whole(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let beside = new_name(path);
+    let made = make(&beside).and_then(|()| fs::rename(&beside, path));
+    made.inspect_err(|_| {
+        // It may be what filled the disk.
+        if fs::remove_file(&beside).is_err() {
+            let _ = fs::remove_dir_all(&beside);
+        }
+    })
+}
+
+/// Renames what is whole and synced, so that its new name lasts.
+///
+/// # Errors
+/// The system's answer.
+pub fn rename_whole(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_folder(to)
+}
+
+/// Writes a file that was not there.
+fn write_new(
+    path: &Path,
+    make: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<File> {
+    let mut file = BufWriter::new(create_new(path)?);
+    make(&mut file)?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)
+}
+
 /// Syncs the folder of a file that was renamed, without which the rename may not last.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+fn sync_folder(path: &Path) -> io::Result<()> {
     // Elsewhere a folder is nothing that can be opened.
     if cfg!(unix) {
         File::open(folder_of(path))?.sync_all()?;
@@ -56,8 +93,8 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A new file next to `path`, `.NAME.new.PID-N`, to be renamed to it.
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+/// A name next to `path` that nothing has, `.NAME.new.PID-N`.
+fn new_name(path: &Path) -> PathBuf {
     static MADE: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = MADE.fetch_add(1, Ordering::Relaxed);
@@ -65,10 +102,9 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
         name.push(path.file_name().unwrap_or_default());
         name.push(format!(".new.{}-{number}", std::process::id()));
         let beside = folder_of(path).join(name);
-        match create_new(&beside) {
-            // Left by a process of the same number that was killed.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|file| (beside, file)),
+        // There may be one that a killed process of the same number left.
+        if beside.symlink_metadata().is_err() {
+            return beside;
         }
     }
 }
@@ -102,5 +138,22 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         write_whole(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let make = |then: io::Result<()>| {
+            put_whole(&path, |beside| {
+                fs::create_dir(beside)?;
+                fs::write(beside.join("y"), "z")?;
+                then
+            })
+        };
+        make(Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        make(Ok(())).unwrap();
+        assert_eq!(fs::read(path.join("y")).unwrap(), b"z");
     }
 }

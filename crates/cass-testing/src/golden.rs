@@ -1,4 +1,4 @@
-//! Values that other implementations computed, beside the scripts that made them.
+//! Values that other implementations computed, next to the scripts that made them.
 
 use candle_core::{Device, Result, Tensor, safetensors};
 use serde_json::Value;

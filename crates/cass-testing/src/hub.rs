@@ -12,10 +12,10 @@ use std::thread;
 
 /// The state that `main` means at first.
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-/// What a private repository asks for.
+/// Token that a private repository asks for.
 pub const TOKEN: &str = "hf_secret";
 
-/// How the next answer of one of the two is wrong.
+/// Faults of the next answer of one of the two.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// Another status, with headers.
@@ -28,7 +28,7 @@ pub enum Fault {
     NoRange,
     /// The first byte is another one.
     Flip,
-    /// So many bytes more than promised.
+    /// More bytes than were promised, by this number.
     More(usize),
 }
 
@@ -39,7 +39,7 @@ pub struct Seen {
     pub of_content: bool,
     /// `GET` or `HEAD`.
     pub method: String,
-    /// With the slash.
+    /// Path of the request, with its slash.
     pub path: String,
     /// Value of `Range`.
     pub range: Option<String>,

@@ -6,6 +6,7 @@
 //! - `hub` (feature `hub`): a Hugging Face Hub on loopback.
 //! - `small_network` (feature `networks`): the networks whose goldens are small.
 //! - `phantoms` (feature `phantoms`): a data set of synthetic images.
+//! - `runs` (feature `runs`): run folders that nothing was computed for.
 //!
 //! Functions here panic where a test should fail.
 
@@ -17,6 +18,8 @@ pub mod hub;
 mod networks;
 #[cfg(feature = "phantoms")]
 mod phantoms;
+#[cfg(feature = "runs")]
+pub mod runs;
 mod slopes;
 
 pub use closeness::{assert_close, relative_error};

@@ -1,6 +1,6 @@
 //! The small networks of `fixtures/golden`, in the shapes their `export.py` gives them.
 
-use cass_models::{
+use cass_models::family::{
     Block, ConvNextConfig, DenseNetConfig, EfficientNetConfig, EvaConfig, ModelConfig,
     ResNetConfig, SwinConfig, Variant, VitConfig, VitPool,
 };

@@ -5,7 +5,8 @@
 use candle_core::{Device, Tensor};
 use cass_models::{Model, ModelOptions};
 use cass_rng::Rng;
-use cass_train::{CassConfig, CassStep, Recipe, Step, StepOptions};
+use cass_train::methods::{CassConfig, CassStep, StepOptions};
+use cass_train::{Recipe, Step};
 
 const SIZE: usize = 32;
 const BATCH: usize = 8;

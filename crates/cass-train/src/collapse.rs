@@ -10,7 +10,7 @@ use nalgebra::DMatrix;
 /// min(rows, dim).
 ///
 /// ```
-/// use cass_train::collapse_of;
+/// use cass_train::collapse::collapse_of;
 /// let healthy = collapse_of(&[1.0, 0.0, 0.0, 1.0, -1.0, 0.0, 0.0, -1.0], 2).unwrap();
 /// assert!(healthy.mean_cosine < 0.0 && healthy.effective_rank > 1.99);
 /// let point = collapse_of(&[1.0, 2.0, 1.0, 2.0], 2).unwrap();

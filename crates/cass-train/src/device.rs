@@ -1,3 +1,5 @@
+//! Devices by name.
+
 use crate::error::{Error, Result};
 use crate::recipe::{Precision, Recipe};
 use candle_core::{DType, Device, Tensor};

@@ -2,7 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
-use cass_models::{Export, Interpolation, Model, ModelOptions, Normalization};
+use cass_models::export::Export;
+use cass_models::registry::{Interpolation, Normalization};
+use cass_models::{Model, ModelOptions};
 use cass_run::Finished;
 use cass_run::names::checkpoint;
 use std::path::Path;

@@ -2,12 +2,14 @@
 //!
 //! A [`Recipe`] says everything that decides a run, with the paper's settings as a preset. It is
 //! checked once ([`Recipe::validate`]) and run by [`pretrain`] into a [`RunDir`](cass_run::RunDir). Below that loop
-//! stands one pure step a method ([`CassStep`], [`DinoStep`], [`SupervisedStep`]) for loops of your
-//! own, and below the steps the parts: losses, [`Optimizer`], [`Schedule`], [`WeightAverage`].
+//! stands one pure step a method ([`CassStep`](methods::CassStep), [`DinoStep`](methods::DinoStep),
+//! [`SupervisedStep`](methods::SupervisedStep)) for loops of your
+//! own, and below the steps the parts: losses, [`Optimizer`](optim::Optimizer),
+//! [`Schedule`](schedule::Schedule), [`WeightAverage`](average::WeightAverage).
 //!
 //! ```
 //! use cass_run::RunDir;
-//! use cass_train::{DinoConfig, PretrainOptions, Recipe, Weights, pretrain};
+//! use cass_train::prelude::*;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
@@ -31,44 +33,33 @@
 //! # Ok(()) }
 //! ```
 //!
-//! This crate knows no metric but how far features have collapsed ([`collapse_of`]).
+//! This crate knows no metric but how far features have collapsed ([`collapse_of`](collapse::collapse_of)).
 
-mod average;
-mod collapse;
-mod device;
+pub mod average;
+pub mod collapse;
+pub mod device;
 mod error;
-mod export;
-mod features;
-mod initial;
-mod memory;
-mod methods;
-mod optim;
-mod recipe;
-mod schedule;
+pub mod export;
+pub mod features;
+pub mod initial;
+pub mod memory;
+pub mod methods;
+pub mod optim;
+pub mod recipe;
+pub mod schedule;
 mod states;
 mod tensorboard;
 mod training;
-mod trajectory;
-mod weights;
+pub mod trajectory;
+pub mod weights;
 
-pub use average::{WeightAverage, update_bn};
-pub use collapse::collapse_of;
-pub use device::{device_name, device_of, open_device};
 pub use error::{Error, Result};
-pub use export::{Network, export, export_network};
-pub use features::Reading;
-pub use initial::initial_network;
-pub use memory::peak_rss_mib;
-pub use methods::{
-    CassConfig, CassStep, DinoConfig, DinoStep, FocalForm, FocalLoss, Guard, Held, Method,
-    Projector, Step, StepOptions, StepReport, SupervisedStep, Trains, cass_loss, class_weights,
-    dino_loss, variance_penalty,
-};
-pub use optim::{AdamConfig, Optimizer, OptimizerConfig, Rate, SgdConfig};
-pub use recipe::{
-    Arm, Normalize, Portion, Precision, Protocol, Recipe, Swa, ValidRecipe, Weights, normalized,
-};
-pub use schedule::{CosineConfig, Schedule, ScheduleConfig};
+pub use methods::{Method, Step};
+pub use recipe::{Protocol, Recipe, ValidRecipe, Weights};
 pub use training::{PretrainOptions, Stop, pretrain};
-pub use trajectory::{Deviation, KindError, LossError, Replay};
-pub use weights::{Loaded, load_weights, resolve_weights};
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::methods::{CassConfig, DinoConfig};
+    pub use crate::{Method, PretrainOptions, Protocol, Recipe, Step, Weights, pretrain};
+}

@@ -1,3 +1,5 @@
+//! Memory that the process takes.
+
 /// The most memory this process has held, in MiB, where the system tells.
 pub fn peak_rss_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

@@ -39,7 +39,7 @@ impl Default for CosineConfig {
 /// with torch's to rounding. With `t_max` 16 it goes down for 16 steps and up for 16: period 32.
 ///
 /// ```
-/// use cass_train::{CosineConfig, Schedule, ScheduleConfig};
+/// use cass_train::schedule::{CosineConfig, Schedule, ScheduleConfig};
 /// let mut schedule = Schedule::new(ScheduleConfig::Cosine(CosineConfig::default()), 1e-3);
 /// let rates: Vec<f64> = (0..33).map(|_| { let lr = schedule.lr(); schedule.step(); lr }).collect();
 /// assert_eq!(rates[0], 1e-3);

@@ -1,6 +1,9 @@
+//! Initial weights: from a file, from the Hub, or fresh ones.
+
 use crate::error::Result;
 use crate::recipe::Weights;
-use cass_models::{Hub, HubEvent, Model};
+use cass_models::Model;
+use cass_models::hub::{Hub, HubEvent};
 use cass_run::Origin;
 
 /// Weights that a network was given.

@@ -1,9 +1,17 @@
 //! Steps of every kind of network, in pairs of any kinds, and of batches in parts.
 
 use candle_core::{DType, Device, Tensor, Var};
-use cass_models::{MODELS, Mode, Model, ModelConfig, ModelOptions};
+use cass_models::family::ModelConfig;
+use cass_models::registry::MODELS;
+use cass_models::{Mode, Model, ModelOptions};
 use cass_rng::Rng;
-use cass_train::*;
+use cass_train::methods::{
+    CassConfig, CassStep, DinoConfig, DinoStep, Guard, Projector, StepOptions, cass_loss,
+    variance_penalty,
+};
+use cass_train::optim::{OptimizerConfig, SgdConfig};
+use cass_train::recipe::{Arm, Portion, Precision};
+use cass_train::{Recipe, Step};
 use std::collections::{BTreeMap, HashMap};
 
 const SIZE: usize = 64;

@@ -1,7 +1,9 @@
 //! Short runs of PyTorch, replayed on the same batches from the same weights.
 
 use cass_testing::golden_folder;
-use cass_train::{CassConfig, Deviation, DinoConfig, Protocol, Replay};
+use cass_train::Protocol;
+use cass_train::methods::{CassConfig, DinoConfig};
+use cass_train::trajectory::{Deviation, Replay};
 
 /// Losses have to agree within 1e-3, rates to 1e-12, every single tensor within 1e-2 of its norm.
 fn replay(name: &str, kinds: &[&str], replay: Replay) -> Deviation {

@@ -179,22 +179,10 @@ fn tensor(pixels: &Pixels, device: &Device) -> Result<Tensor> {
     images.map_err(|error| cass_probe::Error::from(error).into())
 }
 
-/// Matplotlib's inferno at every eighth, which grows lighter evenly and prints in grey.
-const INFERNO: [[f32; 3]; 9] = [
-    [0.0, 0.0, 4.0],
-    [31.0, 12.0, 72.0],
-    [85.0, 15.0, 109.0],
-    [136.0, 34.0, 106.0],
-    [186.0, 54.0, 85.0],
-    [227.0, 89.0, 51.0],
-    [249.0, 140.0, 10.0],
-    [249.0, 201.0, 50.0],
-    [252.0, 255.0, 164.0],
-];
 /// Side of the image in a picture at least, in pixels, for the eye's sake.
 const SMALLEST: usize = 256;
 /// How much the heat covers of the image where it is cold, and where it is hottest.
-const COVER: [f32; 2] = [0.35, 0.75];
+const COVER: [f64; 2] = [0.35, 0.75];
 
 /// The image, and next to it the image under the heat.
 fn picture(pixels: &Pixels, heat: &Heat) -> Pixels {
@@ -205,13 +193,10 @@ fn picture(pixels: &Pixels, heat: &Heat) -> Pixels {
     for (row, heat) in rgb.chunks_exact(3 * size).zip(heat.chunks_exact(size)) {
         beside.extend(row);
         for (pixel, &heat) in row.chunks_exact(3).zip(heat) {
-            let at = heat.clamp(0.0, 1.0) * (INFERNO.len() - 1) as f32;
-            let low = (at as usize).min(INFERNO.len() - 2);
+            let heat = f64::from(heat);
             let cover = COVER[0] + (COVER[1] - COVER[0]) * heat;
-            for channel in 0..3 {
-                let [a, b] = [INFERNO[low][channel], INFERNO[low + 1][channel]];
-                let colour = a + (b - a) * (at - low as f32);
-                let value = f32::from(pixel[channel]) * (1.0 - cover) + colour * cover;
+            for (value, colour) in pixel.iter().zip(cass_page::heat(heat)) {
+                let value = f64::from(*value) * (1.0 - cover) + colour * cover;
                 beside.push(value.round() as u8); // saturates
             }
         }

@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Result<Report> {
     let run = Finished::open(&args.run)?;
     let arm = args.arm.as_deref();
     let model = match run.metrics {
-        Metrics::Pretrain(_) => cass_train::export(&run, arm, &args.out)?,
+        Metrics::Pretrain(_) => cass_train::export::export(&run, arm, &args.out)?,
         Metrics::Probe(_) => cass_probe::apply::export(&run, arm, &args.out)?,
     };
     let (name, outputs) = (model.name(), model.num_classes());

@@ -60,7 +60,12 @@ impl From<cass_data::Error> for Failure {
 
 impl From<cass_models::Error> for Failure {
     fn from(error: cass_models::Error) -> Self {
-        Self::of(&error, of_models(&error))
+        let text = one_line(&error);
+        if of_models(&error) {
+            Self::Wrong(text)
+        } else {
+            Self::Failed(text)
+        }
     }
 }
 
@@ -82,6 +87,7 @@ impl From<cass_train::Error> for Failure {
         match error {
             Error::Interrupted { .. } => Self::Stopped(one_line(&error)),
             Error::Run(error) => error.into(),
+            Error::Model(error) => error.into(),
             _ => Self::of(&error, of_train(&error)),
         }
     }

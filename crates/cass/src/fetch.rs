@@ -3,7 +3,9 @@
 use crate::failure::Result;
 use crate::hub::Transfer;
 use crate::say::Report;
-use cass_models::{Error, Hub, HubFault, HubId, find};
+use cass_models::Error;
+use cass_models::hub::{Hub, HubFault, HubId};
+use cass_models::registry::find;
 use serde_json::json;
 use std::fmt::Write as _;
 

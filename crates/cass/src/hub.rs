@@ -1,8 +1,9 @@
 //! Weights of the Hugging Face Hub, brought with a bar on a terminal and plain lines elsewhere.
 
 use crate::failure::Result;
-use cass_models::{Hub, HubEvent};
-use cass_train::{Weights, resolve_weights};
+use cass_models::hub::{Hub, HubEvent};
+use cass_train::Weights;
+use cass_train::weights::resolve_weights;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// The weights that a recipe keeps: those of the Hub at a commit.

@@ -2,7 +2,8 @@
 
 use crate::failure::{Failure, Result};
 use crate::say::Report;
-use cass_models::{Hub, HubId, MODELS, ModelInfo};
+use cass_models::hub::{Hub, HubId};
+use cass_models::registry::{MODELS, ModelInfo};
 use serde_json::{Value, json};
 
 /// List the networks: parameters, work, input size, their weights on the Hugging Face Hub, and

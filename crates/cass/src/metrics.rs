@@ -2,10 +2,8 @@
 
 use crate::failure::{Failure, Result};
 use crate::say::Report;
-use cass_metrics::{
-    Averages, ClassMetrics, Confusion, Groups, Interval, MultiLabelPredictions, NotGiven,
-    Predictions,
-};
+use cass_metrics::metrics::{Averages, ClassMetrics, Confusion, Interval, NotGiven};
+use cass_metrics::{Groups, MultiLabelPredictions, Predictions};
 use cass_run::names;
 use serde_json::{Value, json};
 use std::fmt::Write as _;

@@ -1,7 +1,8 @@
 //! Flags that several commands share.
 
 use crate::images::{CacheArgs, DataArgs};
-use cass_train::{Normalize, Protocol};
+use cass_train::Protocol;
+use cass_train::recipe::Normalize;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 

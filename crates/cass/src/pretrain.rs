@@ -11,7 +11,9 @@ use cass_data::cache::Cache;
 use cass_run::{
     Collapse, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir, When, names,
 };
-use cass_train::{Guard, Method, Normalize, Precision, PretrainOptions, Recipe, Weights};
+use cass_train::methods::Guard;
+use cass_train::recipe::{Normalize, Precision};
+use cass_train::{Method, PretrainOptions, Recipe, Weights};
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::json;
@@ -162,7 +164,7 @@ pub fn run(mut args: Args) -> Result<Report> {
     // Before anything is fetched for it.
     let valid = recipe.clone().validate()?;
     if valid.precision == Precision::Bf16 {
-        cass_train::device_of(&valid, options.emulate_bf16)?;
+        cass_train::device::device_of(&valid, options.emulate_bf16)?;
     }
     let earlier = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
     let earlier = earlier.and_then(|text| Recipe::from_toml(&text).ok());

@@ -36,7 +36,7 @@ fn start(threads: usize, candles: usize) -> Result<()> {
     keep_memory();
     // SAFETY: no other thread runs yet; Candle reads it when it first computes.
     unsafe { std::env::set_var("CANDLE_NUM_THREADS", candles.to_string()) };
-    cass_ops::set_threads(threads);
+    cass_ops::threads::set_threads(threads);
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()

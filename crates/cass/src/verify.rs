@@ -65,9 +65,9 @@ pub fn run(args: Args) -> Result<Report> {
         return Err(Failure::Wrong(text.into()));
     };
     let rtol = args.rtol.unwrap_or(1e-4);
-    let found = cass_models::verify(&arch, &weights, &reference)?;
+    let found = cass_models::verify::verify(&arch, &weights, &reference)?;
     let passed = found.passed(rtol);
-    let worst = |tensor: &Option<cass_models::TensorError>| match tensor {
+    let worst = |tensor: &Option<cass_models::verify::TensorError>| match tensor {
         Some(t) => format!("{:.2e} ({})", t.error, t.name),
         None => "none".into(),
     };
@@ -85,7 +85,7 @@ pub fn run(args: Args) -> Result<Report> {
     if let Some(cause) = &cause {
         let _ = write!(text, "\nlikely cause: {cause}");
     }
-    let named = |tensor: &Option<cass_models::TensorError>| {
+    let named = |tensor: &Option<cass_models::verify::TensorError>| {
         tensor
             .as_ref()
             .map(|t| json!({"name": t.name, "error": t.error}))

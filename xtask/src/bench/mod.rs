@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: ours beside PyTorch's, in turn on one machine.
+//! `cargo xtask bench`: ours next to PyTorch's, in turn on one machine.
 
 mod outcome;
 mod row;
@@ -8,11 +8,11 @@ mod table;
 use crate::checkout;
 use anyhow::{Context, Result, bail};
 use cass_reproduce::{Device, Provenance};
+use cass_run::write_whole;
 use outcome::Outcome;
 use row::{ROWS, Row, Work};
 use serde_json::json;
 use side::{Side, Sides};
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -101,11 +101,8 @@ pub fn bench(args: Args) -> Result<ExitCode> {
     if let Some(path) = &args.json {
         let rows: Vec<_> = outcomes.iter().map(Outcome::json).collect();
         let text = json!({"rows": rows, "provenance": provenance, "versions": versions.0});
-        // Whole or not at all.
-        let beside = path.with_extension("part");
-        fs::write(&beside, format!("{text:#}\n"))
-            .and_then(|()| fs::rename(&beside, path))
-            .with_context(|| format!("failed to write {}", path.display()))?;
+        write_whole(path, format!("{text:#}\n").as_bytes())
+            .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -24,7 +24,7 @@ impl Outcome {
         }
     }
 
-    /// In the order in which they take turns.
+    /// The sides, in the order in which they take turns.
     pub fn sides(&mut self) -> [(Side, &mut Vec<Sample>); 3] {
         [
             (Side::Ours, &mut self.ours),

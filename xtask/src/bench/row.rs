@@ -19,7 +19,7 @@ pub enum Work {
         nets: &'static [(&'static str, &'static str)],
         size: u32,
         batch: u32,
-        /// To time, after one.
+        /// Steps that are timed, after one that is not.
         steps: u32,
     },
     /// Image files to augmented batches.
@@ -98,7 +98,7 @@ impl Row {
         matches!(self.work, Work::Load { .. })
     }
 
-    /// For people.
+    /// Description for people.
     pub fn text(&self) -> String {
         match &self.work {
             Work::Step {
@@ -137,7 +137,7 @@ pub fn training_folder(root: &Path) -> Result<PathBuf> {
     let found = folders.iter().find(|folder| folder.is_dir());
     let found = found.with_context(|| {
         format!(
-            "failed to find brain MRIs in {}: expected Training or brain-mri/Training in it",
+            "there are no brain MRIs in {}: expected Training or brain-mri/Training in it",
             root.display()
         )
     })?;

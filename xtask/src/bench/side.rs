@@ -31,7 +31,7 @@ impl fmt::Display for Side {
 pub struct Sample {
     /// A step, or an image loaded.
     pub ms: f64,
-    /// Of the whole process; none where workers are processes of their own.
+    /// Memory of the whole process; none where workers are processes of their own.
     pub rss_mib: Option<f64>,
     /// Ours alone.
     pub roofline_share: Option<f64>,
@@ -52,7 +52,7 @@ impl Sides {
         let mut command = self.command(side, row, threads)?;
         let failed = || {
             format!(
-                "failed to measure {} on {} threads, {side}",
+                "{} on {} threads, {side}, cannot be measured",
                 row.name, threads
             )
         };
@@ -103,7 +103,7 @@ impl Sides {
                 let images = self
                     .images
                     .as_deref()
-                    .context("failed to find images to load")?;
+                    .context("images to load cannot be found")?;
                 if side == Side::Ours {
                     let root = images.parent().unwrap_or(images);
                     command
@@ -180,7 +180,7 @@ def version(module, name):
     except meta.PackageNotFoundError: return 'unknown'
 print(json.dumps({pair.split('=')[1]: version(*pair.split('=')) for pair in sys.argv[1:]}))";
 
-/// Of what the rows need.
+/// Versions of what the rows need.
 ///
 /// # Errors
 /// If there is no such Python, or it lacks one.

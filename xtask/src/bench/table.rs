@@ -69,7 +69,7 @@ fn cells(outcome: &Outcome) -> Vec<String> {
     ]
 }
 
-/// For rows that were measured on one thread and on more: how much faster more are.
+/// Speed-up by threads, for rows that were measured on one thread and on more.
 pub fn scaling(outcomes: &[Outcome]) -> Vec<String> {
     let pairs = outcomes.windows(2).filter_map(|pair| {
         let [one, more] = pair else { return None };

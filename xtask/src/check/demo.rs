@@ -11,9 +11,9 @@ use std::{env, fs};
 pub fn demo(cass: &Path) -> Result<()> {
     let out = workspace().join("target/check-demo");
     if out.exists() {
-        fs::remove_dir_all(&out).with_context(|| format!("failed to clear {}", out.display()))?;
+        fs::remove_dir_all(&out).with_context(|| format!("{} cannot be cleared", out.display()))?;
     }
-    let program = env::current_exe().context("failed to find xtask itself")?;
+    let program = env::current_exe().context("xtask itself cannot be found")?;
     let mut job = Command::new(program);
     job.env("CASS_BIN", cass).current_dir(workspace());
     job.args(["reproduce", "--table", "3", "--device", "cpu"]);
@@ -45,10 +45,10 @@ const CELLS: usize = (4 + 3 * 3) * 2 * 3;
 fn shape(out: &Path) -> Result<()> {
     let read = |name: &str| {
         let path = out.join(name);
-        fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))
+        fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
     };
     let results: Value =
-        serde_json::from_str(&read("results.json")?).context("failed to read results.json")?;
+        serde_json::from_str(&read("results.json")?).context("results.json cannot be read")?;
     let cells = results["cells"]
         .as_array()
         .context("results.json has no cells")?;

@@ -39,7 +39,7 @@ pub fn check(member: &Path) -> Result<()> {
     cuda::forwarded(&manifest).with_context(|| path.display().to_string())
 }
 
-/// What only starts `cass`, or what others use for their own predictions, does not wait for Candle to compile.
+/// Refuses a crate that links Candle though it only starts `cass` or judges predictions.
 pub fn candle_free() -> Result<()> {
     for name in CANDLE_FREE {
         let there = name == "xtask" || workspace().join("crates").join(name).is_dir();

@@ -4,6 +4,7 @@ mod demo;
 mod features;
 mod imports;
 mod manifests;
+mod style;
 
 use crate::checkout::{cargo as cargo_command, succeed, workspace};
 use crate::cuda;
@@ -75,6 +76,10 @@ pub fn check(args: &Args) -> Result<ExitCode> {
             .iter()
             .try_for_each(|member| manifests::check(member))
     });
+    steps.run("style", || {
+        style::maps(&members)?;
+        members.iter().try_for_each(|member| style::check(member))
+    });
     steps.run("imports", || {
         if args.only.is_some() {
             members
@@ -126,7 +131,7 @@ pub fn check(args: &Args) -> Result<ExitCode> {
         let output = Command::new(cass()?)
             .args(["models", "list", "--json"])
             .output()
-            .context("failed to start `cass`")?;
+            .context("`cass` cannot be started")?;
         check_networks(&String::from_utf8_lossy(&output.stdout))
     });
     steps.run("doc tests", || {

@@ -25,7 +25,7 @@ impl Loopback {
     pub fn start(dir: &Path) -> Result<Loopback> {
         for folder in ["state", "pids", "log", "munge"] {
             fs::create_dir_all(dir.join(folder))
-                .with_context(|| format!("failed to create {}", dir.display()))?;
+                .with_context(|| format!("{} cannot be created", dir.display()))?;
         }
         fs::set_permissions(dir.join("munge"), fs::Permissions::from_mode(0o755))?;
         let ports = ports()?;
@@ -63,7 +63,7 @@ impl Loopback {
         munged
             .args(["munged", "--foreground", "--force"])
             .args(arguments);
-        self.munged = Some(munged.spawn().context("failed to start munged")?);
+        self.munged = Some(munged.spawn().context("munged cannot be started")?);
         until("munged to listen", Duration::from_secs(10), || {
             socket.exists()
         })
@@ -73,7 +73,7 @@ impl Loopback {
     pub fn start_controller(&mut self) -> Result<()> {
         let mut controller = self.daemon("slurmctld");
         controller.args(["slurmctld", "-D"]);
-        self.controller = Some(controller.spawn().context("failed to start slurmctld")?);
+        self.controller = Some(controller.spawn().context("slurmctld cannot be started")?);
         Ok(())
     }
 
@@ -93,7 +93,7 @@ impl Loopback {
             "-c",
             &script,
         ]);
-        self.nodes[node] = Some(daemon.spawn().context("failed to start slurmd")?);
+        self.nodes[node] = Some(daemon.spawn().context("slurmd cannot be started")?);
         until(
             &format!("{name} to be idle"),
             Duration::from_secs(60),
@@ -114,18 +114,18 @@ impl Loopback {
         end(&mut self.nodes[node]);
     }
 
-    /// Ends a node's slurmd alone: what runs on it goes on.
+    /// Ends a node's slurmd alone: what runs on it continues.
     pub fn kill_slurmd(&self, node: usize) -> Result<()> {
         let unshare = self.nodes[node]
             .as_ref()
-            .context("failed to find the node")?
+            .context("the node cannot be found")?
             .id();
         let first = children(unshare);
         let slurmd = first
             .iter()
             .flat_map(|&pid| children(pid))
             .find(|&pid| is(pid, "slurmd"));
-        signal(slurmd.context("failed to find the node's slurmd")?, "KILL")
+        signal(slurmd.context("the node's slurmd cannot be found")?, "KILL")
     }
 
     /// The process of `cass` on a node.
@@ -140,7 +140,7 @@ impl Loopback {
         None
     }
 
-    /// What a program of Slurm prints.
+    /// Output of a program of Slurm.
     pub fn says(&self, program: &str, arguments: &[&str]) -> Result<String> {
         let output = Command::new(program)
             .args(arguments)
@@ -148,7 +148,7 @@ impl Loopback {
             .output()?;
         ensure!(
             output.status.success(),
-            "failed to run {program}: {}",
+            "{program} failed: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -194,7 +194,7 @@ fn ports() -> Result<[u16; 3]> {
     for (port, listener) in ports.iter_mut().zip(listeners) {
         *port = listener
             .and_then(|listener| listener.local_addr())
-            .context("failed to find a free port")?
+            .context("a free port cannot be found")?
             .port();
     }
     Ok(ports)
@@ -228,7 +228,7 @@ pub fn signal(pid: u32, name: &str) -> Result<()> {
     let status = Command::new("kill")
         .args([&format!("-{name}"), &pid.to_string()])
         .status()?;
-    ensure!(status.success(), "failed to send {name} to process {pid}");
+    ensure!(status.success(), "{name} cannot be sent to process {pid}");
     Ok(())
 }
 
@@ -248,7 +248,7 @@ pub fn until(what: &str, patience: Duration, mut holds: impl FnMut() -> bool) ->
     let since = Instant::now();
     while !holds() {
         if since.elapsed() > patience {
-            bail!("failed to see {what} within {} s", patience.as_secs());
+            bail!("{what}: not seen within {} s", patience.as_secs());
         }
         thread::sleep(Duration::from_millis(50));
     }

@@ -46,13 +46,13 @@ pub fn test(args: &Args) -> Result<ExitCode> {
     install()?;
     let cass = checkout::cass(&Device("cpu".to_owned()))?;
     let dir = env::temp_dir().join(format!("cass-slurm-{}", std::process::id()));
-    fs::create_dir_all(&dir).with_context(|| format!("failed to create {}", dir.display()))?;
+    fs::create_dir_all(&dir).with_context(|| format!("{} cannot be created", dir.display()))?;
     let result = trials(args, &cass, &dir);
     let lost = *result.as_ref().unwrap_or(&1);
     if lost > 0 || args.keep {
         eprintln!("all logs are in {}", dir.display());
     } else {
-        fs::remove_dir_all(&dir).with_context(|| format!("failed to remove {}", dir.display()))?;
+        fs::remove_dir_all(&dir).with_context(|| format!("{} cannot be removed", dir.display()))?;
     }
     Ok(ExitCode::from(u8::from(result? > 0)))
 }
@@ -90,7 +90,7 @@ fn trials(args: &Args, cass: &Path, dir: &Path) -> Result<usize> {
 struct Bench {
     slurm: Loopback,
     cass: PathBuf,
-    /// Of the trial that goes on.
+    /// Output folder of the present trial.
     out: PathBuf,
 }
 
@@ -104,10 +104,7 @@ impl Bench {
         let local = self.slurm.dir.join(part.unwrap_or("all"));
         if !local.join("results.json").exists() {
             let status = self.reproduce(part, &local, &[])?.wait()?;
-            ensure!(
-                status.success(),
-                "failed to run it on this machine: {status}"
-            );
+            ensure!(status.success(), "it did not run on this machine: {status}");
         }
         self.out = self.slurm.dir.join(name);
         let mut job = self.reproduce(part, &self.out, SLURM)?;
@@ -159,7 +156,7 @@ impl Bench {
             .env("CASS_TWIN_SECONDS", "2")
             .stdout(Stdio::null())
             .stderr(log);
-        command.spawn().context("failed to start setpriv")
+        command.spawn().context("setpriv cannot be started")
     }
 
     fn is_up(&self, node: usize) -> bool {
@@ -177,7 +174,7 @@ impl Bench {
             found = self.training();
             found.is_some()
         })?;
-        let (node, pid) = found.context("failed to find the pretraining")?;
+        let (node, pid) = found.context("the pretraining cannot be found")?;
         signal(pid, "STOP")?;
         ensure!(
             !self.is_pretrained(),
@@ -220,7 +217,7 @@ impl Bench {
 
 const SLURM: &[&str] = &["--executor", "slurm"];
 
-/// All that runs on the node is gone: Slurm finds out, and the run goes on elsewhere.
+/// All that runs on the node is gone: Slurm finds out, and the run continues elsewhere.
 fn node_killed(bench: &mut Bench, _: &mut Child) -> Result<()> {
     let (node, _) = bench.pause_training()?;
     bench.slurm.kill_node(node);
@@ -229,7 +226,7 @@ fn node_killed(bench: &mut Bench, _: &mut Child) -> Result<()> {
     })
 }
 
-/// Slurm takes the node for dead and starts the run a second time, while the first still goes on.
+/// Slurm takes the node for dead and starts the run a second time, while the first still continues.
 fn slurmd_killed(bench: &mut Bench, _: &mut Child) -> Result<()> {
     let (node, pid) = bench.pause_training()?;
     bench.slurm.kill_slurmd(node)?;
@@ -253,14 +250,14 @@ fn controller_restarted(bench: &mut Bench, _: &mut Child) -> Result<()> {
     bench.slurm.start_controller()
 }
 
-/// A task is cancelled: the job ends incomplete, and the same command goes on from there.
+/// A task is cancelled: the job ends incomplete, and the same command continues from there.
 fn task_cancelled(bench: &mut Bench, job: &mut Child) -> Result<()> {
     let (_, pid) = bench.pause_training()?;
     let tasks = bench.slurm.says("squeue", &["-h", "-t", "R", "-o", "%A"])?;
     let task = tasks
         .split_whitespace()
         .next()
-        .context("failed to find a running task")?;
+        .context("a running task cannot be found")?;
     bench.slurm.says("scancel", &[task])?;
     signal(pid, "CONT")?;
     let status = job.wait()?;
@@ -280,7 +277,7 @@ fn task_cancelled(bench: &mut Bench, job: &mut Child) -> Result<()> {
 fn compare(local: &Path, slurm: &Path) -> Result<usize> {
     let read = |dir: &Path| -> Result<Value> {
         let path = dir.join("results.json");
-        let text = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        let text = fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         let mut value = serde_json::from_slice(&text)?;
         without_times(&mut value);
         Ok(value)
@@ -334,7 +331,7 @@ fn install() -> Result<()> {
     let root = fs::metadata("/proc/self").is_ok_and(|data| data.uid() == 0);
     ensure!(
         root,
-        "failed to start a Slurm: it needs root, in a container for example"
+        "a Slurm cannot be started: it needs root, in a container for example"
     );
     let has = |program: &str| {
         ["/usr/bin", "/usr/sbin"]
@@ -355,7 +352,7 @@ fn install() -> Result<()> {
         .status()?;
     ensure!(
         status.success(),
-        "failed to install Slurm's packages with apt-get"
+        "Slurm's packages cannot be installed with apt-get"
     );
     Ok(())
 }

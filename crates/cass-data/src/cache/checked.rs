@@ -1,4 +1,5 @@
-use super::{Storage, disk};
+use super::Storage;
+use cass_run::make_unsynced;
 use std::collections::HashSet;
 use std::fs;
 use std::io::Write as _;
@@ -53,7 +54,7 @@ impl Checked {
         all.sort_unstable();
         let write = || {
             fs::create_dir_all(file.parent().unwrap_or(&file))?;
-            disk::put_in_place(&file, 0, |to| to.write_all(all.as_flattened()))
+            make_unsynced(&file, |to| to.write_all(all.as_flattened()))
         };
         let _ = write();
     }

@@ -3,11 +3,12 @@ use crate::image::Pixels;
 use crate::pixels::Bytes;
 use crate::{Error, Result};
 use base16ct::lower::encode_string as hex;
+use cass_run::make_unsynced;
 use memmap2::Mmap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Names the arithmetic: to be counted up whenever decoding or resizing changes a pixel.
 const VERSION: &str = "pixels-1";
@@ -26,7 +27,6 @@ pub(crate) struct Disk {
     folder: PathBuf,
     /// A disk that took no file once is asked no more.
     full: AtomicBool,
-    written: AtomicU64,
 }
 
 impl Disk {
@@ -40,7 +40,6 @@ impl Disk {
         Ok(Self {
             folder,
             full: AtomicBool::new(false),
-            written: AtomicU64::new(0),
         })
     }
 
@@ -74,7 +73,6 @@ impl Disk {
 
     fn write(&self, key: Key, pixels: &Pixels) -> io::Result<()> {
         let path = self.path(key);
-        let number = self.written.fetch_add(1, Ordering::Relaxed);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -82,7 +80,7 @@ impl Disk {
         header[..8].copy_from_slice(MAGIC);
         header[8..12].copy_from_slice(&(pixels.channels as u32).to_le_bytes());
         header[12..].copy_from_slice(&crc32fast::hash(&pixels.data).to_le_bytes());
-        put_in_place(&path, number, |file| {
+        make_unsynced(&path, |file| {
             file.write_all(&header)?;
             file.write_all(&pixels.data)
         })
@@ -93,18 +91,4 @@ impl Disk {
         let folder = self.folder.join(key.size.to_string()).join(&name[..2]);
         folder.join(name)
     }
-}
-
-/// Lets `write` write a file next to `path` and renames it; `number` tells this process' files apart.
-pub(super) fn put_in_place(
-    path: &Path,
-    number: u64,
-    write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> io::Result<()> {
-    let new = path.with_extension(format!("{}-{number}.new", std::process::id()));
-    let put = || {
-        write(&mut File::create(&new)?)?;
-        fs::rename(&new, path)
-    };
-    put().inspect_err(|_| drop(fs::remove_file(&new)))
 }

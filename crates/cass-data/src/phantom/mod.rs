@@ -12,11 +12,12 @@ use crate::source::brain_mri::{self, CLASSES, PARTS};
 use crate::source::{biopsies, isic2019};
 use crate::{Error, Result};
 use cass_rng::Rng;
+use cass_run::make_unsynced;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use rayon::prelude::*;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 const JPEG_QUALITY: u8 = 92;
@@ -132,12 +133,8 @@ fn write_with(
     path: &Path,
     encode: impl FnOnce(&mut BufWriter<File>) -> image::ImageResult<()>,
 ) -> Result<()> {
-    let write = || -> std::io::Result<()> {
-        let mut file = BufWriter::new(File::create(path)?);
-        encode(&mut file).map_err(std::io::Error::other)?;
-        file.flush()
-    };
-    write().map_err(|e| io("write", path, e))
+    make_unsynced(path, |file| encode(file).map_err(std::io::Error::other))
+        .map_err(|e| io("write", path, e))
 }
 
 fn io(action: &'static str, path: &Path, source: std::io::Error) -> Error {

@@ -5,6 +5,7 @@ use super::{PhantomConfig, biopsy, io, write_jpeg, write_with};
 use crate::Result;
 use crate::source::{biopsies, isic2019};
 use cass_rng::Rng;
+use cass_run::write_whole;
 use image::codecs::tiff::TiffEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use rayon::prelude::*;
@@ -89,5 +90,5 @@ pub(super) fn biopsies(out: &Path, config: &PhantomConfig) -> Result<()> {
 }
 
 fn write_text(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).map_err(|e| io("write", path, e))
+    write_whole(path, text.as_bytes()).map_err(|e| io("write", path, e))
 }

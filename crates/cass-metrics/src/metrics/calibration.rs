@@ -12,7 +12,7 @@ pub struct ReliabilityBin {
     pub accuracy: f64,
 }
 
-/// How often predictions of some confidence are right: the bins of 15 equal ones that have samples,
+/// Reliability curve, how often predictions of some confidence are right: the bins of 15 equal ones that have samples,
 /// by rising confidence (Guo et al. 2017, arXiv 1706.04599, section 2).
 ///
 /// `confidence` is the probability of the class that was predicted, `right` whether it was true; one

@@ -1,7 +1,7 @@
 use super::counts::{Counts, macro_mean, ratio};
 use crate::{Error, Result};
 
-/// How often each class was taken for each, and the scores that follow from that alone.
+/// Confusion matrix: how often each class was taken for each, and the scores that follow from that alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
@@ -52,7 +52,7 @@ impl Confusion {
         Self { classes: 2, counts }
     }
 
-    /// One row a true class, one column a predicted class.
+    /// One row for each true class, with a column for each predicted class.
     pub fn rows(&self) -> impl Iterator<Item = &[usize]> {
         self.counts.chunks_exact(self.classes)
     }

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 use counts::{Counts, macro_mean, weighted_mean};
 use serde::{Deserialize, Serialize};
 
-/// How well one class of each sample was predicted. Equal to scikit-learn 1.9 with all classes as
+/// Metrics of predictions of one class for each sample. Equal to scikit-learn 1.9 with all classes as
 /// `labels` and `zero_division=0`; where that warns or has no value, the field says what stands here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
@@ -35,13 +35,13 @@ pub struct Metrics {
     /// Expected calibration error of the predicted class's probability, 15 bins; `None` without
     /// probabilities.
     pub ece: Option<f64>,
-    /// One entry a class, in the order of the classes.
+    /// One entry for each class, in the order of the classes.
     pub per_class: Vec<ClassMetrics>,
-    /// One row a true class, one column a predicted class.
+    /// One row for each true class, with a column for each predicted class.
     pub confusion: Vec<Vec<usize>>,
 }
 
-/// How well any number of classes of each sample was predicted. As [`Metrics`] otherwise.
+/// Metrics of predictions of any number of classes for each sample. As [`Metrics`] otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MultiLabelMetrics {
     /// Number of samples.
@@ -60,9 +60,9 @@ pub struct MultiLabelMetrics {
     /// Expected calibration error of every sample's probability of every class, 15 bins; `None`
     /// without probabilities.
     pub ece: Option<f64>,
-    /// One entry a class, in the order of the classes.
+    /// One entry for each class, in the order of the classes.
     pub per_class: Vec<ClassMetrics>,
-    /// One matrix a class: a row for absent and one for present, a column for not predicted and one
+    /// One matrix for each class: a row for absent and one for present, a column for not predicted and one
     /// for predicted (`sklearn.metrics.multilabel_confusion_matrix`).
     pub confusion: Vec<[[usize; 2]; 2]>,
 }
@@ -81,14 +81,14 @@ pub struct Averages {
     pub f1_macro: f64,
     pub f1_micro: f64,
     pub f1_weighted: f64,
-    /// Of each class against the rest, over the classes where it is defined; `None` where there are
+    /// Mean AUROC of each class against the rest, over the classes where it is defined; `None` where there are
     /// none, and without probabilities.
     pub auroc_macro: Option<f64>,
-    /// As `auroc_macro`.
+    /// Mean average precision, over the classes as `auroc_macro`.
     pub average_precision_macro: Option<f64>,
 }
 
-/// One class against the rest; scores in [0, 1].
+/// Scores of one class against the rest, in [0, 1].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassMetrics {
     /// Name of the class.

@@ -5,10 +5,11 @@ use crate::cost::Cost;
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{BatchNorm2d, Conv2d, Linear, Mode, STEM_POOL};
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use candle_core::{Result, Tensor};
-use cass_ops::{Activation, AvgPool2dConfig, Tracked, avg_pool2d, max_pool2d};
+use cass_ops::Tracked;
+use cass_ops::nn::{Activation, AvgPool2dConfig, avg_pool2d, max_pool2d};
 use std::sync::Arc;
 
 /// Shape of a DenseNet.

@@ -1,31 +1,33 @@
 //! Families of networks. Each is a room of its own, which says everything that the rest of the
 //! workspace asks of a network: nothing outside it tells families apart.
 
-pub(crate) mod convnext;
-pub(crate) mod densenet;
-pub(crate) mod efficientnet;
-pub(crate) mod eva;
-pub(crate) mod resnet;
-pub(crate) mod swin;
+mod convnext;
+mod densenet;
+mod efficientnet;
+mod eva;
+mod resnet;
+mod stage;
+mod swin;
 mod transformer;
-pub(crate) mod vit;
+mod vit;
+
+pub use convnext::ConvNextConfig;
+pub use densenet::DenseNetConfig;
+pub use efficientnet::{EfficientNetConfig, MobileHead};
+pub use eva::EvaConfig;
+pub use resnet::{Block, ResNetConfig, Variant};
+pub use swin::SwinConfig;
+pub use vit::{VitConfig, VitPool};
 
 use crate::cost::Cost;
 use crate::intermediates::Collector;
 use crate::layers::Mode;
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use crate::resample::Resampled;
 use candle_core::{Result, Tensor};
 use cass_ops::Tracked;
-use convnext::ConvNextConfig;
-use densenet::DenseNetConfig;
-use efficientnet::EfficientNetConfig;
-use eva::EvaConfig;
-use resnet::ResNetConfig;
 use std::fmt;
-use swin::SwinConfig;
-use vit::VitConfig;
 
 /// Shape of a network, by family.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -203,7 +205,7 @@ impl ModelConfig {
         }
     }
 
-    /// What the network costs on square images of `input_size` px and `in_chans` channels with
+    /// Cost of the network on square images of `input_size` px and `in_chans` channels with
     /// `num_classes` outputs. An input size that the network does not take is rounded as the layers
     /// round.
     pub fn cost(&self, input_size: usize, in_chans: usize, num_classes: usize) -> Cost {

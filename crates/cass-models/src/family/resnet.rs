@@ -1,14 +1,16 @@
 //! ResNet, as `timm.models.resnet`.
 
+use super::stage::Stage;
 use super::{Family, LastMap, ModelConfig, Network, Place, Readout};
 use crate::cost::Cost;
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{BatchNorm2d, Conv2d, Linear, Mode, STEM_POOL};
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use candle_core::{Result, Tensor, bail};
-use cass_ops::{Activation, AvgPool2dConfig, Tracked, avg_pool2d, max_pool2d};
+use cass_ops::Tracked;
+use cass_ops::nn::{Activation, AvgPool2dConfig, avg_pool2d, max_pool2d};
 use std::sync::Arc;
 
 /// Kind of residual block.
@@ -44,7 +46,7 @@ pub struct ResNetConfig {
     pub variant: Variant,
 }
 
-/// What the paper "Bag of Tricks" calls A and D: the stem and the shortcuts that change size.
+/// Variants that the paper "Bag of Tricks" calls A and D: the stem and the shortcuts that change size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
     /// One 7x7 convolution; a 1x1 convolution of stride 2.
@@ -183,7 +185,7 @@ impl Family for ResNetConfig {
 pub(crate) struct ResNet {
     stem: Vec<(Conv2d, BatchNorm2d)>,
     stem_tap: Tap,
-    stages: Vec<Stage>,
+    stages: Vec<Stage<Residual>>,
     width: usize,
     fc: Linear,
 }
@@ -230,12 +232,9 @@ impl Network for ResNet {
         let x = taps.take(self.stem_tap, x); // (B, 64, H/2, W/2)
         let mut x = max_pool2d(&x, &STEM_POOL)?; // (B, 64, H/4, W/4)
         for stage in &self.stages {
-            for block in &stage.blocks {
-                x = taps.block(block, &x, move |block, x, taps| {
-                    Ok(taps.take(block.tap, block.forward(x, mode)?))
-                })?;
-            }
-            x = taps.take(stage.tap, x);
+            x = stage.forward(x, taps, move |block, x, taps| {
+                Ok(taps.take(block.tap, block.forward(x, mode)?))
+            })?;
         }
         x.mean_pixels() // (B, D, H/32, W/32) → (B, D)
     }
@@ -281,13 +280,6 @@ fn in_turn(layers: &[(Conv2d, BatchNorm2d)], x: &Tracked, mode: Mode) -> Result<
         x = norm.forward(&conv.forward(&x)?, mode)?;
     }
     Ok(x)
-}
-
-/// Blocks on maps of one size.
-#[derive(Debug)]
-struct Stage {
-    blocks: Vec<Arc<Residual>>,
-    tap: Tap,
 }
 
 /// `relu(branch(x) + shortcut(x))`.

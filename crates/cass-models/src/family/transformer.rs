@@ -2,7 +2,7 @@
 
 use crate::init::Init;
 use crate::layers::Linear;
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use candle_core::{Result, Tensor, bail};
 use cass_ops::Tracked;
@@ -72,7 +72,7 @@ impl PatchEmbed {
             .permute((0, 2, 4, 1, 3, 5))? // (B, S/p, S/p, C, p, p)
             .reshape((b, n * n, c * p * p))?;
         let weight = self.weight.reshape((width, c * p * p))?;
-        cass_ops::linear(&Tracked::constant(&patches), &weight, self.bias.as_ref())
+        cass_ops::nn::linear(&Tracked::constant(&patches), &weight, self.bias.as_ref())
     }
 }
 
@@ -139,6 +139,6 @@ pub(crate) fn add_branch(
 ) -> Result<Tracked> {
     match scale {
         None => linear.forward_add(x, residual),
-        Some(scale) => cass_ops::scale_add(&linear.forward(x)?, &scale.gamma, residual),
+        Some(scale) => cass_ops::nn::scale_add(&linear.forward(x)?, &scale.gamma, residual),
     }
 }

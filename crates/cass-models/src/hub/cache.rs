@@ -9,8 +9,9 @@
 //! ```
 
 use super::HubEvent;
-use super::fault::HubFault;
 use super::id::{HubId, is_commit, is_sha256};
+use crate::fault::HubFault;
+use cass_run::{put_whole, write_whole};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
@@ -78,7 +79,7 @@ impl Folder {
         create_dir(&self.path.join("blobs"))?;
         let path = self.locks.join(format!("{sha256}.lock"));
         let open = OpenOptions::new().create(true).append(true).open(&path);
-        let file = open.map_err(HubFault::io("open", &path))?;
+        let file = open.map_err(HubFault::io("opened", &path))?;
         let locked = match file.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 observe(&HubEvent::OtherProcess);
@@ -91,7 +92,7 @@ impl Folder {
             Ok(()) => Ok(Lock(Some(file))),
             // Some network file systems have no locks: the checksum tells if two writers met.
             Err(e) if e.kind() == io::ErrorKind::Unsupported => Ok(Lock(None)),
-            Err(e) => Err(HubFault::io("lock", &path)(e)),
+            Err(e) => Err(HubFault::io("locked", &path)(e)),
         }
     }
 
@@ -107,8 +108,8 @@ impl Folder {
         if let Some(folder) = reference.parent() {
             create_dir(folder)?;
         }
-        let written = cass_run::write_whole(&reference, commit.as_bytes());
-        written.map_err(HubFault::io("write", &reference))
+        let written = write_whole(&reference, commit.as_bytes());
+        written.map_err(HubFault::io("written", &reference))
     }
 }
 
@@ -118,27 +119,17 @@ fn link(_: &Path, sha256: &str, path: &Path) -> Result<(), HubFault> {
     if fs::read_link(path).is_ok_and(|found| found == target) {
         return Ok(());
     }
-    replace(path, |beside| std::os::unix::fs::symlink(&target, beside))
+    let linked = put_whole(path, |beside| std::os::unix::fs::symlink(&target, beside));
+    linked.map_err(HubFault::io("written", path))
 }
 
 /// Links need a privilege elsewhere; Python then copies, too.
 #[cfg(not(unix))]
 fn link(blob: &Path, _: &str, path: &Path) -> Result<(), HubFault> {
-    replace(path, |beside| fs::copy(blob, beside).map(drop))
-}
-
-/// Makes a file beside `path`, then renames: readers see the old one or the new one.
-fn replace(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), HubFault> {
-    let mut beside = path.as_os_str().to_os_string();
-    beside.push(format!(".{}", std::process::id()));
-    let beside = PathBuf::from(beside);
-    // Left by a process of the same number that was killed.
-    let _ = fs::remove_file(&beside);
-    make(&beside)
-        .and_then(|()| fs::rename(&beside, path))
-        .map_err(HubFault::io("write", path))
+    let copied = put_whole(path, |beside| fs::copy(blob, beside).map(drop));
+    copied.map_err(HubFault::io("written", path))
 }
 
 fn create_dir(path: &Path) -> Result<(), HubFault> {
-    fs::create_dir_all(path).map_err(HubFault::io("create", path))
+    fs::create_dir_all(path).map_err(HubFault::io("created", path))
 }

@@ -1,9 +1,9 @@
 //! Requests to the Hub: who gets the token, which redirects are followed, what a status means.
 
-use super::fault::HubFault;
 use super::id::{HubId, is_commit, is_sha256};
 use super::settings::HubSettings;
-use crate::error::printable;
+use crate::fault::HubFault;
+use crate::text::printable;
 use std::time::Duration;
 use std::{fs, io};
 use ureq::http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
@@ -271,7 +271,7 @@ impl Client {
 }
 
 fn certificates(file: &std::path::Path) -> Result<RootCerts, HubFault> {
-    let pem = fs::read(file).map_err(HubFault::io("read the certificates in", file))?;
+    let pem = fs::read(file).map_err(HubFault::io("read as certificates", file))?;
     let found: Vec<Certificate<'static>> = parse_pem(&pem)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),

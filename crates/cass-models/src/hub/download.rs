@@ -2,9 +2,9 @@
 
 use super::HubEvent;
 use super::client::{Client, Metadata, Trouble};
-use super::fault::HubFault;
 use super::id::HubId;
-use cass_run::Hasher;
+use crate::fault::HubFault;
+use cass_run::{Hasher, rename_whole};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -65,11 +65,11 @@ struct Partial {
 }
 
 impl Partial {
-    /// Goes on from what an earlier process left.
+    /// Continues from what an earlier process left.
     fn open(path: &Path) -> Result<Self, HubFault> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false);
-        let mut file = file.open(path).map_err(HubFault::io("open", path))?;
+        let mut file = file.open(path).map_err(HubFault::io("opened", path))?;
         let mut hasher = Hasher::default();
         let length = hasher.read(&mut file).map_err(HubFault::io("read", path))?;
         Ok(Self {
@@ -82,14 +82,14 @@ impl Partial {
 
     fn restart(&mut self) -> Result<(), HubFault> {
         let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
-        emptied.map_err(HubFault::io("empty", &self.path))?;
+        emptied.map_err(HubFault::io("emptied", &self.path))?;
         (self.hasher, self.length) = (Hasher::default(), 0);
         Ok(())
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), HubFault> {
         let written = self.file.write_all(bytes);
-        written.map_err(HubFault::io("write", &self.path))?;
+        written.map_err(HubFault::io("written", &self.path))?;
         self.hasher.update(bytes);
         self.length += bytes.len() as u64;
         Ok(())
@@ -141,7 +141,7 @@ pub(super) fn download(
         }
         if is_fresh {
             drop(partial);
-            fs::remove_file(incomplete).map_err(HubFault::io("remove", incomplete))?;
+            fs::remove_file(incomplete).map_err(HubFault::io("removed", incomplete))?;
             let expected = metadata.sha256.clone();
             return Err(HubFault::Checksum { expected, found });
         }
@@ -150,8 +150,8 @@ pub(super) fn download(
         partial.restart()?;
     }
     let synced = partial.file.sync_all();
-    synced.map_err(HubFault::io("write", incomplete))?;
-    fs::rename(incomplete, whole).map_err(HubFault::io("write", whole))
+    synced.map_err(HubFault::io("written", incomplete))?;
+    rename_whole(incomplete, whole).map_err(HubFault::io("written", whole))
 }
 
 /// One attempt at the bytes that are missing.

@@ -1,6 +1,6 @@
 //! Which repository, and which state of it.
 
-use super::fault::HubFault;
+use crate::fault::HubFault;
 use crate::registry::ModelInfo;
 use std::fmt;
 use std::str::FromStr;
@@ -11,10 +11,10 @@ const MAIN: &str = "main";
 /// where a revision is a branch, a tag or a commit.
 ///
 /// ```
-/// let id: cass_models::HubId = "timm/resnet18.a1_in1k@main".parse().unwrap();
+/// let id: cass_models::hub::HubId = "timm/resnet18.a1_in1k@main".parse().unwrap();
 /// assert_eq!((id.repo(), id.revision()), ("timm/resnet18.a1_in1k", "main"));
 /// assert_eq!(id.commit(), None);
-/// assert!("../secret".parse::<cass_models::HubId>().is_err());
+/// assert!("../secret".parse::<cass_models::hub::HubId>().is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubId {

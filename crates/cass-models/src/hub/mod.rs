@@ -7,11 +7,10 @@
 mod cache;
 mod client;
 mod download;
-mod fault;
 mod id;
 mod settings;
 
-pub use fault::HubFault;
+pub use crate::fault::HubFault;
 pub use id::HubId;
 pub use settings::HubSettings;
 
@@ -28,11 +27,11 @@ use std::time::Duration;
 /// A file of the Hub on this computer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubFile {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
     /// Its repository at the commit that it is from.
     pub id: HubId,
-    /// What it had when it came, in hexadecimal; none if the cache does not say.
+    /// SHA-256 that it had when it was fetched, in hexadecimal; `None` if the cache does not say.
     pub sha256: Option<String>,
 }
 
@@ -56,21 +55,21 @@ impl HubFile {
     }
 }
 
-/// What happens while a file comes.
+/// What happens while a file is fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HubEvent {
     /// A transfer starts, of so many bytes in all if the Hub says.
     Start {
-        /// Of the whole file.
+        /// Size of the whole file.
         bytes: Option<u64>,
     },
-    /// So many bytes of the file are here.
+    /// The bytes of the file that have arrived.
     Bytes(u64),
     /// A request is repeated after a wait.
     Wait {
-        /// Why.
+        /// The reason.
         reason: String,
-        /// How long.
+        /// Time until the next request.
         wait: Duration,
     },
     /// Another process brings the same file; this one waits for it.
@@ -80,7 +79,8 @@ pub enum HubEvent {
 /// The Hub and its cache.
 ///
 /// ```no_run
-/// use cass_models::{Hub, HubId, find};
+/// use cass_models::hub::{Hub, HubId};
+/// use cass_models::registry::find;
 /// # fn main() -> cass_models::Result<()> {
 /// let hub = Hub::from_env()?;
 /// let file = hub.get(&HubId::of(find("resnet18")?), &mut |_| {})?;
@@ -93,24 +93,24 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// With settings of your own.
+    /// Uses settings of your own.
     pub fn new(settings: HubSettings) -> Self {
         Self { settings }
     }
 
-    /// As the environment says: [`HubSettings::from_env`].
+    /// Takes the settings from the environment: [`HubSettings::from_env`].
     ///
     /// # Errors
     /// If a variable has a value that cannot be used.
     pub fn from_env() -> Result<Self> {
         let settings = HubSettings::from_env();
         settings.map(Self::new).map_err(|fault| Error::Hub {
-            what: "from the Hugging Face Hub".into(),
+            what: "a file of the Hugging Face Hub".into(),
             fault: fault.into(),
         })
     }
 
-    /// What it goes by.
+    /// The settings in use.
     pub fn settings(&self) -> &HubSettings {
         &self.settings
     }
@@ -134,13 +134,13 @@ impl Hub {
     }
 
     /// Asks the Hub what the revision means today, checks what the cache has of it and brings what
-    /// is missing. A transfer that broke off is resumed; what arrives is held against its SHA-256
+    /// is missing. A transfer that broke off is resumed; what arrives is compared with its SHA-256
     /// before the cache shows it; two processes that want one file fetch it once.
     ///
     /// Offline, the cache is taken as it is.
     ///
     /// # Errors
-    /// If the file is not to be had: the fault says why, and what would help.
+    /// If the file cannot be fetched: the fault says why, and what would help.
     pub fn fetch(&self, id: &HubId, observe: &mut dyn FnMut(&HubEvent)) -> Result<HubFile> {
         self.bring(id, observe)
             .map_err(|fault| hub_error(id, fault))
@@ -165,7 +165,7 @@ impl Hub {
         let lock = folder.lock(sha256, observe)?;
         let blob = folder.blob(sha256);
         if blob.exists() && sha256_of(&blob)? != *sha256 {
-            fs::remove_file(&blob).map_err(HubFault::io("remove", &blob))?;
+            fs::remove_file(&blob).map_err(HubFault::io("removed", &blob))?;
         }
         if !blob.exists() {
             // What is asked for by its commit cannot change between two requests.
@@ -177,7 +177,7 @@ impl Hub {
         folder.publish(WEIGHTS_FILE, sha256, &metadata.commit)?;
         drop(lock);
         let (path, commit, sha256) = folder.find(WEIGHTS_FILE).ok_or_else(|| HubFault::Io {
-            action: "find",
+            action: "found",
             path: blob,
             source: std::io::ErrorKind::NotFound.into(),
         })?;

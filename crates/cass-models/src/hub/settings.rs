@@ -1,6 +1,6 @@
 //! What the environment says of the Hub, under the names that Python's huggingface_hub reads.
 
-use super::fault::HubFault;
+use crate::fault::HubFault;
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub struct HubSettings {
 }
 
 impl HubSettings {
-    /// By `HF_HUB_CACHE`, `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_OFFLINE`
+    /// Settings from the environment: `HF_HUB_CACHE`, `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_OFFLINE`
     /// and, behind a proxy with a certificate of its own, `SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE`.
     ///
     /// # Errors

@@ -5,12 +5,13 @@ mod table;
 pub use table::MODELS;
 
 use crate::cost::Cost;
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
 use crate::family::ModelConfig;
+use crate::text::nearest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What is taken from a channel's values in 0..=1, and what they are then divided by.
+/// Mean and standard deviation by which a channel's values in 0..=1 are normalised.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Normalization {
@@ -31,9 +32,9 @@ impl Normalization {
 /// How images are brought to the input size, by PIL's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interpolation {
-    /// Over 2x2 pixels.
+    /// Bilinear interpolation, over 2x2 pixels.
     Bilinear,
-    /// Over 4x4 pixels.
+    /// Bicubic interpolation, over 4x4 pixels.
     Bicubic,
 }
 
@@ -129,7 +130,7 @@ impl ModelInfo {
         first.is_some_and(|m| m.tag == self.tag)
     }
 
-    /// What the network costs at its input size, with the 1000 classes of ImageNet.
+    /// Cost of the network at its input size, with the 1000 classes of ImageNet.
     pub fn cost(&self) -> Cost {
         self.config.cost(self.input_size, 3, 1000)
     }
@@ -250,7 +251,7 @@ mod tests {
             let text = find(name).map(|m| m.name).unwrap_err().to_string();
             assert_eq!(
                 text,
-                format!("find network \"{name}\": no such name, the nearest is \"{nearest}\"")
+                format!("no network is called \"{name}\"; the nearest name is \"{nearest}\"")
             );
         }
     }

@@ -2,13 +2,10 @@
 
 use super::{ModelInfo, Normalization};
 use crate::family::ModelConfig::*;
-use crate::family::convnext::ConvNextConfig;
-use crate::family::densenet::DenseNetConfig;
-use crate::family::efficientnet::EfficientNetConfig;
-use crate::family::eva::EvaConfig;
-use crate::family::resnet::ResNetConfig;
-use crate::family::swin::SwinConfig;
-use crate::family::vit::VitConfig;
+use crate::family::{
+    ConvNextConfig, DenseNetConfig, EfficientNetConfig, EvaConfig, ResNetConfig, SwinConfig,
+    VitConfig,
+};
 
 const HALF: Normalization = Normalization {
     mean: [0.5; 3],

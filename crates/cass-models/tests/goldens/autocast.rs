@@ -2,13 +2,14 @@
 //! (`fixtures/golden/autocast`).
 //!
 //! Two passes that round at the same places part where a sum falls on the other side of a tie, and
-//! every later rounding carries that on: a whole network is held against its rounding error, the
+//! every later rounding carries that on: a whole network is compared with its rounding error, the
 //! distance of PyTorch's bf16 from its f32.
 
 use crate::{golden, model};
 use candle_core::{DType, Result};
 use cass_models::Mode;
-use cass_ops::{autocast, compose};
+use cass_ops::compose;
+use cass_ops::scope::autocast;
 use cass_testing::{Tensors, relative_error as error};
 
 /// Logits, gradients and running statistics of one step, by their names in the golden files.

@@ -3,7 +3,8 @@
 
 use crate::{golden, model};
 use candle_core::{DType, Result, Tensor};
-use cass_models::{Error, Mode, Model, ModelOptions, Output, Taps};
+use cass_models::intermediates::Taps;
+use cass_models::{Error, Mode, Model, ModelOptions, Output};
 use cass_ops::Gradients;
 use cass_testing::{Tensors, relative_error};
 use std::collections::BTreeSet;
@@ -163,7 +164,7 @@ fn an_unknown_name_is_an_error_that_suggests_the_nearest() -> Result<()> {
         let error = model.forward_with(&golden["input"], Mode::Eval, &taps);
         assert_eq!(
             error.map(|_| ()).unwrap_err().to_string(),
-            format!("tap {folder}: it has no output \"{name}\", the nearest is \"{nearest}\"")
+            format!("{folder} has no output \"{name}\"; the nearest is \"{nearest}\"")
         );
     }
     Ok(())

@@ -3,7 +3,7 @@
 //!
 //! What is added to a map that is normalised before anything else sees it, such as the bias behind a
 //! mobile network's narrowing convolution, has a gradient of 0 in training: what is there is rounding,
-//! and is held against the largest gradient of the network.
+//! and is compared with the largest gradient of the network.
 
 use crate::{golden, model};
 use candle_core::{DType, Result, Tensor};

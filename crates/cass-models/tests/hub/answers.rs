@@ -1,7 +1,7 @@
 //! What the Hub may answer, and what is refused.
 
 use crate::{Outcome, REPO, Scene, id, one_line};
-use cass_models::{Hub, HubSettings};
+use cass_models::hub::{Hub, HubSettings};
 use cass_testing::hub::{Fault, Seen, TOKEN};
 use std::fs;
 use std::path::Path;
@@ -56,7 +56,10 @@ fn what_does_not_exist_is_one_line() -> Outcome {
     let text = fetch(&hub, "timm/absent")?;
     assert!(text.ends_with("has none (404, RepoNotFound)"), "{text}");
     let text = fetch(&hub, &format!("{REPO}@v9"))?;
-    assert!(text.contains("resnet18.a1_in1k@v9:"), "{text}");
+    assert!(
+        text.contains("resnet18.a1_in1k@v9 cannot be fetched: "),
+        "{text}"
+    );
     assert!(text.ends_with("has none (404, RevisionNotFound)"), "{text}");
     assert_eq!(scene.server.seen().len(), 2, "neither is asked for twice");
     assert!(!scene.settings().cache.exists(), "nothing is left behind");

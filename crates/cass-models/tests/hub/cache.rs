@@ -1,7 +1,7 @@
 //! What the cache holds, and who looks into it.
 
 use crate::{Outcome, REPO, Scene, id, one_line};
-use cass_models::{Hub, HubEvent, HubSettings};
+use cass_models::hub::{Hub, HubEvent, HubSettings};
 use cass_testing::hub::{COMMIT, sha256};
 use std::fs;
 use std::path::Path;
@@ -60,8 +60,8 @@ fn a_miss_without_a_connection_says_what_to_do() -> Outcome {
     assert_eq!(
         miss(&scene.offline(), REPO)?,
         format!(
-            "fetch model.safetensors of {REPO}: it is not in {cache} and HF_HUB_OFFLINE forbids to \
-             ask for it: `cass models fetch resnet18` on a computer with a connection gets it"
+            "model.safetensors of {REPO} cannot be fetched: it is not in {cache} and HF_HUB_OFFLINE \
+             forbids to ask for it: `cass models fetch resnet18` on a computer with a connection gets it"
         )
     );
     let text = miss(&scene.offline(), "owner/other@v1")?;

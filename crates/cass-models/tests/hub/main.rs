@@ -4,7 +4,7 @@ mod answers;
 mod cache;
 mod transfer;
 
-use cass_models::{Hub, HubFile, HubId, HubSettings};
+use cass_models::hub::{Hub, HubFile, HubId, HubSettings};
 use cass_testing::hub::{COMMIT, Server, sha256};
 use std::fs;
 use std::path::PathBuf;
@@ -95,6 +95,6 @@ fn id(text: &str) -> HubId {
 fn one_line(error: &cass_models::Error) -> Result<String, Box<dyn std::error::Error>> {
     let text = error.to_string();
     assert!(!text.contains('\n'), "{text}");
-    assert!(text.starts_with("fetch model.safetensors of "), "{text}");
+    assert!(text.starts_with("model.safetensors of "), "{text}");
     Ok(text)
 }

@@ -1,7 +1,7 @@
 //! Bytes on the way: broken off, resumed, wrong, waited for.
 
 use crate::{Outcome, REPO, Scene, id};
-use cass_models::HubEvent;
+use cass_models::hub::HubEvent;
 use cass_testing::hub::{Fault, sha256};
 use std::sync::Barrier;
 use std::{fs, thread};

@@ -6,7 +6,7 @@ use candle_core::{D, Result, Tensor};
 /// `(windows, N, N)`.
 pub(crate) type Added<'a> = (&'a Tensor, Option<&'a Tensor>);
 
-/// The plain twin, and the path on other devices and under [`autocast`](crate::autocast()).
+/// The plain twin, and the path on other devices and under [`autocast`](crate::scope::autocast()).
 pub(crate) fn attention(qkv: &Tensor, s: &Sizes, added: Option<Added>) -> Result<Tensor> {
     let [q, k, v] = split(qkv, s)?;
     matmul(&weights_of(&q, &k, s, added)?, &v)?

@@ -10,7 +10,7 @@ use candle_core::{DType, Result, Tensor, bail};
 use kernels::{Input, Planes, Saved, Statistics};
 use std::sync::Mutex;
 
-/// What follows the normalisation in the same pass.
+/// Activation that follows the normalisation in the same pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// Nothing.

@@ -147,7 +147,8 @@ impl Tracked {
     ///
     /// ```
     /// use candle_core::{Device, Var};
-    /// use cass_ops::{Tracked, relu};
+    /// use cass_ops::Tracked;
+    /// use cass_ops::nn::relu;
     ///
     /// # fn main() -> candle_core::Result<()> {
     /// let x = Var::new(&[2f32, -3.0], &Device::Cpu)?;

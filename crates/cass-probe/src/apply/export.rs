@@ -6,7 +6,7 @@ use cass_metrics::{MultiLabelPredictions, Predictions};
 use cass_models::Model;
 use cass_run::Finished;
 use cass_run::names::{CHECKPOINT, PREDICTIONS};
-use cass_train::{Network, export_network};
+use cass_train::export::{Network, export_network};
 use std::path::Path;
 
 /// Writes the network of a finished probe as a folder that timm loads, its outputs under the names

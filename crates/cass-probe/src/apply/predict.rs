@@ -17,7 +17,7 @@ pub struct Predictor {
     model: Model,
     classes: Vec<String>,
     recipe: ProbeRecipe,
-    /// Of a knn probe: who votes, and how many of them.
+    /// Neighbours of a knn probe, and how many of them vote.
     neighbours: Option<(Knn, usize)>,
 }
 
@@ -29,7 +29,7 @@ pub struct Labelled {
     /// Name of the most probable class; of a multi-label probe the names of all above 0.5, separated
     /// by `|`.
     pub predicted: String,
-    /// One a class, in the order of [`Predictor::classes`], each in [0, 1].
+    /// One probability for each class, in the order of [`Predictor::classes`], each in [0, 1].
     pub probabilities: Vec<f64>,
 }
 
@@ -39,7 +39,7 @@ impl Predictor {
     /// # Errors
     /// A folder that holds no such probe, or a checkpoint that does not fit its recipe and classes.
     pub fn open(run: &Path, device: &str) -> Result<Self> {
-        Self::of(run, cass_train::open_device(device)?)
+        Self::of(run, cass_train::device::open_device(device)?)
     }
 
     pub(crate) fn of(run: &Path, device: Device) -> Result<Self> {

@@ -5,7 +5,8 @@ use super::recipe::ProbeRecipe;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, safetensors};
 use cass_data::dataset::Part;
-use cass_models::{Mode, Model, Normalization};
+use cass_models::registry::Normalization;
+use cass_models::{Mode, Model};
 use cass_run::{Action, Hasher, write_whole};
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -15,7 +16,7 @@ use std::time::Instant;
 /// SHA-256 of an image file.
 type ImageHash = [u8; 32];
 
-/// What a kept file depends on beside the weights, so that a change of it is another file.
+/// What a kept file depends on besides the weights, so that a change of it is another file.
 const VIEW: &str = concat!("eval ", env!("CARGO_PKG_VERSION"));
 
 /// The features of every part, row-major on the CPU.
@@ -50,7 +51,7 @@ impl Features {
         let computed = missing.len();
         if computed > 0 {
             // In full batches alone: the rounding of an image's features depends on how many there are
-            // beside it, not on which, and so must not depend on what an earlier probe has kept.
+            // besides it, not on which, and so must not depend on what an earlier probe has kept.
             let mut missing = missing;
             missing.resize(computed.next_multiple_of(recipe.batch), missing[0]);
             let loader = parts.loader_of(missing, false)?;

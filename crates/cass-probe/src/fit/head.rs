@@ -1,5 +1,5 @@
 //! The classifier on cached features as one step of its own: logits, focal gradient and Adam over a
-//! (C, D) matrix, without a graph. Equal to the general [`SupervisedStep`](cass_train::SupervisedStep).
+//! (C, D) matrix, without a graph. Equal to the general [`SupervisedStep`](cass_train::methods::SupervisedStep).
 
 use super::counts::MicroCounts;
 use super::learner::{Summed, TrainedEpoch};
@@ -8,7 +8,9 @@ use super::vector::{add_scaled, dot};
 use crate::Result;
 use candle_core::{DType, Device, Tensor, Var};
 use cass_models::Model;
-use cass_train::{AdamConfig, FocalForm, FocalLoss, OptimizerConfig, Schedule};
+use cass_train::methods::{FocalForm, FocalLoss};
+use cass_train::optim::{AdamConfig, OptimizerConfig};
+use cass_train::schedule::Schedule;
 
 /// Trains the classifier of a network. Its variables are up to date after every epoch.
 pub(crate) struct Head {
@@ -194,7 +196,8 @@ mod tests {
     use crate::fit::ProbeMode;
     use cass_models::ModelOptions;
     use cass_rng::Rng;
-    use cass_train::{Protocol, SupervisedStep, Trains};
+    use cass_train::Protocol;
+    use cass_train::methods::{SupervisedStep, Trains};
 
     /// A network whose classifier is all that matters, features and labels.
     fn setting(name: &str) -> (ProbeRecipe, Model, FocalLoss, Vec<f32>, Vec<usize>) {

@@ -1,4 +1,4 @@
-//! What was said of the images of a part, beside what is true of them.
+//! What was said of the images of a part, next to what is true of them.
 
 use super::parts::Parts;
 use super::recipe::{ProbeMode, ProbeRecipe};
@@ -6,13 +6,13 @@ use crate::{Error, Result};
 use candle_core::{D, DType, Tensor};
 use candle_nn::ops::{sigmoid, softmax};
 use cass_data::dataset::Part;
-use cass_metrics::{
-    Confusion, Interval, Metrics, MultiLabelMetrics, MultiLabelPredictions, NotGiven, Prediction,
-    Predictions, multi_label_f1_macro,
+use cass_metrics::metrics::{
+    Confusion, Interval, Metrics, MultiLabelMetrics, NotGiven, multi_label_f1_macro,
 };
+use cass_metrics::{MultiLabelPredictions, Prediction, Predictions};
 use cass_run::RunDir;
 use cass_run::names::{GROUPS, PREDICTIONS};
-use cass_train::FocalForm;
+use cass_train::methods::FocalForm;
 use serde::{Deserialize, Serialize};
 
 /// What was said of one image.
@@ -27,7 +27,7 @@ pub(crate) struct Decision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum AnyMetrics {
-    /// One class an image.
+    /// Metrics where each image is of one class.
     One(Metrics),
     /// Any number of classes an image.
     Any(MultiLabelMetrics),

@@ -47,7 +47,7 @@ impl Knn {
         Self::multi_label(features, dim, labels, classes)
     }
 
-    /// The same where a row may be of any number of classes: it votes for each of them.
+    /// Probabilities where a row may be of any number of classes: it votes for each of them.
     ///
     /// # Errors
     /// As [`Knn::new`].

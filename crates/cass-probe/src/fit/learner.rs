@@ -12,7 +12,7 @@ use cass_data::loader::Loader;
 use cass_models::{Mode, Model};
 use cass_ops::Tracked;
 use cass_rng::Rng;
-use cass_train::{FocalLoss, StepReport, SupervisedStep, Trains};
+use cass_train::methods::{FocalLoss, StepReport, SupervisedStep, Trains};
 use std::sync::Arc;
 
 /// What one pass over the labelled images gave.
@@ -23,7 +23,7 @@ pub(crate) struct TrainedEpoch {
     pub(crate) counts: MicroCounts,
 }
 
-/// One step taken, for whoever watches.
+/// One step taken, for anyone who watches.
 pub(crate) struct Taken {
     pub(crate) loss: f64,
     pub(crate) lr: f64,

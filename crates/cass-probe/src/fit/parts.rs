@@ -26,7 +26,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) fn new(recipe: &ProbeRecipe) -> Result<Self> {
-        let device = cass_train::open_device(&recipe.device)?;
+        let device = cass_train::device::open_device(&recipe.device)?;
         let config = LoaderConfig {
             size: recipe.size,
             batch: recipe.batch,

@@ -10,7 +10,8 @@ use cass_data::dataset::Part;
 use cass_models::Model;
 use cass_run::names::MANIFEST;
 use cass_run::{Bounds, Common, ProbeEvent as Event, ProbeMetrics, ProbeReadings, RunDir};
-use cass_train::{FocalLoss, Loaded};
+use cass_train::methods::FocalLoss;
+use cass_train::weights::Loaded;
 use std::time::Instant;
 
 /// Runs a probe and leaves its folder: `log.jsonl`, `manifest.tsv` (which file is in which part),
@@ -93,7 +94,8 @@ pub(crate) fn load_backbone(model: &Model, recipe: &ProbeRecipe) -> Result<Loade
     let fresh = model.classifier_params().into_iter();
     let fresh = fresh.map(|(_, var)| Ok((var.as_tensor().copy()?, var)));
     let fresh = fresh.collect::<Result<Vec<_>>>()?;
-    let loaded = cass_train::load_weights(model, &recipe.network, &recipe.weights, recipe.seed)?;
+    let loaded =
+        cass_train::weights::load_weights(model, &recipe.network, &recipe.weights, recipe.seed)?;
     for (value, var) in fresh {
         var.set(&value)?;
     }
@@ -157,7 +159,7 @@ impl Outcome {
             warnings,
             unseen_classes: parts.unseen_classes(),
             common: Common {
-                device: cass_train::device_name(&parts.device),
+                device: cass_train::device::device_name(&parts.device),
                 threads: rayon::current_num_threads(),
                 manifest: parts.manifest().hash(),
                 skipped: parts.dataset.skipped.clone(),

@@ -3,7 +3,9 @@
 use super::subject::values;
 use crate::{Error, Result};
 use candle_core::{IndexOp as _, Tensor};
-use cass_models::{LastMap, Mode, Model, Readout, Taps};
+use cass_models::family::{LastMap, Readout};
+use cass_models::intermediates::Taps;
+use cass_models::{Mode, Model};
 use std::ops::Range;
 
 /// How to ask a network where it looks.
@@ -14,7 +16,7 @@ pub enum Look {
     Rollout,
     /// Attention from the tokens that the classifier sees to the patches in the last block, mean over heads. ViT and DeiT.
     LastBlock,
-    /// By how much the last map speaks for a class (Selvaraju et al. 2017, arXiv 1610.02391). All
+    /// Share of the last map that speaks for a class (Selvaraju et al. 2017, arXiv 1610.02391). All
     /// networks but ViT and DeiT, whose classifier sees no map.
     GradCam,
 }

@@ -48,7 +48,7 @@ impl Gram {
     /// Images a batch has to have.
     pub const LEAST: usize = 4;
 
-    /// Of `outputs`, row-major (n, `dim`): all values of a layer's output for an image, in any order
+    /// Layer of `outputs`, row-major (n, `dim`): all values of a layer's output for an image, in any order
     /// that is the same for all.
     ///
     /// # Errors
@@ -148,7 +148,7 @@ impl Cka {
         Ok(())
     }
 
-    /// Over all batches so far; `None` where a layer sees all images alike.
+    /// The estimate over all batches so far; `None` where a layer sees all images alike.
     pub fn value(&self) -> Option<f64> {
         let seen = self.first > self.floors[0] && self.second > self.floors[1];
         seen.then(|| self.both / (self.first * self.second).sqrt())

@@ -5,16 +5,16 @@ use super::subject::Subject;
 use crate::Result;
 use cass_data::recipe::RunImages;
 
-/// Where one network places the images.
+/// Places that one network gives the images, in two dimensions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding {
-    /// What the run calls the network.
+    /// Name that the run has for the network.
     pub name: String,
     /// timm's name of it.
     pub network: String,
     /// Principal components.
     pub pca: Pca,
-    /// t-SNE, from there.
+    /// Places by t-SNE, which starts from the PCA.
     pub tsne: Vec<[f64; 2]>,
 }
 

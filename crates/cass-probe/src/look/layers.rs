@@ -4,7 +4,8 @@ use super::cka::{Cka, Gram};
 use super::subject::{Subject, values};
 use crate::{Error, Result};
 use cass_data::recipe::RunImages;
-use cass_models::{Mode, Model, Taps};
+use cass_models::intermediates::Taps;
+use cass_models::{Mode, Model};
 use rayon::prelude::*;
 
 /// Linear CKA of every layer of one network with every layer of another.
@@ -14,7 +15,7 @@ pub struct LayerCka {
     pub rows: Vec<String>,
     /// Names of the second's.
     pub columns: Vec<String>,
-    /// One row a layer of the first: from 0 to 1, `None` where a layer sees all images alike.
+    /// One row for each layer of the first network: from 0 to 1, `None` where a layer sees all images alike.
     pub values: Vec<Vec<Option<f64>>>,
 }
 

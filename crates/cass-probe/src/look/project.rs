@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use bhtsne::tSNE;
 use nalgebra::{DMatrix, SymmetricEigen};
 
-/// Directions iterated together; the more of them beside the two wanted, the faster they are found.
+/// Directions iterated together; the more of them besides the two wanted, the faster they are found.
 const BLOCK: usize = 12;
 /// When a direction counts as found: its residual, in parts of the largest eigenvalue.
 const FOUND: f64 = 1e-9;
@@ -20,7 +20,7 @@ const START: f64 = 1e-4;
 /// The first two principal components of features.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pca {
-    /// Of each row its place along the two. A component points where its largest loading is positive.
+    /// Place of each row along the two. A component points where its largest loading is positive.
     pub points: Vec<[f64; 2]>,
     /// Share of the variance that each explains, in [0, 1]; 0 where nothing varies.
     pub explained: [f64; 2],

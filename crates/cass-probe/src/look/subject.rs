@@ -10,15 +10,16 @@ use cass_data::recipe::{DataRecipe, RunImages};
 use cass_models::{Mode, Model};
 use cass_run::names::checkpoint;
 use cass_run::{Finished, Metrics};
-use cass_train::{Recipe, initial_network};
+use cass_train::Recipe;
+use cass_train::initial::initial_network;
 use std::path::{Path, PathBuf};
 
 /// Which state of a run's networks to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// As the run began with them.
+    /// The networks as the run began with them.
     Before,
-    /// As it left them.
+    /// The networks as the run left them.
     After,
 }
 
@@ -34,7 +35,7 @@ enum Kind {
     Probe(Box<ProbeRecipe>, Vec<String>),
 }
 
-/// One network.
+/// One network of a run, in one of its states.
 pub struct Subject {
     /// The arm's name; a probe's network has that of its own, where it is of no arm.
     pub name: String,
@@ -76,7 +77,7 @@ impl Subjects {
         Ok(Self {
             run: run.into(),
             kind,
-            device: cass_train::open_device(device)?,
+            device: cass_train::device::open_device(device)?,
         })
     }
 
@@ -90,7 +91,7 @@ impl Subjects {
         }
     }
 
-    /// What the classifier's outputs are, where they are classes of the data: of a probe.
+    /// Names of the classifier's outputs, where these are classes of the data: for a probe.
     pub fn classes(&self) -> Option<&[String]> {
         match &self.kind {
             Kind::Pretraining(_) => None,
@@ -109,7 +110,7 @@ impl Subjects {
     /// The network `name`, of [`names`](Self::names).
     ///
     /// # Errors
-    /// If there is none of that name, or its weights are not to be had.
+    /// If there is none of that name, or its weights are not available.
     pub fn network(&self, name: &str, when: When) -> Result<Subject> {
         let names = self.names();
         if !names.iter().any(|n| n == name) {

@@ -6,6 +6,7 @@ use crate::plan::{Facts, Phantom, short_hash};
 use crate::store;
 use crate::table::DataSet;
 use anyhow::{Context, Result, bail, ensure};
+use cass_run::rename_whole;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -204,7 +205,8 @@ pub fn draw_phantoms(cass: &Path, data: &Data) -> Result<()> {
             line.trim_start_matches("error: ")
         );
     }
-    fs::rename(&part, &folder).with_context(|| format!("failed to write {}", folder.display()))?;
+    rename_whole(&part, &folder)
+        .with_context(|| format!("failed to write {}", folder.display()))?;
     store::write(&stamp, arguments.join(" ").as_bytes())
 }
 

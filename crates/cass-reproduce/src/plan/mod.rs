@@ -16,14 +16,16 @@
 //!   never asks who ran them.
 
 mod costs;
+mod downstream;
 mod facts;
 mod job;
 mod profile;
 mod schedule;
 
 pub use costs::{Costs, Estimate};
+pub use downstream::{Downstream, Protocol};
 pub use facts::Facts;
-pub use job::{Downstream, Job, Protocol};
+pub use job::Job;
 pub use profile::{Cost, DefaultDownstream, Phantom, Profile};
 pub use schedule::{Schedule, critical_path, schedule};
 

@@ -4,13 +4,13 @@ use super::entries::Cell;
 use super::gather::Source;
 use super::stats::{apart, mean_std};
 use crate::plan::{Downstream, Run};
-use crate::table::{CellName, Content, METRICS, Measure, Subject, Table, Value};
-use cass_run::Metrics;
+use crate::table::{CellName, Content, Measure, Subject, Table, Value};
+use cass_run::{Metrics, Scores};
 use std::collections::BTreeMap;
 
-/// What was read of a cell.
+/// The scores behind a cell.
 #[derive(Default)]
-struct Reading {
+struct Scored {
     by_seed: BTreeMap<u64, f64>,
     runs: Vec<String>,
     missing: Vec<String>,
@@ -29,8 +29,8 @@ impl Source<'_> {
                     Content::Runs(subject) => Some(&**subject),
                     Content::Computed { .. } => None,
                 };
-                let reading = self.read(&cell.content, table, downstream);
-                let values: Vec<f64> = reading.by_seed.values().copied().collect();
+                let scored = self.read(&cell.content, table, downstream);
+                let values: Vec<f64> = scored.by_seed.values().copied().collect();
                 let (mean, std) = mean_std(&values);
                 // The paper prints nothing of what is ours alone.
                 let printed = cell.printed.as_ref().filter(|_| downstream.is_papers());
@@ -72,20 +72,20 @@ impl Source<'_> {
                     n: values.len(),
                     apart: theirs.and_then(|theirs| apart(&values, theirs)),
                     values,
-                    seeds: reading.by_seed.keys().copied().collect(),
-                    runs: reading.runs,
+                    seeds: scored.by_seed.keys().copied().collect(),
+                    runs: scored.runs,
                     paper_mean: printed.map(|p| p.mean),
                     paper_std: printed.and_then(|p| p.std),
                     paper_printed: printed.map(|p| p.text.clone()),
                     delta: mean.zip(printed).map(|(mean, printed)| mean - printed.mean),
-                    other: reading
+                    other: scored
                         .others
                         .into_iter()
                         .filter_map(|(metric, values)| Some((metric, mean_std(&values).0?)))
                         .collect(),
-                    confusion: reading.confusion,
-                    unconverged: reading.unconverged,
-                    missing: reading.missing,
+                    confusion: scored.confusion,
+                    unconverged: scored.unconverged,
+                    missing: scored.missing,
                 });
             }
         }
@@ -112,26 +112,26 @@ impl Source<'_> {
         )
     }
 
-    fn read(&self, content: &Content, table: &Table, downstream: Downstream) -> Reading {
+    fn read(&self, content: &Content, table: &Table, downstream: Downstream) -> Scored {
         match content {
             Content::Runs(subject) => self.read_runs(subject, &table.metric, downstream),
             Content::Computed { value, .. } => {
                 let value = value.value(&|name| self.values(name, table, downstream));
-                let mut reading = Reading::default();
+                let mut scored = Scored::default();
                 match value {
-                    Some(Value::BySeed(by_seed)) => reading.by_seed = by_seed,
-                    _ => reading
+                    Some(Value::BySeed(by_seed)) => scored.by_seed = by_seed,
+                    _ => scored
                         .missing
                         .push("a cell it is computed from is missing".to_owned()),
                 }
                 for seed in &self.job.seeds {
-                    if !reading.by_seed.contains_key(seed) && reading.missing.is_empty() {
-                        reading.missing.push(format!(
+                    if !scored.by_seed.contains_key(seed) && scored.missing.is_empty() {
+                        scored.missing.push(format!(
                             "seed {seed}: a cell it is computed from is missing"
                         ));
                     }
                 }
-                reading
+                scored
             }
         }
     }
@@ -148,53 +148,53 @@ impl Source<'_> {
             Some(number) => book.table(number).ok()?,
             None => table,
         };
-        let reading = self.read(&other.find(&name.cell)?.content, other, downstream);
-        (!reading.by_seed.is_empty()).then_some(reading.by_seed)
+        let scored = self.read(&other.find(&name.cell)?.content, other, downstream);
+        (!scored.by_seed.is_empty()).then_some(scored.by_seed)
     }
 
-    fn read_runs(&self, subject: &Subject, metric: &str, downstream: Downstream) -> Reading {
-        let mut reading = Reading::default();
+    fn read_runs(&self, subject: &Subject, metric: &str, downstream: Downstream) -> Scored {
+        let mut scored = Scored::default();
         for &seed in &self.job.seeds {
             let runs = self.job.runs(subject, downstream, seed);
             let value = match subject.measure {
                 Measure::Hours => self.hours(&runs),
                 Measure::Score => match runs.last() {
-                    Some(run) => self.score(run, metric, &mut reading),
+                    Some(run) => self.score(run, metric, &mut scored),
                     None => Err("no run".to_owned()),
                 },
             };
             match value {
                 Ok(value) => {
-                    reading.by_seed.insert(seed, value);
+                    scored.by_seed.insert(seed, value);
                     let read: &[Run] = match subject.measure {
                         Measure::Hours => &runs,
                         Measure::Score => &runs[runs.len() - 1..],
                     };
-                    reading.runs.extend(read.iter().map(|run| run.name.clone()));
+                    scored.runs.extend(read.iter().map(|run| run.name.clone()));
                 }
-                Err(reason) => reading.missing.push(format!("seed {seed}: {reason}")),
+                Err(reason) => scored.missing.push(format!("seed {seed}: {reason}")),
             }
         }
-        reading
+        scored
     }
 
-    fn score(&self, run: &Run, metric: &str, reading: &mut Reading) -> Result<f64, String> {
+    fn score(&self, run: &Run, metric: &str, scored: &mut Scored) -> Result<f64, String> {
         let Metrics::Probe(probe) = self.metrics(run)? else {
             return Err(format!("{} holds a pretraining", run.name));
         };
         let test = &probe.test;
         let score = test.get(metric).ok_or("its score is not a number")?;
-        for other in METRICS.iter().filter(|other| **other != metric) {
-            reading
+        for other in Scores::NAMES.iter().filter(|other| **other != metric) {
+            scored
                 .others
                 .entry(other)
                 .or_default()
                 .extend(test.get(other));
         }
         if let Some(confusion) = &test.confusion {
-            add(&mut reading.confusion, confusion);
+            add(&mut scored.confusion, confusion);
         }
-        reading.unconverged += usize::from(probe.converged == Some(false));
+        scored.unconverged += usize::from(probe.converged == Some(false));
         Ok(score)
     }
 

@@ -128,16 +128,23 @@ impl Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cass_run::BeforeAfter;
+    use cass_testing::runs::{HEALTHY, leave, pretrained};
 
     #[test]
     fn a_run_whose_features_are_not_finite_is_finished_and_collapsed() {
         let folder = tempfile::tempdir().unwrap();
-        let healthy = r#"{"mean_cosine": 0.6, "effective_rank": 8, "std": 1}"#;
-        let text = format!(
-            r#"{{"kind": "pretrain", "epochs": [{{"epoch": 0, "loss": null}}], "seconds": 1,
-                "collapse": {{"cnn": {{"before": {healthy}, "after": null}}}}}}"#
-        );
-        fs::write(folder.path().join("metrics.json"), text).unwrap();
+        let mut lost = pretrained("cass", 1, 0.5);
+        lost.epochs[0].loss = f64::NAN;
+        lost.collapse = [(
+            "cnn".into(),
+            BeforeAfter {
+                before: Some(HEALTHY),
+                after: None,
+            },
+        )]
+        .into();
+        leave(folder.path(), "", &Metrics::Pretrain(lost));
         let metrics = Metrics::read(folder.path()).unwrap().unwrap();
         assert_eq!(
             super::super::summary(&metrics),

@@ -1,8 +1,9 @@
 //! Reading a table file, strictly: every mistake is named with its line and column.
 
 use super::subject::Fields;
-use super::{Cell, Claim, Column, Comparison, Content, METRICS, Printed, Row, Table};
+use super::{Cell, Claim, Column, Comparison, Content, Printed, Row, Table};
 use anyhow::{Context, Result, anyhow, ensure};
+use cass_run::Scores;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -62,13 +63,13 @@ impl Table {
             anyhow!("{place}{}", error.message().trim().replace('\n', "; "))
         })?;
         let metric = file.metric.get_ref().clone();
-        let known =
-            METRICS.contains(&metric.as_str()) || ["hours", "score"].contains(&metric.as_str());
+        let known = Scores::NAMES.contains(&metric.as_str())
+            || ["hours", "score"].contains(&metric.as_str());
         ensure!(
             known,
             "{}unknown metric `{metric}`: expected hours, score, {}",
             place(text, &file.metric.span()),
-            METRICS.join(", ")
+            Scores::NAMES.join(", ")
         );
         let mut table = Table {
             number: file.number,

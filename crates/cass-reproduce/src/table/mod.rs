@@ -17,16 +17,6 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use subject::Fields;
 
-/// Every score by its name in `metrics.json`.
-pub const METRICS: [&str; 6] = [
-    "f1_macro",
-    "f1_micro",
-    "f1_weighted",
-    "accuracy",
-    "balanced_accuracy",
-    "f1_notebook",
-];
-
 /// A table as a job and a report need it.
 pub struct Table {
     pub number: String,

@@ -1,4 +1,4 @@
-//! `reproduce`, `report` and their sisters from outside, with a stand-in for `cass` (`fake_cass.sh`).
+//! `reproduce`, `report` and their sisters from outside, with a stand-in for `cass` (`examples/fake_cass.rs`).
 
 #![cfg(unix)]
 
@@ -40,10 +40,7 @@ impl Job {
                     .split_whitespace()
                     .map(|word| word.replace("{out}", &out)),
             )
-            .env(
-                "CASS_BIN",
-                concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reproduce/fake_cass.sh"),
-            )
+            .env("CASS_BIN", fake_cass())
             .env("FAKE_LOG", self.dir.path().join("started"));
         command
     }
@@ -89,6 +86,18 @@ impl Job {
         assert_eq!(found.len(), 1, "{start}: {found:?}");
         found.remove(0)
     }
+}
+
+/// The stand-in, which Cargo builds with the tests of the package.
+fn fake_cass() -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_cass-reproduce"));
+    let fake = built.with_file_name("examples").join("fake_cass");
+    assert!(
+        fake.is_file(),
+        "{} is not built: cargo build -p cass-reproduce --examples",
+        fake.display()
+    );
+    fake
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -137,7 +137,7 @@ fn changed_folders_are_done_again() {
     let edited =
         fs::read_to_string(&metrics)
             .unwrap()
-            .replacen("\"f1_macro\":0.", "\"f1_macro\":0.9", 1);
+            .replacen("\"f1_macro\": 0.", "\"f1_macro\": 0.9", 1);
     fs::write(&metrics, edited).unwrap();
     let other = job.folder("linear-dino-vit-100pct").join("recipe.toml");
     fs::write(&other, "").unwrap();

@@ -69,7 +69,8 @@ macro_rules! methods {
         /// What is trained, with the settings that only it has: the `[method]` table of a recipe.
         ///
         /// ```
-        /// use cass_train::{DinoConfig, Method};
+        /// use cass_train::methods::DinoConfig;
+        /// use cass_train::Method;
         /// let method: Method = "dino".parse().unwrap();
         /// assert_eq!(method, DinoConfig::default().into());
         /// assert_eq!((method.name(), method.arms()), ("dino", &["net"][..]));

@@ -71,7 +71,7 @@ pub(crate) fn run<T: Real, K: Kernel<N>, const N: usize>(
         pieces.push(Mutex::new(Some((piece, from, of_state))));
         (target, source) = (rest, source_rest);
     }
-    cass_ops::for_each(pieces.len(), |i| {
+    cass_ops::threads::for_each(pieces.len(), |i| {
         let piece = pieces[i].lock().ok().and_then(|mut piece| piece.take());
         let Some((target, source, state)) = piece else {
             return;

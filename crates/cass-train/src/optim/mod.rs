@@ -23,7 +23,7 @@ use std::collections::HashMap;
 /// ```
 /// use candle_core::{Device, Tensor, Var};
 /// use cass_ops::{Tracked, compose};
-/// use cass_train::{AdamConfig, Optimizer, OptimizerConfig};
+/// use cass_train::optim::{AdamConfig, Optimizer, OptimizerConfig};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let x = Var::new(&[3f32, -2.0], &Device::Cpu)?;

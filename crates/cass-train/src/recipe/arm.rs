@@ -12,7 +12,8 @@ use std::str::FromStr;
 /// One network and how it is optimised.
 ///
 /// ```
-/// use cass_train::{CassConfig, Recipe};
+/// use cass_train::Recipe;
+/// use cass_train::methods::CassConfig;
 /// let recipe = Recipe::paper(CassConfig::default());
 /// let recipe = recipe.set("arms.cnn.frozen=true").unwrap().set("arms.vit.layer_decay=0.75").unwrap();
 /// let recipe = recipe.set("arms.vit.train=last:4").unwrap();

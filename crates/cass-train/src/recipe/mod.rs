@@ -6,12 +6,11 @@ mod normalize;
 mod validate;
 mod weights;
 
-pub(crate) use validate::{at_least, check};
-
 pub use arm::{Arm, Portion};
 pub use chosen::normalized;
 pub use normalize::Normalize;
 pub use validate::ValidRecipe;
+pub(crate) use validate::{at_least, check};
 pub use weights::Weights;
 
 use crate::error::Result;
@@ -25,7 +24,8 @@ use std::collections::BTreeMap;
 /// Everything that decides a run. Written to the run folder as `recipe.toml`.
 ///
 /// ```
-/// use cass_train::{CassConfig, Recipe};
+/// use cass_train::methods::CassConfig;
+/// use cass_train::Recipe;
 /// let mut recipe = Recipe::paper(CassConfig::default());
 /// recipe.size = 64;
 /// let same = Recipe::from_toml(&recipe.to_toml()).unwrap();
@@ -101,7 +101,7 @@ pub enum Precision {
     #[default]
     F32,
     /// Convolutions, linear maps and attention multiply in bf16; all else, weights, their gradients and updates,
-    /// normalisation and losses, stays f32: see [`cass_ops::autocast`]. On a GPU only, unless
+    /// normalisation and losses, stays f32: see [`cass_ops::scope::autocast`]. On a GPU only, unless
     /// [`emulate_bf16`](crate::PretrainOptions::emulate_bf16).
     Bf16,
 }
@@ -113,7 +113,7 @@ impl Precision {
 
     /// Runs a forward pass in this precision.
     pub(crate) fn run<R>(self, forward: impl FnOnce() -> R) -> R {
-        cass_ops::autocast(self == Self::Bf16, forward)
+        cass_ops::scope::autocast(self == Self::Bf16, forward)
     }
 }
 
@@ -215,7 +215,8 @@ impl Recipe {
     /// The recipe with one field changed, as [`cass_run::assign`] does it.
     ///
     /// ```
-    /// use cass_train::{CassConfig, Recipe};
+    /// use cass_train::methods::CassConfig;
+    /// use cass_train::Recipe;
     /// let recipe = Recipe::paper(CassConfig::default()).set("arms.vit.schedule.t_max=32").unwrap();
     /// assert_eq!(recipe.deviations(), ["arms.vit.schedule.t_max = 32 (paper: 16)"]);
     /// let error = recipe.set("zero_gard=false").unwrap_err().to_string();

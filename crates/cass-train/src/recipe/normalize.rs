@@ -1,6 +1,6 @@
 use super::{Recipe, Weights, check};
 use crate::error::Result;
-use cass_models::{Normalization, find};
+use cass_models::registry::{Normalization, find};
 use cass_run::{names, read_bounded, read_text};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -12,8 +12,9 @@ use std::path::Path;
 /// and its notebooks, whatever the weights: see [`Recipe::chosen`].
 ///
 /// ```
-/// use cass_models::Normalization;
-/// use cass_train::{Normalize, Weights};
+/// use cass_models::registry::Normalization;
+/// use cass_train::Weights;
+/// use cass_train::recipe::Normalize;
 /// let vit = "vit_tiny_patch16_224.augreg_in21k_ft_in1k";
 /// assert_eq!(Normalize::Imagenet.of(vit, &Weights::Hub).unwrap(), Normalization::IMAGENET);
 /// assert_eq!(Normalize::Weights.of(vit, &Weights::Hub).unwrap().mean, [0.5; 3]);

@@ -178,9 +178,7 @@ fn impossible_values_name_field_value_and_expectation() {
                 ..dino()
             });
         }),
-        ("`fraction`", |r| {
-            r.data.fraction = 0.0
-        }),
+        ("`fraction`", |r| r.data.fraction = 0.0),
         ("`val_fraction`", |r| r.data.val_fraction = f64::NAN),
         ("`device` is gpu; expected auto, cpu, cuda or cuda:N", |r| {
             r.device = "gpu".into()

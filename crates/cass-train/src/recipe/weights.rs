@@ -1,4 +1,5 @@
-use cass_models::{HubFault, HubId, find};
+use cass_models::hub::{HubFault, HubId};
+use cass_models::registry::find;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;

@@ -20,7 +20,7 @@ pub struct PretrainOptions {
     /// Whether networks compute their blocks again in the backward pass, instead of keeping what it
     /// needs; see [`Model::set_recompute`](cass_models::Model::set_recompute).
     pub recompute: bool,
-    /// Whether a CPU may compute a recipe of [`Precision::Bf16`](crate::Precision::Bf16): slower than
+    /// Whether a CPU may compute a recipe of [`Precision::Bf16`](crate::recipe::Precision::Bf16): slower than
     /// f32, in as much memory, to see what bf16 does to a recipe. Otherwise it is refused there.
     pub emulate_bf16: bool,
     /// Where resized pixels are kept between epochs, and which images decode between runs.

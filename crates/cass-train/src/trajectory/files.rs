@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use cass_models::{Block, Model, ModelConfig, ModelOptions, ResNetConfig, Variant, VitConfig};
+use cass_models::family::{Block, ModelConfig, ResNetConfig, Variant, VitConfig};
+use cass_models::{Model, ModelOptions};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::collections::HashMap;

@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::methods::{Method, Step};
 use crate::recipe::Protocol;
 use candle_core::{DType, Tensor, Var};
-use cass_models::{Model, TensorError};
+use cass_models::Model;
+use cass_models::verify::TensorError;
 use std::path::Path;
 
 /// What PyTorch ran, where its files do not say.

@@ -104,7 +104,7 @@ pub fn run(args: Args) -> Result<Report> {
             "size": args.size,
             "batch": args.batch,
             "images": images,
-            "threads": cass_ops::threads(),
+            "threads": cass_ops::threads::threads(),
             "images_per_s": from_files,
             "forward_images_per_s": alone,
             "share": share,

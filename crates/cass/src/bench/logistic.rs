@@ -99,7 +99,7 @@ pub fn run(args: Args) -> Result<Report> {
             "dim": dim,
             "classes": classes,
             "grid": grid,
-            "threads": cass_ops::threads(),
+            "threads": cass_ops::threads::threads(),
             "median_s": spread.median,
             "evaluations": evaluations,
             "converged": converged,

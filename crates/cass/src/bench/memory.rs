@@ -31,12 +31,12 @@ const MIB: f64 = (1u64 << 20) as f64;
 pub fn run(args: Args) -> Result<Report> {
     let work = &args.work;
     process::configure(work.threads)?;
-    let program = cass_train::peak_rss_mib();
+    let program = cass_train::memory::peak_rss_mib();
     let mut workload = Workload::new(work)?;
     let mut peaks = Vec::new();
     for _ in 0..args.steps {
         workload.step()?;
-        peaks.push(cass_train::peak_rss_mib());
+        peaks.push(cass_train::memory::peak_rss_mib());
     }
     let peak = peaks.last().copied().flatten();
     let held = workload.held;
@@ -72,7 +72,7 @@ pub fn run(args: Args) -> Result<Report> {
             "size": work.size,
             "batch": work.batch,
             "steps": args.steps,
-            "threads": cass_ops::threads(),
+            "threads": cass_ops::threads::threads(),
             "peak_rss_mib": peak,
             "first_step_mib": peaks[0],
             "program_mib": program,

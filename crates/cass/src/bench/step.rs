@@ -5,7 +5,7 @@ use super::workload::{Workload, WorkloadArgs};
 use crate::failure::Result;
 use crate::process;
 use crate::say::Report;
-use cass_ops::{OpTime, Pass};
+use cass_ops::profile::{OpTime, Pass};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -34,12 +34,12 @@ Examples:
 
 pub fn run(args: Args) -> Result<Report> {
     process::configure(args.work.threads)?;
-    let roofline = cass_ops::matmul_roofline();
+    let roofline = cass_ops::profile::matmul_roofline();
     let mut step = Workload::new(&args.work)?;
     step.step()?;
-    let before = cass_ops::multiply_adds();
+    let before = cass_ops::profile::multiply_adds();
     if args.profile {
-        cass_ops::start_profile();
+        cass_ops::profile::start_profile();
     }
     let mut times = Vec::new();
     for _ in 0..args.steps {
@@ -47,8 +47,8 @@ pub fn run(args: Args) -> Result<Report> {
         step.step()?;
         times.push(started.elapsed().as_secs_f64() * 1e3);
     }
-    let profile = cass_ops::take_profile();
-    let multiply_adds = (cass_ops::multiply_adds() - before) / args.steps;
+    let profile = cass_ops::profile::take_profile();
+    let multiply_adds = (cass_ops::profile::multiply_adds() - before) / args.steps;
     Ok(report(&args, &times, multiply_adds, roofline, &profile))
 }
 
@@ -67,7 +67,7 @@ fn report(
     let work = &args.work;
     let images_per_s = work.batch as f64 / median * 1e3;
     let gflops = 2.0 * multiply_adds as f64 / median / 1e6;
-    let rss = cass_train::peak_rss_mib();
+    let rss = cass_train::memory::peak_rss_mib();
     let nets = work.nets();
     let mut text = format!(
         "{} at {} px, batch {}: {median:.1} ms a step ({fastest:.1} to {slowest:.1} over {}), \
@@ -102,7 +102,7 @@ fn report(
         "nets": nets,
         "size": work.size,
         "batch": work.batch,
-        "threads": cass_ops::threads(),
+        "threads": cass_ops::threads::threads(),
         "median_ms": median,
         "min_ms": fastest,
         "max_ms": slowest,

@@ -5,9 +5,8 @@ use crate::recompute::Recompute;
 use candle_core::{Device, Tensor};
 use cass_models::{Model, ModelOptions};
 use cass_rng::Rng;
-use cass_train::{
-    DinoConfig, FocalForm, FocalLoss, Held, Method, Recipe, Step, SupervisedStep, Trains,
-};
+use cass_train::methods::{DinoConfig, FocalForm, FocalLoss, Held, SupervisedStep, Trains};
+use cass_train::{Method, Recipe, Step};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
 /// The method, its networks and its images.

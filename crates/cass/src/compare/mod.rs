@@ -4,7 +4,8 @@ mod method;
 
 use crate::failure::{Failure, Result};
 use crate::say::Report;
-use cass_metrics::{Difference, Groups, MultiLabelPredictions};
+use cass_metrics::compare::Difference;
+use cass_metrics::{Groups, MultiLabelPredictions};
 use method::{Method, Run};
 use serde_json::{Value, json};
 use std::fmt::Write as _;

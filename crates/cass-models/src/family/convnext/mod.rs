@@ -4,7 +4,7 @@ mod network;
 
 use super::{Family, LastMap, ModelConfig, Network, Place, Readout};
 use crate::cost::Cost;
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use candle_core::Result;
 use network::ConvNext;
@@ -16,7 +16,7 @@ pub struct ConvNextConfig {
     pub depths: [usize; 4],
     /// Width a stage.
     pub dims: [usize; 4],
-    /// What scales each branch at first.
+    /// Initial scale of each branch.
     pub ls_init_value: f64,
 }
 

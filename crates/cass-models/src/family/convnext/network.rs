@@ -4,10 +4,11 @@ use crate::family::transformer::{LINEAR, Mlp};
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{Conv2d, LayerNorm, Linear, Mode};
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use candle_core::{Result, Tensor, bail};
-use cass_ops::{Tracked, channels_first, channels_last};
+use cass_ops::Tracked;
+use cass_ops::nn::{channels_first, channels_last};
 use std::sync::Arc;
 
 const EPS: f64 = 1e-6;
@@ -144,7 +145,7 @@ impl PatchConv {
             .weight
             .permute(&[0, 2, 3, 1])?
             .reshape((o, p * p * c))?;
-        cass_ops::linear(&patches, &weight, Some(&self.bias))
+        cass_ops::nn::linear(&patches, &weight, Some(&self.bias))
     }
 }
 
@@ -167,7 +168,7 @@ impl Block {
             gamma,
             conv_dw: conv_dw.with_bias(Init::Zeros, &conv_vb)?,
             norm: LayerNorm::new(d, EPS, &vb.pp("norm"))?,
-            mlp: Mlp::new(d, cass_ops::gelu, &vb.pp("mlp"))?,
+            mlp: Mlp::new(d, cass_ops::nn::gelu, &vb.pp("mlp"))?,
             tap: vb.tap(),
         })
     }
@@ -176,7 +177,7 @@ impl Block {
     fn forward(&self, x: &Tracked, taps: &mut Collector) -> Result<Tracked> {
         let y = channels_last(&self.conv_dw.forward(&channels_first(x)?)?)?;
         let hidden = self.mlp.hidden(&self.norm.forward(&y)?)?;
-        let x = cass_ops::scale_add(&self.mlp.fc2.forward(&hidden)?, &self.gamma, x)?;
+        let x = cass_ops::nn::scale_add(&self.mlp.fc2.forward(&hidden)?, &self.gamma, x)?;
         take_map(taps, self.tap, x)
     }
 }

@@ -6,14 +6,14 @@ mod network;
 
 use super::{Family, LastMap, ModelConfig, Network, Place, Readout};
 use crate::cost::Cost;
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use blocks::{Block, Kind, round_channels};
 use candle_core::{Result, bail};
-use cass_ops::Activation;
+use cass_ops::nn::Activation;
 use network::EfficientNet;
 
-/// What follows the blocks.
+/// Layers that follow the blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MobileHead {
     /// A 1x1 convolution, normalised, then the mean over pixels.
@@ -32,9 +32,9 @@ pub struct EfficientNetConfig {
     pub stages: &'static [&'static str],
     /// Width of the head.
     pub num_features: usize,
-    /// What follows normalisation.
+    /// Activation that follows normalisation.
     pub activation: Activation,
-    /// Where the head's convolution is. That of MobileNetV3 comes with gates that are hard sigmoids
+    /// Place of the head's convolution. That of MobileNetV3 comes with gates that are hard sigmoids
     /// and squeezed channels in multiples of 8.
     pub head: MobileHead,
     /// Whether images are padded, and variances kept from 0, as TensorFlow does: timm's `tf_*`.

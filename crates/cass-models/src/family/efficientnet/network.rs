@@ -1,13 +1,15 @@
 use super::blocks::{Block as Shape, Kind};
 use super::{EfficientNetConfig, MobileHead};
 use crate::family::Network;
+use crate::family::stage::Stage;
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{BatchNorm2d, Conv2d, Linear, Mode, Padding};
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use candle_core::{Result, Tensor};
-use cass_ops::{Activation, Tracked};
+use cass_ops::Tracked;
+use cass_ops::nn::Activation;
 use std::sync::Arc;
 
 /// A mobile network with its classifier.
@@ -15,17 +17,10 @@ use std::sync::Arc;
 pub(super) struct EfficientNet {
     stem: ConvNorm,
     stem_tap: Tap,
-    stages: Vec<Stage>,
+    stages: Vec<Stage<Block>>,
     head: Head,
     classifier: Linear,
     width: usize,
-}
-
-/// Blocks on maps of one size.
-#[derive(Debug)]
-struct Stage {
-    blocks: Vec<Arc<Block>>,
-    tap: Tap,
 }
 
 #[derive(Debug)]
@@ -105,12 +100,9 @@ impl Network for EfficientNet {
         let x = self.stem.forward(&Tracked::constant(x), mode)?;
         let mut x = taps.take(self.stem_tap, x); // (B, C, H/2, W/2)
         for stage in &self.stages {
-            for block in &stage.blocks {
-                x = taps.block(block, &x, move |block, x, taps| {
-                    Ok(taps.take(block.tap, block.forward(x, mode)?))
-                })?;
-            }
-            x = taps.take(stage.tap, x);
+            x = stage.forward(x, taps, move |block, x, taps| {
+                Ok(taps.take(block.tap, block.forward(x, mode)?))
+            })?;
         }
         match &self.head {
             Head::BeforePool(conv, tap) => {
@@ -290,8 +282,8 @@ impl SqueezeExcite {
         vb: &Builder,
     ) -> Result<Self> {
         let (activation, gate): (_, fn(&Tracked) -> Result<Tracked>) = match cfg.head {
-            MobileHead::BehindPool => (Activation::Relu, cass_ops::hard_sigmoid),
-            MobileHead::BeforePool => (activation, cass_ops::sigmoid),
+            MobileHead::BehindPool => (Activation::Relu, cass_ops::nn::hard_sigmoid),
+            MobileHead::BeforePool => (activation, cass_ops::nn::sigmoid),
         };
         Ok(Self {
             reduce: pointwise(channels, squeezed, &vb.pp("conv_reduce"))?,
@@ -304,7 +296,7 @@ impl SqueezeExcite {
     /// `(B, C, H, W)` → the same
     fn forward(&self, x: &Tracked) -> Result<Tracked> {
         let squeezed = activate(&self.reduce.forward(&x.mean_pixels()?)?, self.activation)?;
-        cass_ops::gate_planes(x, &(self.gate)(&self.expand.forward(&squeezed)?)?)
+        cass_ops::nn::gate_planes(x, &(self.gate)(&self.expand.forward(&squeezed)?)?)
     }
 }
 
@@ -317,9 +309,9 @@ fn pointwise(i: usize, o: usize, vb: &Builder) -> Result<Linear> {
 fn activate(x: &Tracked, activation: Activation) -> Result<Tracked> {
     match activation {
         Activation::Identity => Ok(x.clone()),
-        Activation::Relu => cass_ops::relu(x),
-        Activation::Relu6 => cass_ops::relu6(x),
-        Activation::Silu => cass_ops::silu(x),
-        Activation::HardSwish => cass_ops::hard_swish(x),
+        Activation::Relu => cass_ops::nn::relu(x),
+        Activation::Relu6 => cass_ops::nn::relu6(x),
+        Activation::Silu => cass_ops::nn::silu(x),
+        Activation::HardSwish => cass_ops::nn::hard_swish(x),
     }
 }

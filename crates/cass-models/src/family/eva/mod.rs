@@ -3,7 +3,9 @@
 mod network;
 
 use super::{Family, ModelConfig, Network, Readout};
-use crate::{cost::Cost, model::ModelOptions, params::Builder};
+use crate::cost::Cost;
+use crate::options::ModelOptions;
+use crate::params::Builder;
 use candle_core::Result;
 use network::Eva;
 

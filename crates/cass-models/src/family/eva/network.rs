@@ -1,17 +1,14 @@
 use super::EvaConfig;
-use crate::{
-    family::{
-        Network,
-        transformer::{LINEAR, LayerScale, Mlp, PatchEmbed, add_branch},
-    },
-    init::Init,
-    intermediates::{Collector, Tap},
-    layers::{LayerNorm, Linear, Mode},
-    model::ModelOptions,
-    params::Builder,
-};
+use crate::family::Network;
+use crate::family::transformer::{LINEAR, LayerScale, Mlp, PatchEmbed, add_branch};
+use crate::init::Init;
+use crate::intermediates::{Collector, Tap};
+use crate::layers::{LayerNorm, Linear, Mode};
+use crate::options::ModelOptions;
+use crate::params::Builder;
 use candle_core::{Result, Tensor, bail};
-use cass_ops::{Tracked, attention, attention_weights, linear, rotary};
+use cass_ops::Tracked;
+use cass_ops::nn::{attention, attention_weights, linear, rotary};
 use std::sync::Arc;
 
 /// timm's `head_init_scale`.
@@ -179,7 +176,7 @@ impl Block {
             proj: Linear::new(d, d, end, &attn.pp("proj"))?,
             gamma_1: scale("gamma_1")?,
             norm2: LayerNorm::new(d, cfg.eps, &vb.pp("norm2"))?,
-            mlp: Mlp::ending(d, cass_ops::gelu, end, &vb.pp("mlp"))?,
+            mlp: Mlp::ending(d, cass_ops::nn::gelu, end, &vb.pp("mlp"))?,
             gamma_2: scale("gamma_2")?,
             num_heads: cfg.num_heads,
             attn_tap: attn.tap(),

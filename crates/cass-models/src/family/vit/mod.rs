@@ -5,7 +5,7 @@ mod network;
 
 use super::{Family, ModelConfig, Network, Readout};
 use crate::cost::Cost;
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use candle_core::Result;
 use network::VisionTransformer;
@@ -32,7 +32,7 @@ pub struct VitConfig {
     pub num_heads: usize,
     /// Whether a class token stands before the patches.
     pub class_token: bool,
-    /// Whether a distillation token does too, which has a classifier of its own: DeiT.
+    /// Whether a distillation token stands there too, with a classifier of its own: DeiT.
     pub distilled: bool,
     /// Tokens more that stand before the patches and that no classifier sees: DINOv2's registers.
     pub reg_tokens: usize,
@@ -40,15 +40,15 @@ pub struct VitConfig {
     pub no_embed_class: bool,
     /// Whether tokens are normalised before the blocks, and the patch embedding has no bias: CLIP.
     pub pre_norm: bool,
-    /// What each branch's LayerScale begins with; without one there is none.
+    /// Initial value of each branch's LayerScale; `None` without LayerScale.
     pub init_values: Option<f64>,
     /// What the classifier sees.
     pub global_pool: VitPool,
-    /// Whether the last normalisation follows the pool; without a value, where that is a mean.
+    /// Whether the last normalisation follows the pool; `None` means where the pool is a mean.
     pub fc_norm: Option<bool>,
     /// Whether the activation is `x sigmoid(1.702 x)` instead of GELU: OpenAI's CLIP.
     pub quick_gelu: bool,
-    /// What normalisation adds to variances.
+    /// Summand that normalisation adds to variances.
     pub eps: f64,
 }
 

@@ -4,11 +4,12 @@ use crate::family::transformer::{LINEAR, LayerScale, Mlp, PatchEmbed, add_branch
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{LayerNorm, Linear, Mode};
-use crate::model::ModelOptions;
+use crate::options::ModelOptions;
 use crate::params::Builder;
 use crate::resample::{Resampled, resample_abs_pos_embed};
 use candle_core::{Result, Tensor, bail};
-use cass_ops::{Tracked, attention, attention_weights};
+use cass_ops::Tracked;
+use cass_ops::nn::{attention, attention_weights};
 use std::sync::Arc;
 
 /// A Vision Transformer with its classifier, or a distilled DeiT with its two.
@@ -28,9 +29,9 @@ pub(super) struct VisionTransformer {
     norm_follows_pool: bool,
     norm_tap: Tap,
     pool: VitPool,
-    /// One for each token that is read, or one.
+    /// Classifiers: one for each token that is read, or a single one.
     heads: Vec<Linear>,
-    /// Where there are two.
+    /// Taps of the classifiers, where there are two.
     head_taps: Vec<Tap>,
 }
 
@@ -234,9 +235,9 @@ impl Block {
             scale.transpose()
         };
         let act = if cfg.quick_gelu {
-            cass_ops::quick_gelu
+            cass_ops::nn::quick_gelu
         } else {
-            cass_ops::gelu
+            cass_ops::nn::gelu
         };
         Ok(Self {
             norm1: LayerNorm::new(d, cfg.eps, &vb.pp("norm1"))?,

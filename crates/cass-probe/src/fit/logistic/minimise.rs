@@ -20,7 +20,7 @@ struct Problem<'a> {
 #[derive(Default)]
 struct Seen {
     last: Option<Evaluated>,
-    /// Where the gradient was shortest.
+    /// The point with the shortest gradient.
     best: Option<Evaluated>,
     evaluations: usize,
 }

@@ -13,16 +13,16 @@ use crate::{Error, Result};
 use minimise::minimise;
 use objective::{Link, Objective};
 
-/// What classes the rows of features are of.
+/// Classes of the rows of features.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Labels {
-    /// One class a row: N class indices.
+    /// One class for each row: N class indices.
     One(Vec<usize>),
     /// Any number of classes a row: `(N, classes)` row-major, true at each class of a row.
     Any(Vec<bool>),
 }
 
-/// How a [`Logistic`] is fitted.
+/// Settings of the fit of a [`Logistic`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogisticConfig {
     /// Inverse strength of the L2 penalty, above 0: `C` of scikit-learn.
@@ -63,7 +63,7 @@ impl Default for LogisticConfig {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Logistic {
-    /// Where features are moved and by what they are divided first.
+    /// Standardisation of the features, which comes first.
     pub standard: Standard,
     /// `(K, D)` row-major, of standardised features; K is the number of classes, 1 for two classes.
     pub coefficients: Vec<f64>,
@@ -99,7 +99,7 @@ impl Logistic {
         Ok(path.remove(0))
     }
 
-    /// One fit for each inverse strength of `grid`, in its order; each starts where the one before ended, so that
+    /// Fits once for each inverse strength of `grid`, in its order; each fit starts where the one before ended, so that
     /// rising values are quick.
     ///
     /// # Errors

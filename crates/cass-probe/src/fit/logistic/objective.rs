@@ -21,16 +21,16 @@ pub(super) struct Objective<'a> {
     features: &'a [f32],
     standard: &'a Standard,
     targets: Vec<usize>,
-    /// Of each row; they sum to 1.
+    /// Weight of each row; they sum to 1.
     weights: Vec<f64>,
-    /// What they summed to before.
+    /// Sum of the weights before they were divided by it.
     total: f64,
     link: Link,
     penalty: f64,
 }
 
 /// What some rows add.
-struct Part {
+struct Sums {
     loss: f64,
     gradient: Vec<f64>,
 }
@@ -79,7 +79,7 @@ impl<'a> Objective<'a> {
     /// The objective at `params`, and its gradient.
     pub(super) fn at(&self, params: &[f64]) -> (f64, Vec<f64>) {
         let chunks = self.features.par_chunks(CHUNK * self.dim()).enumerate();
-        let parts: Vec<Part> = chunks
+        let parts: Vec<Sums> = chunks
             .map(|(chunk, features)| {
                 pulp::Arch::new().dispatch(|| self.part(chunk * CHUNK, features, params))
             })
@@ -102,10 +102,10 @@ impl<'a> Objective<'a> {
 
     /// What the rows of `features`, of which the first is row `start`, add.
     #[inline(always)]
-    fn part(&self, start: usize, features: &[f32], params: &[f64]) -> Part {
+    fn part(&self, start: usize, features: &[f32], params: &[f64]) -> Sums {
         let (dim, outputs) = (self.dim(), self.outputs());
         let (coefficients, intercepts) = params.split_at(outputs * dim);
-        let mut part = Part {
+        let mut part = Sums {
             loss: 0.0,
             gradient: vec![0.0; params.len()],
         };

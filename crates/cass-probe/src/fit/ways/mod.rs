@@ -18,7 +18,7 @@ use cass_metrics::MultiLabelPredictions;
 use cass_models::Model;
 use cass_run::names::CHECKPOINT;
 use cass_run::{Action, ProbeReadings, RunDir, Tuned, sha256_of};
-use cass_train::collapse_of;
+use cass_train::collapse::collapse_of;
 
 /// Writes the network with its classifier as `checkpoint.safetensors`; its SHA-256.
 fn save(recipe: &ProbeRecipe, parts: &Parts, model: &Model, run: &RunDir) -> Result<String> {

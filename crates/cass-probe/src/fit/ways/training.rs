@@ -9,7 +9,7 @@ use super::{read_features, save, tuned};
 use crate::{Error, Result};
 use cass_data::dataset::Part;
 use cass_run::{ProbeReadings, RunDir};
-use cass_train::FocalForm;
+use cass_train::methods::FocalForm;
 use std::time::Instant;
 
 /// Trains by epochs. It has converged if the best epoch is not the last that was allowed: else the next one

@@ -53,13 +53,9 @@ fn read(folder: &Path) -> BTreeMap<String, String> {
 
 /// Without what differs from one checkout and temporary folder to the next.
 fn nowhere(text: &str, cluster: &Cluster) -> String {
-    let here = Path::new(HERE).parent().unwrap();
     let text = text
         .replace(&cluster.path("").display().to_string(), "/shared/")
-        .replace(
-            &here.join("fake_cass.sh").display().to_string(),
-            "/shared/cass",
-        );
+        .replace(&crate::fake_cass().display().to_string(), "/shared/cass");
     let job = |line: &str| match line.split_once("--job-name=cass-out-") {
         Some((start, _)) => format!("{start}--job-name=cass-out-HASH\n"),
         None => format!("{line}\n"),

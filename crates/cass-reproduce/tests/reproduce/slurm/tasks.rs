@@ -122,7 +122,7 @@ fn images_are_copied_once_a_node() {
         .join("recipe.toml");
     let command = fs::read_to_string(recipe).unwrap();
     assert!(
-        command.contains(&format!("--data-root {}", copy.display())),
+        command.contains(&format!("\"--data-root\", \"{}\"", copy.display())),
         "{command}"
     );
 }

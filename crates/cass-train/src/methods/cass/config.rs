@@ -25,7 +25,7 @@ pub struct CassConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Guard {
-    /// The loss is added [VICReg's penalty](crate::variance_penalty) of each arm's logits: outputs are
+    /// The loss is added [VICReg's penalty](crate::methods::variance_penalty) of each arm's logits: outputs are
     /// to differ between images, and from each other.
     Variance,
 }

@@ -32,7 +32,7 @@ pub fn cass_loss(r: &Tensor, t: &Tensor) -> Result<Tensor> {
 
 /// VICReg's penalty of outputs that vary too little over the batch, or together (Bardes et al. 2022,
 /// equations 1 to 4): `mean_j max(0, 1 - sqrt(var_j + 1e-4)) + 0.04 / K · Σ_{i≠j} cov_ij²`, 0.04 being
-/// the ratio of its weights there. Beyond the CASS paper: see [`Guard::Variance`](crate::Guard::Variance).
+/// the ratio of its weights there. Beyond the CASS paper: see [`Guard::Variance`](crate::methods::Guard::Variance).
 ///
 /// # Shapes
 /// `x (B, K)`, B from 2 → scalar

@@ -1,7 +1,8 @@
 //! DINO's loss, a kernel of `cass-ops`.
 
 use candle_core::{Result, Tensor};
-use cass_ops::{SoftCrossEntropyConfig, Tracked, soft_cross_entropy};
+use cass_ops::Tracked;
+use cass_ops::nn::{SoftCrossEntropyConfig, soft_cross_entropy};
 
 /// ε inside the logarithm of vit-pytorch's `loss_fn`.
 const DINO_EPS: f64 = 1e-20;

@@ -4,7 +4,8 @@ use super::config::DinoConfig;
 use crate::error::{Error, Result};
 use crate::optim::blend;
 use candle_core::{D, DType, Device, Tensor, Var};
-use cass_ops::{Tracked, compose, gelu, linear};
+use cass_ops::nn::{gelu, linear};
+use cass_ops::{Tracked, compose};
 use cass_rng::Rng;
 use std::collections::HashMap;
 

@@ -137,7 +137,7 @@ fn one_hot(labels: &[usize], classes: usize) -> Result<Vec<f32>> {
 /// `0.2 + 0.8 (n - min) / (max - min)`; 1 for all where all are equally frequent.
 ///
 /// ```
-/// assert_eq!(cass_train::class_weights(&[10, 30, 10]), [0.2, 1.0, 0.2]);
+/// assert_eq!(cass_train::methods::class_weights(&[10, 30, 10]), [0.2, 1.0, 0.2]);
 /// ```
 pub fn class_weights(counts: &[usize]) -> Vec<f64> {
     let low = counts.iter().min().copied().unwrap_or(0);

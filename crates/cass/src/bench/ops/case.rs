@@ -260,7 +260,7 @@ mod tests {
         Case {
             op: "relu",
             inputs: vec![Input::trained(&[3, 5])],
-            ours: Box::new(|t| cass_ops::relu(&t[0])),
+            ours: Box::new(|t| cass_ops::nn::relu(&t[0])),
             candle: ("relu", candle),
             multiply_adds: 0,
         }

@@ -5,11 +5,11 @@ use super::measure::Measured;
 use super::updates::Update;
 use candle_core::{D, Result, Tensor};
 use candle_nn::{BatchNorm, LayerNorm, Linear, Module, ModuleT, ops};
-use cass_ops::{
+use cass_ops::nn::{
     Activation, AvgPool2dConfig, Conv2dConfig, MaxPool2dConfig, attention, avg_pool2d,
     batch_norm_train, conv2d, gelu, layer_norm, linear, linear_add, max_pool2d, window_attention,
 };
-use cass_train::{DinoConfig, dino_loss};
+use cass_train::methods::{DinoConfig, dino_loss};
 
 /// An operation to measure; its input is drawn when its turn comes.
 pub enum Entry {

@@ -72,7 +72,7 @@ pub fn run(args: Args) -> Result<Report> {
             "kind": "bench-ops",
             "batch": args.batch,
             "repeats": args.repeats,
-            "threads": cass_ops::threads(),
+            "threads": cass_ops::threads::threads(),
             "roofline_gflops": rooflines.gflops,
             "copy_gb_per_s": rooflines.gb_per_s,
             "ops": rows.collect::<Vec<_>>(),

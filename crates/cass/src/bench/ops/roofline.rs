@@ -16,8 +16,8 @@ const VALUES: usize = 64 << 20;
 impl Rooflines {
     pub fn measure() -> Self {
         Self {
-            gflops: cass_ops::matmul_roofline(),
-            gb_per_s: copy_rate(cass_ops::threads(), VALUES),
+            gflops: cass_ops::profile::matmul_roofline(),
+            gb_per_s: copy_rate(cass_ops::threads::threads(), VALUES),
         }
     }
 }

@@ -33,7 +33,7 @@ pub fn table(all: &[Measured], rooflines: &Rooflines) -> String {
     });
     let head = format!(
         "{} threads; a matrix product reaches {:.0} GFLOP/s, a copy {:.1} GB/s\n\n",
-        cass_ops::threads(),
+        cass_ops::threads::threads(),
         rooflines.gflops,
         rooflines.gb_per_s
     );

@@ -6,7 +6,8 @@ use candle_core::{Result, Tensor, Var};
 use candle_nn::optim::{AdamW, Optimizer as _, ParamsAdamW, SGD};
 use cass_models::{Model, ModelOptions};
 use cass_ops::{Tracked, compose};
-use cass_train::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig, WeightAverage};
+use cass_train::average::WeightAverage;
+use cass_train::optim::{AdamConfig, Optimizer, OptimizerConfig, SgdConfig};
 use std::time::Instant;
 
 /// An update of every parameter.

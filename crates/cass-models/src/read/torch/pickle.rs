@@ -32,7 +32,7 @@ enum Value {
     Tensor(Strided),
 }
 
-/// A block of numbers that lies beside the pickle in a file of its own.
+/// A block of numbers that lies next to the pickle in a file of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Storage {
     /// torch's class of it, `FloatStorage`.

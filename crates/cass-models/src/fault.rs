@@ -1,8 +1,8 @@
-//! Why a file could not be had.
+//! Why a file of the Hub cannot be fetched.
 
 use std::path::PathBuf;
 
-/// Why a file of the Hub could not be had; each completes "failed to fetch X: …".
+/// Why a file of the Hub cannot be fetched; each message continues "X cannot be fetched: ".
 #[derive(Debug, thiserror::Error)]
 pub enum HubFault {
     /// A text that names nothing on the Hub.
@@ -13,12 +13,12 @@ pub enum HubFault {
     Setting {
         /// The environment variable.
         variable: &'static str,
-        /// What it is.
+        /// Its value.
         value: String,
-        /// What would have been used.
+        /// Values that can be used.
         expected: &'static str,
     },
-    /// Not in the cache while no connection may be opened.
+    /// The file is not in the cache, and no connection may be opened.
     #[error(
         "it is not in {} and HF_HUB_OFFLINE forbids to ask for it: `cass models fetch {fetch}` on a \
          computer with a connection gets it", cache.display()
@@ -26,7 +26,7 @@ pub enum HubFault {
     Offline {
         /// The folder that was looked in.
         cache: PathBuf,
-        /// What to name to `cass models fetch`.
+        /// The name to give to `cass models fetch`.
         fetch: String,
     },
     /// The Hub cannot be reached.
@@ -41,12 +41,12 @@ pub enum HubFault {
         reason: String,
         /// The folder that was looked in.
         cache: PathBuf,
-        /// What to name to `cass models fetch`.
+        /// The name to give to `cass models fetch`.
         fetch: String,
     },
     /// Somebody else answers in its place, or a proxy does.
     #[error(
-        "{endpoint} is not to be trusted ({reason}): behind a proxy with a certificate of its own, \
+        "{endpoint} cannot be trusted ({reason}): behind a proxy with a certificate of its own, \
          name that in SSL_CERT_FILE"
     )]
     Untrusted {
@@ -55,22 +55,22 @@ pub enum HubFault {
         /// What is wrong with the certificate.
         reason: String,
     },
-    /// 401 or 403.
+    /// The server answers 401 or 403.
     #[error("{endpoint} refuses it ({status}): {expected}")]
     Denied {
         /// The Hub's address.
         endpoint: String,
-        /// With the Hub's own word for it.
+        /// The HTTP status, with the Hub's own word for it.
         status: String,
         /// What would help.
         expected: &'static str,
     },
-    /// 404.
+    /// The server answers 404.
     #[error("{endpoint} has none ({status})")]
     NotFound {
         /// The Hub's address.
         endpoint: String,
-        /// With the Hub's own word for it.
+        /// The HTTP status, with the Hub's own word for it.
         status: String,
     },
     /// Trouble that passes, but did not in time.
@@ -78,15 +78,15 @@ pub enum HubFault {
     Trouble {
         /// What happened at the last attempt.
         reason: String,
-        /// How many there were.
+        /// Number of attempts.
         attempts: u32,
     },
     /// Too long a wait is asked for.
     #[error("{status} and asks to wait {seconds} s: try again then")]
     Later {
-        /// Who, and which status.
+        /// Which server answered, and with which status.
         status: String,
-        /// How long.
+        /// Seconds to wait.
         seconds: u64,
     },
     /// An answer that is not the Hub's.
@@ -100,9 +100,9 @@ pub enum HubFault {
     /// Other bytes than were promised; nothing of them was kept.
     #[error("what came has SHA-256 {found}, expected {expected}; nothing of it was kept")]
     Checksum {
-        /// The Hub's, in hexadecimal.
+        /// SHA-256 that the Hub gives, in hexadecimal.
         expected: String,
-        /// What the bytes have.
+        /// SHA-256 of the bytes, in hexadecimal.
         found: String,
     },
     /// A file of the cache that is no longer what was put there.
@@ -110,17 +110,17 @@ pub enum HubFault {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What it has.
+        /// SHA-256 of the file, in hexadecimal.
         found: String,
-        /// What to name to `cass models fetch`.
+        /// The name to give to `cass models fetch`.
         fetch: String,
     },
     /// The cache cannot be used.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{} cannot be {action}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// What was tried, as a participle: "read", "written".
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
@@ -140,7 +140,7 @@ impl HubFault {
         )
     }
 
-    pub(super) fn io(
+    pub(crate) fn io(
         action: &'static str,
         path: &std::path::Path,
     ) -> impl FnOnce(std::io::Error) -> Self {

@@ -2,8 +2,8 @@
 
 mod pickle;
 
-use crate::error::printable;
-use crate::read::MOST_SIDES;
+use super::MOST_SIDES;
+use crate::text::printable;
 use candle_core::{DType, Device, Tensor};
 use pickle::{Storage, Strided};
 use std::collections::HashMap;
@@ -16,12 +16,12 @@ const LONGEST_PICKLE: u64 = 256 << 20;
 type Outcome<T> = std::result::Result<T, String>;
 
 /// How a file is converted that this reader does not take.
-pub(crate) const CONVERT: &str = "in Python, state = torch.load(FILE, map_location=\"cpu\") and \
+pub(super) const CONVERT: &str = "in Python, state = torch.load(FILE, map_location=\"cpu\") and \
      safetensors.torch.save_file(state, \"weights.safetensors\") write one that is taken";
 
 /// The tensors of a file. Nothing in it is run, and tensors larger than `limit` bytes together are
 /// refused, however few bytes they share.
-pub(crate) fn read(bytes: &[u8], limit: u64) -> Outcome<HashMap<String, Tensor>> {
+pub(super) fn read(bytes: &[u8], limit: u64) -> Outcome<HashMap<String, Tensor>> {
     let say = |e: &dyn std::fmt::Display| printable(&e.to_string());
     let mut archive = ZipArchive::new(Cursor::new(bytes))
         .map_err(|e| format!("not a whole file of torch.save: {}", say(&e)))?;

@@ -1,13 +1,18 @@
+mod class_weights;
+
+pub use class_weights::ClassWeights;
+
 use super::logistic::LogisticConfig;
 use crate::{Error, Result};
 use candle_core::{DType, Device};
 use cass_data::cache::Storage;
 use cass_data::recipe::DataRecipe;
 use cass_models::{Model, ModelOptions};
-use cass_train::{
-    AdamConfig, Arm, CosineConfig, FocalForm, Normalize, OptimizerConfig, Portion, Protocol,
-    ScheduleConfig, Weights, normalized,
-};
+use cass_train::methods::FocalForm;
+use cass_train::optim::{AdamConfig, OptimizerConfig};
+use cass_train::recipe::{Arm, Normalize, Portion, normalized};
+use cass_train::schedule::{CosineConfig, ScheduleConfig};
+use cass_train::{Protocol, Weights};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -23,7 +28,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeRecipe {
-    /// What is trained on the labels.
+    /// How it probes: what is trained on the labels.
     pub mode: ProbeMode,
     /// Whose settings the unset fields had; the fields alone decide.
     pub protocol: Protocol,
@@ -31,7 +36,7 @@ pub struct ProbeRecipe {
     pub network: String,
     /// The weights that are judged.
     pub weights: Weights,
-    /// Which arm of a pretraining they are from, if from any.
+    /// Arm of a pretraining that they are from, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
     /// Height and width of the network's input, in pixels.
@@ -39,7 +44,7 @@ pub struct ProbeRecipe {
     /// What images are normalised by.
     #[serde(default, skip_serializing_if = "Normalize::is_imagenet")]
     pub normalization: Normalize,
-    /// At most so many passes over the labelled images.
+    /// Largest number of passes over the labelled images.
     pub epochs: usize,
     /// Images a step.
     pub batch: usize,
@@ -76,7 +81,7 @@ pub struct ProbeRecipe {
     /// Whether test images that the pretraining was trained on are left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exclude_seen: bool,
-    /// Where to compute: `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// Device that computes: `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// Worker threads; 0 for one a core.
     pub threads: usize,
@@ -124,71 +129,6 @@ impl ProbeMode {
     /// Whether it trains for epochs, under a stopping rule.
     pub fn has_epochs(self) -> bool {
         matches!(self, Self::Linear | Self::Finetune)
-    }
-}
-
-/// What images of a class weigh in a fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ClassWeights {
-    /// All images the same.
-    None,
-    /// Images of a rare class more, so that every class weighs the same: N / (classes × images of the class)
-    /// (`class_weight="balanced"` of scikit-learn).
-    Balanced,
-    /// The published formula ([`cass_train::class_weights`]), which gives images of the most *frequent* class
-    /// the most.
-    Paper,
-}
-
-impl ClassWeights {
-    /// What recipes had before there was a choice.
-    fn before() -> Self {
-        Self::Paper
-    }
-
-    /// `none`, `balanced` or `paper`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Balanced => "balanced",
-            Self::Paper => "paper",
-        }
-    }
-
-    /// The weight of an image of each class, of which there are `counts`.
-    pub fn of(self, counts: &[usize]) -> Vec<f64> {
-        match self {
-            Self::None => vec![1.0; counts.len()],
-            Self::Balanced => {
-                let present = counts.iter().filter(|&&n| n > 0).count() as f64;
-                let all = counts.iter().sum::<usize>() as f64;
-                let of = |&n: &usize| {
-                    if n == 0 {
-                        1.0
-                    } else {
-                        all / (present * n as f64)
-                    }
-                };
-                counts.iter().map(of).collect()
-            }
-            Self::Paper => cass_train::class_weights(counts),
-        }
-    }
-
-    /// The weights of an image that is not of a class and of one that is, where each of `images` may be of any
-    /// number: every class is a question by itself.
-    pub fn of_each(self, counts: &[usize], images: usize) -> Vec<[f64; 2]> {
-        match self {
-            Self::Balanced => {
-                let of = |&n: &usize| {
-                    let weights = self.of(&[images - n, n]);
-                    [weights[0], weights[1]]
-                };
-                counts.iter().map(of).collect()
-            }
-            _ => self.of(counts).into_iter().map(|w| [w, w]).collect(),
-        }
     }
 }
 
@@ -293,7 +233,7 @@ impl ProbeRecipe {
         }
     }
 
-    /// The same settings for images of any number of classes: the paper's focal loss then is one of
+    /// Adapts the settings to images of any number of classes: the paper's focal loss then is one of
     /// each class' sigmoid, as the published code has it.
     pub fn for_multi_label(self) -> Self {
         Self {

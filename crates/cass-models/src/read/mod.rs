@@ -1,8 +1,10 @@
 //! Files of weights from anywhere, safetensors or of `torch.save`: read whole, within bounds, or refused
 //! in one line.
 
-use crate::error::{Error, Result, printable};
-use crate::torch;
+mod torch;
+
+use crate::error::{Error, Result};
+use crate::text::printable;
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use std::collections::HashMap;
@@ -16,7 +18,7 @@ pub(crate) const WEIGHTS_FILE: &str = "model.safetensors";
 /// The longest header: a hundred times that of the largest network here.
 const LONGEST_HEADER: u64 = 16 << 20;
 /// Of a tensor.
-pub(crate) const MOST_SIDES: usize = 8;
+const MOST_SIDES: usize = 8;
 /// Bytes of a header's length.
 const LENGTH: u64 = 8;
 

@@ -5,7 +5,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 /// What `torch.save` of torch 2.15 writes for `{"model": {"a.weight": torch.arange(6.).reshape(2, 3).t(),
 /// "half": torch.tensor([1.5], dtype=torch.float16)}, "epoch": 3, "args": argparse.Namespace(lr=0.1)}`.
-const SAVED: &[u8] = include_bytes!("../../../../fixtures/golden/torch_zip/saved.pth");
+const SAVED: &[u8] = include_bytes!("../../../../../fixtures/golden/torch_zip/saved.pth");
 
 #[test]
 fn tensors_of_torch_are_read_and_nothing_else_is_looked_into() {
