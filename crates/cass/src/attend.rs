@@ -2,12 +2,12 @@
 
 use crate::failure::{Failure, Result};
 use crate::options::Compute;
-use crate::predict::find;
 use crate::process;
 use crate::say::Report;
 use candle_core::{Device, Tensor};
 use cass_data::augment::Normalization;
 use cass_data::image::Pixels;
+use cass_data::source::images_at;
 use cass_probe::look::{Heat, Look, Subject, Subjects, When};
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -94,9 +94,7 @@ pub fn run(args: Args) -> Result<Report> {
     let networks = networks.collect::<std::result::Result<Vec<Subject>, _>>()?;
     let mut files = Vec::new();
     for input in &args.inputs {
-        find(input, &mut files).map_err(|error| {
-            Failure::Wrong(format!("{} cannot be listed: {error}", input.display()))
-        })?;
+        files.extend(images_at(input)?);
     }
     let created = std::fs::create_dir_all(&args.out);
     created.map_err(|error| {
@@ -106,8 +104,9 @@ pub fn run(args: Args) -> Result<Report> {
         ))
     })?;
     let (mut shown, mut failed, mut names) = (Vec::new(), Vec::new(), HashSet::new());
+    let reading = subjects.reading();
     for file in &files {
-        let decoded = match cass_data::image::decode(file) {
+        let decoded = match cass_data::image::decode_as(file, &reading, Some(subjects.size())) {
             Ok(pixels) => pixels,
             Err(error) => {
                 tracing::error!("{}", Failure::from(error));

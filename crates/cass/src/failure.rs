@@ -54,7 +54,12 @@ impl fmt::Display for Failure {
 
 impl From<cass_data::Error> for Failure {
     fn from(error: cass_data::Error) -> Self {
-        Self::of(&error, of_data(&error))
+        let text = one_line(&error);
+        if of_data(&error) {
+            Self::Wrong(text)
+        } else {
+            Self::Failed(text)
+        }
     }
 }
 
@@ -88,6 +93,7 @@ impl From<cass_train::Error> for Failure {
         match error {
             Error::Interrupted { .. } => Self::Stopped(format!("failed to {error}")),
             Error::Run(error) => error.into(),
+            Error::Data(error) => error.into(),
             Error::Model(error) => error.into(),
             _ => Self::of(&error, of_train(&error)),
         }
@@ -111,6 +117,8 @@ impl From<cass_probe::Error> for Failure {
             Error::Folder(error) => error.into(),
             Error::TooFew { .. }
             | Error::OneClass { .. }
+            | Error::NoLabels { .. }
+            | Error::UnknownLabels { .. }
             | Error::Features { .. }
             | Error::Look { .. }
             | Error::NoOutput { .. }
@@ -137,10 +145,10 @@ fn of_data(error: &cass_data::Error) -> bool {
 fn of_train(error: &cass_train::Error) -> bool {
     use cass_train::Error;
     match error {
-        Error::Data(error) => of_data(error),
         Error::Model(error) => of_models(error),
         Error::Field { .. } | Error::Mismatch(_) => true,
-        Error::NoGradient(_)
+        Error::Data(_) // has an answer of its own
+        | Error::NoGradient(_)
         | Error::State(_)
         | Error::NonFinite { .. }
         | Error::Run(_)

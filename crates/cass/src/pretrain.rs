@@ -1,7 +1,7 @@
 //! `cass pretrain`: flags to a recipe, a recipe to a run.
 
 use crate::failure::{Failure, Result};
-use crate::images::{expect_root, set};
+use crate::images::{expect_root, set, survey};
 use crate::options::{Common, ProtocolName, apply};
 use crate::progress::Progress;
 use crate::recompute::Recompute;
@@ -179,6 +179,7 @@ pub fn run(mut args: Args) -> Result<Report> {
     for arm in recipe.arms.values() {
         hub::bring(&arm.weights, &arm.network)?;
     }
+    survey(&recipe.data)?;
     process::on_signal(options.stop.clone())?;
     let mut progress = Progress::new();
     let mut remedy = recipe.method.remedy();

@@ -1,7 +1,7 @@
 //! `cass probe`: weights to a score.
 
 use crate::failure::{Failure, Result};
-use crate::images::{expect_root, set};
+use crate::images::{expect_root, set, survey};
 use crate::options::{Common, ProtocolName, apply};
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
@@ -9,7 +9,6 @@ use crate::{hub, process};
 use cass_data::cache::Cache;
 use cass_data::dataset::Task;
 use cass_data::recipe::DataRecipe;
-use cass_data::source::Source;
 use cass_probe::fit::{ClassWeights, PartMetrics, ProbeMode, ProbeRecipe, Stopping};
 use cass_run::{Bounds, ProbeEvent as Event, ProbeMetrics, RunDir, names};
 use cass_train::{Recipe, Weights};
@@ -120,7 +119,17 @@ pub fn run(mut args: Args) -> Result<Report> {
     // A finished run is told again without its images.
     let multi_label = match earlier.as_ref().filter(same_data) {
         Some(earlier) => earlier.multi_label,
-        None => recipe.data.layout().find()?.task == Task::MultiLabel,
+        None => {
+            let found = survey(&recipe.data)?;
+            if !found.is_labelled() {
+                return Err(Failure::Wrong(format!(
+                    "{} has no labels, which a probe needs: {}",
+                    found.root.display(),
+                    found.notes.join("; ")
+                )));
+            }
+            found.task == Task::MultiLabel
+        }
     };
     if multi_label {
         recipe = recipe.for_multi_label();
@@ -225,6 +234,8 @@ fn take_over(recipe: &mut ProbeRecipe, run: &Path, arm: Option<String>) -> Resul
         val_fraction: recipe.data.val_fraction,
         fraction: recipe.data.fraction,
         skip_bad: recipe.data.skip_bad,
+        // Whose images these are is for the pretraining.
+        exclude_test_of: None,
         ..pretrained.data
     };
     recipe.size = pretrained.size;

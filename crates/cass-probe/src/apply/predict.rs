@@ -112,9 +112,10 @@ impl Predictor {
     /// If the computation fails as a whole, say for want of memory.
     pub fn predict(&self, files: &[PathBuf]) -> Result<Vec<Result<Labelled>>> {
         let size = self.model.options().input_size;
+        let reading = self.recipe.data.reading();
         let pixels = files.par_iter().map(|file| {
             let mut values = vec![0f32; 3 * size * size];
-            cass_data::image::decode(file)?
+            cass_data::image::decode_as(file, &reading, Some(size))?
                 .resize(size)
                 .normalize_into(&Normalization::IMAGENET, &mut values);
             Ok(values)

@@ -5,6 +5,7 @@ use crate::fit::{ProbeMode, ProbeRecipe, load_backbone};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use cass_data::cache::Storage;
+use cass_data::image::Reading;
 use cass_data::loader::{Loader, LoaderConfig};
 use cass_data::recipe::{DataRecipe, RunImages};
 use cass_models::{Mode, Model, ModelOptions};
@@ -104,6 +105,14 @@ impl Subjects {
         match &self.kind {
             Kind::Pretraining(recipe) => recipe.size,
             Kind::Probe(recipe, _) => recipe.size,
+        }
+    }
+
+    /// How the run's images were read, and others have to be.
+    pub fn reading(&self) -> Reading {
+        match &self.kind {
+            Kind::Pretraining(recipe) => recipe.data.reading(),
+            Kind::Probe(recipe, _) => recipe.data.reading(),
         }
     }
 

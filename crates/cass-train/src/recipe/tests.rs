@@ -135,7 +135,7 @@ fn a_pipeline_is_a_name_or_a_list_of_transforms() {
         ("\"dino\"", "`pipeline` = dino: expected one that augments"),
         (
             "[{ transform = \"GaussianBlur\", kernel_size = 4 }]",
-            "`kernel_size` = 4: expected odd",
+            "`kernel_size` is 4; expected odd",
         ),
     ] {
         let error = with(pipeline).unwrap().validate().unwrap_err().to_string();
@@ -177,10 +177,10 @@ fn impossible_values_name_field_value_and_expectation() {
                 ..dino()
             });
         }),
-        ("`fraction` = 0: expected a share", |r| {
+        ("`fraction` is 0; expected a share", |r| {
             r.data.fraction = 0.0
         }),
-        ("`val_fraction` = NaN", |r| r.data.val_fraction = f64::NAN),
+        ("`val_fraction` is NaN", |r| r.data.val_fraction = f64::NAN),
         ("`device` = gpu: expected auto, cpu, cuda or cuda:N", |r| {
             r.device = "gpu".into()
         }),

@@ -57,6 +57,10 @@ pub fn pretrain(
     }
     let started = Instant::now();
     let setup = Setup::new(recipe, options)?;
+    for text in &setup.warnings {
+        let text = text.clone();
+        observe(&Event::Warning { text });
+    }
     let (step, origins) = setup.method(recipe, options.recompute)?;
     let state = states.last(&mut |text| observe(&Event::Warning { text }))?;
     let tell = Tell::open(run, state.as_ref().map(|state| &state.about), observe)?;
