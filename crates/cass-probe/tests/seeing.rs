@@ -222,6 +222,12 @@ fn what_cannot_be_looked_at_is_one_clear_line() -> Outcome {
 
     // The same layout with other classes.
     let other = folder.path().join("probe/recipe.toml");
+    let metrics = folder.path().join("probe/metrics.json");
+    let mut older: serde_json::Value = serde_json::from_slice(&std::fs::read(&metrics)?)?;
+    older["schema"] = 1.into();
+    older["files"] = serde_json::json!({});
+    older["seal"] = serde_json::Value::Null;
+    std::fs::write(&metrics, older.to_string())?;
     let text = std::fs::read_to_string(&other)?;
     std::fs::write(
         &other,

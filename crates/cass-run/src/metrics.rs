@@ -5,6 +5,7 @@ use crate::error;
 use crate::event::ProbeEpoch;
 use crate::names::METRICS;
 use crate::schema::{self, SCHEMA, number};
+use crate::sums::FileSums;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -195,6 +196,9 @@ pub struct Common {
     /// Version of the program.
     #[serde(default)]
     pub version: String,
+    /// What the run's other files were when it finished; empty where an earlier version left it.
+    #[serde(default, skip_serializing_if = "FileSums::is_empty")]
+    pub files: FileSums,
 }
 
 /// An image that was left out.

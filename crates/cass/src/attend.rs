@@ -2,8 +2,8 @@
 
 use crate::failure::{Failure, Result};
 use crate::options::Compute;
-use crate::process;
 use crate::say::Report;
+use crate::{process, sealed};
 use candle_core::{Device, Tensor};
 use cass_data::augment::Normalization;
 use cass_data::image::Pixels;
@@ -79,6 +79,7 @@ impl From<LookName> for Look {
 pub fn run(args: Args) -> Result<Report> {
     process::configure(args.compute.threads)?;
     let subjects = Subjects::open(&args.run, &args.compute.device)?;
+    sealed::note(&args.run);
     let class = args.class.as_deref().map(|class| place(&subjects, class));
     let class = class.transpose()?;
     let names = match &args.arm {

@@ -27,6 +27,7 @@ pub enum When {
 /// The networks of a finished pretraining (its arms) or probe (one), without a graph.
 pub struct Subjects {
     run: PathBuf,
+    finished: Finished,
     kind: Kind,
     device: Device,
 }
@@ -77,6 +78,7 @@ impl Subjects {
         };
         Ok(Self {
             run: run.into(),
+            finished,
             kind,
             device: cass_train::device::open_device(device)?,
         })
@@ -132,7 +134,7 @@ impl Subjects {
             Kind::Pretraining(recipe) => {
                 let (model, _) = initial_network(recipe, name, &self.device)?;
                 if when == When::After {
-                    model.load(&self.run.join(checkpoint(name)))?;
+                    model.load(&self.finished.intact(&checkpoint(name))?)?;
                 }
                 model.frozen()?
             }

@@ -5,8 +5,8 @@ mod page;
 use crate::failure::Result;
 use crate::options::Compute;
 use crate::page::write;
-use crate::process;
 use crate::say::Report;
+use crate::{process, sealed};
 use cass_data::dataset::Part;
 use cass_probe::look::{LayerCka, Subject, Subjects, When};
 use serde_json::{Value, json};
@@ -54,6 +54,7 @@ struct Pair {
 pub fn run(args: Args) -> Result<Report> {
     process::configure(args.compute.threads)?;
     let subjects = Subjects::open(&args.run, &args.compute.device)?;
+    sealed::note(&args.run);
     let names = subjects.names();
     // Of each network first its beginning, then its end.
     let mut networks: Vec<Subject> = Vec::new();
