@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use cass_data::augment::Normalization;
 use cass_data::image::Pixels;
 use cass_data::source::images_at;
-use cass_probe::look::{Heat, Look, Subject, Subjects, When};
+use cass_probe::look::{Heat, Look, Moment, Subject, Subjects};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -87,9 +87,9 @@ pub fn run(args: Args) -> Result<Report> {
         None => subjects.names(),
     };
     let when = if args.before {
-        When::Before
+        Moment::Before
     } else {
-        When::After
+        Moment::After
     };
     let networks = names.iter().map(|name| subjects.network(name, when));
     let networks = networks.collect::<std::result::Result<Vec<Subject>, _>>()?;

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use cass_data::dataset::Part;
 use cass_data::recipe::RunImages;
 use cass_metrics::{MultiLabelPredictions, Predictions};
-use cass_probe::look::{Embedding, Subjects, When};
+use cass_probe::look::{Embedding, Moment, Subjects};
 use cass_run::names;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ struct Shown {
 /// One network at one time.
 struct Panel {
     title: String,
-    when: When,
+    when: Moment,
     embedding: Embedding,
 }
 
@@ -93,10 +93,10 @@ pub fn run(args: Args) -> Result<Report> {
         let text = format!("there are {found} test images to place, expected at least 2");
         return Err(Failure::Wrong(text));
     }
-    let times: &[When] = if args.before {
-        &[When::Before, When::After]
+    let times: &[Moment] = if args.before {
+        &[Moment::Before, Moment::After]
     } else {
-        &[When::After]
+        &[Moment::After]
     };
     let mut panels = Vec::new();
     for name in &names {
@@ -129,7 +129,7 @@ pub fn run(args: Args) -> Result<Report> {
     Ok(report(&args, &panels, &shown, page.len()))
 }
 
-fn title(embedding: &Embedding, when: When, both: bool) -> String {
+fn title(embedding: &Embedding, when: Moment, both: bool) -> String {
     let Embedding { name, network, .. } = embedding;
     let mut title = name.clone();
     if name != network {
@@ -137,8 +137,8 @@ fn title(embedding: &Embedding, when: When, both: bool) -> String {
     }
     match (both, when) {
         (false, _) => {}
-        (true, When::Before) => title += ", before the run",
-        (true, When::After) => title += ", after the run",
+        (true, Moment::Before) => title += ", before the run",
+        (true, Moment::After) => title += ", after the run",
     }
     title
 }
@@ -200,7 +200,7 @@ fn report(args: &Args, panels: &[Panel], shown: &[Shown], bytes: usize) -> Repor
         json!({
             "name": name,
             "network": network,
-            "when": if panel.when == When::Before { "before" } else { "after" },
+            "when": if panel.when == Moment::Before { "before" } else { "after" },
             "explained": pca.explained,
             "pca": pca.points,
             "tsne": tsne,
