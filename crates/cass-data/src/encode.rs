@@ -44,7 +44,7 @@ impl Pixels {
 
 fn unwritten(path: &Path, source: std::io::Error) -> Error {
     Error::Io {
-        action: "write",
+        action: "written",
         path: path.to_owned(),
         source,
     }

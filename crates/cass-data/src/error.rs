@@ -2,13 +2,13 @@ use std::path::PathBuf;
 
 /// What can go wrong between a folder and a batch.
 ///
-/// Every message is one line that completes "failed to …" and names the file or folder, what was
-/// found and what was expected.
+/// Every message is one line, a sentence by itself, that names the file or folder, what was found and
+/// what was expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No loader of this name.
-    #[error("open data set {name:?}: unknown; known: {known}")]
+    #[error("data set {name:?} is unknown; known: {known}")]
     UnknownDataset {
         /// The name asked for.
         name: String,
@@ -16,7 +16,7 @@ pub enum Error {
         known: String,
     },
     /// No augmentation of this name.
-    #[error("use pipeline {name:?}: unknown; known: {known}")]
+    #[error("pipeline {name:?} is unknown; known: {known}")]
     UnknownPipeline {
         /// The name asked for.
         name: String,
@@ -24,7 +24,7 @@ pub enum Error {
         known: String,
     },
     /// The layout was found nowhere it was looked for.
-    #[error("find {name}: expected {expected}; looked in {looked}")]
+    #[error("{name} was not found: expected {expected}; looked in {looked}")]
     Layout {
         /// The data set's name.
         name: &'static str,
@@ -34,21 +34,29 @@ pub enum Error {
         looked: String,
     },
     /// A class folder that the data set does not have.
-    #[error("read class folder {folder}: unknown class, expected {expected}")]
+    #[error("class folder {folder} is of an unknown class, expected {expected}")]
     UnknownClass {
         /// The folder.
         folder: PathBuf,
         /// The classes there are.
         expected: String,
     },
+    /// A class folder that is no class.
+    #[error("class folder {folder} {detail}")]
+    Copy {
+        /// The folder.
+        folder: PathBuf,
+        /// What it holds, and what was expected.
+        detail: String,
+    },
     /// A class without a usable image.
-    #[error("read class folder {folder}: it is missing or has no usable image")]
+    #[error("class folder {folder} is missing or has no usable image")]
     EmptyClass {
         /// The folder.
         folder: PathBuf,
     },
     /// A class that no usable training image is of.
-    #[error("use class {class:?} of {root}: it has no usable training image")]
+    #[error("class {class:?} of {root} has no usable training image")]
     UnusedClass {
         /// The class.
         class: String,
@@ -56,7 +64,7 @@ pub enum Error {
         root: PathBuf,
     },
     /// A data set whose labels are of the other kind.
-    #[error("use data set {name}: its labels are {found}, expected {expected}")]
+    #[error("data set {name} has {found} labels, expected {expected}")]
     Task {
         /// The data set.
         name: String,
@@ -65,14 +73,24 @@ pub enum Error {
         /// What they should be.
         expected: &'static str,
     },
+    /// Folders of one data set that have other classes.
+    #[error("{root} has classes {classes}; expected {expected}, those of the folder before it")]
+    Classes {
+        /// The later folder.
+        root: PathBuf,
+        /// Its classes.
+        classes: String,
+        /// Those before it.
+        expected: String,
+    },
     /// A data set without a single image.
-    #[error("find images in {root}: there are none")]
+    #[error("{root} has no images: there are none below it")]
     NoImages {
         /// The data set.
         root: PathBuf,
     },
     /// A table of labels or a manifest that cannot be used at all.
-    #[error("read {path}: {detail}")]
+    #[error("{path}: {detail}")]
     Table {
         /// The file.
         path: PathBuf,
@@ -80,7 +98,7 @@ pub enum Error {
         detail: String,
     },
     /// Images that cannot be used, found before any training.
-    #[error("use {bad} of {total} images: {examples}; skipping bad files would leave them out")]
+    #[error("{bad} of {total} images cannot be used: {examples}; --skip-bad leaves them out")]
     BadImages {
         /// How many are unusable.
         bad: usize,
@@ -90,7 +108,7 @@ pub enum Error {
         examples: String,
     },
     /// One image that cannot be used.
-    #[error("read image {path}: {reason}")]
+    #[error("image {path} {reason}")]
     Image {
         /// The file.
         path: PathBuf,
@@ -98,9 +116,9 @@ pub enum Error {
         reason: String,
     },
     /// A folder that cannot be listed, or a file that cannot be written.
-    #[error("{action} {path}: {source}")]
+    #[error("{path} cannot be {action}: {source}")]
     Io {
-        /// What was tried.
+        /// What cannot be done to it, as in `read` or `written`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -108,7 +126,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A setting out of its range.
-    #[error("use `{name}` = {value}: expected {expected}")]
+    #[error("`{name}` is {value}; expected {expected}")]
     Setting {
         /// The setting.
         name: &'static str,
@@ -118,10 +136,10 @@ pub enum Error {
         expected: &'static str,
     },
     /// The loader's threads could not be started.
-    #[error("start the loader's threads: {0}")]
+    #[error("the loader's threads cannot be started: {0}")]
     Threads(String),
     /// The batch could not be put on its device.
-    #[error("move a batch to its device: {0}")]
+    #[error("a batch cannot be moved to its device: {0}")]
     Tensor(#[from] candle_core::Error),
 }
 

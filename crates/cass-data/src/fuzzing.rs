@@ -1,6 +1,7 @@
 //! What is given to a fuzzer: each takes any bytes and must return.
 
 use crate::decode;
+use crate::image::Reading;
 use crate::source::npz;
 use crate::source::table::Table;
 use crate::split::Manifest;
@@ -8,7 +9,7 @@ use std::path::Path;
 
 /// Decodes an image as [`decode`](crate::image::decode()) does.
 pub fn image(bytes: &[u8]) {
-    let _ = decode::decode_bytes(bytes);
+    let _ = decode::decode_bytes(bytes, &Reading::default(), None);
 }
 
 /// Decodes a DICOM file, or what follows the preamble and magic of one.

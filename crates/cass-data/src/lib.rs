@@ -54,7 +54,7 @@ pub use error::{Error, Result};
 
 /// Images in memory, and files of images.
 pub mod image {
-    pub use crate::decode::decode;
+    pub use crate::decode::{Frame, Levels, Pages, Reading, decode, decode_as};
     pub use crate::pixels::Pixels;
 }
 

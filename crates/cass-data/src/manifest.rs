@@ -80,7 +80,7 @@ impl Manifest {
     pub fn write(&self, path: &Path) -> Result<()> {
         let written = cass_run::write_whole(path, self.to_text().as_bytes());
         written.map_err(|source| Error::Io {
-            action: "write",
+            action: "written",
             path: path.to_owned(),
             source,
         })

@@ -98,8 +98,8 @@ fn equal_channels(data: &[u8]) -> bool {
 /// Bytes in memory or in a mapped file. Changing mapped ones copies them first.
 pub(crate) enum Bytes {
     Owned(Vec<u8>),
-    /// From this place on.
-    Mapped(Mmap, usize),
+    /// From this place on, so many.
+    Mapped(Mmap, usize, usize),
 }
 
 impl From<Vec<u8>> for Bytes {
@@ -114,7 +114,7 @@ impl Deref for Bytes {
     fn deref(&self) -> &[u8] {
         match self {
             Self::Owned(bytes) => bytes,
-            Self::Mapped(map, from) => map.get(*from..).unwrap_or_default(),
+            Self::Mapped(map, from, length) => map.get(*from..from + length).unwrap_or_default(),
         }
     }
 }

@@ -157,9 +157,15 @@ fn tables_and_files_that_do_not_fit_are_found() {
     rows += "gone.jpg,grade 1,train,p9\nglioma-00000.jpg,grade 1,tain,p9\n";
     fs::write(folder.path().join("t.csv"), rows).unwrap();
     let checkup = examine("csv", folder.path());
+    let found = counts(&checkup);
+    // Eight images of four classes, one of them for testing.
     assert_eq!(
-        counts(&checkup).values().sum::<usize>(),
-        4,
+        (found["few-images"], found["class-missing-from-part"]),
+        (4, 3)
+    );
+    assert_eq!(
+        found.values().sum::<usize>(),
+        4 + 7,
         "{:?}",
         checkup.findings
     );
@@ -205,6 +211,68 @@ fn one_class_alone_is_told() {
     assert_eq!(
         detail,
         "has no class but \"pituitary\": nothing to tell apart"
+    );
+}
+
+#[test]
+fn copies_across_a_split_are_counted_alike_under_every_layout() {
+    let folder = phantoms(48);
+    let of = |name: &str| folder.path().join(name);
+    for number in [2, 3] {
+        let name = format!("Training/glioma/glioma-{number:05}.jpg");
+        fs::copy(of(&name), of(&format!("Testing/glioma/copy-{number}.jpg"))).unwrap();
+    }
+    // A copy within a part is no leak.
+    fs::copy(
+        of("Training/notumor/notumor-00003.jpg"),
+        of("Training/notumor/z.jpg"),
+    )
+    .unwrap();
+    for kind in ["brain-mri", "folder"] {
+        let leaks = examine(kind, folder.path()).leaks;
+        assert_eq!(
+            (leaks.test, leaks.copied, leaks.given),
+            (14, 2, true),
+            "{kind}"
+        );
+    }
+    let one = examine("folder", &of("Training"));
+    assert_eq!((one.leaks.given, one.leaks.test), (false, 4));
+}
+
+#[test]
+fn small_classes_and_classes_of_one_patient_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = phantoms(48);
+    let mut rows = "path,label,split,patient\n".to_owned();
+    for i in 0..16 {
+        let name = format!("{:05}.jpg", i);
+        let class = ["glioma", "notumor"][i % 2];
+        let from = source
+            .path()
+            .join(format!("Training/{class}/{class}-{:05}.jpg", i / 2));
+        fs::copy(from, folder.path().join(&name)).unwrap();
+        let (label, split) = match i {
+            0 => ("rare", "train"),
+            1..8 => ("a", ["train", "test"][usize::from(i > 3)]),
+            _ => ("b", ["train", "test"][i % 2]),
+        };
+        let patient = if label == "b" { 100 } else { i };
+        rows += &format!("{name},{label},{split},p{patient}\n");
+    }
+    fs::write(folder.path().join("t.csv"), rows).unwrap();
+    let checkup = examine("csv", folder.path());
+    let (_, detail) = only(&checkup, FindingKind::ClassMissingFromPart);
+    assert_eq!(detail, "has no test image of class \"rare\"");
+    let (_, detail) = only(&checkup, FindingKind::FewImages);
+    assert!(
+        detail.starts_with("has 1 images of class \"rare\""),
+        "{detail}"
+    );
+    let (_, detail) = only(&checkup, FindingKind::OnePatientClass);
+    assert_eq!(
+        detail,
+        "has class \"b\" of the one patient or other group \"p100\""
     );
 }
 

@@ -271,7 +271,7 @@ fn ones_own_images_are_a_data_set() {
     assert_eq!(dataset.samples[0].labels, [0, 1]);
 
     let beyond = Dataset::from_items(["even"], vec![item(1)]).unwrap_err();
-    assert!(beyond.to_string().contains("`label` = 1"), "{beyond}");
+    assert!(beyond.to_string().contains("`label` is 1"), "{beyond}");
     assert!(Dataset::from_items(["even"], vec![]).is_err());
     let broken = Dataset::from_items(["even"], vec![Item::file(fixture("empty.jpg")).label(0)]);
     assert!(broken.unwrap_err().to_string().contains("empty.jpg"));
@@ -295,6 +295,7 @@ fn anything_that_lists_images_is_a_source() {
                     .map(|(class, name)| Item::file(fixture(name)).label(class))
                     .collect(),
                 problems: vec![],
+                notes: vec![],
             })
         }
     }

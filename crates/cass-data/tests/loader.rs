@@ -224,8 +224,8 @@ fn settings_out_of_range_are_refused() {
         let result = Loader::new(dataset.clone(), indices, config);
         result.err().map(|e| e.to_string()).unwrap()
     };
-    assert!(refused(vec![0], |c| c.batch = 0).contains("`batch` = 0"));
-    assert!(refused(vec![0], |c| c.size = 0).contains("`size` = 0"));
-    assert!(refused(vec![], |_| ()).contains("`samples` = 0"));
-    assert!(refused(vec![0, 44], |_| ()).contains("`sample` = 44"));
+    assert!(refused(vec![0], |c| c.batch = 0).contains("`batch` is 0"));
+    assert!(refused(vec![0], |c| c.size = 0).contains("`size` is 0"));
+    assert!(refused(vec![], |_| ()).contains("`samples` is 0"));
+    assert!(refused(vec![0, 44], |_| ()).contains("`sample` is 44"));
 }

@@ -110,7 +110,7 @@ fn settings_and_folders_that_do_not_work_are_named() {
     let message = write_phantom(folder.path(), &config)
         .unwrap_err()
         .to_string();
-    assert!(message.contains("`size` = 8"), "{message}");
+    assert!(message.contains("`size` is 8"), "{message}");
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     let config = PhantomConfig { size: 16, ..config };

@@ -49,8 +49,8 @@ impl MultiLabelPredictions {
         let columns = ["found", "missed", "false alarm", "rightly not"].map(String::from);
         let k = self.classes.len();
         let row = |class: usize| {
-            let truth = self.truth.iter().skip(class).step_by(k);
-            let pairs = truth.zip(self.predicted.iter().skip(class).step_by(k));
+            let truth = self.known_of(&self.truth, class).into_iter();
+            let pairs = truth.zip(self.known_of(&self.predicted, class));
             let mut found = [0; 4];
             for pair in pairs {
                 found[match pair {
@@ -70,8 +70,10 @@ impl MultiLabelPredictions {
     /// [`Predictions::reliability_svg`].
     pub fn reliability_svg(&self) -> Option<String> {
         let axes = ["mean probability", "share that is there"];
-        let p = self.probabilities.as_ref()?;
-        Some(reliability(axes, p, &self.truth))
+        let both = self.probabilities.as_ref()?.iter().zip(&self.truth);
+        let both = both.zip(&self.known).filter(|(_, known)| **known);
+        let (p, truth): (Vec<f64>, Vec<bool>) = both.map(|((p, t), _)| (*p, *t)).unzip();
+        Some(reliability(axes, &p, &truth))
     }
 
     /// ROC curves, as [`Predictions::roc_svg`] draws them.
@@ -88,11 +90,9 @@ impl MultiLabelPredictions {
 
     /// One curve a class.
     fn curves(&self, mut plot: Plot, curve: Curve) -> Option<String> {
-        let (k, p) = (self.classes.len(), self.probabilities.as_ref()?);
+        let p = self.probabilities.as_ref()?;
         for (class, name) in self.classes.iter().enumerate() {
-            let scores: Vec<f64> = p.iter().skip(class).step_by(k).copied().collect();
-            let positive = self.truth.iter().skip(class).step_by(k);
-            let positive: Vec<bool> = positive.copied().collect();
+            let (scores, positive) = (self.known_of(p, class), self.known_of(&self.truth, class));
             if let Some(curve) = curve(&scores, &positive) {
                 plot.curve(&curve, class);
                 plot.name(class, name);

@@ -3,13 +3,18 @@ use crate::metrics::{Interval, MultiLabelMetrics, NotGiven, f1_macro_of};
 use crate::resample::Units;
 use crate::table::{COLUMNS, Cell, Table, sorted, to_csv};
 use crate::{Error, Groups, Predictions, Result};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// What separates the classes of a file that has several.
 const SEPARATOR: char = '|';
 
+/// What stands before a class of which it is not known whether a file is of it.
+const UNKNOWN: char = '?';
+
 /// Predictions of any number of classes a file: as [`Predictions`](crate::Predictions), but `true`
-/// and `predicted` name classes separated by `|`, none where the field is empty.
+/// and `predicted` name classes separated by `|`, none where the field is empty. In `true`, a class
+/// with a `?` before it is not known: it counts in no metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MultiLabelPredictions {
     /// Names of the classes.
@@ -18,6 +23,8 @@ pub struct MultiLabelPredictions {
     pub files: Vec<String>,
     /// True classes, row-major (files, classes).
     pub(crate) truth: Vec<bool>,
+    /// Which of these are known, row-major (files, classes). What is not is neither true nor predicted.
+    pub(crate) known: Vec<bool>,
     /// Predicted classes, row-major (files, classes).
     pub(crate) predicted: Vec<bool>,
     /// One a class, row-major (files, classes); `None` in bare predictions.
@@ -43,6 +50,7 @@ impl MultiLabelPredictions {
             classes,
             files: Vec::new(),
             truth: Vec::new(),
+            known: Vec::new(),
             predicted: Vec::new(),
             probabilities: None,
         }
@@ -57,11 +65,25 @@ impl MultiLabelPredictions {
         predicted: &[usize],
         probabilities: &[f64],
     ) {
-        let flags = |of: &[usize]| (0..self.classes.len()).map(|c| of.contains(&c)).collect();
-        let (mut truth, mut predicted): (Vec<bool>, Vec<bool>) = (flags(truth), flags(predicted));
+        self.push_known(file, truth, &[], predicted, probabilities);
+    }
+
+    /// The same of a file of which it is not known whether it is of the classes `unknown`.
+    pub fn push_known(
+        &mut self,
+        file: String,
+        truth: &[usize],
+        unknown: &[usize],
+        predicted: &[usize],
+        probabilities: &[f64],
+    ) {
         self.files.push(file);
-        self.truth.append(&mut truth);
-        self.predicted.append(&mut predicted);
+        for class in 0..self.classes.len() {
+            let known = !unknown.contains(&class);
+            self.known.push(known);
+            self.truth.push(known && truth.contains(&class));
+            self.predicted.push(known && predicted.contains(&class));
+        }
         if !probabilities.is_empty() {
             let all = self.probabilities.get_or_insert_default();
             all.extend(probabilities);
@@ -78,29 +100,38 @@ impl MultiLabelPredictions {
         let bare = classes.is_empty();
         if bare {
             let cells = table.rows.iter().flat_map(|r| [&r.truth, &r.predicted]);
-            classes = sorted(cells.flat_map(names).map(String::from).collect());
+            let all = cells
+                .flat_map(names)
+                .map(|name| name.trim_start_matches(UNKNOWN));
+            classes = sorted(all.map(String::from).collect());
         }
-        let flags = |cell: &Cell| -> Result<Vec<bool>> {
-            let mut flags = vec![false; classes.len()];
+        let by_name: HashMap<&str, usize> = (classes.iter().enumerate().rev())
+            .map(|(place, class)| (class.as_str(), place))
+            .collect();
+        // The places of the classes that a field names, and of those that it says are not known.
+        let places = |cell: &Cell| -> Result<[Vec<usize>; 2]> {
+            let mut places = [const { Vec::new() }; 2];
             for name in names(cell) {
-                let place = classes.iter().position(|class| class == name);
-                flags[place.ok_or_else(|| cell.not_one_of(&classes))?] = true;
+                let of = |name: &str| by_name.get(name).copied();
+                let unknown = || of(name.strip_prefix(UNKNOWN)?);
+                match (of(name), unknown()) {
+                    (Some(place), _) => places[0].push(place),
+                    (None, Some(place)) => places[1].push(place),
+                    (None, None) => return Err(cell.not_one_of(&classes)),
+                }
             }
-            Ok(flags)
+            Ok(places)
         };
-        let (mut truth, mut predicted) = (Vec::new(), Vec::new());
-        for row in &table.rows {
-            truth.extend(flags(&row.truth)?);
-            predicted.extend(flags(&row.predicted)?);
+        let mut read = Self::new(classes.clone());
+        for row in table.rows {
+            let [truth, unknown] = places(&row.truth)?;
+            let [predicted, _] = places(&row.predicted)?;
+            read.push_known(row.file, &truth, &unknown, &predicted, &row.probabilities);
         }
-        let probabilities = table.rows.iter().flat_map(|r| r.probabilities.clone());
-        Ok(Self {
-            probabilities: (!bare).then(|| probabilities.collect()),
-            files: table.rows.into_iter().map(|r| r.file).collect(),
-            classes,
-            truth,
-            predicted,
-        })
+        if !bare {
+            read.probabilities.get_or_insert_default();
+        }
+        Ok(read)
     }
 
     /// Every metric.
@@ -109,7 +140,8 @@ impl MultiLabelPredictions {
     /// As [`MultiLabelMetrics::of`].
     pub fn metrics(&self) -> Result<MultiLabelMetrics> {
         let probabilities = self.probabilities.as_deref();
-        MultiLabelMetrics::of(&self.classes, &self.truth, &self.predicted, probabilities)
+        let (truth, predicted) = (&self.truth, &self.predicted);
+        MultiLabelMetrics::of_known(&self.classes, truth, predicted, probabilities, &self.known)
     }
 
     /// The threshold of each class under which deciding by its probability has the highest F1 here:
@@ -118,15 +150,9 @@ impl MultiLabelPredictions {
     pub fn best_thresholds(&self) -> Vec<f64> {
         let k = self.classes.len();
         let of = |class: usize| {
-            let column =
-                |all: &[f64]| -> Vec<f64> { all.iter().skip(class).step_by(k).copied().collect() };
-            let scores = self
-                .probabilities
-                .as_deref()
-                .map(column)
-                .unwrap_or_default();
-            let truth = self.truth.iter().skip(class).step_by(k);
-            best_threshold(&scores, &truth.copied().collect::<Vec<_>>())
+            let scores = self.probabilities.as_deref();
+            let scores = scores.map(|p| self.known_of(p, class)).unwrap_or_default();
+            best_threshold(&scores, &self.known_of(&self.truth, class))
         };
         (0..k).map(of).collect()
     }
@@ -136,8 +162,8 @@ impl MultiLabelPredictions {
     pub fn decided_at(&self, thresholds: &[f64]) -> Self {
         let mut decided = self.clone();
         if let Some(p) = &self.probabilities {
-            let pairs = p.iter().zip(thresholds.iter().cycle());
-            decided.predicted = pairs.map(|(p, t)| p > t).collect();
+            let pairs = p.iter().zip(thresholds.iter().cycle()).zip(&self.known);
+            decided.predicted = pairs.map(|((p, t), known)| *known && p > t).collect();
         }
         decided
     }
@@ -169,7 +195,13 @@ impl MultiLabelPredictions {
             let row = i * k..(i + 1) * k;
             let of = |p: &Vec<f64>| p[row.clone()].to_vec();
             let (truth, predicted) = (&self.truth[row.clone()], &self.predicted[row.clone()]);
-            let start = [file.clone(), names(truth), names(predicted)];
+            let known = &self.known[row.clone()];
+            let unknown = (0..k).filter(|&class| !known[class]);
+            let unknown = unknown.map(|class| format!("{UNKNOWN}{}", self.classes[class]));
+            let said = std::iter::once(names(truth)).chain(unknown);
+            let said: Vec<String> = said.filter(|name| !name.is_empty()).collect();
+            let said = said.join(&SEPARATOR.to_string());
+            let start = [file.clone(), said, names(predicted)];
             (
                 start,
                 self.probabilities.as_ref().map(of).unwrap_or_default(),
@@ -191,6 +223,16 @@ impl MultiLabelPredictions {
         Interval::over(&units, seed, |drawn| {
             f1_macro_of(self.classes.len(), drawn.iter().map(|&i| rows[i]))
         })
+    }
+
+    /// What is known of a class, of values row-major (files, classes).
+    pub(crate) fn known_of<T: Copy>(&self, values: &[T], class: usize) -> Vec<T> {
+        let both = values.iter().zip(&self.known);
+        let column = both.skip(class).step_by(self.classes.len().max(1));
+        column
+            .filter(|(_, known)| **known)
+            .map(|(v, _)| *v)
+            .collect()
     }
 
     /// True and predicted flags of each file.
@@ -215,9 +257,11 @@ impl MultiLabelPredictions {
         for (name, places) in groups.gather(files) {
             let of_any = |class: usize| places.iter().any(|i| self.truth[i * k + class]);
             let truth: Vec<usize> = (0..k).filter(|&class| of_any(class)).collect();
+            let known_of_any = |class: &usize| places.iter().any(|i| self.known[i * k + class]);
+            let unknown: Vec<usize> = (0..k).filter(|class| !known_of_any(class)).collect();
             let mean = mean_rows(places.iter().map(|i| &p[i * k..(i + 1) * k]), k);
             let said: Vec<usize> = (0..k).filter(|&class| mean[class] > 0.5).collect();
-            merged.push(name, &truth, &said, &mean);
+            merged.push_known(name, &truth, &unknown, &said, &mean);
         }
         Ok(merged)
     }
@@ -297,6 +341,47 @@ mod tests {
         assert_eq!((bare.classes.len(), bare.probabilities), (2, None));
     }
 
+    /// Each class is scored as if the files of which it is not known were not there.
+    #[test]
+    fn what_is_not_known_counts_in_no_metric() {
+        let classes: Vec<String> = ["a", "b"].map(String::from).into();
+        let p = [0.9, 0.2, 0.4, 0.7, 0.1, 0.6];
+        let (truth, predicted) = ([1, 0, 1, 1, 0, 0], [1, 0, 0, 1, 0, 1]);
+        let mut masked = MultiLabelPredictions::new(classes.clone());
+        for row in 0..6 {
+            let (a, b) = (row, (row + 2) % 6);
+            let of = |flags: [i32; 6]| -> Vec<usize> {
+                let both = [flags[a], flags[b]].into_iter().enumerate();
+                both.filter(|(_, flag)| *flag == 1)
+                    .map(|(class, _)| class)
+                    .collect()
+            };
+            let unknown: &[usize] = if row == 3 { &[1] } else { &[] };
+            let scores = [p[a], p[b]];
+            masked.push_known(
+                row.to_string(),
+                &of(truth),
+                unknown,
+                &of(predicted),
+                &scores,
+            );
+        }
+        let got = masked.metrics().unwrap();
+        // Class b alone, without the file.
+        let mut alone = MultiLabelPredictions::new(vec!["b".into()]);
+        for row in (0..6).filter(|row| *row != 3) {
+            let b = (row + 2) % 6;
+            let flag = |flags: [i32; 6]| if flags[b] == 1 { vec![0] } else { vec![] };
+            alone.push(row.to_string(), &flag(truth), &flag(predicted), &[p[b]]);
+        }
+        let want = alone.metrics().unwrap();
+        assert_eq!(got.per_class[1], want.per_class[0]);
+        assert_eq!(got.confusion[1], want.confusion[0]);
+        assert_eq!(got.confusion[0].iter().flatten().sum::<usize>(), 6);
+        assert_eq!(masked.best_thresholds()[1], alone.best_thresholds()[0]);
+        assert_ne!(got.per_class[1].specificity, got.per_class[0].specificity);
+    }
+
     #[test]
     fn reads_back_what_it_wrote() {
         let mut p = MultiLabelPredictions::new(["a, b", "c", "d"].map(String::from).into());
@@ -309,6 +394,9 @@ mod tests {
         );
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.csv");
+        std::fs::write(&path, p.to_csv().unwrap()).unwrap();
+        assert_eq!(MultiLabelPredictions::read(&path, None).unwrap(), p);
+        p.push_known("y.tif".into(), &[0], &[1, 2], &[0, 1], &[0.9, 0.8, 0.1]);
         std::fs::write(&path, p.to_csv().unwrap()).unwrap();
         assert_eq!(MultiLabelPredictions::read(&path, None).unwrap(), p);
         p.classes[1] = "c|d".into();

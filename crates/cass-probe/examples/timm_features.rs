@@ -1,5 +1,5 @@
 //! What can be read from features that timm, or anything else, computed? Rows of a CSV file, `label,f0,f1,...`, are
-//! split in two; a logistic regression and nearest neighbours learn from the first half and are judged on the second.
+//! shuffled and split in two; a logistic regression and nearest neighbours learn from the first half and are judged on the second.
 //!
 //! `cargo run -p cass-probe --example timm_features -- FEATURES.csv` (without a file, of features that it makes up)
 
@@ -29,11 +29,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => made_up(),
     };
     let rows = text.lines().skip(1).filter_map(|line| line.split_once(','));
-    let rows: Vec<(&str, &str)> = rows.collect();
+    let mut rows: Vec<(&str, &str)> = rows.collect();
     let classes: BTreeSet<&str> = rows.iter().map(|(label, _)| *label).collect();
-    let half = |first: bool| -> Result<(Vec<usize>, Vec<f32>), Box<dyn Error>> {
+    Rng::new(0, "split", [0, 0], 0).shuffle(&mut rows);
+    let (first, second) = rows.split_at(rows.len() / 2);
+    let half = |rows: &[(&str, &str)]| -> Result<(Vec<usize>, Vec<f32>), Box<dyn Error>> {
         let (mut labels, mut features) = (Vec::new(), Vec::new());
-        for (label, values) in rows.iter().skip(usize::from(!first)).step_by(2) {
+        for (label, values) in rows {
             labels.extend(classes.iter().position(|class| class == label));
             for value in values.split(',') {
                 features.push(value.trim().parse()?);
@@ -41,8 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Ok((labels, features))
     };
-    // Neighbouring rows go to different halves, so shuffled rows have both classes in both.
-    let ((labels, features), (truth, asked)) = (half(true)?, half(false)?);
+    let ((labels, features), (truth, asked)) = (half(first)?, half(second)?);
     let (dim, k) = (features.len() / labels.len().max(1), classes.len());
 
     let weights = vec![[1.0; 2]; k];

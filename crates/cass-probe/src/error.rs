@@ -14,6 +14,21 @@ pub enum Error {
         /// Images there must be.
         needed: usize,
     },
+    /// A data set without labels, which are what a probe measures by.
+    #[error("data set {name} has no labels, which a probe needs")]
+    NoLabels {
+        /// The data set.
+        name: String,
+    },
+    /// Images whose labels are not all known, to a vote that needs them.
+    #[error(
+        "{images} training images have classes that are not known, which knn cannot leave out: expected --uncertain \
+         and --blank to say what these are, or another --mode"
+    )]
+    UnknownLabels {
+        /// How many.
+        images: usize,
+    },
     /// A data set in which there is nothing to tell apart.
     #[error("the data set has the one class {class:?}, expected at least two")]
     OneClass {

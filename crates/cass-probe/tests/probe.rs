@@ -242,7 +242,7 @@ fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
             },
             ..good.clone()
         },
-        "expected a share",
+        "`fraction` is 0; expected a share",
     )?;
     says(
         ProbeRecipe {

@@ -54,7 +54,12 @@ impl fmt::Display for Failure {
 
 impl From<cass_data::Error> for Failure {
     fn from(error: cass_data::Error) -> Self {
-        Self::of(&error, of_data(&error))
+        let text = one_line(&error);
+        if of_data(&error) {
+            Self::Wrong(text)
+        } else {
+            Self::Failed(text)
+        }
     }
 }
 
@@ -75,7 +80,7 @@ impl From<cass_run::Error> for Failure {
         let text = one_line(&error);
         match error {
             Error::Locked { .. } | Error::Fenced { .. } => Self::Elsewhere(text),
-            Error::Io { .. } => Self::Failed(text),
+            Error::Io { .. } | Error::Gone { .. } => Self::Failed(text),
             _ => Self::Wrong(text),
         }
     }
@@ -87,6 +92,7 @@ impl From<cass_train::Error> for Failure {
         match error {
             Error::Interrupted { .. } => Self::Stopped(one_line(&error)),
             Error::Run(error) => error.into(),
+            Error::Data(error) => error.into(),
             Error::Model(error) => error.into(),
             _ => Self::of(&error, of_train(&error)),
         }
@@ -110,6 +116,8 @@ impl From<cass_probe::Error> for Failure {
             Error::Folder(error) => error.into(),
             Error::TooFew { .. }
             | Error::OneClass { .. }
+            | Error::NoLabels { .. }
+            | Error::UnknownLabels { .. }
             | Error::Features { .. }
             | Error::Look { .. }
             | Error::NoOutput { .. }
@@ -136,10 +144,10 @@ fn of_data(error: &cass_data::Error) -> bool {
 fn of_train(error: &cass_train::Error) -> bool {
     use cass_train::Error;
     match error {
-        Error::Data(error) => of_data(error),
         Error::Model(error) => of_models(error),
         Error::Field { .. } | Error::Mismatch(_) => true,
-        Error::NoGradient(_)
+        Error::Data(_) // has an answer of its own
+        | Error::NoGradient(_)
         | Error::State(_)
         | Error::NonFinite { .. }
         | Error::Run(_)

@@ -2,20 +2,79 @@
 
 use crate::failure::{Failure, Result};
 use cass_data::cache::{Cache, Storage};
+use cass_data::image::{Frame, Levels, Pages};
 use cass_data::recipe::DataRecipe;
+use cass_data::source::{Blank, Column, Found, Source, Uncertain};
 use clap::{Args, ValueEnum};
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 /// The data set. A flag that is not given leaves the recipe's value.
 #[derive(Args)]
 #[command(next_help_heading = "Images")]
 pub struct DataArgs {
-    /// Data set: brain-mri, isic2019, biopsies, folder, csv or medmnist.
+    /// Data set: brain-mri, isic2018, isic2019, isic2020, isic2024, dermofit, biopsies, folder, csv, medmnist,
+    /// or images (any, without labels).
     #[arg(long, value_name = "NAME")]
     pub data: Option<String>,
-    /// Folder that holds the data set, or a folder of its name.
+    /// Folder that holds the data set, or a folder of its name; for csv the table, for images also a
+    /// pattern such as 'scans/**/*.png'. May be repeated.
     #[arg(long, value_name = "DIR")]
-    pub data_root: Option<PathBuf>,
+    pub data_root: Vec<PathBuf>,
+    /// Columns of a table, where their names do not tell: path=NAME, label=NAME, labels=NAME,
+    /// split=NAME, group=NAME.
+    #[arg(long, value_name = "WHAT=NAME", value_delimiter = ',', value_parser = column)]
+    pub columns: Vec<(Column, String)>,
+    /// Column of a table that names the patient, or other group that no split divides.
+    #[arg(long, value_name = "NAME")]
+    pub group_column: Option<String>,
+    /// The 0/1 columns of a table that are classes, or its one column of names; none for images without
+    /// labels; by-folder for folders that are classes though they look like dates.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub labels: Vec<String>,
+    /// Folders that hold the images that a table names.
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub images: Vec<PathBuf>,
+    /// What -1 in a 0/1 column is: not of the class, of it, or left out of loss and metrics.
+    #[arg(long, value_name = "HOW")]
+    pub uncertain: Option<UncertainName>,
+    /// What an empty field in a 0/1 column is; by default left out of loss and metrics.
+    #[arg(long, value_name = "HOW")]
+    pub blank: Option<BlankName>,
+    /// Leave out files and folders of such names, as in '*_mask.*'. May be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+    /// Keep patients whole: a regular expression whose first group is the patient in a file's name or
+    /// path, as in '^(p[0-9]+)_'; none for not taking folders below classes for patients.
+    #[arg(long, value_name = "REGEX")]
+    pub group_by: Option<String>,
+    /// Shares of training, validation and test images where no parts are given, in percent; by default
+    /// 80/10/10.
+    #[arg(long, value_name = "A/B/C", value_parser = shares)]
+    pub split: Option<[f64; 2]>,
+    /// How more than 8 bits become 8: high-byte, min-max, percentile:LOW,HIGH, bits:N or
+    /// window:CENTER,WIDTH; kept with the run, and used by predict.
+    #[arg(long, value_name = "HOW")]
+    pub levels: Option<Levels>,
+    /// Turn pictures as their EXIF data say; by default, as PIL has it, they are not.
+    #[arg(long, value_name = "TRUE|FALSE", num_args = 0..=1, default_missing_value = "true")]
+    pub exif: Option<bool>,
+    /// Pages or channels of TIFF files: first, one to three numbers for red, green and blue (1,2,3), mean,
+    /// max, or pyramid (the smallest page that is large enough).
+    #[arg(long, value_name = "WHICH")]
+    pub pages: Option<Pages>,
+    /// Which frame of DICOM files: first, middle or a number from 1.
+    #[arg(long, value_name = "WHICH")]
+    pub frame: Option<Frame>,
+    /// Which window of DICOM files, from 1.
+    #[arg(long, value_name = "N")]
+    pub window_index: Option<usize>,
+    /// The most pixels that an image may have, in millions; by default 100.
+    #[arg(long, value_name = "N")]
+    pub max_megapixels: Option<u64>,
+    /// Leave out the images that a probe's run, or a probe on a table by the same seed, tests on.
+    #[arg(long, value_name = "CSV|RUN")]
+    pub exclude_test_of: Option<PathBuf>,
     /// Leave out images that cannot be decoded, and list them, instead of stopping.
     #[arg(long)]
     pub skip_bad: bool,
@@ -24,8 +83,49 @@ pub struct DataArgs {
 impl DataArgs {
     /// Writes the flags that were given into a recipe's table of the images.
     pub fn apply(self, recipe: &mut DataRecipe) {
-        set(&mut recipe.name, self.data);
-        set(&mut recipe.root, self.data_root);
+        if let Some(name) = self.data
+            && name != recipe.name
+        {
+            // How another layout was to be read says nothing of this one.
+            *recipe = DataRecipe {
+                name,
+                root: recipe.root.clone(),
+                ..recipe.clone().as_read()
+            };
+        }
+        let mut roots = self.data_root.into_iter();
+        if let Some(root) = roots.next() {
+            recipe.root = root;
+            recipe.more_roots = roots.collect();
+        }
+        recipe.columns.extend(self.columns);
+        let group = self.group_column.map(|name| (Column::Group, name));
+        recipe.columns.extend(group);
+        for (field, values) in [
+            (&mut recipe.labels, self.labels),
+            (&mut recipe.exclude, self.exclude),
+        ] {
+            if !values.is_empty() {
+                *field = values;
+            }
+        }
+        if !self.images.is_empty() {
+            recipe.images = self.images;
+        }
+        set(&mut recipe.levels, self.levels);
+        set(&mut recipe.exif, self.exif);
+        set(&mut recipe.pages, self.pages);
+        set(&mut recipe.frame, self.frame);
+        set(&mut recipe.window_index, self.window_index);
+        set(&mut recipe.max_megapixels, self.max_megapixels);
+        recipe.uncertain = self.uncertain.map(Uncertain::from).or(recipe.uncertain);
+        recipe.blank = self.blank.map(Blank::from).or(recipe.blank);
+        recipe.group_by = self.group_by.or(recipe.group_by.take());
+        recipe.exclude_test_of = self.exclude_test_of.or(recipe.exclude_test_of.take());
+        if let Some([val, test]) = self.split {
+            recipe.val_fraction = val;
+            recipe.test_fraction = Some(test);
+        }
         recipe.skip_bad |= self.skip_bad;
     }
 
@@ -36,6 +136,130 @@ impl DataArgs {
         expect_root(&recipe)?;
         Ok(recipe)
     }
+}
+
+/// The data set of a command that measures time alone, read as it is by default.
+#[derive(Args)]
+#[command(next_help_heading = "Images")]
+pub struct PlaceArgs {
+    /// Data set, as `cass data check` takes it.
+    #[arg(long, value_name = "NAME")]
+    data: Option<String>,
+    /// Folder that holds the data set, or a folder of its name.
+    #[arg(long, value_name = "DIR")]
+    data_root: Option<PathBuf>,
+    /// Leave out images that cannot be decoded, and list them, instead of stopping.
+    #[arg(long)]
+    skip_bad: bool,
+}
+
+impl PlaceArgs {
+    /// The images of the command.
+    pub fn recipe(self) -> Result<DataRecipe> {
+        let mut recipe = DataRecipe::default();
+        set(&mut recipe.name, self.data);
+        set(&mut recipe.root, self.data_root);
+        recipe.skip_bad = self.skip_bad;
+        expect_root(&recipe)?;
+        Ok(recipe)
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum UncertainName {
+    /// Not of the class.
+    Zero,
+    /// Of the class.
+    One,
+    /// Left out of loss and metrics.
+    Ignore,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum BlankName {
+    /// Not of the class.
+    Zero,
+    /// Left out of loss and metrics.
+    Ignore,
+}
+
+impl From<UncertainName> for Uncertain {
+    fn from(name: UncertainName) -> Self {
+        match name {
+            UncertainName::Zero => Self::Zero,
+            UncertainName::One => Self::One,
+            UncertainName::Ignore => Self::Ignore,
+        }
+    }
+}
+
+impl From<BlankName> for Blank {
+    fn from(name: BlankName) -> Self {
+        match name {
+            BlankName::Zero => Self::Zero,
+            BlankName::Ignore => Self::Ignore,
+        }
+    }
+}
+
+/// `WHAT=NAME`.
+fn column(text: &str) -> std::result::Result<(Column, String), String> {
+    let (what, name) = text.split_once('=').ok_or("expected WHAT=NAME")?;
+    Ok((what.trim().parse()?, name.trim().to_owned()))
+}
+
+/// `70/10/20`, as shares for validation and testing.
+fn shares(text: &str) -> std::result::Result<[f64; 2], String> {
+    let wrong = || "expected three shares in percent that make 100, as in 70/10/20".to_owned();
+    let numbers: Option<Vec<f64>> = text.split('/').map(|n| n.trim().parse().ok()).collect();
+    let [train, val, test] = numbers.ok_or_else(wrong)?[..] else {
+        return Err(wrong());
+    };
+    let fit = train > 0.0 && val >= 0.0 && test >= 0.0 && (train + val + test - 100.0).abs() < 1e-6;
+    fit.then_some([val / 100.0, test / 100.0]).ok_or_else(wrong)
+}
+
+/// Lists a data set's images and says how they were read: before hours are spent on them.
+pub fn survey(recipe: &DataRecipe) -> Result<Found> {
+    let found = recipe.layout().find()?;
+    let labelled = found.items.iter().filter(|i| i.is_labelled(found.task));
+    let (images, labelled) = (found.items.len(), labelled.count());
+    let groups: HashSet<_> = found
+        .items
+        .iter()
+        .filter_map(|i| i.group.as_ref())
+        .collect();
+    let mut said = format!(
+        "{} in {}: {images} images",
+        recipe.name,
+        found.root.display()
+    );
+    if !found.classes.is_empty() {
+        const SHOWN: usize = 30;
+        let mut classes = found
+            .classes
+            .iter()
+            .take(SHOWN)
+            .cloned()
+            .collect::<Vec<_>>();
+        if found.classes.len() > SHOWN {
+            classes.push("...".into());
+        }
+        said += &format!(", {} classes ({})", found.classes.len(), classes.join(", "));
+    }
+    if labelled < images {
+        said += &format!(", {labelled} with a label");
+    }
+    match groups.len() {
+        0 if labelled > 0 => said += ", no patients or other groups known",
+        0 => {}
+        groups => said += &format!(", {groups} patients or other groups"),
+    }
+    tracing::info!("{said}");
+    for note in &found.notes {
+        tracing::info!("  {note}");
+    }
+    Ok(found)
 }
 
 /// Says whether a recipe knows where its images are.

@@ -4,6 +4,7 @@ use crate::failure::{Failure, Result};
 use crate::say::Report;
 use cass_models::hub::{Hub, HubId};
 use cass_models::registry::{MODELS, ModelInfo};
+use globset::Glob;
 use serde_json::{Value, json};
 
 /// List the networks: parameters, work, input size, their weights on the Hugging Face Hub, and
@@ -65,30 +66,11 @@ fn fits_tag(pattern: &str, info: &ModelInfo) -> bool {
 
 /// Whether a name fits a pattern with `*` or `?` as a whole, or contains one without.
 fn fits(pattern: &str, name: &str) -> bool {
-    if pattern.contains(['*', '?']) {
-        glob(pattern.as_bytes(), name.as_bytes())
-    } else {
-        name.contains(pattern)
+    if !pattern.contains(['*', '?']) {
+        return name.contains(pattern);
     }
-}
-
-/// Whether a name fits a pattern, in time of the product of both lengths whatever the pattern.
-fn glob(pattern: &[u8], name: &[u8]) -> bool {
-    // Whether what was read of the pattern fits the first `i` bytes of the name.
-    let mut fits = vec![false; name.len() + 1];
-    fits[0] = true;
-    for &p in pattern {
-        if p == b'*' {
-            let first = fits.iter().position(|&f| f).unwrap_or(fits.len());
-            fits[first..].fill(true);
-        } else {
-            for i in (0..name.len()).rev() {
-                fits[i + 1] = fits[i] && (p == b'?' || p == name[i]);
-            }
-            fits[0] = false;
-        }
-    }
-    fits[name.len()]
+    let glob = Glob::new(pattern);
+    glob.is_ok_and(|glob| glob.compile_matcher().is_match(name))
 }
 
 fn entry(Row { info, cached }: &Row) -> Value {

@@ -2,12 +2,13 @@
 
 use crate::failure::{Failure, Result};
 use crate::options::Compute;
-use crate::process;
 use crate::say::Report;
+use crate::{process, sealed};
+use cass_data::source::images_at;
 use cass_probe::apply::{Labelled, Predictor};
+use cass_run::for_spreadsheet;
 use clap::ValueEnum;
 use serde_json::json;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -57,6 +58,7 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
     }
     process::configure(args.compute.threads)?;
     let predictor = Predictor::open(&args.run, &args.compute.device)?;
+    sealed::note(&args.run);
     let mut failed = Vec::new();
     let mut fail = |file: &Path, why: String| {
         tracing::error!("{why}");
@@ -64,16 +66,12 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
     };
     let mut files = Vec::new();
     for input in &args.inputs {
-        let before = files.len();
-        match find(input, &mut files) {
-            Err(error) => fail(
-                input,
-                format!("{} cannot be listed: {error}", input.display()),
-            ),
-            Ok(()) if files.len() == before => {
+        match images_at(input) {
+            Err(error) => fail(input, Failure::from(error).to_string()),
+            Ok(images) if images.is_empty() => {
                 fail(input, format!("{} holds no image", input.display()));
             }
-            Ok(()) => {}
+            Ok(images) => files.extend(images),
         }
     }
     let jsonl = json || args.format == Format::Jsonl;
@@ -103,34 +101,6 @@ fn unwritten(error: io::Error) -> Failure {
     Failure::Failed(format!("standard output cannot be written to: {error}"))
 }
 
-/// A named file whatever its name; of a folder all images at any depth, in order. Links to folders
-/// are not followed: they may lead in a circle.
-pub fn find(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    if !path.is_dir() {
-        files.push(path.into());
-        return Ok(());
-    }
-    let entries = fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
-    let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            if !path.is_symlink() {
-                find(&path, files)?;
-            }
-        } else if is_image(&path) {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn is_image(path: &Path) -> bool {
-    const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "tif", "tiff", "bmp"];
-    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-    EXTENSIONS.iter().any(|e| extension == *e)
-}
-
 /// Lines on standard output.
 enum Lines {
     Csv(Box<csv::Writer<io::Stdout>>),
@@ -149,14 +119,16 @@ impl Lines {
         }
         let mut writer = csv::Writer::from_writer(out);
         let columns = ["file", "predicted"].into_iter();
-        writer.write_record(columns.chain(classes.iter().map(String::as_str)))?;
+        let columns = columns.chain(classes.iter().map(String::as_str));
+        writer.write_record(columns.map(|name| for_spreadsheet(name).into_owned()))?;
         Ok(Self::Csv(Box::new(writer)))
     }
 
     fn write(&mut self, labelled: &Labelled) -> io::Result<()> {
         match self {
             Self::Csv(writer) => {
-                let start = [labelled.file.clone(), labelled.predicted.clone()];
+                let start = [&labelled.file, &labelled.predicted];
+                let start = start.map(|field| for_spreadsheet(field).into_owned());
                 let probabilities = labelled.probabilities.iter().map(|p| format!("{p:?}"));
                 Ok(writer.write_record(start.into_iter().chain(probabilities))?)
             }

@@ -1,7 +1,7 @@
 //! `cass pretrain`: flags to a recipe, a recipe to a run.
 
 use crate::failure::{Failure, Result};
-use crate::images::{expect_root, set};
+use crate::images::{expect_root, set, survey};
 use crate::options::{Common, NormalizationName, ProtocolName, apply};
 use crate::progress::Progress;
 use crate::recompute::Recompute;
@@ -160,6 +160,8 @@ pub fn run(mut args: Args) -> Result<Report> {
         program: process::built_from(),
         ..PretrainOptions::default()
     };
+    let begun = process::Begun::default();
+    process::on_signal(options.stop.clone(), begun.clone())?;
     let mut recipe = args.recipe()?;
     // Before anything is fetched for it.
     let valid = recipe.clone().validate()?;
@@ -174,6 +176,7 @@ pub fn run(mut args: Args) -> Result<Report> {
         arm.weights = hub::resolve(&arm.weights, &arm.network, earlier)?;
     }
     let recipe = recipe.validate()?;
+    cass_train::memory::expect_memory(&recipe)?;
     process::configure(recipe.threads)?;
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
@@ -183,10 +186,13 @@ pub fn run(mut args: Args) -> Result<Report> {
     for arm in recipe.arms.values() {
         hub::bring(&arm.weights, &arm.network)?;
     }
-    process::on_signal(options.stop.clone())?;
+    survey(&recipe.data)?;
     let mut progress = Progress::new();
     let mut remedy = recipe.method.remedy();
     let show = &mut |event: &Event| {
+        if matches!(event, Event::Step { .. }) {
+            begun.set();
+        }
         show(&mut progress, event);
         if matches!(event, Event::Collapsed { .. })
             && let Some(remedy) = remedy.take()

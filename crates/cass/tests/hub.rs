@@ -196,7 +196,7 @@ fn fetch_fills_the_cache_and_mends_it() {
     let text = bench.cass("models fetch vit_tiny_patch16_224 resnet51", &[]);
     assert_eq!(text.status.code(), Some(2));
     let text = String::from_utf8_lossy(&text.stderr).into_owned();
-    assert!(text.contains("the nearest is \"resnet50\""), "{text}");
+    assert!(text.contains("the nearest name is \"resnet50\""), "{text}");
     bench.fails(
         "models fetch ../x",
         &[],

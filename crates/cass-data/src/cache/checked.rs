@@ -1,4 +1,5 @@
 use super::Storage;
+use crate::image::Reading;
 use cass_run::make_unsynced;
 use std::collections::HashSet;
 use std::fs;
@@ -8,9 +9,9 @@ use std::path::PathBuf;
 /// Names what is accepted as an image: to be counted up whenever another version of this crate
 /// might refuse what this one decodes.
 const VERSION: &str = if cfg!(feature = "dicom") {
-    "checked-1"
+    "checked-2"
 } else {
-    "checked-1-without-dicom"
+    "checked-2-without-dicom"
 };
 
 type Hash = [u8; 32];
@@ -27,8 +28,14 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    pub(crate) fn open(storage: &Storage) -> Self {
-        let file = storage.record().map(|folder| folder.join(VERSION));
+    /// The record of images that are read so: what one reading refuses another takes.
+    pub(crate) fn open(storage: &Storage, reading: &Reading) -> Self {
+        let mut name = VERSION.to_owned();
+        if !reading.is_default() {
+            let of = cass_run::sha256(reading.key());
+            name += &format!("-{}", &of[..16]);
+        }
+        let file = storage.record().map(|folder| folder.join(name));
         let known = file.as_ref().and_then(|file| fs::read(file).ok());
         let known = known.unwrap_or_default();
         Self {

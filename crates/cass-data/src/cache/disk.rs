@@ -33,7 +33,7 @@ impl Disk {
     pub(super) fn open(folder: &Path) -> Result<Self> {
         let folder = folder.join(VERSION);
         fs::create_dir_all(&folder).map_err(|source| Error::Io {
-            action: "create folder",
+            action: "created",
             path: folder.clone(),
             source,
         })?;
@@ -60,7 +60,7 @@ impl Disk {
             width: key.size,
             height: key.size,
             channels,
-            data: Bytes::Mapped(map, HEADER),
+            data: Bytes::Mapped(map, HEADER, key.size * key.size * channels),
         })
     }
 

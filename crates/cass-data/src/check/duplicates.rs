@@ -46,7 +46,7 @@ fn near(root: &Path, seen: &[Seen], singles: &[usize]) -> Vec<Finding> {
         .map(|&i| &seen[i])
         .filter(|image| !image.look.blank)
         .collect();
-    let hashes: Vec<_> = of.iter().map(|image| hash(&image.look.thumbnail)).collect();
+    let hashes: Vec<_> = of.iter().map(|image| image.look.hash).collect();
     let matches = (0..of.len()).into_par_iter().filter_map(|i| {
         let mut best: Option<(f64, usize, FindingKind)> = None;
         for j in 0..i {
@@ -67,6 +67,18 @@ fn near(root: &Path, seen: &[Seen], singles: &[usize]) -> Vec<Finding> {
         best.map(|(_, j, kind)| finding(root, kind, "looks like", of[i], of[j]))
     });
     matches.collect()
+}
+
+/// Whether two images are the same file, or nearly the same picture.
+pub(super) fn alike(a: &Seen, b: &Seen) -> bool {
+    let (a, b) = (&a.look, &b.look);
+    let near = || {
+        !a.blank
+            && !b.blank
+            && bits(&a.hash, &b.hash) <= MAX_BITS
+            && difference(&a.thumbnail, &b.thumbnail) <= MAX_MEAN
+    };
+    a.sha256 == b.sha256 || near()
 }
 
 /// What is wrong with two images that are the same.
@@ -104,10 +116,10 @@ fn finding(root: &Path, kind: FindingKind, verb: &str, image: &Seen, other: &See
     }
 }
 
-type Hash = [u64; 5];
+pub(crate) type Hash = [u64; 5];
 
 /// Whether each pixel of the thumbnail is brighter than its left neighbour: a difference hash.
-fn hash(thumbnail: &[u8]) -> Hash {
+pub(super) fn hash(thumbnail: &[u8]) -> Hash {
     let mut hash = [0; 5];
     let rows = thumbnail.chunks_exact(SIDE);
     let brighter = rows.flat_map(|row| row.windows(2).map(|pair| pair[1] > pair[0]));

@@ -1,6 +1,6 @@
 //! Classes and groups: names that look like slips, classes without images, divided groups.
 
-use super::{ClassCount, Finding, FindingKind};
+use super::{ClassCount, Finding, FindingKind, Seen};
 use crate::dataset::Task;
 use crate::source::{Found, Item, csv, folder};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,6 +71,58 @@ pub(super) fn single(root: &Path, task: Task, classes: &[ClassCount]) -> Option<
         }),
         _ => None,
     }
+}
+
+/// Images of a class under which nothing can be learned of it and judged.
+const FEW: usize = 3;
+
+/// Classes that a part lacks, and classes of few images.
+pub(super) fn small(root: &Path, classes: &[ClassCount]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut find = |kind, detail| {
+        let file = root.to_owned();
+        findings.push(Finding { kind, file, detail });
+    };
+    let names = ["training", "validation", "test"];
+    let given: Vec<usize> = (0..3)
+        .filter(|&part| classes.iter().any(|class| class.parts[part] > 0))
+        .collect();
+    for class in classes.iter().filter(|class| class.total() > 0) {
+        let (name, all) = (&class.class, class.total());
+        for &part in &given {
+            // What no part is given for is cut from training.
+            let cut = part == 0 && class.unsplit > 0;
+            if class.parts[part] == 0 && !cut {
+                let detail = format!("has no {} image of class {name:?}", names[part]);
+                find(FindingKind::ClassMissingFromPart, detail);
+            }
+        }
+        if all < FEW {
+            let detail =
+                format!("has {all} images of class {name:?}: too few to train and judge by");
+            find(FindingKind::FewImages, detail);
+        }
+    }
+    findings
+}
+
+/// Classes whose images are all of one group: what tells the class may be what tells the patient.
+pub(super) fn one_patient(found: &Found, seen: &[Seen]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (label, class) in found.classes.iter().enumerate() {
+        let of_class = seen.iter().filter(|seen| seen.item.labels.contains(&label));
+        let groups: Vec<_> = of_class.map(|seen| seen.item.group.as_deref()).collect();
+        if let [Some(first), _, ..] = groups[..]
+            && groups.iter().all(|group| *group == Some(first))
+        {
+            findings.push(Finding {
+                kind: FindingKind::OnePatientClass,
+                file: found.root.clone(),
+                detail: format!("has class {class:?} of the one patient or other group {first:?}"),
+            });
+        }
+    }
+    findings
 }
 
 /// The number of groups.

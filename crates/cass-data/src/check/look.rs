@@ -1,8 +1,9 @@
 //! What one look at a file tells.
 
+use super::duplicates::{self, Hash};
 use super::{Finding, FindingKind};
 use crate::decode::Decoded;
-use crate::image::Pixels;
+use crate::image::{Pixels, Reading};
 use crate::source::Item;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -11,40 +12,48 @@ use std::path::Path;
 /// next are the picture's perceptual hash.
 pub(super) const SIDE: usize = 17;
 
-pub(super) struct Look {
-    pub(super) sha256: [u8; 32],
+pub(crate) struct Look {
+    pub(crate) sha256: [u8; 32],
     pub(super) size: (usize, usize),
     /// Format and colour mode.
     pub(super) mode: String,
     pub(super) thumbnail: Vec<u8>,
+    pub(super) hash: Hash,
     pub(super) blank: bool,
     format: &'static str,
     widest: Option<u16>,
     turned: bool,
     frames: usize,
+    /// Who is shown, where the file says so.
+    pub(super) patient: Option<String>,
 }
 
 impl Look {
-    pub(super) fn at(item: &Item) -> Result<Self, String> {
-        let bytes = item.origin.bytes(&item.path)?;
+    pub(super) fn at(item: &Item, reading: &Reading) -> Result<Self, String> {
+        let bytes = item.origin.bytes(&item.path, reading)?;
         let Decoded {
             pixels,
             format,
             mode,
             widest,
+            range: _,
             turned,
             frames,
-        } = item.origin.decode(&bytes)?;
+            patient,
+        } = item.origin.decode(&bytes, reading, None)?;
+        let thumbnail = thumbnail(&pixels);
         Ok(Self {
+            hash: duplicates::hash(&thumbnail),
             sha256: Sha256::digest(&bytes).into(),
             size: (pixels.width(), pixels.height()),
             mode: format!("{format} {mode}"),
-            thumbnail: thumbnail(&pixels),
+            thumbnail,
             blank: pixels.data.iter().all(|&v| v == pixels.data[0]),
             format,
             widest,
             turned,
             frames,
+            patient,
         })
     }
 
@@ -77,7 +86,12 @@ impl Look {
             found(FindingKind::Rotated, detail);
         }
         if self.frames > 1 {
-            let detail = format!("has {} frames, of which the first is used", self.frames);
+            let what = if self.format == "TIFF" {
+                "pages"
+            } else {
+                "frames"
+            };
+            let detail = format!("has {} {what}, of which the first is used", self.frames);
             found(FindingKind::SeveralFrames, detail);
         }
         findings
@@ -90,6 +104,9 @@ fn endings(format: &str) -> &'static [&'static str] {
         "PNG" => &["png"],
         "TIFF" => &["tif", "tiff"],
         "BMP" => &["bmp"],
+        "PNM" => &["pgm", "ppm", "pnm", "pbm"],
+        "WebP" => &["webp"],
+        "GIF" => &["gif"],
         _ => &["dcm", "dicom", ""],
     }
 }

@@ -2,10 +2,12 @@
 
 mod duplicates;
 mod labels;
+mod leaks;
 mod look;
 
 use crate::Result;
-use crate::dataset::{Part, Task};
+use crate::dataset::{Dataset, Part, Task};
+use crate::image::Reading;
 use crate::source::{Found, Item, Problem, ProblemKind, Source};
 use look::Look;
 use rayon::prelude::*;
@@ -30,8 +32,23 @@ pub struct Checkup {
     pub sizes: BTreeMap<(usize, usize), usize>,
     /// Patients, lesions or other groups.
     pub groups: usize,
+    /// Test images that are in training, too.
+    pub leaks: Leaks,
     /// What is wrong, by kind and file.
     pub findings: Vec<Finding>,
+    /// How the layout was read, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Test images that have a copy in training: the same file, or nearly the same picture.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Leaks {
+    /// Test images.
+    pub test: usize,
+    /// Those of them that have a copy.
+    pub copied: usize,
+    /// Whether the parts were given; they are those of a split by seed 0 otherwise.
+    pub given: bool,
 }
 
 /// Usable images of a class.
@@ -77,8 +94,18 @@ pub enum FindingKind {
     UnlabelledFile,
     /// A class folder that the data set does not have.
     UnknownClass,
+    /// A class folder that holds the other classes again.
+    Copy,
+    /// A single class folder whose folders may be the classes.
+    TooDeep,
     /// A class without a usable image.
     EmptyClass,
+    /// A class that is in one given part and not in another.
+    ClassMissingFromPart,
+    /// A class of one or two images.
+    FewImages,
+    /// A class whose images are all of one patient or other group.
+    OnePatientClass,
     /// A single class, where each image has one: nothing to tell apart.
     SingleClass,
     /// Two classes whose names differ by a slip.
@@ -118,7 +145,12 @@ impl FindingKind {
             Self::MissingFile => "missing-file",
             Self::UnlabelledFile => "unlabelled-file",
             Self::UnknownClass => "unknown-class",
+            Self::Copy => "copy-of-itself",
+            Self::TooDeep => "one-level-too-deep",
             Self::EmptyClass => "empty-class",
+            Self::ClassMissingFromPart => "class-missing-from-part",
+            Self::FewImages => "few-images",
+            Self::OnePatientClass => "one-patient-class",
             Self::SingleClass => "single-class",
             Self::LabelTypo => "label-typo",
             Self::WrongExtension => "wrong-extension",
@@ -138,9 +170,9 @@ impl FindingKind {
 }
 
 /// An image that was decoded.
-struct Seen {
-    item: Item,
-    look: Look,
+pub(crate) struct Seen {
+    pub(crate) item: Item,
+    pub(crate) look: Look,
 }
 
 /// Decodes every file of a data set on all cores and reports what is in it and what is wrong with
@@ -149,20 +181,37 @@ struct Seen {
 /// # Errors
 /// Those of [`Source::find`]: there is nothing to report on then.
 pub fn check(source: &dyn Source, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Checkup> {
-    let found = source.find()?;
+    check_as(source, &Reading::default(), progress)
+}
+
+/// [`check`] of images that are read so.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_as(
+    source: &dyn Source,
+    reading: &Reading,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Checkup> {
+    let mut found = source.find()?;
     let mut findings: Vec<Finding> = found.problems.iter().map(Finding::of).collect();
     findings.extend(labels::typos(source.name(), &found));
-    findings.extend(labels::divided_groups(&found.items));
     let (done, total) = (AtomicU64::new(0), found.items.len() as u64);
     let looked: Vec<_> = found
         .items
         .par_iter()
         .map(|item| {
-            let look = Look::at(item);
+            let look = Look::at(item, reading);
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             look
         })
         .collect();
+    if found.items.iter().all(|item| item.group.is_none()) {
+        for (item, look) in found.items.iter_mut().zip(&looked) {
+            item.group = look.as_ref().ok().and_then(|look| look.patient.clone());
+        }
+    }
+    findings.extend(labels::divided_groups(&found.items));
     let mut seen = Vec::new();
     for (item, look) in found.items.iter().zip(looked) {
         match look {
@@ -182,6 +231,9 @@ pub fn check(source: &dyn Source, progress: &(dyn Fn(u64, u64) + Sync)) -> Resul
     let classes = count(&found, &seen);
     findings.extend(labels::empty(&found.root, &classes));
     findings.extend(labels::single(&found.root, found.task, &classes));
+    findings.extend(labels::small(&found.root, &classes));
+    findings.extend(labels::one_patient(&found, &seen));
+    let leaks = leaks::count(&Dataset::seen(source.name(), &found, &seen), &seen);
     findings.sort();
     let mut checkup = Checkup {
         task: found.task,
@@ -191,7 +243,9 @@ pub fn check(source: &dyn Source, progress: &(dyn Fn(u64, u64) + Sync)) -> Resul
         sizes: BTreeMap::new(),
         groups: labels::groups(&found.items),
         root: found.root,
+        leaks,
         findings,
+        notes: found.notes,
     };
     for Seen { look, .. } in seen {
         *checkup.modes.entry(look.mode).or_default() += 1;
@@ -223,6 +277,8 @@ impl Finding {
             ProblemKind::Row => (FindingKind::BadRow, problem.detail.clone()),
             ProblemKind::MissingFile => (FindingKind::MissingFile, problem.detail.clone()),
             ProblemKind::UnlabelledFile => (FindingKind::UnlabelledFile, problem.detail.clone()),
+            ProblemKind::Copy => (FindingKind::Copy, problem.detail.clone()),
+            ProblemKind::TooDeep => (FindingKind::TooDeep, problem.detail.clone()),
             ProblemKind::UnknownClass => {
                 let detail = labels::unknown(&problem.path, &problem.detail);
                 (FindingKind::UnknownClass, detail)

@@ -1,12 +1,13 @@
-//! Labelled images, each of them known to be one before anybody trains on it.
+//! Images, with labels or without, each of them known to be one before anyone trains on it.
 //!
 //! | layout | on disk | task |
 //! |---|---|---|
 //! | `brain-mri` | `Training/<class>/` and `Testing/<class>/`, classes glioma, meningioma, notumor, pituitary | multi-class |
 //! | `isic2019` | `ISIC_2019_Training_Input/*.jpg`, `ISIC_2019_Training_GroundTruth.csv`; groups by `lesion_id` if there is `ISIC_2019_Training_Metadata.csv` | multi-class |
 //! | `biopsies` | TIFF images and one CSV file: `image`, a 0/1 column for each of TFH-1, TFH-217, TFH-Like, B cells and others, perhaps `patient` | multi-label |
-//! | `folder` | `<class>/`, or `train/<class>/` and perhaps `val/<class>/` and `test/<class>/` | multi-class |
-//! | `csv` | a CSV file: `path`; `label`, or `labels` separated by `|` or `;`, or a 0/1 column a class; perhaps `split` and `group` | both |
+//! | `folder` | `<class>/`, or `train/<class>/` and perhaps `val/<class>/` and `test/<class>/`; or images without labels | multi-class |
+//! | `csv` | a CSV file, or `train.csv` and `test.csv`: `path`; perhaps `label`, or `labels` separated by `|` or `;`, or a 0/1 column a class; perhaps `split` and `group` | both |
+//! | `images` | any images below a folder, or those that a pattern fits | no labels |
 //! | `medmnist` | a 2D `.npz` file of the MedMNIST collection | both |
 
 mod open;
@@ -15,11 +16,13 @@ pub use cass_run::Skipped;
 pub use open::OpenOptions;
 
 use crate::cache::{Key, Store};
-use crate::image::Pixels;
+use crate::image::{Pixels, Reading};
 use crate::source::Origin;
 use crate::stages::{Clock, Stage};
 use crate::{Error, Result};
+use base16ct::lower::encode_string as hex;
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -64,17 +67,23 @@ impl Task {
     }
 }
 
-/// One labelled image.
+/// One image, with its label if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
     /// The file.
     pub path: PathBuf,
-    /// Ascending indices into [`Dataset::classes`]: exactly one if the task is multi-class.
+    /// Ascending indices into [`Dataset::classes`]: exactly one if the task is multi-class and the
+    /// image is labelled.
     pub labels: Vec<usize>,
     /// The part that the curator gave it to; `None` where there is no given split.
     pub part: Option<Part>,
     /// The patient, lesion or other group, none of which a split divides.
     pub group: Option<String>,
+    /// Ascending indices of the classes of which it is not known whether the image is of them: they
+    /// count in no loss and no metric.
+    pub unknown: Vec<usize>,
+    /// Whether it can be learned from, or judged by: without a label it is for pretraining alone.
+    pub labelled: bool,
     /// SHA-256 of the file's bytes when the data set was opened.
     pub sha256: [u8; 32],
     pub(crate) origin: Origin,
@@ -87,7 +96,7 @@ impl Sample {
     }
 }
 
-/// Labelled images, every one of them known to be decodable.
+/// Images, every one of them known to be decodable.
 #[derive(Debug)]
 pub struct Dataset {
     /// Name of the source, such as `folder`.
@@ -102,6 +111,13 @@ pub struct Dataset {
     pub samples: Vec<Sample>,
     /// Files and rows of tables left out because they cannot be used, and why.
     pub skipped: Vec<Skipped>,
+    /// What a reader should know of how the data set was read, one sentence each.
+    pub notes: Vec<String>,
+    /// What a reader should know of the images' content, one sentence each: of pictures to be turned,
+    /// several pages, few grey levels.
+    pub warnings: Vec<String>,
+    /// How files become pixels.
+    pub reading: Reading,
     cache: Store,
 }
 
@@ -114,6 +130,11 @@ impl Dataset {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
+    }
+
+    /// Whether any image has a label.
+    pub fn is_labelled(&self) -> bool {
+        self.samples.iter().any(|sample| sample.labelled)
     }
 
     /// The name of an image in manifests and predictions: its path below [`Dataset::root`], with `/`
@@ -140,14 +161,26 @@ impl Dataset {
         })
     }
 
-    /// The labels of some samples as 0 and 1, row-major `(samples, classes)`.
+    /// Leaves out the images of these SHA-256, in hexadecimal; how many these were.
+    pub(crate) fn leave_out(&mut self, hashes: &HashSet<String>) -> usize {
+        let before = self.len();
+        self.samples
+            .retain(|sample| !hashes.contains(&hex(&sample.sha256)));
+        before - self.len()
+    }
+
+    /// The labels of some samples as 0 and 1, row-major `(samples, classes)`; NaN where it is not known
+    /// whether a sample is of a class.
     pub fn targets(&self, samples: &[usize]) -> Vec<f32> {
         let classes = self.classes.len();
         let mut targets = vec![0.0; samples.len() * classes];
         for (row, &sample) in targets.chunks_exact_mut(classes.max(1)).zip(samples) {
-            for &label in &self.samples[sample].labels {
-                row[label] = 1.0;
-            }
+            let sample = &self.samples[sample];
+            sample.labels.iter().for_each(|&label| row[label] = 1.0);
+            sample
+                .unknown
+                .iter()
+                .for_each(|&label| row[label] = f32::NAN);
         }
         targets
     }
@@ -167,8 +200,9 @@ impl Dataset {
         clock: &Clock,
     ) -> Result<Arc<Pixels>> {
         let sample = &self.samples[index];
+        let sha256 = keyed(sample.sha256, &self.reading);
         let key = Key {
-            sha256: &sample.sha256,
+            sha256: &sha256,
             size,
         };
         if let Some(pixels) = clock.time(Stage::Cache, || self.cache.get(key)) {
@@ -176,13 +210,16 @@ impl Dataset {
         }
         let decoded = clock
             .time(Stage::Read, || {
-                let bytes = sample.origin.bytes(&sample.path)?;
+                let bytes = sample.origin.bytes(&sample.path, &self.reading)?;
                 // A cached image must be the one that the manifest names.
                 let same = <[u8; 32]>::from(Sha256::digest(&bytes)) == sample.sha256;
                 let changed = || "has changed since the data set was opened".to_owned();
                 same.then_some(bytes).ok_or_else(changed)
             })
-            .and_then(|bytes| clock.time(Stage::Decode, || sample.origin.decode(&bytes)))
+            .and_then(|bytes| {
+                let decode = || sample.origin.decode(&bytes, &self.reading, Some(size));
+                clock.time(Stage::Decode, decode)
+            })
             .map_err(|reason| Error::Image {
                 path: sample.path.clone(),
                 reason,
@@ -191,4 +228,14 @@ impl Dataset {
         clock.time(Stage::Cache, || self.cache.put(key, &pixels));
         Ok(pixels)
     }
+}
+
+/// What an image's pixels are kept under: its SHA-256, or one of that and of how it is read, where that
+/// is not as always.
+fn keyed(sha256: [u8; 32], reading: &Reading) -> [u8; 32] {
+    if reading.is_default() {
+        return sha256;
+    }
+    let both = [&sha256[..], reading.key().as_bytes()].concat();
+    Sha256::digest(&both).into()
 }

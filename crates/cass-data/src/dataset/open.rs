@@ -1,11 +1,16 @@
 //! From a source's list to a data set: every image is one that decodes.
 
-use super::{Dataset, Part, Sample, Skipped, Task};
+use super::{Dataset, Part, Sample, Skipped, Task, keyed};
 use crate::cache::{Checked, Key, Storage, Store};
-use crate::source::{Found, Item, Problem, ProblemKind, Source, brain_mri};
+use crate::check::Seen;
+use crate::decode::Decoded;
+use crate::image::{Levels, Pages, Reading};
+use crate::source::{Found, Item, Problem, ProblemKind, Source, brain_mri, csv, folder};
+use crate::split::Split;
 use crate::{Error, Result};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 /// How a data set is opened. The default stops at the first set of unusable images and keeps pixels
@@ -19,6 +24,8 @@ pub struct OpenOptions {
     pub size: Option<usize>,
     /// Where work is kept for later. It changes no pixel.
     pub storage: Storage,
+    /// How files become pixels.
+    pub reading: Reading,
 }
 
 impl Dataset {
@@ -81,15 +88,19 @@ impl Dataset {
             },
             items,
             problems: Vec::new(),
+            notes: Vec::new(),
         };
         Self::of("items", found, &OpenOptions::default())
     }
 
-    fn of(name: &str, found: Found, options: &OpenOptions) -> Result<Self> {
-        let mut skipped = problems(found.problems)?;
+    fn of(name: &str, mut found: Found, options: &OpenOptions) -> Result<Self> {
+        let mut skipped = problems(std::mem::take(&mut found.problems))?;
         expect_labels(&found.classes, &found.items)?;
         if found.items.is_empty() && skipped.is_empty() {
             return Err(Error::NoImages { root: found.root });
+        }
+        if options.skip_bad && found.is_named_by_users(name) {
+            skipped.extend(found.leave_out_empty_classes());
         }
         // A class whose folder is not there is told before the time that decoding takes.
         let listed: Vec<_> = found
@@ -101,20 +112,32 @@ impl Dataset {
 
         let total = found.items.len() + skipped.len();
         let cache = Store::open(&options.storage)?;
-        let checked = Checked::open(&options.storage);
+        options.reading.check()?;
+        let checked = Checked::open(&options.storage, &options.reading);
         let keep = options.size.map(|size| (size, &cache));
         // One thread a file, results in the files' order.
         let looked: Vec<_> = (found.items.into_par_iter())
-            .map(|item| check(item, &checked, keep))
+            .map(|item| check(item, found.task, &checked, keep, &options.reading))
             .collect();
         let mut samples = Vec::with_capacity(total);
+        let mut seen = Vec::with_capacity(total);
         for result in looked {
             match result {
-                Ok(sample) => samples.push(sample),
+                Ok((sample, told)) => {
+                    samples.push(sample);
+                    seen.push(told);
+                }
                 Err(bad) => skipped.push(bad),
             }
         }
-        checked.keep(samples.iter().map(|sample| sample.sha256));
+        // What there is something to say of is looked at again, to say it again.
+        let silent = samples
+            .iter()
+            .zip(&seen)
+            .filter(|(_, told)| told.is_silent());
+        checked.keep(silent.map(|(sample, _)| sample.sha256));
+        let mut warnings = Told::sentences(&seen, &options.reading);
+        warnings.extend(give_patients(&mut samples, &seen));
         if !skipped.is_empty() && !options.skip_bad {
             return Err(bad_images(&skipped, total));
         }
@@ -127,8 +150,131 @@ impl Dataset {
             task: found.task,
             samples,
             skipped,
+            notes: found.notes,
+            warnings,
+            reading: options.reading.clone(),
             cache,
         })
+    }
+}
+
+impl Dataset {
+    /// The data set of images that were looked at already: to be split, not to be loaded.
+    pub(crate) fn seen(name: &str, found: &Found, seen: &[Seen]) -> Self {
+        let sample = |Seen { item, look }: &Seen| Sample {
+            labelled: item.is_labelled(found.task),
+            unknown: item.unknown.clone(),
+            path: item.path.clone(),
+            labels: item.labels.clone(),
+            part: item.part,
+            group: item.group.clone(),
+            sha256: look.sha256,
+            origin: item.origin.clone(),
+        };
+        Self {
+            name: name.to_owned(),
+            root: found.root.clone(),
+            classes: found.classes.clone(),
+            task: found.task,
+            samples: seen.iter().map(sample).collect(),
+            skipped: Vec::new(),
+            notes: Vec::new(),
+            warnings: Vec::new(),
+            reading: Reading::default(),
+            cache: Store::Off,
+        }
+    }
+
+    /// What there is to say of a split that was made here: copies, and names that begin alike, on both
+    /// sides of it.
+    pub(crate) fn warn_of_split(&mut self, split: &Split) {
+        let ours = |part: &[usize]| part.iter().any(|&i| self.samples[i].part.is_none());
+        if !ours(&split.test) {
+            return;
+        }
+        let (train, test) = (&split.train, &split.test);
+        let hashes: HashSet<_> = train.iter().map(|&i| self.samples[i].sha256).collect();
+        let copied = |i: &&usize| hashes.contains(&self.samples[**i].sha256);
+        let copied = test.iter().filter(copied).count();
+        let all = test.len();
+        if copied > 0 {
+            self.warnings.push(format!(
+                "{copied} of the {all} test images have a copy in training (`cass data check` names them; \
+                 --group-column or --group-by keep them together)"
+            ));
+        }
+        if let Some(warning) = self.names_alike(train, test) {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Names of several images that differ in a number at the end alone, on both sides of a split.
+    fn names_alike(&self, train: &[usize], test: &[usize]) -> Option<String> {
+        if self.samples.iter().any(|sample| sample.group.is_some()) {
+            return None;
+        }
+        let stem = |&i: &usize| {
+            let file = self.samples[i].path.file_stem()?.to_string_lossy();
+            let end = file.trim_end_matches(|c: char| c.is_ascii_digit());
+            let stem = end.strip_suffix(['_', '-', ' ', '.'])?;
+            // A word that all files begin with tells nothing.
+            let tells = stem.contains(|c: char| c.is_ascii_digit()) && end.len() < file.len();
+            tells.then(|| stem.to_owned())
+        };
+        let mut known: HashMap<String, usize> = HashMap::new();
+        for i in train {
+            known.extend(stem(i).map(|stem| (stem, *i)));
+        }
+        // As many as there are classes, or fewer, are the classes' names.
+        if known.len() <= self.classes.len() {
+            return None;
+        }
+        let pairs = test.iter().filter_map(|i| Some((i, known.get(&stem(i)?)?)));
+        let pairs: Vec<_> = pairs.collect();
+        let (&test_image, &train_image) = *pairs.first()?;
+        Some(format!(
+            "{} of the {} test images are named like training images, such as {} and {}: if these are of one \
+             patient, --group-by '^(.+)[-_ .][0-9]+[.]' keeps them together",
+            pairs.len(),
+            test.len(),
+            self.file_name(test_image),
+            self.file_name(train_image),
+        ))
+    }
+}
+
+impl Found {
+    /// Whether classes have the names that a user gave to folders or in a table.
+    fn is_named_by_users(&self, name: &str) -> bool {
+        [folder::NAME, csv::NAME].contains(&name)
+    }
+
+    /// Leaves out the classes that no image is of, and tells of them.
+    fn leave_out_empty_classes(&mut self) -> Vec<Skipped> {
+        let all = self.items.iter().flat_map(|item| &item.labels);
+        let used: BTreeSet<usize> = all.copied().collect();
+        let mut places = vec![0; self.classes.len()];
+        let (mut skipped, mut kept) = (Vec::new(), Vec::new());
+        for (label, class) in std::mem::take(&mut self.classes).into_iter().enumerate() {
+            if used.contains(&label) {
+                places[label] = kept.len();
+                kept.push(class);
+            } else {
+                let reason = format!("has no image of class {class:?}");
+                skipped.push(Skipped::new(&self.root, &reason));
+            }
+        }
+        self.classes = kept;
+        for item in &mut self.items {
+            item.labels
+                .iter_mut()
+                .for_each(|label| *label = places[*label]);
+            item.unknown.retain(|label| used.contains(label));
+            item.unknown
+                .iter_mut()
+                .for_each(|label| *label = places[*label]);
+        }
+        skipped
     }
 }
 
@@ -140,7 +286,13 @@ fn problems(problems: Vec<Problem>) -> Result<Vec<Skipped>> {
             ProblemKind::Row | ProblemKind::MissingFile => {
                 skipped.push(Skipped::new(&path, &detail));
             }
-            ProblemKind::UnlabelledFile => {}
+            ProblemKind::UnlabelledFile | ProblemKind::TooDeep => {}
+            ProblemKind::Copy => {
+                return Err(Error::Copy {
+                    folder: path,
+                    detail,
+                });
+            }
             ProblemKind::UnknownClass => {
                 return Err(Error::UnknownClass {
                     folder: path,
@@ -195,32 +347,116 @@ fn every_class_has_images(
 }
 
 /// Reads and hashes an image, and decodes it unless the record knows it.
-fn check(item: Item, checked: &Checked, keep: Option<(usize, &Store)>) -> Result<Sample, Skipped> {
-    let sha256 = item.origin.bytes(&item.path).and_then(|bytes| {
+fn check(
+    item: Item,
+    task: Task,
+    checked: &Checked,
+    keep: Option<(usize, &Store)>,
+    reading: &Reading,
+) -> Result<(Sample, Told), Skipped> {
+    let looked = item.origin.bytes(&item.path, reading).and_then(|bytes| {
         let sha256 = Sha256::digest(&bytes).into();
-        if !checked.knows(&sha256) {
-            let decoded = item.origin.decode(&bytes)?;
-            if let Some((size, cache)) = keep {
-                let key = Key {
-                    sha256: &sha256,
-                    size,
-                };
-                cache.put_new(key, || decoded.pixels.resize(size));
-            }
+        let mut told = Told::default();
+        if checked.knows(&sha256) {
+            return Ok((sha256, told));
         }
-        Ok(sha256)
+        let size = keep.map(|(size, _)| size);
+        let decoded = item.origin.decode(&bytes, reading, size)?;
+        told.look(&decoded, reading);
+        if let Some((size, cache)) = keep {
+            let keyed = keyed(sha256, reading);
+            let key = Key {
+                sha256: &keyed,
+                size,
+            };
+            cache.put_new(key, || decoded.pixels.resize(size));
+        }
+        told.patient = decoded.patient;
+        Ok((sha256, told))
     });
-    match sha256 {
-        Ok(sha256) => Ok(Sample {
-            path: item.path,
-            labels: item.labels,
-            part: item.part,
-            group: item.group,
-            sha256,
-            origin: item.origin,
-        }),
+    match looked {
+        Ok((sha256, told)) => Ok((
+            Sample {
+                labelled: item.is_labelled(task),
+                unknown: item.unknown,
+                path: item.path,
+                labels: item.labels,
+                part: item.part,
+                group: item.group,
+                sha256,
+                origin: item.origin,
+            },
+            told,
+        )),
         Err(reason) => Err(Skipped::new(&item.path, &reason)),
     }
+}
+
+/// What there is to say of an image by itself.
+#[derive(Debug, Default)]
+struct Told {
+    turned: bool,
+    frames: bool,
+    dark: bool,
+    patient: Option<String>,
+}
+
+impl Told {
+    fn look(&mut self, decoded: &Decoded, reading: &Reading) {
+        // Under a quarter of the levels, where not the image's own range is spread over all.
+        const FEW: u16 = 64;
+        let by_byte = matches!(reading.levels, Levels::HighByte | Levels::Bits(_));
+        self.turned = decoded.turned;
+        self.frames = decoded.frames > 1 && reading.pages == Pages::First;
+        self.dark = by_byte && decoded.range.is_some_and(|range| range < FEW);
+    }
+
+    fn is_silent(&self) -> bool {
+        !(self.turned || self.frames || self.dark || self.patient.is_some())
+    }
+
+    fn sentences(seen: &[Self], reading: &Reading) -> Vec<String> {
+        let count = |is: fn(&Self) -> bool| seen.iter().filter(|told| is(told)).count();
+        let all = seen.len();
+        let mut sentences = Vec::new();
+        if let turned @ 1.. = count(|told| told.turned) {
+            sentences.push(format!(
+                "{turned} of {all} files are to be turned by their EXIF data, which is not done (--exif turns them)"
+            ));
+        }
+        if let frames @ 1.. = count(|told| told.frames) {
+            sentences.push(format!(
+                "{frames} of {all} files have several pages or frames, of which one is used (--pages and --frame choose)"
+            ));
+        }
+        if let dark @ 1.. = count(|told| told.dark) {
+            sentences.push(format!(
+                "{dark} of {all} images have more than 8 bits and use under a quarter of the grey levels under \
+                 --levels {} (--levels bits:12, min-max or percentile:0.5,99.5 spreads them)",
+                reading.levels
+            ));
+        }
+        sentences
+    }
+}
+
+/// The patients that files name, where no table or folder names them. If all are one, as after some
+/// anonymisations, that is none.
+fn give_patients(samples: &mut [Sample], seen: &[Told]) -> Option<String> {
+    let patients: BTreeSet<_> = seen
+        .iter()
+        .filter_map(|told| told.patient.as_ref())
+        .collect();
+    if patients.len() < 2 || samples.iter().any(|sample| sample.group.is_some()) {
+        return None;
+    }
+    for (sample, told) in samples.iter_mut().zip(seen) {
+        sample.group.clone_from(&told.patient);
+    }
+    let patients = patients.len();
+    Some(format!(
+        "{patients} patients are named by the images' files (PatientID): no split divides them"
+    ))
 }
 
 fn bad_images(bad: &[Skipped], total: usize) -> Error {

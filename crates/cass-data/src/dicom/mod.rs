@@ -1,70 +1,113 @@
-//! Monochrome DICOM images: the first frame, through modality transform and window, as 8 bits.
+//! DICOM images: one frame, through modality transform and window or from its colours, as 8 bits.
 
+mod colour;
 mod elements;
 mod stored;
 mod window;
 
+pub(crate) use elements::is_bare;
+
 use crate::decode::{Decoded, expect_size};
-use crate::image::Pixels;
+use crate::image::{Pixels, Reading};
+use colour::Colour;
 use elements::{
-    BITS_ALLOCATED, BITS_STORED, COLUMNS, Elements, FRAMES, HIGH_BIT, PHOTOMETRIC, ROWS, SAMPLES,
+    BITS_ALLOCATED, BITS_STORED, COLUMNS, Elements, FRAMES, HIGH_BIT, PATIENT, PHOTOMETRIC, PLANAR,
+    PixelData, ROWS, SAMPLES,
 };
-use stored::Frame;
+use stored::{Frame, Stored};
 use window::Transform;
 
 /// The image in these bytes, or why not.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Decoded, String> {
-    let elements = Elements::read(bytes)?;
+pub(crate) fn decode(bytes: &[u8], reading: &Reading) -> Result<Decoded, String> {
+    let (syntax, data) = elements::start(bytes)?;
+    let elements = Elements::read(syntax, &data)?;
     let photometric = elements.text(PHOTOMETRIC).unwrap_or_default();
-    let inverted = match photometric.as_str() {
-        "MONOCHROME1" => true,
-        "MONOCHROME2" => false,
-        other => {
+    let colour = Colour::of(&photometric);
+    let inverted = match (photometric.as_str(), colour) {
+        ("MONOCHROME1", _) => true,
+        ("MONOCHROME2", _) | (_, Some(_)) => false,
+        (other, None) => {
             return Err(format!(
-                "has DICOM pixels of {other:?}, expected MONOCHROME1 or MONOCHROME2"
+                "has DICOM pixels of {other:?}, expected MONOCHROME1, MONOCHROME2, RGB, YBR_FULL, \
+                 YBR_FULL_422 or PALETTE COLOR"
             ));
         }
     };
     let samples = elements.number(SAMPLES, "samples per pixel")?.unwrap_or(1);
-    if samples != 1 {
-        return Err(format!("has {samples} samples per pixel, expected 1"));
+    let expected = colour.map_or(1, Colour::samples);
+    if usize::from(samples) != expected {
+        return Err(format!(
+            "has {samples} samples per pixel, expected {expected} of {photometric}"
+        ));
     }
     let bits_allocated = elements.need(BITS_ALLOCATED, "bits allocated")?;
-    if ![8, 16].contains(&bits_allocated) {
+    let several = expected > 1;
+    if ![8, 16].contains(&bits_allocated) || (several && bits_allocated != 8) {
+        let expected = if several { "8" } else { "8 or 16" };
         return Err(format!(
-            "has {bits_allocated} bits allocated, expected 8 or 16"
+            "has {bits_allocated} bits allocated, expected {expected}"
         ));
     }
     let frames = elements.decimal(FRAMES, "number of frames")?.unwrap_or(1.0);
+    let frames = (frames as usize).max(1); // `as` saturates
     let (width, height) = (
         elements.need(COLUMNS, "columns")?,
         elements.need(ROWS, "rows")?,
     );
-    expect_size(width.into(), height.into())?;
+    expect_size(width.into(), height.into(), reading.max_pixels())?;
+    let compressed = matches!(elements.pixels, PixelData::Fragments(_));
     let frame = Frame {
         width: width.into(),
         height: height.into(),
         bits_allocated,
-        frames: frames as usize, // `as` saturates
+        samples: expected,
+        subsampled: colour == Some(Colour::Ybr422) && !compressed,
+        frames,
+        which: reading.frame.of(frames)?,
     };
-    let transform = Transform::of(&elements, bits_allocated, inverted)?;
-    if let (Some(high), Some(stored)) = (
-        elements.number(HIGH_BIT, "high bit")?,
-        elements.number(BITS_STORED, "bits stored")?,
-    ) && high.checked_add(1) != Some(stored)
-    {
-        return Err(format!(
-            "has its high bit at {high}, expected {} as {stored} bits are stored",
-            stored - 1
-        ));
-    }
-    let levels = transform.apply(&stored::values(&elements, frame)?);
+    let planes = elements.number(PLANAR, "planar configuration")? == Some(1);
+    let is_rgb = colour == Some(Colour::Rgb);
+    let stored = || stored::values(&elements, frame, planes, is_rgb);
+    let (pixels, bits) = match colour {
+        Some(colour) => {
+            let rgb = match stored()? {
+                Stored::Rgb(rgb) => rgb,
+                Stored::Values { values, planes } => {
+                    colour::rgb(colour, &elements, frame, &values, planes)?
+                }
+            };
+            let pixels = Pixels::from_rgb(frame.width, frame.height, rgb);
+            (pixels, bits_allocated)
+        }
+        None => {
+            let transform =
+                Transform::of(&elements, bits_allocated, inverted, reading.window_index)?;
+            if let (Some(high), Some(stored)) = (
+                elements.number(HIGH_BIT, "high bit")?,
+                elements.number(BITS_STORED, "bits stored")?,
+            ) && high.checked_add(1) != Some(stored)
+            {
+                return Err(format!(
+                    "has its high bit at {high}, expected {} as {stored} bits are stored",
+                    stored - 1
+                ));
+            }
+            let Stored::Values { values, .. } = stored()? else {
+                return Err(format!("has a coloured JPEG image, expected {photometric}"));
+            };
+            let levels = transform.apply(&values, reading.levels)?;
+            let pixels = Pixels::from_grey(frame.width, frame.height, levels);
+            (pixels, transform.bits_stored)
+        }
+    };
     Ok(Decoded {
-        pixels: Pixels::from_grey(frame.width, frame.height, levels),
+        pixels,
         format: "DICOM",
-        mode: format!("{photometric} {}", transform.bits_stored),
+        mode: format!("{photometric} {bits}"),
         widest: None,
+        range: None,
         turned: false,
         frames: frame.frames,
+        patient: elements.text(PATIENT).filter(|patient| !patient.is_empty()),
     })
 }

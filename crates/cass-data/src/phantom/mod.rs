@@ -72,7 +72,7 @@ pub fn write_phantom_of(kind: &str, out: &Path, config: &PhantomConfig) -> Resul
     expect("test-per-class", config.test_per_class, 1, "at least 1")?;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         let source = std::io::ErrorKind::DirectoryNotEmpty.into();
-        return Err(io("draw phantoms in", out, source));
+        return Err(io("filled with phantoms", out, source));
     }
     match kind {
         brain_mri::NAME => heads(out, config),
@@ -99,7 +99,7 @@ fn heads(out: &Path, config: &PhantomConfig) -> Result<()> {
     for ((part, folder), count) in PARTS.into_iter().zip(counts) {
         for (label, class) in CLASSES.iter().enumerate() {
             let folder = out.join(folder).join(class);
-            fs::create_dir_all(&folder).map_err(|e| io("create folder", &folder, e))?;
+            fs::create_dir_all(&folder).map_err(|e| io("created", &folder, e))?;
             jobs.extend((0..count).map(|number| (part, label, number, folder.clone())));
         }
     }
@@ -134,7 +134,7 @@ fn write_with(
     encode: impl FnOnce(&mut BufWriter<File>) -> image::ImageResult<()>,
 ) -> Result<()> {
     make_unsynced(path, |file| encode(file).map_err(std::io::Error::other))
-        .map_err(|e| io("write", path, e))
+        .map_err(|e| io("written", path, e))
 }
 
 fn io(action: &'static str, path: &Path, source: std::io::Error) -> Error {

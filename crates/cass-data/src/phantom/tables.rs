@@ -25,7 +25,7 @@ pub(super) fn isic(out: &Path, config: &PhantomConfig) -> Result<()> {
     let count = config.train_per_class + config.test_per_class;
     let classes = &isic2019::COLUMNS[..8];
     let folder = out.join(isic2019::INPUT);
-    fs::create_dir_all(&folder).map_err(|e| io("create folder", &folder, e))?;
+    fs::create_dir_all(&folder).map_err(|e| io("created", &folder, e))?;
     let mut truth = format!("image,{}\n", isic2019::COLUMNS.join(","));
     let mut metadata = "image,age_approx,anatom_site_general,lesion_id,sex\n".to_owned();
     let mut jobs = Vec::new();
@@ -61,7 +61,7 @@ pub(super) fn biopsies(out: &Path, config: &PhantomConfig) -> Result<()> {
     let classes = biopsies::CLASSES.len();
     let count = classes * (config.train_per_class + config.test_per_class);
     let (width, height) = (config.size * WIDER.0 / WIDER.1, config.size);
-    fs::create_dir_all(out).map_err(|e| io("create folder", out, e))?;
+    fs::create_dir_all(out).map_err(|e| io("created", out, e))?;
     let mut table = format!("image,{},patient\n", biopsies::CLASSES.join(","));
     let mut jobs = Vec::new();
     for number in 0..count {
@@ -90,5 +90,5 @@ pub(super) fn biopsies(out: &Path, config: &PhantomConfig) -> Result<()> {
 }
 
 fn write_text(path: &Path, text: &str) -> Result<()> {
-    write_whole(path, text.as_bytes()).map_err(|e| io("write", path, e))
+    write_whole(path, text.as_bytes()).map_err(|e| io("written", path, e))
 }

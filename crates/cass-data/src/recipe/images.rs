@@ -5,6 +5,9 @@ use crate::cache::Storage;
 use crate::dataset::{Dataset, OpenOptions, Part};
 use crate::loader::{Loader, LoaderConfig};
 use crate::split::{Manifest, Split, fraction};
+use cass_run::names;
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The images of a run: opened, split, and the share of them chosen that the run uses.
@@ -35,6 +38,38 @@ pub struct RunImages {
     config: LoaderConfig,
 }
 
+/// SHA-256 of the test images of a run, or of a probe by the same seed on the images of a table.
+fn held_out_by(
+    of: &Path,
+    recipe: &DataRecipe,
+    config: &LoaderConfig,
+    storage: &Storage,
+) -> Result<HashSet<String>> {
+    let manifest = if of.is_dir() {
+        Manifest::read(&of.join(names::MANIFEST))?
+    } else {
+        let own = DataRecipe::new("csv", of);
+        let table = DataRecipe {
+            images: recipe.images.clone(),
+            columns: recipe.columns.clone(),
+            labels: recipe.labels.clone(),
+            uncertain: recipe.uncertain,
+            skip_bad: recipe.skip_bad,
+            ..own
+        };
+        let dataset = table.open(&OpenOptions {
+            storage: storage.clone(),
+            ..OpenOptions::default()
+        })?;
+        dataset.manifest(&dataset.split(config.seed, table.val_fraction))
+    };
+    let tested = manifest
+        .rows
+        .into_iter()
+        .filter(|row| row.part == Part::Test);
+    Ok(tested.map(|row| row.sha256).collect())
+}
+
 impl RunImages {
     /// Opens the images of a recipe and splits them by `config.seed`. Loaders are made as `config`
     /// says.
@@ -44,12 +79,22 @@ impl RunImages {
     pub fn open(recipe: &DataRecipe, config: LoaderConfig, storage: &Storage) -> Result<Self> {
         recipe.check()?;
         config.check()?;
-        let dataset = Arc::new(recipe.open(&OpenOptions {
+        let mut dataset = recipe.open(&OpenOptions {
             size: Some(config.size),
             storage: storage.clone(),
             ..OpenOptions::default()
-        })?);
-        let split = dataset.split(config.seed, recipe.val_fraction);
+        })?;
+        if let Some(of) = &recipe.exclude_test_of {
+            let held = held_out_by(of, recipe, &config, storage)?;
+            let (gone, all) = (dataset.leave_out(&held), held.len());
+            let of = of.display();
+            dataset.warnings.push(format!(
+                "{gone} images are left out: they are of the {all} test images of {of}"
+            ));
+        }
+        let split = dataset.split_by(config.seed, recipe.val_fraction, recipe.test_fraction);
+        dataset.warn_of_split(&split);
+        let dataset = Arc::new(dataset);
         Ok(Self {
             used: fraction(&dataset, &split.train, recipe.fraction, config.seed),
             manifest: dataset.manifest(&split),
@@ -67,6 +112,12 @@ impl RunImages {
             Part::Val => &self.split.val,
             Part::Test => &self.split.test,
         }
+    }
+
+    /// The labelled among [`RunImages::part`].
+    pub fn labelled(&self, part: Part) -> Vec<usize> {
+        let all = self.part(part).iter().copied();
+        all.filter(|&i| self.dataset.samples[i].labelled).collect()
     }
 
     /// At most `most` images of a part, evenly apart.

@@ -5,9 +5,11 @@ mod images;
 pub use images::RunImages;
 
 use crate::dataset::{Dataset, OpenOptions};
-use crate::source::Layout;
+use crate::image::{Frame, Levels, Pages, Reading};
+use crate::source::{Blank, Choices, Column, Layout, Uncertain};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Everything that decides which images a run sees, and for what.
@@ -32,6 +34,57 @@ pub struct DataRecipe {
     pub fraction: f64,
     /// Whether images that cannot be used are left out, and listed, instead of stopping the run.
     pub skip_bad: bool,
+    /// Share for testing where no part is given for it, in [0, 1): a tenth of the labelled images where
+    /// it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_fraction: Option<f64>,
+    /// More folders of the same layout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_roots: Vec<PathBuf>,
+    /// Folders that hold the images that a table names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<PathBuf>,
+    /// The 0/1 columns of a table that are classes; `none` alone for no labels, `by-folder` for folders
+    /// that are classes whatever their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// What -1 in a 0/1 column is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncertain: Option<Uncertain>,
+    /// What an empty field in a 0/1 column is; unknown where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blank: Option<Blank>,
+    /// Patterns of files and folders that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+    /// Regular expression that finds the patient in a file's name or path; `none` for no groups by
+    /// folders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_by: Option<String>,
+    /// A run or a table whose test images are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude_test_of: Option<PathBuf>,
+    /// How more than 8 bits become 8.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub levels: Levels,
+    /// Whether pictures are turned as their EXIF data say.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub exif: bool,
+    /// Which pages and channels of a TIFF file are used.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pages: Pages,
+    /// Which of a DICOM file's frames is used.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub frame: Frame,
+    /// Which of a DICOM file's windows is used, from 1; 0 is the first, too.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub window_index: usize,
+    /// The most pixels that an image may have, in millions; 0 is 100.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub max_megapixels: u64,
+    /// Columns of a table, by what they say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<Column, String>,
 }
 
 impl DataRecipe {
@@ -43,12 +96,70 @@ impl DataRecipe {
             val_fraction: 0.1,
             fraction: 1.0,
             skip_bad: false,
+            test_fraction: None,
+            more_roots: Vec::new(),
+            images: Vec::new(),
+            labels: Vec::new(),
+            uncertain: None,
+            blank: None,
+            exclude: Vec::new(),
+            group_by: None,
+            exclude_test_of: None,
+            levels: Levels::default(),
+            exif: false,
+            pages: Pages::default(),
+            frame: Frame::default(),
+            window_index: 0,
+            max_megapixels: 0,
+            columns: BTreeMap::new(),
+        }
+    }
+
+    /// The same shares of images that are read alike, of another layout: without what was said of this
+    /// one's tables and folders.
+    #[must_use]
+    pub fn as_read(self) -> Self {
+        Self {
+            more_roots: Vec::new(),
+            images: Vec::new(),
+            labels: Vec::new(),
+            uncertain: None,
+            blank: None,
+            exclude: Vec::new(),
+            group_by: None,
+            exclude_test_of: None,
+            columns: BTreeMap::new(),
+            ..self
+        }
+    }
+
+    /// How its images are read.
+    pub fn reading(&self) -> Reading {
+        Reading {
+            levels: self.levels,
+            exif: self.exif,
+            pages: self.pages.clone(),
+            frame: self.frame,
+            window_index: self.window_index,
+            max_megapixels: self.max_megapixels,
         }
     }
 
     /// The layout that it names.
     pub fn layout(&self) -> Layout {
-        Layout::new(&self.name, &self.root)
+        Layout {
+            choices: Choices {
+                columns: self.columns.clone(),
+                labels: self.labels.clone(),
+                images: self.images.clone(),
+                uncertain: self.uncertain,
+                blank: self.blank,
+                exclude: self.exclude.clone(),
+                group_by: self.group_by.clone(),
+                more: self.more_roots.clone(),
+            },
+            ..Layout::new(&self.name, &self.root)
+        }
     }
 
     /// Opens the whole data set.
@@ -58,6 +169,7 @@ impl DataRecipe {
     pub fn open(&self, options: &OpenOptions) -> Result<Dataset> {
         let options = OpenOptions {
             skip_bad: self.skip_bad,
+            reading: self.reading(),
             ..options.clone()
         };
         Dataset::open(&self.layout(), &options)
@@ -68,7 +180,9 @@ impl DataRecipe {
     /// # Errors
     /// Naming the first that no run can have, its value and what was expected.
     pub fn check(&self) -> Result<()> {
+        self.reading().check()?;
         let (val, share) = (self.val_fraction, self.fraction);
+        let test = self.test_fraction.unwrap_or(0.0);
         for (name, value, fits, expected) in [
             (
                 "val_fraction",
@@ -82,6 +196,12 @@ impl DataRecipe {
                 share > 0.0 && share <= 1.0,
                 "a share above 0, at most 1",
             ),
+            (
+                "test_fraction",
+                test,
+                (0.0..1.0).contains(&test) && val + test < 1.0,
+                "a share from 0 that leaves images for training",
+            ),
         ] {
             if !fits {
                 return Err(Error::Setting {
@@ -93,6 +213,10 @@ impl DataRecipe {
         }
         Ok(())
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for DataRecipe {

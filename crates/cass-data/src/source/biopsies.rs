@@ -37,6 +37,7 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
         task: Task::MultiLabel,
         items: labelled.items,
         problems: labelled.problems,
+        notes: Vec::new(),
     })
 }
 

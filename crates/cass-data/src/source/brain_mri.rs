@@ -48,5 +48,6 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
         task: Task::MultiClass,
         items,
         problems,
+        notes: Vec::new(),
     })
 }

@@ -44,5 +44,6 @@ pub(crate) fn find(data_root: &Path) -> Result<Found> {
         task: Task::MultiClass,
         items: labelled.items,
         problems: labelled.problems,
+        notes: Vec::new(),
     })
 }

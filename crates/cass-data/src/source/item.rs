@@ -1,5 +1,5 @@
 use super::Origin;
-use crate::dataset::Part;
+use crate::dataset::{Part, Task};
 use crate::image::Pixels;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +23,11 @@ pub struct Item {
     pub part: Option<Part>,
     /// The patient, lesion or other group that no split may divide.
     pub group: Option<String>,
+    /// Ascending indices of the classes of which it is not known whether the image is of them: they
+    /// count in no loss and no metric.
+    pub unknown: Vec<usize>,
+    /// Whether the image has a label at all; without one it is for pretraining alone.
+    pub unlabelled: bool,
     pub(crate) origin: Origin,
 }
 
@@ -33,6 +38,8 @@ impl Item {
             labels: Vec::new(),
             part: None,
             group: None,
+            unknown: Vec::new(),
+            unlabelled: false,
             origin,
         }
     }
@@ -68,6 +75,23 @@ impl Item {
     #[must_use]
     pub(crate) fn labelled(self, labels: Vec<usize>) -> Self {
         Self { labels, ..self }
+    }
+
+    /// The same image, of which no label is known. (Without this, an image of no class is of none
+    /// where images may be of any number, and unlabelled where each is of one.)
+    #[must_use]
+    pub fn unlabelled(self) -> Self {
+        Self {
+            labels: Vec::new(),
+            unknown: Vec::new(),
+            unlabelled: true,
+            ..self
+        }
+    }
+
+    /// Whether it can be learned from, or judged by.
+    pub fn is_labelled(&self, task: Task) -> bool {
+        !self.unlabelled && (task == Task::MultiLabel || !self.labels.is_empty())
     }
 
     /// The same image, given to a part.

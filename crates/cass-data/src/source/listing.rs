@@ -1,29 +1,51 @@
-//! What is in a folder, but for what systems leave there.
+//! What is in a folder, but for what systems and programs leave there.
 
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// Files that systems leave in folders.
-const LITTER: [&str; 2] = ["thumbs.db", "desktop.ini"];
+/// Files and folders, in lower case, that systems and programs leave in folders; so are all whose
+/// names begin with a dot, `._*` of macOS and `.ipynb_checkpoints` among them.
+const LITTER: [&str; 9] = [
+    "thumbs.db",
+    "desktop.ini",
+    "__macosx",
+    "@eadir",
+    "#recycle",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+    "__pycache__",
+];
 /// Endings of image files, in the order in which they are preferred.
-const ENDINGS: [&str; 7] = ["jpg", "jpeg", "png", "tif", "tiff", "bmp", "dcm"];
-/// Folders within folders that are followed; deeper is no data set.
-const MAX_DEPTH: usize = 8;
+pub(super) const ENDINGS: [&str; 15] = [
+    "jpg", "jpeg", "png", "tif", "tiff", "bmp", "dcm", "dicom", "pgm", "ppm", "pnm", "webp", "gif",
+    "jpe", "jfif",
+];
+/// Endings of images that are told what to be converted to.
+const FOREIGN: [&str; 7] = ["nii", "gz", "heic", "heif", "avif", "jp2", "mha"];
+/// Folders within folders that are followed, from the system's root; deeper is no data set.
+const MAX_DEPTH: usize = 128;
 
-/// The entries of a folder by name, without hidden files and the systems' litter.
+/// Whether this is a name of what systems and programs leave in folders.
+pub(super) fn is_litter(name: &str) -> bool {
+    name.starts_with('.') || LITTER.contains(&name.to_ascii_lowercase().as_str())
+}
+
+/// The entries of a folder by name, without litter.
 pub(super) fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let fail = |source| Error::Io {
-        action: "list folder",
+        action: "listed",
         path: folder.to_owned(),
         source,
     };
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(fail)? {
         let entry = entry.map_err(fail)?;
-        let name = entry.file_name().to_string_lossy().to_ascii_lowercase();
-        if !name.starts_with('.') && !LITTER.contains(&name.as_str()) {
+        if !is_litter(&entry.file_name().to_string_lossy()) {
             paths.push(entry.path());
         }
     }
@@ -36,31 +58,108 @@ pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(list(folder)?.into_iter().filter(|p| p.is_dir()).collect())
 }
 
-/// All files below a folder. A link to a folder that it is in is not followed.
+/// All files below a folder, images or not. Links are followed, but for one to a folder that it is
+/// in: that would lead in a circle.
 pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    fn collect(folder: &Path, above: &mut Vec<PathBuf>, files: &mut Vec<PathBuf>) -> Result<()> {
-        let real = folder.canonicalize().map_err(|source| Error::Io {
-            action: "list folder",
+    fn real(folder: &Path) -> Result<PathBuf> {
+        folder.canonicalize().map_err(|source| Error::Io {
+            action: "listed",
             path: folder.to_owned(),
             source,
-        })?;
-        if above.contains(&real) {
-            return Ok(());
-        }
-        above.push(real);
+        })
+    }
+    fn collect(folder: &Path, above: &mut Vec<PathBuf>, files: &mut Vec<PathBuf>) -> Result<()> {
         for path in list(folder)? {
-            if path.is_dir() && above.len() <= MAX_DEPTH {
-                collect(&path, above, files)?;
-            } else {
+            if !path.is_dir() {
                 files.push(path);
+                continue;
+            }
+            let inside = real(&path)?;
+            if !above.contains(&inside) && above.len() <= MAX_DEPTH {
+                above.push(inside);
+                collect(&path, above, files)?;
+                above.pop();
             }
         }
-        above.pop();
         Ok(())
     }
+    let mut above: Vec<PathBuf> = real(folder)?.ancestors().map(Path::to_owned).collect();
     let mut files = Vec::new();
-    collect(folder, &mut Vec::new(), &mut files)?;
+    collect(folder, &mut above, &mut files)?;
     Ok(files)
+}
+
+/// Whether a file is an image by its ending or, where that says nothing, by its content: scanners
+/// write DICOM without an ending.
+pub(super) fn is_image(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default().to_string_lossy();
+    let ending = ending.to_ascii_lowercase();
+    if ENDINGS.contains(&ending.as_str()) || FOREIGN.contains(&ending.as_str()) {
+        return true;
+    }
+    const LOOKED_AT: u64 = 512;
+    let mut start = Vec::new();
+    let regular = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let mut read = || {
+        fs::File::open(path)?
+            .take(LOOKED_AT)
+            .read_to_end(&mut start)
+    };
+    regular && read().is_ok() && crate::decode::is_image(&start)
+}
+
+/// The images of what a command was given: a file as it is, and of a folder all images at any depth,
+/// in order, with those of folders that links lead to, without what systems leave there and without
+/// files that are no images.
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let root = folder.path();
+/// # std::fs::create_dir(root.join("__MACOSX")).unwrap();
+/// # for name in ["1.png", "notes.txt", "__MACOSX/1.png"] { std::fs::write(root.join(name), "").unwrap(); }
+/// let images = cass_data::source::images_at(root).unwrap();
+/// assert_eq!(images.len(), 1);
+/// ```
+///
+/// # Errors
+/// A folder that cannot be listed.
+pub fn images_at(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = files_below(path)?;
+    files.retain(|file| is_image(file));
+    Ok(files)
+}
+
+/// Patterns of what is left out.
+#[derive(Debug, Default)]
+pub(super) struct Filter(GlobSet);
+
+impl Filter {
+    /// A pattern without a slash is of a name, of a file or any folder above it; one with a slash is
+    /// of the end of a path.
+    pub(super) fn new(patterns: &[String]) -> Result<Self> {
+        let wrong = |pattern: &str| Error::Setting {
+            name: "exclude",
+            value: format!("{pattern:?}"),
+            expected: "a pattern such as *_mask.* or masks/**",
+        };
+        let mut set = GlobSetBuilder::new();
+        for pattern in patterns {
+            let from = pattern.trim_start_matches('/');
+            for whole in [format!("**/{from}"), format!("**/{from}/**")] {
+                let glob = GlobBuilder::new(&whole).literal_separator(true).build();
+                set.add(glob.map_err(|_| wrong(pattern))?);
+            }
+        }
+        let set = set.build().map_err(|_| wrong(&patterns.join(" ")))?;
+        Ok(Self(set))
+    }
+
+    pub(super) fn keeps(&self, path: &Path) -> bool {
+        self.0.is_empty() || !self.0.is_match(path)
+    }
 }
 
 /// The name of a file or folder.
@@ -69,6 +168,15 @@ pub(super) fn name(path: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
+}
+
+/// One line on files that are left out, if there are any.
+pub(super) fn left_out(files: &BTreeSet<PathBuf>, why: &str) -> Option<String> {
+    const NAMED: usize = 3;
+    let named: Vec<_> = files.iter().take(NAMED).map(|file| name(file)).collect();
+    let more = if files.len() > NAMED { " ..." } else { "" };
+    let (count, named) = (files.len(), named.join(", "));
+    (count > 0).then(|| format!("{count} files {why} are left out: {named}{more}"))
 }
 
 /// The image files of some folders by the names that tables give them: with and without ending.

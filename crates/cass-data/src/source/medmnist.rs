@@ -47,7 +47,11 @@ fn read(path: &Path) -> Result<Found, String> {
             let name = format!("{prefix}_{what}");
             npz::read(&mut archive, &name)?.ok_or(format!("it has no array {name}"))
         };
-        let (images, labels) = (images(array("images")?, prefix)?, array("labels")?);
+        let labels = array("labels")?;
+        let name = format!("{prefix}_images");
+        let pixels = npz::read_images(&mut archive, path, &name)?;
+        let pixels = pixels.ok_or_else(|| format!("it has no array {name}"))?;
+        let images = images(pixels, prefix)?;
         let width = match labels.shape[..] {
             [count, width] if count == images.count() && width > 0 => width,
             [count] if count == images.count() => 1,
@@ -87,6 +91,7 @@ fn read(path: &Path) -> Result<Found, String> {
         },
         items,
         problems: Vec::new(),
+        notes: Vec::new(),
     })
 }
 
@@ -109,6 +114,14 @@ fn images(array: Array, prefix: &str) -> Result<Images, String> {
         [_, height, width, channels @ (1 | 3)] => (height, width, channels),
         _ => (0, 0, 0),
     };
+    if let [_, depth, height, width, ..] = array.shape[..]
+        && channels == 0
+    {
+        return Err(format!(
+            "array {prefix}_images holds volumes (3D) of {depth}x{height}x{width}, expected images: its slices can be \
+             written as an array of shape (images, height, width)"
+        ));
+    }
     if height * width * channels == 0 || array.width != 1 {
         return Err(format!(
             "array {prefix}_images has shape {:?}, expected bytes of shape (images, height, width) or (images, height, width, 3)",

@@ -6,26 +6,32 @@
 
 pub(crate) mod biopsies;
 pub(crate) mod brain_mri;
+mod choices;
 pub(crate) mod csv;
 mod dialect;
 pub(crate) mod folder;
+pub(crate) mod images;
 pub(crate) mod isic2019;
 mod item;
 mod layout;
 pub(crate) mod listing;
 pub(crate) mod medmnist;
+pub(crate) mod named;
 pub(crate) mod npz;
 pub(crate) mod one_hot;
 mod origin;
 pub(crate) mod table;
 
+pub use choices::{Blank, Choices, Column, Uncertain};
 pub use item::Item;
 pub use layout::Layout;
 pub(crate) use layout::locate;
+pub use listing::images_at;
 pub(crate) use origin::Origin;
 
 use crate::Result;
 use crate::dataset::Task;
+use listing::Filter;
 use std::path::PathBuf;
 
 /// Something that lists labelled images without looking into them.
@@ -53,6 +59,15 @@ pub struct Found {
     pub items: Vec<Item>,
     /// What is not as it should be.
     pub problems: Vec<Problem>,
+    /// What a reader should know of how the layout was read, one sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Found {
+    /// Whether any image has a label.
+    pub fn is_labelled(&self) -> bool {
+        self.items.iter().any(|item| item.is_labelled(self.task))
+    }
 }
 
 /// Something in a layout or its tables that is not as it should be.
@@ -78,4 +93,8 @@ pub enum ProblemKind {
     UnlabelledFile,
     /// A class folder that the data set does not have.
     UnknownClass,
+    /// A class folder that holds the other classes again.
+    Copy,
+    /// A single class folder whose folders may be the classes: nothing is lost by going on.
+    TooDeep,
 }

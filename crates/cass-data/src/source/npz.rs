@@ -1,11 +1,20 @@
 //! NumPy's arrays of bytes and whole numbers, in an `.npz` archive.
 
+use crate::pixels::Bytes;
+use memmap2::Mmap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
-use zip::ZipArchive;
+use std::io::{self, BufReader, Read, Seek};
+use std::path::Path;
+use zip::read::ZipFile;
+use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
 
-/// Larger arrays are refused: they are kept in memory.
-const MAX_BYTES: u64 = 4 << 30;
+/// Larger arrays of labels are refused: they are kept in memory.
+const MAX_BYTES: u64 = 1 << 30;
+/// Larger arrays of images are refused; the largest of MedMNIST+ has 14 GiB.
+const MAX_MAPPED: u64 = 64 << 30;
+/// Larger arrays of images are mapped, not read.
+const MAPPED_FROM: u64 = 128 << 20;
 const MAX_HEADER: usize = 1 << 16;
 
 /// An array of whole numbers in C order.
@@ -13,7 +22,7 @@ const MAX_HEADER: usize = 1 << 16;
 pub(crate) struct Array {
     pub(crate) shape: Vec<usize>,
     /// Little-endian, `width` bytes a number.
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Bytes,
     pub(crate) width: usize,
     signed: bool,
 }
@@ -23,14 +32,83 @@ pub(crate) fn read<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     name: &str,
 ) -> Result<Option<Array>, String> {
-    let entry = match archive.by_name(&format!("{name}.npy")) {
-        Ok(entry) => entry,
-        Err(zip::result::ZipError::FileNotFound) => return Ok(None),
-        Err(error) => return Err(format!("array {name}: {error}")),
+    let Some(entry) = entry(archive, name)? else {
+        return Ok(None);
     };
     parse(entry)
         .map(Some)
         .map_err(|why| format!("array {name}: {why}"))
+}
+
+/// The same of an array of images, which may be larger than memory: what is stored is mapped where it
+/// is, what is compressed is inflated into a file that ends with this process.
+pub(crate) fn read_images(
+    archive: &mut ZipArchive<BufReader<File>>,
+    path: &Path,
+    name: &str,
+) -> Result<Option<Array>, String> {
+    read_images_from(archive, path, name, MAPPED_FROM)
+}
+
+fn read_images_from(
+    archive: &mut ZipArchive<BufReader<File>>,
+    path: &Path,
+    name: &str,
+    mapped_from: u64,
+) -> Result<Option<Array>, String> {
+    let Some(mut entry) = entry(archive, name)? else {
+        return Ok(None);
+    };
+    let fail = |why: String| format!("array {name}: {why}");
+    let header = header(&mut entry).map_err(fail)?;
+    let bytes = header.bytes(MAX_MAPPED).map_err(fail)?;
+    if bytes < mapped_from {
+        return read_data(header, bytes, entry).map(Some).map_err(fail);
+    }
+    let io = |error: io::Error| fail(format!("cannot be mapped: {error}"));
+    let (file, start) = match (entry.compression(), entry.data_start()) {
+        (CompressionMethod::Stored, Some(start)) => {
+            let start = start + header.length;
+            (File::open(path).map_err(io)?, start)
+        }
+        _ => {
+            let mut file = tempfile::tempfile().map_err(io)?;
+            let copied = io::copy(&mut entry.take(bytes), &mut file).map_err(io)?;
+            if copied != bytes {
+                return Err(fail(format!(
+                    "has {copied} bytes of {bytes}: it is truncated"
+                )));
+            }
+            (file, 0)
+        }
+    };
+    // SAFETY: a temporary file has no name by which another could change it. As for the archive, who
+    // cuts it short while it is mapped ends this process, as for any program that maps files.
+    let map = unsafe { Mmap::map(&file) }.map_err(io)?;
+    let end = start.saturating_add(bytes);
+    if (map.len() as u64) < end {
+        let found = (map.len() as u64).saturating_sub(start);
+        return Err(fail(format!(
+            "has {found} bytes of {bytes}: it is truncated"
+        )));
+    }
+    Ok(Some(Array {
+        shape: header.shape,
+        data: Bytes::Mapped(map, start as usize, bytes as usize),
+        width: header.width,
+        signed: header.signed,
+    }))
+}
+
+fn entry<'a, R: Read + Seek>(
+    archive: &'a mut ZipArchive<R>,
+    name: &str,
+) -> Result<Option<ZipFile<'a, R>>, String> {
+    match archive.by_name(&format!("{name}.npy")) {
+        Ok(entry) => Ok(Some(entry)),
+        Err(ZipError::FileNotFound) => Ok(None),
+        Err(error) => Err(format!("array {name}: {error}")),
+    }
 }
 
 pub(crate) fn open(file: File) -> Result<ZipArchive<BufReader<File>>, String> {
@@ -40,19 +118,51 @@ pub(crate) fn open(file: File) -> Result<ZipArchive<BufReader<File>>, String> {
 
 /// Reads a `.npy` file (format versions 1 to 3).
 pub(crate) fn parse(mut source: impl Read) -> Result<Array, String> {
-    let fail = |error: std::io::Error| format!("cannot be read: {error}");
+    let header = header(&mut source)?;
+    let bytes = header.bytes(MAX_BYTES)?;
+    read_data(header, bytes, source)
+}
+
+/// What an array is.
+struct Header {
+    shape: Vec<usize>,
+    width: usize,
+    signed: bool,
+    /// Of the header itself, in bytes.
+    length: u64,
+}
+
+impl Header {
+    /// The number of the array's bytes.
+    fn bytes(&self, most: u64) -> Result<u64, String> {
+        let shape = &self.shape;
+        shape
+            .iter()
+            .try_fold(self.width as u64, |product, &side| {
+                product.checked_mul(side as u64)
+            })
+            .filter(|&bytes| bytes <= most)
+            .ok_or_else(|| format!("has shape {shape:?}, expected at most {most} bytes"))
+    }
+}
+
+fn cannot(error: io::Error) -> String {
+    format!("cannot be read: {error}")
+}
+
+fn header(source: &mut impl Read) -> Result<Header, String> {
     let mut start = [0; 10];
-    source.read_exact(&mut start).map_err(fail)?;
+    source.read_exact(&mut start).map_err(cannot)?;
     if &start[..6] != b"\x93NUMPY" {
         return Err("is no NumPy array".into());
     }
     let low = usize::from(u16::from_le_bytes([start[8], start[9]]));
-    let length = match start[6] {
-        1 => low,
+    let (length, before) = match start[6] {
+        1 => (low, 10),
         2 | 3 => {
             let mut high = [0; 2];
-            source.read_exact(&mut high).map_err(fail)?;
-            low | usize::from(u16::from_le_bytes(high)) << 16
+            source.read_exact(&mut high).map_err(cannot)?;
+            (low | usize::from(u16::from_le_bytes(high)) << 16, 12)
         }
         other => return Err(format!("has format version {other}, expected 1 to 3")),
     };
@@ -62,28 +172,30 @@ pub(crate) fn parse(mut source: impl Read) -> Result<Array, String> {
         ));
     }
     let mut header = vec![0; length];
-    source.read_exact(&mut header).map_err(fail)?;
+    source.read_exact(&mut header).map_err(cannot)?;
     let header = String::from_utf8_lossy(&header);
     let (shape, width, signed) = describe(&header)?;
-    let bytes = shape
-        .iter()
-        .try_fold(width as u64, |product, &side| {
-            product.checked_mul(side as u64)
-        })
-        .filter(|&bytes| bytes <= MAX_BYTES)
-        .ok_or_else(|| format!("has shape {shape:?}, expected at most {MAX_BYTES} bytes"))?;
+    Ok(Header {
+        shape,
+        width,
+        signed,
+        length: (before + length) as u64,
+    })
+}
+
+fn read_data(header: Header, bytes: u64, source: impl Read) -> Result<Array, String> {
     // Grows with what is there, not with what the header promises.
     let mut data = Vec::new();
-    source.take(bytes).read_to_end(&mut data).map_err(fail)?;
+    source.take(bytes).read_to_end(&mut data).map_err(cannot)?;
     if data.len() as u64 != bytes {
         let found = data.len();
         return Err(format!("has {found} bytes of {bytes}: it is truncated"));
     }
     Ok(Array {
-        shape,
-        data,
-        width,
-        signed,
+        shape: header.shape,
+        data: data.into(),
+        width: header.width,
+        signed: header.signed,
     })
 }
 
@@ -129,5 +241,38 @@ impl Array {
             whole[..bytes.len()].copy_from_slice(bytes);
             i128::from_le_bytes(whole)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stored and deflated members alike, read or mapped.
+    #[test]
+    fn mapped_arrays_are_those_that_are_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/medmnist");
+        let stored = tempfile::tempdir().unwrap();
+        let again = stored.path().join("stored.npz");
+        let path = folder.join("grey.npz");
+        let mut archive = open(File::open(&path).unwrap()).unwrap();
+        let mut writer = zip::ZipWriter::new(File::create(&again).unwrap());
+        let options =
+            zip::write::SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        for name in ["train_images", "val_images"] {
+            writer.start_file(format!("{name}.npy"), options).unwrap();
+            let mut member = archive.by_name(&format!("{name}.npy")).unwrap();
+            io::copy(&mut member, &mut writer).unwrap();
+        }
+        writer.finish().unwrap();
+        for path in [path, again] {
+            for name in ["train_images", "val_images"] {
+                let mut archive = open(File::open(&path).unwrap()).unwrap();
+                let read = read_images_from(&mut archive, &path, name, u64::MAX).unwrap();
+                let mapped = read_images_from(&mut archive, &path, name, 0).unwrap();
+                assert!(matches!(mapped.as_ref().unwrap().data, Bytes::Mapped(..)));
+                assert_eq!(read, mapped, "{name} of {}", path.display());
+            }
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Where an image's bytes are.
 
 use crate::decode::{self, Decoded};
-use crate::image::Pixels;
+use crate::image::{Pixels, Reading};
+use crate::pixels::Bytes;
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
@@ -21,14 +22,14 @@ pub(crate) struct Images {
     pub(crate) width: usize,
     pub(crate) height: usize,
     pub(crate) channels: usize,
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Bytes,
 }
 
 impl Origin {
     /// What the image's SHA-256 is of, or why it cannot be read.
-    pub(crate) fn bytes(&self, path: &Path) -> Result<Cow<'_, [u8]>, String> {
+    pub(crate) fn bytes(&self, path: &Path, reading: &Reading) -> Result<Cow<'_, [u8]>, String> {
         match self {
-            Self::File => decode::read(path).map(Cow::Owned),
+            Self::File => decode::read(path, reading).map(Cow::Owned),
             Self::Pixels(pixels) => {
                 // Images of other shapes may have the same bytes.
                 let sides = [pixels.width, pixels.height, pixels.channels].map(|side| side as u64);
@@ -46,9 +47,14 @@ impl Origin {
     }
 
     /// The image in these bytes, or why there is none.
-    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Decoded, String> {
+    pub(crate) fn decode(
+        &self,
+        bytes: &[u8],
+        reading: &Reading,
+        size: Option<usize>,
+    ) -> Result<Decoded, String> {
         let pixels = match self {
-            Self::File => return decode::decode_bytes(bytes),
+            Self::File => return decode::decode_bytes(bytes, reading, size),
             Self::Pixels(pixels) => Pixels::clone(pixels),
             Self::Array { images, .. } => {
                 let (width, height, data) = (images.width, images.height, bytes.to_vec());
@@ -63,8 +69,10 @@ impl Origin {
             pixels,
             format: "array",
             widest: None,
+            range: None,
             turned: false,
             frames: 1,
+            patient: None,
         })
     }
 }

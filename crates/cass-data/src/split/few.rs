@@ -9,9 +9,17 @@ use std::collections::VecDeque;
 /// one; 1 or more is everything.
 ///
 /// Where an image has several labels, the fraction is of all images, chosen so that every class
-/// keeps its share as nearly as the images let it.
+/// keeps its share as nearly as the images let it. Of images without a label it is the same share.
 pub fn fraction(dataset: &Dataset, indices: &[usize], fraction: f64, seed: u64) -> Vec<usize> {
-    let mut chosen = Vec::new();
+    let labelled = |i: &usize| dataset.samples[*i].labelled;
+    let (labelled, mut others): (Vec<usize>, Vec<usize>) =
+        indices.iter().partition(|i| labelled(i));
+    let indices = &labelled;
+    others.sort_unstable(); // the order given must not matter
+    Rng::new(seed, "unlabel", [0, 0], 0).shuffle(&mut others);
+    let count = (others.len() as f64 * fraction).round() as usize;
+    others.truncate(count.max(1));
+    let mut chosen = others;
     match dataset.task {
         Task::MultiClass => {
             for class in dataset.shuffled_classes(indices, seed, "fraction") {

@@ -8,6 +8,7 @@ pub use few::fraction;
 
 use crate::dataset::{Dataset, Part, Task};
 use cass_rng::Rng;
+use std::collections::HashSet;
 
 /// The share of the images that is for testing where the curator gave none.
 const TEST_FRACTION: f64 = 0.1;
@@ -28,32 +29,66 @@ impl Dataset {
     /// from the training images, by `seed`: `val_fraction` of them for validation, a tenth for
     /// testing (80/10/10 with a `val_fraction` of 0.1).
     ///
+    /// An image without a label is for training, unless it is given to another part.
+    ///
     /// The cut is stratified: of each class the same share, rounded, at least one image, and never
     /// the last one. Where an image has several labels, or images belong together
     /// ([`Sample::group`](crate::dataset::Sample::group)), it is made by iterative stratification, which
     /// keeps groups whole and the shares of the classes as even as they let it.
     pub fn split(&self, seed: u64, val_fraction: f64) -> Split {
+        self.split_by(seed, val_fraction, None)
+    }
+
+    /// The same with this share for testing; `None` is a tenth. A share that is given is cut from a
+    /// data set without labels, too.
+    pub fn split_by(&self, seed: u64, val_fraction: f64, test_fraction: Option<f64>) -> Split {
         let given = |part| {
             let all = 0..self.len();
             all.filter(|&i| self.samples[i].part == Some(part))
                 .collect::<Vec<_>>()
         };
         let (mut val, mut test) = (given(Part::Val), given(Part::Test));
-        let rest: Vec<usize> = (0..self.len())
-            .filter(|&i| matches!(self.samples[i].part, None | Some(Part::Train)))
-            .collect();
+        let rest =
+            (0..self.len()).filter(|&i| matches!(self.samples[i].part, None | Some(Part::Train)));
+        // What cannot be judged by is not held out, unless there is nothing else and it is asked for.
+        let all = test_fraction.is_some() && !self.is_labelled();
+        let (rest, unlabelled): (Vec<usize>, Vec<usize>) =
+            rest.partition(|&i| self.samples[i].labelled || all);
+        let share = test_fraction.unwrap_or(TEST_FRACTION);
         let shares = [
             if val.is_empty() { val_fraction } else { 0.0 },
-            if test.is_empty() { TEST_FRACTION } else { 0.0 },
+            if test.is_empty() { share } else { 0.0 },
         ];
+        let wanted = [val.is_empty(), test.is_empty() && share > 0.0];
         let grouped = rest.iter().any(|&i| self.samples[i].group.is_some());
-        let [mut train, for_val, for_test] = if grouped || self.task == Task::MultiLabel {
+        let [mut train, for_val, for_test] = if grouped || all || self.task == Task::MultiLabel {
             iterative::cut(self, &rest, shares, seed)
         } else {
-            self.cut(&rest, [val.is_empty(), test.is_empty()], shares, seed)
+            self.cut(&rest, wanted, shares, seed)
         };
         val.extend(for_val);
         test.extend(for_test);
+        // A patient who is held out is so with all images.
+        let groups = |part: &[usize]| {
+            let groups = part
+                .iter()
+                .filter_map(|&i| self.samples[i].group.as_deref());
+            groups.collect::<HashSet<_>>()
+        };
+        let [val_groups, test_groups] = [groups(&val), groups(&test)];
+        for i in unlabelled {
+            let in_group = |held: &HashSet<&str>| {
+                let group = self.samples[i].group.as_deref();
+                group.is_some_and(|group| held.contains(group))
+            };
+            match () {
+                () if self.samples[i].part.is_some() => &mut train,
+                () if in_group(&test_groups) => &mut test,
+                () if in_group(&val_groups) => &mut val,
+                () => &mut train,
+            }
+            .push(i);
+        }
         for part in [&mut train, &mut val, &mut test] {
             part.sort_unstable();
         }

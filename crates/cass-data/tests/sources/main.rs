@@ -2,7 +2,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod folders;
 mod isic2019;
+mod kinds;
 mod splits;
 mod tables;
 

@@ -130,7 +130,7 @@ impl Metrics {
         let confusion = Confusion::new(k, truth, predicted)?;
         check_probabilities(probabilities, truth.len(), k)?;
         let counts = confusion.class_counts();
-        let per_class = per_class(classes, &counts, probabilities, |class| {
+        let per_class = per_class(classes, &counts, probabilities, &[], |class| {
             truth.iter().map(|&t| t == class).collect()
         });
         let ece = probabilities.map(|p| {
@@ -163,6 +163,27 @@ impl MultiLabelMetrics {
         predicted: &[bool],
         probabilities: Option<&[f64]>,
     ) -> Result<Self> {
+        Self::of_known(
+            classes,
+            truth,
+            predicted,
+            probabilities,
+            &vec![true; truth.len()],
+        )
+    }
+
+    /// The same where not all of the truth is known: `known`, of the same shape, says what is. What is
+    /// not counts in no metric.
+    ///
+    /// # Errors
+    /// As [`MultiLabelMetrics::of`].
+    pub fn of_known(
+        classes: &[String],
+        truth: &[bool],
+        predicted: &[bool],
+        probabilities: Option<&[f64]>,
+        known: &[bool],
+    ) -> Result<Self> {
         let k = classes.len();
         if truth.is_empty() || k == 0 {
             return Err(Error::NoSamples);
@@ -170,13 +191,26 @@ impl MultiLabelMetrics {
         let samples = truth.len() / k;
         check_length("true labels", truth.len(), samples * k)?;
         check_length("predicted labels", predicted.len(), truth.len())?;
+        check_length("flags of what is known", known.len(), truth.len())?;
         check_probabilities(probabilities, samples, k)?;
+        let both = |flags: &[bool]| -> Vec<bool> {
+            flags
+                .iter()
+                .zip(known)
+                .map(|(flag, known)| *flag && *known)
+                .collect()
+        };
+        let (truth, predicted) = (&both(truth)[..], &both(predicted)[..]);
         let counts = decisions(k, truth.chunks(k).zip(predicted.chunks(k)));
-        let per_class = per_class(classes, &counts, probabilities, |class| {
-            truth.iter().skip(class).step_by(k).copied().collect()
+        let per_class = per_class(classes, &counts, probabilities, known, |class| {
+            column(truth, known, class, k)
         });
         let right = truth.chunks(k).zip(predicted.chunks(k));
-        let binary = counts.iter().map(|c| c.against_absence(samples));
+        let samples_of: Vec<usize> = (0..k)
+            .map(|class| column(known, known, class, k).len())
+            .collect();
+        let binary = counts.iter().zip(&samples_of);
+        let binary = binary.map(|(c, samples)| c.against_absence(*samples));
         let binary: Vec<Confusion> = binary.collect();
         let kappas: Vec<f64> = binary.iter().filter_map(Confusion::kappa).collect();
         let balanced = binary.iter().map(Confusion::balanced_accuracy);
@@ -186,9 +220,15 @@ impl MultiLabelMetrics {
             balanced_accuracy: balanced.sum::<f64>() / k as f64,
             averages: Averages::of(&counts, &per_class),
             kappa: mean(&kappas),
-            ece: probabilities.map(|p| expected_calibration_error(p, truth)),
+            ece: probabilities.map(|p| {
+                expected_calibration_error(&column(p, known, 0, 1), &column(truth, known, 0, 1))
+            }),
             per_class,
-            confusion: counts.iter().map(|c| c.matrix(samples)).collect(),
+            confusion: counts
+                .iter()
+                .zip(&samples_of)
+                .map(|(c, n)| c.matrix(*n))
+                .collect(),
         })
     }
 }
@@ -254,19 +294,30 @@ impl Averages {
     }
 }
 
-/// Each class against the rest; `positive(class)` says which samples are of it.
+/// What is known of every `step`-th value from `first` on.
+fn column<T: Copy>(values: &[T], known: &[bool], first: usize, step: usize) -> Vec<T> {
+    let both = values.iter().zip(known).skip(first).step_by(step);
+    both.filter(|(_, known)| **known).map(|(v, _)| *v).collect()
+}
+
+/// Each class against the rest; `positive(class)` says which samples are of it. `known` is empty where
+/// all is.
 fn per_class(
     classes: &[String],
     counts: &[Counts],
     probabilities: Option<&[f64]>,
+    known: &[bool],
     positive: impl Fn(usize) -> Vec<bool>,
 ) -> Vec<ClassMetrics> {
-    let column = |class| -> Option<Vec<f64>> {
-        let all = probabilities?.iter().skip(class);
-        Some(all.step_by(classes.len()).copied().collect())
+    let scores = |class| -> Option<Vec<f64>> {
+        let (all, step) = (probabilities?, classes.len());
+        Some(match known {
+            [] => all.iter().skip(class).step_by(step).copied().collect(),
+            known => column(all, known, class, step),
+        })
     };
     let of = |(class, (name, counts)): (usize, (&String, &Counts))| {
-        let (scores, positive) = (column(class), positive(class));
+        let (scores, positive) = (scores(class), positive(class));
         let rank = |f: fn(&[f64], &[bool]) -> Option<f64>| f(scores.as_ref()?, &positive);
         ClassMetrics {
             class: name.clone(),

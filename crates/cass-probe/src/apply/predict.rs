@@ -50,7 +50,7 @@ impl Predictor {
         let finished = Finished::open(run)?;
         let recipe = ProbeRecipe::from_toml(&finished.recipe)
             .map_err(|e| wrong(format!("its recipe.toml is not of a probe ({e})")))?;
-        let Metrics::Probe(metrics) = finished.metrics else {
+        let Metrics::Probe(metrics) = &finished.metrics else {
             return Err(wrong("its metrics.json is not of a probe".into()));
         };
         let classes = metrics.test.classes();
@@ -58,7 +58,7 @@ impl Predictor {
             return Err(wrong("its metrics.json names no classes".into()));
         }
         let model = recipe.network(classes.len(), device)?;
-        let report = model.load(&run.join(CHECKPOINT))?;
+        let report = model.load(&finished.intact(CHECKPOINT)?)?;
         if let Some(kept) = metrics
             .readings
             .checkpoint_sha256
@@ -77,7 +77,7 @@ impl Predictor {
             )));
         }
         let neighbours = match recipe.mode {
-            ProbeMode::Knn => Some(Knn::read(&run.join(NEIGHBOURS))?),
+            ProbeMode::Knn => Some(Knn::read(&finished.intact(NEIGHBOURS)?)?),
             _ => None,
         };
         Ok(Self {
@@ -104,9 +104,10 @@ impl Predictor {
     /// If the computation fails as a whole, say for want of memory.
     pub fn predict(&self, files: &[PathBuf]) -> Result<Vec<Result<Labelled>>> {
         let size = self.model.options().input_size;
+        let reading = self.recipe.data.reading();
         let pixels = files.par_iter().map(|file| {
             let mut values = vec![0f32; 3 * size * size];
-            cass_data::image::decode(file)?
+            cass_data::image::decode_as(file, &reading, Some(size))?
                 .resize(size)
                 .normalize_into(&Normalization::IMAGENET, &mut values);
             Ok(values)

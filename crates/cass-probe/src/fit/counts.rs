@@ -14,7 +14,17 @@ impl MicroCounts {
         let classes = logits.dims2()?.1.max(1);
         let rows = logits.to_dtype(DType::F32)?.to_vec2::<f32>()?;
         for (row, targets) in rows.iter().zip(targets.chunks(classes)) {
-            self.add_row(row, |class| targets[class] == 1.0);
+            // What is not known is neither said nor true.
+            let said = row.iter().zip(targets);
+            let said = said.map(|(logit, t)| {
+                if t.is_nan() {
+                    f32::NEG_INFINITY
+                } else {
+                    *logit
+                }
+            });
+            let said: Vec<f32> = said.collect();
+            self.add_row(&said, |class| targets[class] == 1.0);
         }
         Ok(())
     }

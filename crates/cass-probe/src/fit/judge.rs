@@ -165,7 +165,8 @@ impl Judged {
                     classes,
                     probabilities,
                 } = decision;
-                said.push(file, &sample.labels, &classes, &probabilities);
+                let (labels, unknown) = (&sample.labels, &sample.unknown);
+                said.push_known(file, labels, unknown, &classes, &probabilities);
             }
             let metrics = said.metrics()?;
             return Ok(Self {
@@ -233,13 +234,17 @@ impl Judged {
     }
 }
 
-/// The macro F1 of decisions over the images that `targets`, row-major `(N, classes)`, are of.
+/// The macro F1 of decisions over the images that `targets`, row-major `(N, classes)`, are of; what is
+/// not known, NaN, is neither true nor said.
 pub(crate) fn f1_macro(classes: usize, targets: &[f32], decisions: &[Decision]) -> f64 {
     let mut predicted = vec![false; targets.len()];
     for (row, decision) in predicted.chunks_mut(classes).zip(decisions) {
         for &class in &decision.classes {
             row[class] = true;
         }
+    }
+    for (said, target) in predicted.iter_mut().zip(targets) {
+        *said &= !target.is_nan();
     }
     let truth: Vec<bool> = targets.iter().map(|&t| t == 1.0).collect();
     multi_label_f1_macro(classes, &truth, &predicted)

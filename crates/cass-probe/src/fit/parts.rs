@@ -1,6 +1,6 @@
 //! The labelled images of a probe: open, cut into parts, ready to be loaded.
 
-use super::recipe::ProbeRecipe;
+use super::recipe::{ProbeMode, ProbeRecipe};
 use crate::{Error, Result};
 use candle_core::Device;
 use cass_data::dataset::{Dataset, Part, Task};
@@ -17,6 +17,8 @@ pub(crate) struct Parts {
     pub(crate) dataset: Arc<Dataset>,
     pub(crate) device: Device,
     images: RunImages,
+    train: Vec<usize>,
+    val: Vec<usize>,
     /// The test images, without those that are left out as seen.
     test: Vec<usize>,
     /// Test images that the pretraining whose weights are judged was trained on.
@@ -48,7 +50,18 @@ impl Parts {
             let class = class.clone();
             return Err(Error::OneClass { class });
         }
-        let mut test = images.part(Part::Test).to_vec();
+        if !dataset.is_labelled() {
+            return Err(Error::NoLabels {
+                name: dataset.name.clone(),
+            });
+        }
+        let [train, val] = [Part::Train, Part::Val].map(|part| images.labelled(part));
+        let mut test = images.labelled(Part::Test);
+        let vague = |&&i: &&usize| !dataset.samples[i].unknown.is_empty();
+        if recipe.mode == ProbeMode::Knn && train.iter().any(|i| vague(&i)) {
+            let images = train.iter().filter(vague).count();
+            return Err(Error::UnknownLabels { images });
+        }
         let pretrained = pretrained_on(&recipe.weights)?;
         let is_seen = |&i: &usize| pretrained.contains(&dataset.samples[i].sha256);
         let seen = test.iter().filter(|i| is_seen(i)).count();
@@ -56,8 +69,8 @@ impl Parts {
             test.retain(|i| !is_seen(i));
         }
         for (name, found, needed) in [
-            ("training", images.part(Part::Train).len(), 2),
-            ("validation", images.part(Part::Val).len(), 1),
+            ("training", train.len(), 2),
+            ("validation", val.len(), 1),
             ("test", test.len(), 1),
         ] {
             if found < needed {
@@ -73,6 +86,8 @@ impl Parts {
             dataset,
             device,
             images,
+            train,
+            val,
             test,
             seen,
         })
@@ -86,8 +101,9 @@ impl Parts {
     /// The images of a part; of the training images those whose labels are used.
     pub(crate) fn indices(&self, part: Part) -> &[usize] {
         match part {
+            Part::Train => &self.train,
+            Part::Val => &self.val,
             Part::Test => &self.test,
-            _ => self.images.part(part),
         }
     }
 
@@ -121,6 +137,17 @@ impl Parts {
         for &i in indices {
             for &label in &self.dataset.samples[i].labels {
                 counts[label] += 1;
+            }
+        }
+        counts
+    }
+
+    /// Number of images at `indices` of which it is known whether they are of each class.
+    pub(crate) fn known_of(&self, indices: &[usize]) -> Vec<usize> {
+        let mut counts = vec![indices.len(); self.dataset.classes.len()];
+        for &i in indices {
+            for &label in &self.dataset.samples[i].unknown {
+                counts[label] -= 1;
             }
         }
         counts
@@ -165,6 +192,7 @@ fn pretrained_on(weights: &Weights) -> Result<HashSet<[u8; 32]>> {
     if !beside.is_file() {
         return Ok(HashSet::new());
     }
+    cass_run::expect_intact(&beside)?;
     let rows = Manifest::read(&beside)?.rows.into_iter();
     let trained = rows.filter(|row| row.part == Part::Train);
     Ok(trained.filter_map(|row| bytes(&row.sha256)).collect())

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const FEW: usize = 3;
 
 pub(super) fn of(recipe: &ProbeRecipe, parts: &Parts, outcome: &Outcome) -> Vec<String> {
-    let mut all = Vec::new();
+    let mut all = parts.dataset.warnings.clone();
     all.extend(not_converged(recipe, outcome));
     all.extend(at_the_edge(recipe, outcome));
     all.extend(single_class(&outcome.test.said));

@@ -5,6 +5,7 @@ use crate::fit::{ProbeMode, ProbeRecipe, load_backbone};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use cass_data::cache::Storage;
+use cass_data::image::Reading;
 use cass_data::loader::{Loader, LoaderConfig};
 use cass_data::recipe::{DataRecipe, RunImages};
 use cass_models::{Mode, Model};
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// Which state of a run's networks to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
+pub enum Moment {
     /// The networks as the run began with them.
     Before,
     /// The networks as the run left them.
@@ -26,6 +27,7 @@ pub enum When {
 /// The networks of a finished pretraining (its arms) or probe (one), without a graph.
 pub struct Subjects {
     run: PathBuf,
+    finished: Finished,
     kind: Kind,
     device: Device,
 }
@@ -76,6 +78,7 @@ impl Subjects {
         };
         Ok(Self {
             run: run.into(),
+            finished,
             kind,
             device: cass_train::device::open_device(device)?,
         })
@@ -107,11 +110,19 @@ impl Subjects {
         }
     }
 
+    /// How the run's images were read, and others have to be.
+    pub fn reading(&self) -> Reading {
+        match &self.kind {
+            Kind::Pretraining(recipe) => recipe.data.reading(),
+            Kind::Probe(recipe, _) => recipe.data.reading(),
+        }
+    }
+
     /// The network `name`, of [`names`](Self::names).
     ///
     /// # Errors
     /// If there is none of that name, or its weights are not available.
-    pub fn network(&self, name: &str, when: When) -> Result<Subject> {
+    pub fn network(&self, name: &str, when: Moment) -> Result<Subject> {
         let names = self.names();
         if !names.iter().any(|n| n == name) {
             return Err(Error::Run {
@@ -122,13 +133,13 @@ impl Subjects {
         let model = match &self.kind {
             Kind::Pretraining(recipe) => {
                 let (model, _) = initial_network(recipe, name, &self.device)?;
-                if when == When::After {
-                    model.load(&self.run.join(checkpoint(name)))?;
+                if when == Moment::After {
+                    model.load(&self.finished.intact(&checkpoint(name))?)?;
                 }
                 model.frozen()?
             }
             Kind::Probe(recipe, classes) => {
-                if when == When::After && recipe.mode != ProbeMode::Knn {
+                if when == Moment::After && recipe.mode != ProbeMode::Knn {
                     return Ok(Subject {
                         name: name.into(),
                         model: Predictor::of(&self.run, self.device.clone())?.into_model(),

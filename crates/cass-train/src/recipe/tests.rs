@@ -136,7 +136,7 @@ fn a_pipeline_is_a_name_or_a_list_of_transforms() {
         ("\"dino\"", "`pipeline` is dino; expected one that augments"),
         (
             "[{ transform = \"GaussianBlur\", kernel_size = 4 }]",
-            "expected odd",
+            "`kernel_size` is 4; expected odd",
         ),
     ] {
         let error = with(pipeline).unwrap().validate().unwrap_err().to_string();
@@ -178,8 +178,10 @@ fn impossible_values_name_field_value_and_expectation() {
                 ..dino()
             });
         }),
-        ("`fraction`", |r| r.data.fraction = 0.0),
-        ("`val_fraction`", |r| r.data.val_fraction = f64::NAN),
+        ("`fraction` is 0; expected a share", |r| {
+            r.data.fraction = 0.0
+        }),
+        ("`val_fraction` is NaN", |r| r.data.val_fraction = f64::NAN),
         ("`device` is gpu; expected auto, cpu, cuda or cuda:N", |r| {
             r.device = "gpu".into()
         }),

@@ -1,4 +1,4 @@
-use super::Recipe;
+use super::{Arm, Recipe};
 use crate::error::{Error, Result};
 use crate::schedule::ScheduleConfig;
 use std::fmt::Display;
@@ -28,6 +28,7 @@ impl Recipe {
         self.normalization.check()?;
         self.check_arms()?;
         self.method.config().check()?;
+        cass_run::check_numbers(&self)?;
         Ok(ValidRecipe(self))
     }
 
@@ -67,33 +68,29 @@ impl Recipe {
         check("arms", arms.join(" and "), arms == expected, &wanted)?;
         let trains = self.arms.values().any(|arm| !arm.frozen);
         check("arms", "all frozen", trains, "one that is trained")?;
-        for (name, arm) in &self.arms {
-            arm.check_portion(&format!("arms.{name}."))?;
-            for (field, value, wanted, fits) in arm.optimizer.checks() {
-                check(
-                    &format!("arms.{name}.optimizer.{field}"),
-                    value,
-                    fits,
-                    wanted,
-                )?;
-            }
-            if let ScheduleConfig::Cosine(cosine) = &arm.schedule {
-                let field = |field| format!("arms.{name}.schedule.{field}");
-                let (lr, low) = (arm.optimizer.lr(), cosine.eta_min);
-                check(
-                    &field("t_max"),
-                    cosine.t_max,
-                    cosine.t_max >= 2,
-                    "at least 2 steps",
-                )?;
-                let fits = (0.0..=lr).contains(&low);
-                check(
-                    &field("eta_min"),
-                    low,
-                    fits,
-                    &format!("from 0 to the optimizer's lr, {lr}"),
-                )?;
-            }
+        let mut arms = self.arms.iter();
+        arms.try_for_each(|(name, arm)| arm.check(&format!("arms.{name}.")))
+    }
+}
+
+impl Arm {
+    /// Checks how a network is optimised; `place` is where these fields stand, such as `arms.cnn.`.
+    ///
+    /// # Errors
+    /// Naming the first field that no run can have, its value and what was expected.
+    pub fn check(&self, place: &str) -> Result<()> {
+        self.check_portion(place)?;
+        for (field, value, wanted, fits) in self.optimizer.checks() {
+            check(&format!("{place}optimizer.{field}"), value, fits, wanted)?;
+        }
+        if let ScheduleConfig::Cosine(cosine) = &self.schedule {
+            let field = |field| format!("{place}schedule.{field}");
+            let (lr, low) = (self.optimizer.lr(), cosine.eta_min);
+            let fits = cosine.t_max >= 2;
+            check(&field("t_max"), cosine.t_max, fits, "at least 2 steps")?;
+            let fits = (0.0..=lr).contains(&low);
+            let wanted = format!("from 0 to the optimizer's lr, {lr}");
+            check(&field("eta_min"), low, fits, &wanted)?;
         }
         Ok(())
     }

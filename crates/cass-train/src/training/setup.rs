@@ -16,6 +16,8 @@ use cass_run::Skipped;
 
 /// Images that are looked at for collapse after every epoch.
 const SAMPLE: usize = 64;
+/// Training images that are looked at, where there are no test images.
+const LOOKED_AT: usize = 512;
 
 /// Where the weights of each arm come from, by its name.
 pub(super) type Origins = Vec<(String, Loaded)>;
@@ -24,7 +26,7 @@ pub(super) struct Setup {
     pub(super) device: Device,
     /// The images of pretraining, in the recipe's views.
     pub(super) train: Loader,
-    /// All test images, as they are.
+    /// All test images, as they are; some of the training images where none are held out.
     pub(super) test: Loader,
     /// A fixed sample of the test images.
     pub(super) sample: Loader,
@@ -33,6 +35,8 @@ pub(super) struct Setup {
     pub(super) manifest: Manifest,
     /// Images that were left out.
     pub(super) skipped: Vec<Skipped>,
+    /// What there is to say of the images.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Setup {
@@ -55,15 +59,22 @@ impl Setup {
                 "there are {found} images to train on: expected at least 2"
             )));
         }
+        // A set without labels has no test images to be looked at for collapse.
+        let test = if test.is_empty() {
+            images.some_of(Part::Train, LOOKED_AT)
+        } else {
+            test.to_vec()
+        };
         let apart = test.len().div_ceil(SAMPLE).max(1);
         let sample = test.iter().copied().step_by(apart).collect();
         Ok(Self {
             train: images.augmented(train.to_vec())?,
-            test: images.plain(test.to_vec())?,
+            test: images.plain(test)?,
             sample: images.plain(sample)?,
-            has_classes: images.dataset.task == Task::MultiClass,
+            has_classes: images.dataset.task == Task::MultiClass && images.dataset.is_labelled(),
             manifest: images.manifest,
             skipped: images.dataset.skipped.clone(),
+            warnings: images.dataset.warnings.clone(),
             device,
         })
     }

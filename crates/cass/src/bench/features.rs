@@ -1,7 +1,7 @@
 //! `cass bench features`: features of images from files, next to the network alone.
 
 use crate::failure::{Failure, Result};
-use crate::images::DataArgs;
+use crate::images::PlaceArgs;
 use crate::process;
 use crate::say::Report;
 use cass_data::prelude::*;
@@ -21,7 +21,7 @@ use std::time::Instant;
 )]
 pub struct Args {
     #[command(flatten)]
-    source: DataArgs,
+    source: PlaceArgs,
     /// The network, by timm's name.
     #[arg(long, value_name = "NAME", default_value = "resnet18")]
     arch: String,

@@ -1,7 +1,7 @@
 //! `cass bench loader`: images a second from files to augmented batches.
 
 use crate::failure::{Failure, Result};
-use crate::images::{CacheArgs, DataArgs};
+use crate::images::{CacheArgs, PlaceArgs};
 use crate::process;
 use crate::say::Report;
 use cass_data::prelude::*;
@@ -20,7 +20,7 @@ use std::time::Instant;
 )]
 pub struct Args {
     #[command(flatten)]
-    source: DataArgs,
+    source: PlaceArgs,
     /// Height and width of the images, in pixels.
     #[arg(long, value_name = "PX", default_value_t = 384)]
     size: usize,

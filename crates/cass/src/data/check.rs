@@ -43,10 +43,11 @@ pub fn run(args: Args) -> Result<Report> {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let recipe = args.images.recipe()?;
     let data = &recipe.name;
-    let checkup = cass_data::check::check(&recipe.layout(), &|done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    });
+    let checkup =
+        cass_data::check::check_as(&recipe.layout(), &recipe.reading(), &|done, total| {
+            bar.set_length(total);
+            bar.set_position(done);
+        });
     bar.finish_and_clear();
     let checkup = checkup?;
     if let Some(file) = &args.html {
@@ -124,6 +125,27 @@ fn text(data: &str, checkup: &Checkup) -> String {
             side(|s| s.1)
         );
     }
+    let leaks = checkup.leaks;
+    if leaks.test > 0 {
+        let by = if leaks.given {
+            ""
+        } else {
+            " of a split by seed 0"
+        };
+        let (copied, test) = (leaks.copied, leaks.test);
+        let _ = write!(
+            text,
+            "  {copied} of {test} test images{by} have a copy in training"
+        );
+        text += match (copied, leaks.given) {
+            (0, _) => "\n",
+            (_, true) => ": a score on them is too good\n",
+            (_, false) => ": --group-column or --group-by keep such images together\n",
+        };
+    }
+    for note in &checkup.notes {
+        let _ = writeln!(text, "  {note}");
+    }
     for (kind, count) in kinds(checkup) {
         let _ = writeln!(text, "{}: {count}", kind.name());
         let of_kind = checkup.findings.iter().filter(|f| f.kind == kind);
@@ -165,6 +187,8 @@ fn to_json(data: &str, checkup: &Checkup) -> Value {
         "classes": classes.collect::<serde_json::Map<_, _>>(),
         "imbalance": imbalance(checkup),
         "modes": checkup.modes,
+        "leaks": {"test": checkup.leaks.test, "copied": checkup.leaks.copied, "given": checkup.leaks.given},
+        "notes": checkup.notes,
         "sizes": sizes.collect::<Vec<_>>(),
         "counts": kinds.map(|(kind, n)| (kind.name().to_owned(), json!(n))).collect::<serde_json::Map<_, _>>(),
         "findings": findings.collect::<Vec<_>>(),

@@ -1,7 +1,7 @@
 //! `cass data preview`: pictures to judge a data set and its augmentation by.
 
 use crate::failure::Result;
-use crate::images::DataArgs;
+use crate::images::{DataArgs, survey};
 use crate::process;
 use crate::say::{Report, left_out};
 use cass_data::prelude::*;
@@ -49,7 +49,11 @@ pub fn run(args: Args) -> Result<Report> {
         seed: args.seed,
         ..LoaderConfig::default()
     };
+    survey(&recipe)?;
     let images = RunImages::open(&recipe, config, &Storage::default())?;
+    for warning in &images.dataset.warnings {
+        tracing::info!("  {warning}");
+    }
     let config = PreviewConfig {
         per_class: args.per_class,
         views: args.views,

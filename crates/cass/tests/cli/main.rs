@@ -3,6 +3,7 @@
 #[path = "../bench/mod.rs"]
 mod bench;
 mod data;
+mod images;
 mod networks;
 mod runs;
 mod wrong;

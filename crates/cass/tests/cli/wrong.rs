@@ -28,7 +28,7 @@ fn wrong_usage_is_one_line_that_helps() {
         &["`batch` is 1", "at least 2"],
     );
     wrong(&with("--data mri"), &["\"mri\"", "brain-mri"]);
-    wrong(&with("--fraction 2"), &["`fraction`"]);
+    wrong(&with("--fraction 2"), &["`fraction` is 2"]);
     wrong(&with("").replace("--size 16", "--size 17"), &["17"]);
     wrong(
         &with("").replace("random", "none.safetensors"),

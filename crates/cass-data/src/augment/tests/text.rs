@@ -73,21 +73,21 @@ fn arguments_out_of_range_are_named() {
         hue,
     };
     for (stage, said) in [
-        (blur(4, [1.0, 2.0]), "`kernel_size` = 4: expected odd"),
+        (blur(4, [1.0, 2.0]), "`kernel_size` is 4; expected odd"),
         (
             blur(65, [1.0, 2.0]),
-            "`kernel_size` = 65: expected odd, and less",
+            "`kernel_size` is 65; expected odd, and less",
         ),
         (
             blur(3, [2.0, 1.0]),
-            "`sigma` = 2..1: expected numbers above 0",
+            "`sigma` is 2..1; expected numbers above 0",
         ),
-        (affine([0.0, 1.0]), "`scale` = 0..1"),
-        (affine([f64::NAN, 1.0]), "`scale` = NaN..1"),
-        (jitter(0.6), "`hue` = 0.6: expected 0 to 0.5"),
+        (affine([0.0, 1.0]), "`scale` is 0..1"),
+        (affine([f64::NAN, 1.0]), "`scale` is NaN..1"),
+        (jitter(0.6), "`hue` is 0.6; expected 0 to 0.5"),
         (
             Stage::RandomVerticalFlip { p: 1.5 },
-            "`p` = 1.5: expected 0 to 1",
+            "`p` is 1.5; expected 0 to 1",
         ),
     ] {
         let nested = Stage::RandomApply {

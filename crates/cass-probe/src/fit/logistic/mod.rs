@@ -20,6 +20,8 @@ pub enum Labels {
     One(Vec<usize>),
     /// Any number of classes a row: `(N, classes)` row-major, true at each class of a row.
     Any(Vec<bool>),
+    /// The same where not all is known: what is not weighs nothing.
+    Known(Vec<Option<bool>>),
 }
 
 /// Settings of the fit of a [`Logistic`].
@@ -141,20 +143,29 @@ impl Logistic {
                     fitted.take(found, &present);
                 }
             }
-            Labels::Any(targets) => {
+            Labels::Any(_) | Labels::Known(_) => {
+                let targets: Vec<Option<bool>> = match labels {
+                    Labels::Known(targets) => targets.clone(),
+                    Labels::Any(targets) => targets.iter().copied().map(Some).collect(),
+                    Labels::One(_) => Vec::new(),
+                };
                 for (class, weights) in weights.iter().enumerate() {
                     let column = targets.iter().skip(class).step_by(classes);
-                    let column: Vec<usize> = column.map(|&t| usize::from(t)).collect();
-                    let constant = column.iter().all(|t| *t == column[0]);
-                    if constant {
-                        let logit = if column[0] == 1 { -NEVER } else { NEVER };
+                    let column: Vec<Option<bool>> = column.copied().collect();
+                    let mut known = column.iter().flatten();
+                    let first = known.next().copied().unwrap_or(false);
+                    if known.all(|t| *t == first) {
+                        let logit = if first { -NEVER } else { NEVER };
                         for fitted in &mut path {
                             fitted.coefficients.extend(vec![0.0; dim]);
                             fitted.intercepts.push(logit);
                         }
                         continue;
                     }
-                    let own = column.iter().map(|&t| weights[t]).collect();
+                    let weight = |t: &Option<bool>| t.map_or(0.0, |t| weights[usize::from(t)]);
+                    let own = column.iter().map(weight).collect();
+                    let column = column.iter().map(|t| usize::from(*t == Some(true)));
+                    let column = column.collect();
                     let fits = along(
                         features,
                         &standard,
@@ -289,6 +300,7 @@ fn check(features: &[f32], dim: usize, labels: &Labels, classes: usize) -> Resul
     let (what, found, expected) = match labels {
         Labels::One(labels) => ("labels", labels.len(), rows),
         Labels::Any(targets) => ("label flags", targets.len(), rows * classes),
+        Labels::Known(targets) => ("label flags", targets.len(), rows * classes),
     };
     if rows == 0 {
         return Err(Error::TooFew {

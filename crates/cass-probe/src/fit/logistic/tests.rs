@@ -37,6 +37,12 @@ impl Case {
         let (n, k) = (self.features.len() as f64, self.probabilities[0].len());
         let count = |class: usize| match self.labels() {
             Labels::One(labels) => labels.iter().filter(|&&l| l == class).count() as f64,
+            Labels::Known(flags) => flags
+                .iter()
+                .skip(class)
+                .step_by(k)
+                .filter(|t| **t == Some(true))
+                .count() as f64,
             Labels::Any(flags) => {
                 flags.iter().skip(class).step_by(k).filter(|t| **t).count() as f64
             }
@@ -193,6 +199,34 @@ fn classes_that_are_not_there_are_never_said() {
     let flags = (0..80).map(|i| i % 2 == 0).collect();
     let always = fit(Labels::Any(flags), 2);
     assert_eq!(always.probabilities(&features[..3]).unwrap(), [[1.0, 0.0]]);
+}
+
+/// A row of which nothing is known moves no coefficient, whatever it would have been.
+#[test]
+fn what_is_not_known_weighs_nothing() {
+    let (features, labels) = drawn(40, 3, 2);
+    let fit = |labels: Labels, weights: [f64; 2]| {
+        let config = LogisticConfig::default();
+        Logistic::fit(&features, 3, &labels, &[weights], &config).unwrap()
+    };
+    let flags: Vec<bool> = labels.iter().map(|l| *l == 1).collect();
+    let known: Vec<Option<bool>> = flags.iter().copied().map(Some).collect();
+    let any = fit(Labels::Any(flags.clone()), [1.0; 2]);
+    assert_eq!(fit(Labels::Known(known.clone()), [1.0; 2]), any);
+    // All of one class unknown is as if that class weighed nothing.
+    let only = known.iter().map(|t| t.filter(|t| *t)).collect();
+    let always = fit(Labels::Known(only), [1.0; 2]);
+    assert_eq!(always.probabilities(&features[..3]).unwrap(), [[1.0]]);
+    let mut some = known;
+    some[..10].fill(None);
+    let masked = fit(Labels::Known(some), [1.0; 2]);
+    assert!(masked.converged && masked.coefficients != any.coefficients);
+    let mut turned = flags;
+    turned[..10].iter_mut().for_each(|flag| *flag = !*flag);
+    assert_ne!(
+        masked.coefficients,
+        fit(Labels::Any(turned), [1.0; 2]).coefficients
+    );
 }
 
 #[test]

@@ -50,15 +50,15 @@ impl ClassWeights {
     }
 
     /// The weights of an image that is not of a class and of one that is, where each of `images` may be of any
-    /// number: every class is a question by itself.
-    pub fn of_each(self, counts: &[usize], images: usize) -> Vec<[f64; 2]> {
+    /// number: every class is a question by itself, to as many images as it is known of.
+    pub fn of_each(self, counts: &[usize], known: &[usize]) -> Vec<[f64; 2]> {
         match self {
             Self::Balanced => {
-                let of = |&n: &usize| {
-                    let weights = self.of(&[images - n, n]);
+                let of = |(&n, &known): (&usize, &usize)| {
+                    let weights = self.of(&[known - n, n]);
                     [weights[0], weights[1]]
                 };
-                counts.iter().map(of).collect()
+                counts.iter().zip(known).map(of).collect()
             }
             _ => self.of(counts).into_iter().map(|w| [w, w]).collect(),
         }

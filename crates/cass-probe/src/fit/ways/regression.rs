@@ -22,7 +22,7 @@ pub(in super::super) fn by_regression(
     run: &RunDir,
     tell: &mut Tell,
 ) -> Result<Outcome> {
-    let features = Features::of(recipe, parts, model)?;
+    let features = Features::of(recipe, parts, model, tell)?;
     let started = Instant::now();
     let settings = recipe.logistic.clone().unwrap_or_default();
     let config = LogisticConfig {
@@ -41,8 +41,11 @@ pub(in super::super) fn by_regression(
         let counts = parts.counts_of(&samples);
         let (labels, weights) = if recipe.multi_label {
             let targets = parts.dataset.targets(&samples).into_iter();
-            let weights = recipe.class_weights.of_each(&counts, samples.len());
-            (Labels::Any(targets.map(|t| t == 1.0).collect()), weights)
+            let weights = recipe
+                .class_weights
+                .of_each(&counts, &parts.known_of(&samples));
+            let flags = targets.map(|t| (!t.is_nan()).then_some(t == 1.0));
+            (Labels::Known(flags.collect()), weights)
         } else {
             let labels = samples.iter().map(|&i| parts.dataset.samples[i].label());
             let weights = recipe.class_weights.of(&counts).into_iter();

@@ -56,7 +56,8 @@ impl FocalLoss {
     /// The loss of a batch in which a sample may be of any number of classes.
     ///
     /// # Shapes
-    /// `logits (B, C)`, `targets (B, C)` row-major, 1 at each class of a sample and 0 elsewhere → scalar
+    /// `logits (B, C)`, `targets (B, C)` row-major, 1 at each class of a sample and 0 elsewhere → scalar.
+    /// Under [`FocalForm::Sigmoid`] a NaN is a target that is not known: the mean is over the others.
     ///
     /// # Errors
     /// If the shapes do not fit, or [`FocalForm::Softmax`] meets a sample that is not of one class.
@@ -84,7 +85,17 @@ impl FocalLoss {
                 }
                 self.softmax(logits, &hot)
             }
-            FocalForm::Sigmoid => self.sigmoid(logits, &hot),
+            FocalForm::Sigmoid if targets.iter().any(|t| t.is_nan()) => {
+                let known: Vec<f32> = targets.iter().map(|t| f32::from(!t.is_nan())).collect();
+                let count = known.iter().sum::<f32>().max(1.0);
+                let known = Tensor::from_slice(&known, hot.shape(), hot.device())?;
+                let hot: Vec<f32> = targets.iter().map(|t| t.max(0.0)).collect(); // of NaN: 0
+                let hot = Tensor::from_slice(&hot, known.shape(), known.device())?;
+                let [hot, known] = [hot, known].map(|t| t.to_dtype(logits.dtype()));
+                let loss = (self.sigmoid(logits, &hot?)? * known?)?;
+                loss.sum_all()? * (-self.alpha / f64::from(count))
+            }
+            FocalForm::Sigmoid => self.sigmoid(logits, &hot)?.mean_all()? * -self.alpha,
         }
     }
 
@@ -95,6 +106,7 @@ impl FocalLoss {
         loss.mean(0)? * -self.alpha
     }
 
+    /// Of each sample and class, `(B, C)`, without α.
     fn sigmoid(&self, logits: &Tensor, hot: &Tensor) -> Result<Tensor> {
         let p = sigmoid(logits)?;
         // As published: in f32 this is 0 from a logit of 17 on, where the ε then stands alone.
@@ -102,7 +114,7 @@ impl FocalLoss {
         let positive = self.modulate(&q, &(&p + FOCAL_EPS)?.log()?)?;
         let negative = self.modulate(&p, &(&q + FOCAL_EPS)?.log()?)?;
         let loss = ((positive * hot)? + (negative * (1.0 - hot)?)?)?; // (B, C)
-        loss.broadcast_mul(&self.weights(logits)?)?.mean_all()? * -self.alpha
+        loss.broadcast_mul(&self.weights(logits)?)
     }
 
     /// `miss^γ · log_p`.
@@ -153,7 +165,7 @@ pub fn class_weights(counts: &[usize]) -> Vec<f64> {
 mod tests {
     use super::*;
     use crate::methods::testing::{Golden, check_slopes};
-    use candle_core::Device;
+    use candle_core::{Device, Var};
     use cass_ops::compose;
 
     fn labels(target: &Tensor) -> Vec<usize> {
@@ -258,5 +270,41 @@ mod tests {
             assert_eq!(loss.is_ok(), form == FocalForm::Sigmoid);
         }
         Ok(())
+    }
+
+    /// The mean over what is known is the loss of that alone, and what is not gets no gradient.
+    #[test]
+    fn unknown_targets_count_in_no_focal_loss() {
+        let loss = FocalLoss {
+            weights: vec![0.5, 1.5],
+            ..FocalLoss::new(FocalForm::Sigmoid, &[1, 1])
+        };
+        let logits = Var::from_slice(&[0.3f64, -1.0, 2.0, 0.7], (2, 2), &Device::Cpu).unwrap();
+        let masked = loss
+            .forward_targets(&logits, &[1.0, f32::NAN, 0.0, 1.0])
+            .unwrap();
+        let of = |targets: &[f32; 4]| {
+            let all = loss.forward_targets(&logits, targets).unwrap();
+            4.0 * all.to_scalar::<f64>().unwrap()
+        };
+        // The term of the unknown target, from two losses that differ in the other class' term alone.
+        let weights = |a, b| FocalLoss {
+            weights: vec![a, b],
+            ..loss.clone()
+        };
+        let row = logits.narrow(0, 0, 1).unwrap();
+        let term = weights(0.0, 1.5)
+            .forward_targets(&row, &[1.0, 0.0])
+            .unwrap();
+        let term = 2.0 * term.to_scalar::<f64>().unwrap();
+        let want = (of(&[1.0, 0.0, 0.0, 1.0]) - term) / 3.0;
+        assert!((masked.to_scalar::<f64>().unwrap() - want).abs() < 1e-12);
+        let gradient = masked.backward().unwrap().get(&logits).unwrap().clone();
+        let gradient = gradient.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        assert!(
+            gradient[1] == 0.0 && gradient.iter().all(|g| g.is_finite()),
+            "{gradient:?}"
+        );
+        assert!(gradient[0] != 0.0 && gradient[2] != 0.0 && gradient[3] != 0.0);
     }
 }
