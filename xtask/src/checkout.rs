@@ -52,6 +52,17 @@ pub fn cass(device: &Device) -> Result<PathBuf> {
         .context("cargo built no `cass` binary")
 }
 
+/// The `cass` that the tests start: `CASS_BIN`, or built now.
+pub fn debug_cass() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("CASS_BIN") {
+        return Ok(path.into());
+    }
+    succeed(cargo().args(["build", "--quiet", "-p", "cass"]))?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let binary = format!("debug/cass{}", env::consts::EXE_SUFFIX);
+    Ok(workspace().join(target).join(binary))
+}
+
 /// Cargo, in the workspace.
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -44,6 +44,9 @@ enum Command {
         after_help = "Example: cargo xtask bench --against-torch .venv/bin/python --json bench.json"
     )]
     Bench(bench::Args),
+    /// Do to `cass` what computers and people do: kills, damage, full disks, links, hostile recipes and images.
+    #[command(after_help = "Example: cargo xtask torture --minutes 20 --seed 1")]
+    Torture(cass_torture::Args),
     /// Write the golden files again with PyTorch, or compare.
     #[command(after_help = "Example: cargo xtask golden --check --python .venv/bin/python")]
     Golden {
@@ -72,6 +75,9 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Test(args) => check::test(&args),
         Command::Bench(args) => bench::bench(args),
+        Command::Torture(args) => {
+            checkout::debug_cass().and_then(|cass| cass_torture::torture(&args, &cass))
+        }
         Command::Golden {
             check,
             python,

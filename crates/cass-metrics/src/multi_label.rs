@@ -3,6 +3,7 @@ use crate::metrics::{Interval, MultiLabelMetrics, NotGiven, f1_macro_of};
 use crate::resample::Units;
 use crate::table::{COLUMNS, Cell, Table, sorted, to_csv};
 use crate::{Error, Groups, Predictions, Result};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// What separates the classes of a file that has several.
@@ -104,11 +105,14 @@ impl MultiLabelPredictions {
                 .map(|name| name.trim_start_matches(UNKNOWN));
             classes = sorted(all.map(String::from).collect());
         }
+        let by_name: HashMap<&str, usize> = (classes.iter().enumerate().rev())
+            .map(|(place, class)| (class.as_str(), place))
+            .collect();
         // The places of the classes that a field names, and of those that it says are not known.
         let places = |cell: &Cell| -> Result<[Vec<usize>; 2]> {
             let mut places = [const { Vec::new() }; 2];
             for name in names(cell) {
-                let of = |name: &str| classes.iter().position(|class| class == name);
+                let of = |name: &str| by_name.get(name).copied();
                 let unknown = || of(name.strip_prefix(UNKNOWN)?);
                 match (of(name), unknown()) {
                     (Some(place), _) => places[0].push(place),

@@ -3,6 +3,7 @@ use crate::metrics::{Confusion, Interval, Metrics, NotGiven};
 use crate::resample::Units;
 use crate::table::{COLUMNS, Cell, Table, sorted, to_csv};
 use crate::{Error, Groups, Result};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Predictions of a classifier for each file, and the truth: a `predictions.csv`.
@@ -140,14 +141,18 @@ impl Predictions {
             table.classes = sorted(cells(&table));
         }
         let known = &table.classes;
+        let places: HashMap<&str, usize> = (known.iter().enumerate().rev())
+            .map(|(place, class)| (class.as_str(), place))
+            .collect();
         let is_place = |cell: &String| cell.parse().is_ok_and(|place: usize| place < known.len());
         let cells = cells(&table);
-        let by_place = cells.iter().all(is_place) && !cells.iter().any(|c| known.contains(c));
+        let by_place =
+            cells.iter().all(is_place) && !cells.iter().any(|c| places.contains_key(c.as_str()));
         let class = |cell: &Cell| {
             let found = if by_place {
                 cell.text.parse().ok()
             } else {
-                known.iter().position(|class| class == &cell.text)
+                places.get(cell.text.as_str()).copied()
             };
             found.ok_or_else(|| cell.not_one_of(known))
         };

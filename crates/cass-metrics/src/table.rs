@@ -1,9 +1,15 @@
 //! Predictions and labels as CSV text: columns, lines and what is wrong in them; no metric.
 
 use crate::{Error, Result};
+use cass_run::{for_spreadsheet, from_spreadsheet, read_bounded};
 use csv::StringRecord;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 4 << 30;
+/// A file of more classes is refused: a confusion matrix, and so an interval, goes with their square.
+const MOST_CLASSES: usize = 2000;
 
 pub(crate) const COLUMNS: [&str; 3] = ["file", "true", "predicted"];
 
@@ -38,7 +44,10 @@ impl Cell {
             line: self.line,
             column: self.column.into(),
             value: self.text.clone(),
-            expected: format!("one of {}", classes.join(", ")),
+            expected: match classes.len() {
+                ..=20 => format!("one of {}", classes.join(", ")),
+                more => format!("one of {more} classes such as {}", classes[..20].join(", ")),
+            },
         }
     }
 }
@@ -50,10 +59,12 @@ pub(crate) fn to_csv<'a>(
 ) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     // Nothing fails in memory but lines of different lengths, which are written as they are.
-    let _ = writer.write_record(headings);
+    let _ = writer.write_record(headings.map(|heading| for_spreadsheet(heading).into_owned()));
     for (start, probabilities) in rows {
         let probabilities = probabilities.into_iter().map(|p| format!("{p:?}"));
-        let _ = writer.write_record(start.into_iter().chain(probabilities));
+        let start = start.into_iter();
+        let start = start.map(|field| for_spreadsheet(&field).into_owned());
+        let _ = writer.write_record(start.chain(probabilities));
     }
     writer.into_inner().unwrap_or_default()
 }
@@ -89,8 +100,14 @@ impl Table {
         text.check_header(columns)?;
         let start = columns.len();
         let classes: Vec<String> = header.iter().skip(start).map(String::from).collect();
+        if classes.len() > MOST_CLASSES {
+            let found = classes.len();
+            let expected = format!("at most {MOST_CLASSES} columns of classes, found {found}");
+            return Err(text.error(header, start + MOST_CLASSES, expected));
+        }
+        let mut named = HashSet::new();
         for (place, class) in classes.iter().enumerate() {
-            if classes[..place].contains(class) || class.is_empty() {
+            if !named.insert(class) || class.is_empty() {
                 let expected = "the name of a class not named before".to_string();
                 return Err(text.error(header, place + start, expected));
             }
@@ -116,7 +133,15 @@ impl Table {
                 file,
             })
         };
-        let rows = records.iter().map(row).collect::<Result<_>>()?;
+        let rows = records.iter().map(row).collect::<Result<Vec<Row>>>()?;
+        if classes.is_empty() {
+            let cells = rows.iter().flat_map(|row| [&row.truth, &row.predicted]);
+            let found: HashSet<&str> = cells.map(|cell| cell.text.as_str()).collect();
+            if found.len() > MOST_CLASSES {
+                let expected = format!("at most {MOST_CLASSES} classes, found {}", found.len());
+                return Err(text.error(header, 1, expected));
+            }
+        }
         Ok(Self { classes, rows })
     }
 }
@@ -136,6 +161,16 @@ fn read_labels(path: &Path) -> Result<HashMap<String, Cell>> {
     Ok(labels)
 }
 
+/// A record without what keeps its fields from being formulas of a spreadsheet.
+fn plain(record: StringRecord) -> StringRecord {
+    if record.iter().all(|field| !field.starts_with('\'')) {
+        return record;
+    }
+    let mut plain: StringRecord = record.iter().map(from_spreadsheet).collect();
+    plain.set_position(record.position().cloned());
+    plain
+}
+
 /// A CSV file: its header, its records, and how to say what is wrong in it.
 pub(crate) struct Text {
     path: PathBuf,
@@ -150,13 +185,14 @@ impl Text {
             path: path.into(),
             source,
         };
-        let bytes = std::fs::read(path).map_err(|e| file(e.into()))?;
+        let bytes = read_bounded(path, LARGEST).map_err(|e| file(e.into()))?;
         // Flexible, so that a line of the wrong length is an error of ours that names the column.
         let mut reader = csv::ReaderBuilder::new()
             .flexible(true)
             .from_reader(bytes.as_slice());
-        let header = reader.headers().map_err(file)?.clone();
-        let records = reader.records().collect::<Result<_, _>>().map_err(file)?;
+        let header = plain(reader.headers().map_err(file)?.clone());
+        let records = reader.records().map(|record| record.map(plain));
+        let records = records.collect::<Result<_, _>>().map_err(file)?;
         Ok(Self {
             path: path.into(),
             bytes,

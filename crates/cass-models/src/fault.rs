@@ -89,6 +89,17 @@ pub enum HubFault {
         /// Seconds to wait.
         seconds: u64,
     },
+    /// All of it took too long.
+    #[error(
+        "{endpoint} did not send all of it within {seconds:.0} s; what came is kept, and `cass models fetch \
+         --timeout` gives it longer"
+    )]
+    TooSlow {
+        /// The Hub's address.
+        endpoint: String,
+        /// What it was given.
+        seconds: f64,
+    },
     /// An answer that is not the Hub's.
     #[error("{endpoint} does not answer as the Hub does: {reason}")]
     Answer {

@@ -142,7 +142,8 @@ fn file(inside: &Markup) -> String {
             (inside)
         }
     };
-    svg.into_string() + "\n"
+    // A file by itself is as safe to read as a page.
+    cass_run::printable_lines(&svg.into_string()).into_owned() + "\n"
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ impl<'a> Page<'a> {
 
     /// The whole file.
     pub fn write(&self, body: Markup) -> String {
-        html! {
+        let page = html! {
             (DOCTYPE)
             html lang="en" {
                 head {
@@ -37,8 +37,9 @@ impl<'a> Page<'a> {
                 }
                 body { main { (body) } }
             }
-        }
-        .into_string()
+        };
+        // Nothing in a page is invisible, or turns what is around it.
+        cass_run::printable_lines(&page.into_string()).into_owned()
     }
 }
 
@@ -48,7 +49,8 @@ mod tests {
 
     #[test]
     fn a_page_stands_alone_and_text_stays_text() {
-        let page = Page::new("<a> & b").write(html! { p { "<script>" } });
+        let page = Page::new("<a> & b").write(html! { p { "<script>" } p { "a\u{202e}b\u{7}" } });
+        assert!(page.contains("<p>a\\u{202e}b\\u{7}</p>"), "{page}");
         assert!(page.contains("<title>&lt;a&gt; &amp; b</title>"), "{page}");
         assert!(page.contains("<p>&lt;script&gt;</p>"));
         for foreign in ["<script", "http:", "https:", "src=", "url("] {

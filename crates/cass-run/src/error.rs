@@ -65,6 +65,24 @@ pub enum Error {
         /// Why it cannot, and what was expected.
         reason: String,
     },
+    /// A number of a recipe that no run can have.
+    #[error("`{field}` = {value}: expected {expected}")]
+    Number {
+        /// The field, with dots for tables.
+        field: String,
+        /// What it was set to.
+        value: String,
+        /// What would have been accepted.
+        expected: String,
+    },
+    /// More memory than there is.
+    #[error("the run needs at least {:.1} GiB of memory, and this process can have {:.1} GiB: expected a smaller size, batch or network", *bytes as f64 / (1u64 << 30) as f64, *most as f64 / (1u64 << 30) as f64)]
+    Memory {
+        /// What the run needs, at the least.
+        bytes: u128,
+        /// What it can have, at the most.
+        most: u64,
+    },
     /// A folder that holds no finished run.
     #[error("{} holds no finished run: {reason}", path.display())]
     Unfinished {

@@ -1,7 +1,7 @@
 //! `log.jsonl`: what happens in a run, one JSON object a line.
 
 use crate::collapse::Collapse;
-use crate::metrics::PenaltyTried;
+use crate::metrics::{PenaltyTried, ProbeEpoch};
 use crate::schema::{number, numbers};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -124,13 +124,15 @@ pub enum PretrainEvent {
 }
 
 /// The keys that a clock or the system decides, wherever they stand in `log.jsonl` and
-/// `metrics.json`. A run's seconds are those of all its attempts that led to the result.
-pub const WALL_CLOCK: [&str; 5] = [
+/// `metrics.json`, and the seal of the latter, which is of them too. A run's seconds are those of all
+/// its attempts that led to the result.
+pub const WALL_CLOCK: [&str; 6] = [
     "seconds",
     "fit_seconds",
     "features_seconds",
     "images_per_s",
     "peak_rss_mib",
+    "seal",
 ];
 
 impl PretrainEvent {
@@ -180,6 +182,11 @@ pub enum ProbeEvent {
         #[serde(deserialize_with = "number")]
         images_per_s: f64,
     },
+    /// The features of the images that were not kept from an earlier probe have been computed.
+    Features {
+        /// Number of these images, over all attempts at the run.
+        computed: usize,
+    },
     /// An epoch ended.
     Epoch(ProbeEpoch),
     /// One strength of a logistic regression's penalty was fitted.
@@ -194,20 +201,18 @@ pub enum ProbeEvent {
         /// Seconds of the whole probe.
         seconds: f64,
     },
+    /// Something that this attempt met and that changes no result.
+    Note {
+        /// One line.
+        text: String,
+    },
 }
 
-/// One epoch of a probe, as `log.jsonl` and `metrics.json` hold it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ProbeEpoch {
-    /// Number of the epoch, from 0.
-    pub epoch: usize,
-    /// Mean loss over the labelled images.
-    #[serde(deserialize_with = "number")]
-    pub train_loss: f64,
-    /// Loss over the validation images; none where the stopping rule did not ask for it.
-    pub val_loss: Option<f64>,
-    /// Macro F1 over the validation images; none where the stopping rule did not ask for it.
-    pub val_f1_macro: Option<f64>,
+impl ProbeEvent {
+    /// Whether it is part of the run, and so of its log.
+    pub fn is_logged(&self) -> bool {
+        !matches!(self, Self::Note { .. })
+    }
 }
 
 /// When networks were looked at, and over which images.

@@ -3,8 +3,9 @@
 use crate::error::{Action, Error, Result};
 use crate::file::read_text;
 use crate::lock::RunLock;
-use crate::names::{BEGUN, LOG, METRICS, RECIPE, RESUME, is_of_state};
+use crate::names::{BEGUN, LOG, METRICS, PROVENANCE, RECIPE, RESUME, is_of_state};
 use crate::recipe::first_difference;
+use crate::sums::{self, FileSum, FileSums};
 use crate::whole::{create_new, rename_whole};
 use crate::{foreign, schema};
 use serde::Serialize;
@@ -13,6 +14,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// A run folder in the sole use of this process, until dropped.
 ///
@@ -47,6 +49,8 @@ pub struct RunDir {
     made: bool,
     /// Whether anything is in it that a later attempt needs.
     begun: AtomicBool,
+    /// What this process wrote, or found and took over.
+    sums: Mutex<FileSums>,
 }
 
 impl RunDir {
@@ -66,6 +70,7 @@ impl RunDir {
             lock: RunLock::claim(path)?,
             made,
             begun: AtomicBool::new(true),
+            sums: Mutex::default(),
         };
         let begun = [LOG, METRICS, RESUME]
             .iter()
@@ -91,7 +96,7 @@ impl RunDir {
                     difference,
                 });
             }
-            None if other.is_some() => {}
+            None if other.is_some() => run.count(RECIPE, other.unwrap_or_default().as_bytes()),
             _ => run.write(RECIPE, recipe.as_bytes())?,
         }
         Ok(run)
@@ -116,17 +121,44 @@ impl RunDir {
     /// finished.
     ///
     /// # Errors
-    /// If the file is there but cannot be read, is of a newer schema or not what `M` is written as.
+    /// If the file is there but cannot be read, is of a newer schema or not what `M` is written as; or if
+    /// it or another file that the run left was changed since. Files that were removed are not missed.
     pub fn metrics<M: DeserializeOwned>(&self) -> Result<Option<M>> {
-        schema::read(&self.file(METRICS))
+        let metrics = schema::read(&self.file(METRICS))?;
+        if metrics.is_some() {
+            for (name, sum) in sums::read(&self.file(METRICS))? {
+                let path = self.file(&name);
+                if path.exists() {
+                    sum.expect(&path)?;
+                }
+            }
+        }
+        Ok(metrics)
     }
 
-    /// Marks the run as finished, with what it measured.
+    /// What this process has written by [`RunDir::write`] so far, and the recipe:
+    /// [`Common::files`](crate::Common::files) of a run that finishes. What a clock decides is left out.
+    pub fn sums(&self) -> FileSums {
+        let sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        sums.clone()
+    }
+
+    fn count(&self, name: &str, bytes: &[u8]) {
+        if name != PROVENANCE {
+            let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+            sums.insert(name.into(), FileSum::of(bytes));
+        }
+    }
+
+    /// Marks the run as finished, with what it measured, sealed.
     ///
     /// # Errors
     /// If the file cannot be written.
+    ///
+    /// # Panics
+    /// As [`RunDir::write_json`].
     pub fn finish(&self, metrics: &impl Serialize) -> Result<()> {
-        self.write_json(METRICS, metrics)
+        self.write(METRICS, schema::sealed_text(metrics).as_bytes())
     }
 
     /// Writes a value as a JSON file, keys in alphabetical order.
@@ -150,7 +182,9 @@ impl RunDir {
             let mut file = fs::File::create(beside)?;
             io::Write::write_all(&mut file, bytes)?;
             file.sync_all()
-        })
+        })?;
+        self.count(name, bytes);
+        Ok(())
     }
 
     /// Removes a file, if it is there.
@@ -291,8 +325,10 @@ impl Drop for RunDir {
         if self.begun.load(Ordering::Relaxed) || self.lock.check().is_err() {
             return;
         }
-        // A start that its input stopped.
-        let _ = fs::remove_file(self.file(RECIPE));
+        // A start that its input stopped: of what it wrote nothing may make the folder somebody's.
+        for name in self.sums().keys() {
+            let _ = fs::remove_file(self.file(name));
+        }
         self.lock.forget();
         if self.made {
             let _ = fs::remove_dir(&self.path);
@@ -380,6 +416,25 @@ mod tests {
         next.put_in_place(&next.file("resume/y")).unwrap();
         assert_eq!(fs::read(path).unwrap(), b"second");
         assert_eq!(fs::read(next.file("resume/y")).unwrap(), b"next");
+    }
+
+    #[test]
+    fn a_start_that_its_input_stopped_leaves_nothing_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let start = |recipe: &str| {
+            let run = RunDir::open(&path, recipe).unwrap();
+            run.write("manifest.tsv", b"images").unwrap();
+        };
+        start("a = 1");
+        assert!(!path.exists());
+        fs::create_dir(&path).unwrap();
+        start("a = 1");
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+        start("a = 2");
+        // What was logged stays, and so does the recipe.
+        RunDir::open(&path, "a = 3").unwrap().log().unwrap();
+        assert!(path.join("recipe.toml").exists());
     }
 
     #[cfg(unix)]

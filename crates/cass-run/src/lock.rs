@@ -234,6 +234,40 @@ fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Whether a process of this computer works in a run folder now.
+pub fn is_in_use(folder: &Path) -> bool {
+    let path = folder.join(LOCK);
+    let is_file = path.symlink_metadata().is_ok_and(|kind| kind.is_file());
+    let file = is_file.then(|| open(&path).ok()).flatten();
+    file.is_some_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// The sole use of a folder by one kind of program, on this computer, until dropped.
+#[derive(Debug)]
+pub struct FolderLock {
+    /// Held for the system's lock, which ends with the process.
+    _held: File,
+}
+
+impl FolderLock {
+    /// Claims a folder that exists by its file `name`, which stays there, empty. On a file system without
+    /// locks it is granted.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] naming `program` if another process has it, or if the file cannot be made.
+    pub fn claim(folder: &Path, name: &str, program: &str) -> Result<Self> {
+        let path = folder.join(name);
+        let held = open(&path).map_err(Error::io(Action::Create, &path))?;
+        match held.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(Error::Locked {
+                path: folder.into(),
+                owner: format!("another {program}"),
+            }),
+            _ => Ok(Self { _held: held }),
+        }
+    }
+}
+
 /// What owners say of themselves.
 fn silence() -> u64 {
     SILENCE.as_millis() as u64
@@ -328,6 +362,26 @@ mod tests {
         assert_eq!(second.generation(), 2);
         second.check().unwrap();
         assert_eq!(owners(folder.path()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_folder_is_in_use_while_it_is_owned() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_in_use(folder.path()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let lock = RunLock::claim(folder.path()).unwrap();
+        assert!(is_in_use(folder.path()));
+        drop(lock);
+        assert!(!is_in_use(folder.path()));
+        let job = || FolderLock::claim(folder.path(), ".job", "job");
+        let held = job().unwrap();
+        let error = job().unwrap_err().to_string();
+        assert!(
+            error.ends_with("cannot be used: another job is running in it"),
+            "{error}"
+        );
+        drop(held);
+        job().unwrap();
     }
 
     #[test]

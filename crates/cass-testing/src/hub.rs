@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Result, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// The state that `main` means at first.
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -30,6 +31,12 @@ pub enum Fault {
     Flip,
     /// More bytes than were promised, by this number.
     More(usize),
+    /// A byte, and the next after so many milliseconds.
+    Slow(u64),
+    /// Nothing is said for so many milliseconds.
+    Silent(u64),
+    /// No length is said, and bytes come until the client has enough.
+    Endless,
 }
 
 /// A request that was seen.
@@ -167,17 +174,42 @@ fn serve(stream: &TcpStream, state: &Mutex<State>, of_content: bool) -> Result<(
             }
         }
     }
-    let answer = {
+    let (pace, answer) = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.seen.push(seen.clone());
-        if of_content {
-            content(&mut state, &seen)
-        } else {
-            hub(&mut state, &seen)
+        let faults = match of_content {
+            true => &mut state.content_faults,
+            false => &mut state.hub_faults,
+        };
+        let is_of_pace =
+            |fault: &&Fault| matches!(fault, Fault::Slow(_) | Fault::Silent(_) | Fault::Endless);
+        let pace = faults.front().filter(is_of_pace).cloned();
+        if pace.is_some() {
+            faults.pop_front();
         }
+        let answer = match of_content {
+            true => content(&mut state, &seen),
+            false => hub(&mut state, &seen),
+        };
+        (pace, answer)
     };
     let mut stream = stream;
-    stream.write_all(&answer)?;
+    match pace {
+        Some(Fault::Slow(wait)) => {
+            for byte in answer {
+                stream.write_all(&[byte])?;
+                thread::sleep(Duration::from_millis(wait));
+            }
+        }
+        Some(Fault::Endless) => {
+            stream.write_all(b"HTTP/1.1 200 Said\r\nConnection: close\r\n\r\n")?;
+            loop {
+                stream.write_all(&[0; 1 << 16])?;
+            }
+        }
+        Some(Fault::Silent(wait)) => thread::sleep(Duration::from_millis(wait)),
+        _ => stream.write_all(&answer)?,
+    }
     stream.flush()
 }
 

@@ -85,7 +85,7 @@ pub fn export_network(run: &Finished, network: Network<'_>, out: &Path) -> Resul
         ..ModelOptions::default()
     };
     let model = Model::new(network.name, &options)?;
-    let checkpoint = run.file(network.checkpoint);
+    let checkpoint = run.intact(network.checkpoint)?;
     let report = model.load(&checkpoint)?;
     if report.new_head.is_some() || report.resampled.is_some() {
         return Err(wrong(

@@ -1,4 +1,15 @@
-//! Memory that the process takes.
+//! Memory: what a run has taken, and what it will take at the least.
+
+use crate::error::Result;
+use crate::methods::Method;
+use crate::recipe::Recipe;
+use cass_models::registry::find;
+
+/// Bytes of a weight, and of a pixel's channel once it is a network's input.
+const NUMBER: u128 = 4;
+/// Numbers that a network keeps of each pixel for its backward pass, at the least: that of the smallest
+/// of the registry keeps some thirty, one that computes its blocks again a few.
+const KEPT: u128 = 8;
 
 /// The most memory this process has held, in MiB, where the system tells.
 pub fn peak_rss_mib() -> Option<u64> {
@@ -8,4 +19,52 @@ pub fn peak_rss_mib() -> Option<u64> {
         .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib / 1024)
+}
+
+/// Checks that this computer has the memory that training takes at the least, before anything of it is
+/// asked for. GPUs say themselves what they lack.
+///
+/// # Errors
+/// Naming what is needed and what is there; if a network is unknown.
+pub fn expect_memory(recipe: &Recipe) -> Result<()> {
+    if recipe.device.starts_with("cuda") || cfg!(feature = "cuda") && recipe.device == "auto" {
+        return Ok(());
+    }
+    let mut bytes = 0;
+    for arm in recipe.arms.values() {
+        // Weights, their gradients, and what the optimiser keeps of each.
+        let copies = 2 + arm.optimizer.state_names().len();
+        let at_once = recipe.batch.div_ceil(recipe.accumulate.max(1));
+        bytes += network_memory(&arm.network, recipe.outputs, recipe.size, copies, at_once)?;
+    }
+    if let Method::Dino(dino) = &recipe.method {
+        let [hidden, layers, outputs] = [
+            dino.projection_hidden_size,
+            dino.projection_layers,
+            dino.num_classes_k,
+        ]
+        .map(|number| number as u128);
+        // Of student and teacher.
+        bytes += 5 * NUMBER * hidden * (hidden * layers.saturating_sub(2) + outputs);
+    }
+    Ok(cass_run::expect_memory(bytes)?)
+}
+
+/// What a network takes at the least, in bytes: so many copies of its weights, and `images` of `size` x
+/// `size` pixels at once.
+///
+/// # Errors
+/// If there is no network of this name.
+pub fn network_memory(
+    name: &str,
+    outputs: usize,
+    size: usize,
+    copies: usize,
+    images: usize,
+) -> Result<u128> {
+    let info = find(name)?;
+    let classifier = info.config.cost(info.input_size, 3, outputs).parameters as u128;
+    let pixels = (size as u128).pow(2) * images as u128;
+    let kept = if copies > 1 { KEPT } else { 0 };
+    Ok(NUMBER * (copies as u128 * classifier + pixels * (3 + kept)))
 }

@@ -48,7 +48,8 @@ pub fn resolve_weights(
 /// or without a tag. What the cache lacks of the Hub is fetched, as the environment says.
 ///
 /// # Errors
-/// If a file is not to be had or does not fit the network.
+/// If a file is not to be had, does not fit the network, or lies in a run's folder and is another than
+/// when the run finished.
 pub fn load_weights(model: &Model, network: &str, weights: &Weights, seed: u64) -> Result<Loaded> {
     if let Some(id) = weights.hub_id(network)? {
         let file = Hub::from_env()?.get(&id, &mut |_| {})?;
@@ -68,6 +69,7 @@ pub fn load_weights(model: &Model, network: &str, weights: &Weights, seed: u64) 
     }
     match weights {
         Weights::File(file) => {
+            cass_run::expect_intact(file)?;
             let report = model.load(file)?;
             Ok(Loaded {
                 text: report.to_string(),

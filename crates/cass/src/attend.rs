@@ -2,13 +2,13 @@
 
 use crate::failure::{Failure, Result};
 use crate::options::Compute;
-use crate::process;
 use crate::say::Report;
+use crate::{process, sealed};
 use candle_core::{Device, Tensor};
 use cass_data::augment::Normalization;
 use cass_data::image::Pixels;
 use cass_data::source::images_at;
-use cass_probe::look::{Heat, Look, Subject, Subjects, When};
+use cass_probe::look::{Heat, Look, Moment, Subject, Subjects};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -79,6 +79,7 @@ impl From<LookName> for Look {
 pub fn run(args: Args) -> Result<Report> {
     process::configure(args.compute.threads)?;
     let subjects = Subjects::open(&args.run, &args.compute.device)?;
+    sealed::note(&args.run);
     let class = args.class.as_deref().map(|class| place(&subjects, class));
     let class = class.transpose()?;
     let names = match &args.arm {
@@ -86,9 +87,9 @@ pub fn run(args: Args) -> Result<Report> {
         None => subjects.names(),
     };
     let when = if args.before {
-        When::Before
+        Moment::Before
     } else {
-        When::After
+        Moment::After
     };
     let networks = names.iter().map(|name| subjects.network(name, when));
     let networks = networks.collect::<std::result::Result<Vec<Subject>, _>>()?;

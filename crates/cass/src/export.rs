@@ -2,6 +2,7 @@
 
 use crate::failure::Result;
 use crate::say::Report;
+use crate::sealed;
 use cass_run::{Finished, Metrics};
 use serde_json::json;
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ In Python:
 
 pub fn run(args: &Args) -> Result<Report> {
     let run = Finished::open(&args.run)?;
+    sealed::note(&args.run);
     let arm = args.arm.as_deref();
     let model = match run.metrics {
         Metrics::Pretrain(_) => cass_train::export::export(&run, arm, &args.out)?,

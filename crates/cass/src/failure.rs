@@ -81,7 +81,7 @@ impl From<cass_run::Error> for Failure {
         let text = error.to_string().replace('\n', " ");
         match error {
             Error::Locked { .. } | Error::Fenced { .. } => Self::Elsewhere(text),
-            Error::Io { .. } => Self::Failed(text),
+            Error::Io { .. } | Error::Gone { .. } => Self::Failed(text),
             _ => Self::Wrong(text),
         }
     }

@@ -4,10 +4,11 @@ use crate::failure::Result;
 use crate::hub::Transfer;
 use crate::say::Report;
 use cass_models::Error;
-use cass_models::hub::{Hub, HubFault, HubId};
+use cass_models::hub::{Hub, HubFault, HubId, HubSettings};
 use cass_models::registry::find;
 use serde_json::json;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Bring weights from the Hugging Face Hub into the cache, for runs without a connection.
 ///
@@ -20,6 +21,10 @@ pub struct Args {
     /// Networks by timm's names, with or without a tag, or repositories as OWNER/NAME or OWNER/NAME@REVISION.
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
+    /// What a file may take in all, in seconds; what has come by then is kept, and the same command
+    /// continues.
+    #[arg(long, value_name = "SECONDS", default_value_t = 7200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    timeout: u64,
 }
 
 const EXAMPLE: &str = "\
@@ -30,7 +35,10 @@ Examples:
 pub fn run(args: &Args) -> Result<Report> {
     // All names first: a typing mistake should not show after an hour.
     let ids: Vec<HubId> = args.names.iter().map(|n| id(n)).collect::<Result<_>>()?;
-    let hub = Hub::from_env()?;
+    let hub = Hub::new(HubSettings {
+        timeout: Duration::from_secs(args.timeout),
+        ..Hub::from_env()?.settings().clone()
+    });
     let (mut text, mut fetched) = (String::new(), Vec::new());
     for (name, id) in args.names.iter().zip(&ids) {
         let mut transfer = Transfer::new(name);

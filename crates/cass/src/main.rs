@@ -24,6 +24,7 @@ mod progress;
 mod recompute;
 mod reproduce;
 mod say;
+mod sealed;
 mod trajectory;
 mod verify;
 
@@ -76,6 +77,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     process::log_to_stderr();
+    process::outlive_file_limits();
     let done = match cli.command {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Probe(args) => probe::run(args),
@@ -98,7 +100,7 @@ fn main() -> ExitCode {
             report.exit_code()
         }
         Err(failure) => {
-            eprintln!("error: {failure}");
+            eprintln!("error: {}", cass_run::printable(&failure.to_string()));
             failure.exit_code()
         }
     }

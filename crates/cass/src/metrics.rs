@@ -45,6 +45,7 @@ Examples:
 
 pub fn run(args: Args) -> Result<Report> {
     let (path, labels) = (&args.predictions, args.labels.as_deref());
+    cass_run::expect_intact(path)?;
     let groups = groups(&args)?;
     let groups = groups.as_ref();
     if args.multi_label {
@@ -116,6 +117,7 @@ fn groups(args: &Args) -> Result<Option<Groups>> {
         }
         None => return Ok(None),
     };
+    cass_run::expect_intact(&file)?;
     Ok(Some(Groups::read(&file)?))
 }
 

@@ -2,10 +2,11 @@
 
 use crate::failure::{Failure, Result};
 use crate::options::Compute;
-use crate::process;
 use crate::say::Report;
+use crate::{process, sealed};
 use cass_data::source::images_at;
 use cass_probe::apply::{Labelled, Predictor};
+use cass_run::for_spreadsheet;
 use clap::ValueEnum;
 use serde_json::json;
 use std::io::{self, Write};
@@ -57,6 +58,7 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
     }
     process::configure(args.compute.threads)?;
     let predictor = Predictor::open(&args.run, &args.compute.device)?;
+    sealed::note(&args.run);
     let mut failed = Vec::new();
     let mut fail = |file: &Path, why: String| {
         tracing::error!("{why}");
@@ -117,14 +119,16 @@ impl Lines {
         }
         let mut writer = csv::Writer::from_writer(out);
         let columns = ["file", "predicted"].into_iter();
-        writer.write_record(columns.chain(classes.iter().map(String::as_str)))?;
+        let columns = columns.chain(classes.iter().map(String::as_str));
+        writer.write_record(columns.map(|name| for_spreadsheet(name).into_owned()))?;
         Ok(Self::Csv(Box::new(writer)))
     }
 
     fn write(&mut self, labelled: &Labelled) -> io::Result<()> {
         match self {
             Self::Csv(writer) => {
-                let start = [labelled.file.clone(), labelled.predicted.clone()];
+                let start = [&labelled.file, &labelled.predicted];
+                let start = start.map(|field| for_spreadsheet(field).into_owned());
                 let probabilities = labelled.probabilities.iter().map(|p| format!("{p:?}"));
                 Ok(writer.write_record(start.into_iter().chain(probabilities))?)
             }

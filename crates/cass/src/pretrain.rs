@@ -156,6 +156,8 @@ pub fn run(mut args: Args) -> Result<Report> {
         program: process::built_from(),
         ..PretrainOptions::default()
     };
+    let begun = process::Begun::default();
+    process::on_signal(options.stop.clone(), begun.clone())?;
     let mut recipe = args.recipe()?;
     // Before anything is fetched for it.
     let valid = recipe.clone().validate()?;
@@ -170,6 +172,7 @@ pub fn run(mut args: Args) -> Result<Report> {
         arm.weights = hub::resolve(&arm.weights, &arm.network, earlier)?;
     }
     let recipe = recipe.validate()?;
+    cass_train::memory::expect_memory(&recipe)?;
     process::configure(recipe.threads)?;
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
@@ -180,10 +183,12 @@ pub fn run(mut args: Args) -> Result<Report> {
         hub::bring(&arm.weights, &arm.network)?;
     }
     survey(&recipe.data)?;
-    process::on_signal(options.stop.clone())?;
     let mut progress = Progress::new();
     let mut remedy = recipe.method.remedy();
     let show = &mut |event: &Event| {
+        if matches!(event, Event::Step { .. }) {
+            begun.set();
+        }
         show(&mut progress, event);
         if matches!(event, Event::Collapsed { .. })
             && let Some(remedy) = remedy.take()

@@ -5,13 +5,13 @@ use crate::images::{expect_root, set, survey};
 use crate::options::{Common, ProtocolName, apply};
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
-use crate::{hub, process};
+use crate::{hub, process, sealed};
 use cass_data::cache::Cache;
 use cass_data::dataset::Task;
 use cass_data::recipe::DataRecipe;
 use cass_probe::fit::{ClassWeights, PartMetrics, ProbeMode, ProbeRecipe, Stopping};
-use cass_run::{Bounds, ProbeEvent as Event, ProbeMetrics, RunDir, names};
-use cass_train::{Recipe, Weights};
+use cass_run::{Bounds, Finished, ProbeEvent as Event, ProbeMetrics, RunDir, names};
+use cass_train::{Recipe, Stop, Weights};
 use clap::ValueEnum;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -112,7 +112,10 @@ pub fn run(mut args: Args) -> Result<Report> {
         storage,
         ..args.recipe()?
     };
+    // A probe begins anew, but for the features that it keeps: it is stopped wherever it is.
+    process::on_signal(Stop::default(), process::Begun::default())?;
     recipe.validate()?;
+    recipe.expect_memory()?;
     let earlier = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
     let earlier = earlier.and_then(|text| ProbeRecipe::from_toml(&text).ok());
     let same_data = |e: &&ProbeRecipe| e.data.layout() == recipe.data.layout();
@@ -201,14 +204,10 @@ impl Args {
 /// Takes network, weights and data from a finished pretraining.
 fn take_over(recipe: &mut ProbeRecipe, run: &Path, arm: Option<String>) -> Result<()> {
     let wrong = |why: String| Failure::Wrong(format!("{} cannot be probed: {why}", run.display()));
-    let text = std::fs::read_to_string(run.join(names::RECIPE))
-        .map_err(|error| wrong(format!("no recipe.toml of a pretraining in it ({error})")))?;
-    let pretrained = Recipe::from_toml(&text).map_err(|error| wrong(error.to_string()))?;
-    if !run.join(names::METRICS).is_file() {
-        return Err(wrong(
-            "it has no metrics.json, so the pretraining is not finished".into(),
-        ));
-    }
+    let finished = Finished::open(run)?;
+    sealed::note(run);
+    let pretrained = Recipe::from_toml(&finished.recipe)
+        .map_err(|error| wrong(format!("its recipe.toml is not of a pretraining ({error})")))?;
     let arms: Vec<&str> = pretrained.arms.keys().map(String::as_str).collect();
     let arm = match (arm, arms.as_slice()) {
         (Some(arm), _) => arm,
@@ -227,7 +226,7 @@ fn take_over(recipe: &mut ProbeRecipe, run: &Path, arm: Option<String>) -> Resul
         )));
     };
     recipe.network.clone_from(&settings.network);
-    recipe.weights = Weights::File(run.join(names::checkpoint(&arm)));
+    recipe.weights = Weights::File(finished.intact(&names::checkpoint(&arm))?);
     recipe.arm = Some(arm);
     // Its own shares are the probe's to choose.
     recipe.data = DataRecipe {
@@ -287,8 +286,9 @@ fn show(progress: &mut Progress, event: &Event) {
             let (c, f1) = (tried.c, tried.val_f1_macro);
             progress.line(&format!("C {c}: validation F1 {f1:.4}{end}"));
         }
+        Event::Note { text } => progress.line(&format!("note: {text}")),
         // The report has them, once.
-        Event::Warning { .. } | Event::Done { .. } => {}
+        Event::Features { .. } | Event::Warning { .. } | Event::Done { .. } => {}
     }
 }
 

@@ -3,6 +3,9 @@
 use crate::failure::{Failure, Result};
 use cass_train::Stop;
 use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_subscriber::EnvFilter;
 
 /// Sends log lines to standard error; `RUST_LOG` filters them.
@@ -10,12 +13,29 @@ pub fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_ansi(false)
+        .with_writer(|| Lines);
     lines
         .without_time()
         .with_target(false)
         .with_level(false)
         .init();
+}
+
+/// Lines on standard error that show text of others, and let it do nothing.
+struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let shown = cass_run::printable_lines(&text);
+        io::stderr().write_all(shown.as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// Limits every pool of threads to `threads`, 0 for one a core, and tunes memory for training. To
@@ -53,10 +73,39 @@ pub fn built_from() -> BTreeMap<String, String> {
     known.map(|(key, value)| (key.into(), value.into())).into()
 }
 
+/// What a signal finds: whether the run has taken a step, and so something to leave a checkpoint of.
+#[derive(Clone, Default)]
+pub struct Begun(Arc<AtomicBool>);
+
+impl Begun {
+    /// From now on there is.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Makes a write beyond a limit of the system (`ulimit -f`) fail as one on a full disk does, and not end
+/// the process without a word.
+pub fn outlive_file_limits() {
+    #[cfg(unix)]
+    // SAFETY: it only sets what one signal does.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+    }
+}
+
 /// Makes Ctrl-C, SIGTERM and SIGHUP (but under `nohup`) ask for a stop, and a second one end the process.
-pub fn on_signal(stop: Stop) -> Result<()> {
+/// Until the run has begun to take steps the first one ends it, whatever it is at: files are whole or
+/// not there.
+pub fn on_signal(stop: Stop, begun: Begun) -> Result<()> {
     let handler = move || {
         if stop.is_requested() {
+            std::process::exit(130);
+        }
+        if !begun.0.load(Ordering::Relaxed) {
+            eprintln!(
+                "error: stopped by a signal before a step was taken; the same command goes on"
+            );
             std::process::exit(130);
         }
         stop.request();

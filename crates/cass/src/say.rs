@@ -48,10 +48,11 @@ impl Report {
 
     /// Prints either form. A reader that has gone away is no error.
     pub fn print(&self, json: bool) {
+        // Names of files and classes are others': none of them moves the cursor.
         let text = if json {
             self.json.to_string()
         } else {
-            self.text.clone()
+            cass_run::printable_lines(&self.text).into_owned()
         };
         if text.is_empty() {
             return; // all was said already

@@ -9,6 +9,7 @@ use bench::Bench;
 use cass_rng::Rng;
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -134,9 +135,13 @@ fn killed(bench: &Bench, moment: &Moment) -> String {
 /// Asked to stop, it says where it did; while it runs, a second process is turned away.
 fn stopped_politely(bench: &Bench) {
     let run = bench.path("run");
-    let before = log_lines(&run);
+    // The log is another file once the run continues, and grows once it takes steps.
+    let log = || fs::metadata(run.join("log.jsonl")).map_or(0, |log| log.ino());
+    let before = log();
     let mut running = bench.start(&format!("{CASS} --out run"));
-    running.until(|| log_lines(&run) != before);
+    running.until(|| log() != before);
+    let begun = log_lines(&run);
+    running.until(|| log_lines(&run) > begun);
     running.signal("-STOP");
     let second = bench.cass(&format!("{CASS} --out run"));
     let said = String::from_utf8_lossy(&second.stderr).into_owned();

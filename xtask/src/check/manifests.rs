@@ -8,12 +8,13 @@ use std::fs;
 use std::path::Path;
 
 /// Crates that link no tensor library, those that are there.
-const CANDLE_FREE: [&str; 6] = [
+const CANDLE_FREE: [&str; 7] = [
     "cass-metrics",
     "cass-page",
     "cass-reproduce",
     "cass-rng",
     "cass-run",
+    "cass-torture",
     "xtask",
 ];
 

@@ -6,14 +6,14 @@ mod imports;
 mod manifests;
 mod style;
 
-use crate::checkout::{cargo as cargo_command, succeed, workspace};
+use crate::checkout::{cargo as cargo_command, debug_cass, succeed, workspace};
 use crate::cuda;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use cass_reproduce::{check_networks, duration};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
-use std::{env, fs};
 
 /// Arguments of `check`.
 #[derive(clap::Args)]
@@ -126,13 +126,22 @@ pub fn check(args: &Args) -> Result<ExitCode> {
         steps.run("cuda", cuda::check);
     }
     // The binary of the tests: the demonstration takes longer with it, but building another takes longer still.
-    steps.run("demo", || demo::demo(&cass()?));
+    steps.run("demo", || demo::demo(&debug_cass()?));
     steps.run("networks", || {
-        let output = Command::new(cass()?)
+        let output = Command::new(debug_cass()?)
             .args(["models", "list", "--json"])
             .output()
             .context("`cass` cannot be started")?;
         check_networks(&String::from_utf8_lossy(&output.stdout))
+    });
+    steps.run("torture", || {
+        let args = cass_torture::Args {
+            minutes: 2,
+            ..cass_torture::Args::default()
+        };
+        let lost = cass_torture::torture(&args, &debug_cass()?)? != ExitCode::SUCCESS;
+        ensure!(!lost, "a case was lost");
+        Ok(())
     });
     steps.run("doc tests", || {
         cargo(&["test", "--quiet", "--workspace", "--doc"], &[])
@@ -170,14 +179,6 @@ fn tests(fast: bool, filter: Option<&str>) -> Result<()> {
     }
     arguments.extend(filter);
     cargo(&arguments, &[])
-}
-
-/// The `cass` that the tests start.
-fn cass() -> Result<PathBuf> {
-    cargo(&["build", "--quiet", "-p", "cass"], &[])?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let binary = format!("debug/cass{}", env::consts::EXE_SUFFIX);
-    Ok(workspace().join(target).join(binary))
 }
 
 fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {

@@ -25,6 +25,9 @@ pub(crate) const MAX_FILE_BYTES: u64 = 256 << 20;
 pub(crate) const MAX_PIXELS: u64 = 100_000_000;
 /// What a decoder may allocate.
 pub(crate) const MAX_DECODER_BYTES: u64 = 1 << 30;
+/// What a decoder may allocate before it comes to the pixels: a PNG's colour profile, which is read on
+/// every thread and used on none, inflates a thousandfold.
+const MAX_HEADER_BYTES: u64 = 16 << 20;
 
 /// Decodes an image file to what PIL's `Image.open(path).convert("RGB")` gives.
 ///
@@ -159,9 +162,11 @@ pub(crate) fn decode_bytes(
         }
     }
     let undecodable = |e: image::ImageError| format!("cannot be decoded: {e}");
-    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format)
-        .into_decoder()
-        .map_err(undecodable)?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut header = Limits::no_limits();
+    header.max_alloc = Some(MAX_HEADER_BYTES);
+    reader.limits(header);
+    let mut decoder = reader.into_decoder().map_err(undecodable)?;
     let (width, height) = decoder.dimensions();
     expect_size(width, height, reading.max_pixels())?;
     let mut limits = Limits::no_limits();

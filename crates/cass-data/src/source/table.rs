@@ -2,8 +2,7 @@
 
 use super::{Problem, ProblemKind, dialect};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +43,7 @@ impl Table {
             source,
         };
         let mut bytes = Vec::new();
-        let file = File::open(path).map_err(fail)?;
+        let file = cass_run::open_regular(path).map_err(fail)?;
         file.take(MAX_BYTES + 1)
             .read_to_end(&mut bytes)
             .map_err(fail)?;
@@ -87,8 +86,9 @@ impl Table {
             }
         }
         leave_out_the_index(&mut columns, &mut rows);
+        let mut named = HashSet::new();
         for (place, column) in columns.iter().enumerate() {
-            if column.is_empty() || columns[..place].contains(column) {
+            if column.is_empty() || !named.insert(column) {
                 let place = (place + 1).to_string();
                 let detail = cell(dialect.first_line, &place, column, "a name of its own");
                 return Err(table(path, detail));

@@ -4,7 +4,7 @@ use super::id::{HubId, is_commit, is_sha256};
 use super::settings::HubSettings;
 use crate::fault::HubFault;
 use crate::text::printable;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, io};
 use ureq::http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -48,6 +48,10 @@ pub(super) struct Content {
 pub(super) struct Client {
     agent: Agent,
     endpoint: String,
+    /// The same for people to read.
+    shown: String,
+    /// When fetching has to be over, and what it may take.
+    deadline: (Instant, Duration),
     home: Uri,
     token: Option<String>,
 }
@@ -56,7 +60,7 @@ impl Client {
     pub(super) fn new(settings: &HubSettings) -> Result<Self, HubFault> {
         let home = settings.endpoint.parse().map_err(|_| HubFault::Setting {
             variable: "HF_ENDPOINT",
-            value: settings.endpoint.clone(),
+            value: settings.shown_endpoint(),
             expected: "an address such as https://huggingface.co",
         })?;
         let mut tls = TlsConfig::builder();
@@ -69,14 +73,28 @@ impl Client {
             // Followed here: the token is for the Hub alone, and its headers come before the last hop.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .timeout_connect(Some(Duration::from_secs(20)))
-            .timeout_recv_response(Some(Duration::from_secs(60)))
-            .timeout_per_read(Some(Duration::from_secs(60)));
+            .timeout_connect(Some(settings.timeout.min(Duration::from_secs(20))))
+            .timeout_recv_response(Some(settings.timeout.min(Duration::from_secs(60))))
+            .timeout_per_read(Some(settings.timeout.min(Duration::from_secs(60))));
         Ok(Self {
             agent: config.build().into(),
             endpoint: settings.endpoint.clone(),
+            shown: settings.shown_endpoint(),
+            deadline: (Instant::now() + settings.timeout, settings.timeout),
             home,
             token: settings.token.clone(),
+        })
+    }
+
+    /// Whether there is time for a wait, and for what comes after it.
+    pub(super) fn expect_time(&self, wait: Duration) -> Result<(), HubFault> {
+        let (end, timeout) = self.deadline;
+        if Instant::now() + wait < end {
+            return Ok(());
+        }
+        Err(HubFault::TooSlow {
+            endpoint: self.shown.clone(),
+            seconds: timeout.as_secs_f64(),
         })
     }
 
@@ -151,7 +169,7 @@ impl Client {
         let address = format!("{}/{repo}/resolve/{revision}/{file}", self.endpoint);
         address
             .parse()
-            .map_err(|_| self.answer(&format!("{address:?} is no address")))
+            .map_err(|_| self.answer(&format!("{repo:?} at {revision:?} makes no address")))
     }
 
     fn follow(&self, from: &Uri, to: &str) -> Result<Uri, HubFault> {
@@ -200,6 +218,7 @@ impl Client {
                 ureq::Error::Io(e) => e.to_string(),
                 other => other.to_string(),
             };
+            let reason = self.hide(&reason);
             match &error {
                 ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => {
                     Trouble::Unreachable(reason)
@@ -213,7 +232,7 @@ impl Client {
                 // So TLS reports a certificate that is not to be trusted.
                 ureq::Error::Io(e) if e.kind() == io::ErrorKind::InvalidData => {
                     Trouble::Final(HubFault::Untrusted {
-                        endpoint: self.endpoint.clone(),
+                        endpoint: self.shown.clone(),
                         reason: printable(&reason),
                     })
                 }
@@ -231,7 +250,7 @@ impl Client {
         if status.is_success() {
             return Ok(());
         }
-        let endpoint = self.endpoint.clone();
+        let endpoint = self.shown.clone();
         let code = text(answer.headers(), "x-error-code").unwrap_or_default();
         let said = match code {
             "" => status.to_string(),
@@ -262,10 +281,19 @@ impl Client {
         })
     }
 
+    /// A text without the endpoint's name and password, which a server may repeat.
+    fn hide(&self, text: &str) -> String {
+        let rest = self.endpoint.split_once("://").map_or("", |(_, rest)| rest);
+        match rest.rsplit_once('@') {
+            Some((secret, _)) => text.replace(secret, "…"),
+            None => text.to_string(),
+        }
+    }
+
     pub(super) fn answer(&self, reason: &str) -> HubFault {
         HubFault::Answer {
-            endpoint: self.endpoint.clone(),
-            reason: printable(reason),
+            endpoint: self.shown.clone(),
+            reason: printable(&self.hide(reason)),
         }
     }
 }

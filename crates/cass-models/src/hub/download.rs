@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// No weights are larger: what a server may make us write.
-const LARGEST: u64 = 16 << 30;
+pub(super) const LARGEST: u64 = 16 << 30;
 /// Attempts in a row that come to nothing.
 const ATTEMPTS: u32 = 6;
 /// So many bytes are progress.
@@ -33,6 +33,7 @@ impl Attempts {
     /// Waits until the next attempt makes sense, if it does.
     pub(super) fn pause(
         &mut self,
+        client: &Client,
         reason: String,
         after: Option<Duration>,
         observe: &mut dyn FnMut(&HubEvent),
@@ -50,6 +51,7 @@ impl Attempts {
                 seconds,
             });
         }
+        client.expect_time(wait)?;
         observe(&HubEvent::Wait { reason, wait });
         std::thread::sleep(wait);
         Ok(())
@@ -102,11 +104,12 @@ pub(super) fn download(
     (id, file): (&HubId, &str),
     metadata: &Metadata,
     [incomplete, whole]: [&Path; 2],
-    backoff: Duration,
+    (largest, backoff): (u64, Duration),
     observe: &mut dyn FnMut(&HubEvent),
 ) -> Result<(), HubFault> {
-    if metadata.size.is_some_and(|size| size > LARGEST) {
-        return Err(client.answer(&format!("its {file} has more than {LARGEST} bytes")));
+    if let Some(size) = metadata.size.filter(|&size| size > largest) {
+        let reason = format!("its {file} has {size} bytes, expected at most {largest}");
+        return Err(client.answer(&reason));
     }
     let mut partial = Partial::open(incomplete)?;
     if metadata.size.is_none() {
@@ -121,17 +124,17 @@ pub(super) fn download(
         let mut attempts = Attempts::new(backoff);
         while metadata.size != Some(partial.length) {
             let before = partial.length;
-            match transfer(client, (id, file), metadata, &mut partial, observe) {
+            match transfer(client, (id, file), metadata, largest, &mut partial, observe) {
                 Ok(()) => break,
                 Err(Trouble::Final(fault)) => return Err(fault),
                 Err(Trouble::Unreachable(reason)) => {
-                    attempts.pause(reason, None, observe)?;
+                    attempts.pause(client, reason, None, observe)?;
                 }
                 Err(Trouble::Passing(reason, after)) => {
                     if partial.length >= before + PROGRESS {
                         attempts = Attempts::new(backoff);
                     }
-                    attempts.pause(reason, after, observe)?;
+                    attempts.pause(client, reason, after, observe)?;
                 }
             }
         }
@@ -159,10 +162,11 @@ fn transfer(
     client: &Client,
     (id, file): (&HubId, &str),
     metadata: &Metadata,
+    largest: u64,
     partial: &mut Partial,
     observe: &mut dyn FnMut(&HubEvent),
 ) -> Result<(), Trouble> {
-    let limit = metadata.size.unwrap_or(LARGEST);
+    let limit = metadata.size.unwrap_or(largest);
     if partial.length > limit {
         partial.restart()?;
     }
@@ -189,6 +193,7 @@ fn transfer(
         }
         partial.append(&buffer[..read])?;
         observe(&HubEvent::Bytes(partial.length));
+        client.expect_time(Duration::ZERO)?;
     }
     match metadata.size {
         Some(size) if partial.length < size => {

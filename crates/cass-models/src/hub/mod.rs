@@ -19,7 +19,7 @@ use crate::read::WEIGHTS_FILE;
 use crate::registry::MODELS;
 use cache::Folder;
 use client::{Client, Metadata, Trouble};
-use download::{Attempts, download, sha256_of};
+use download::{Attempts, LARGEST, download, sha256_of};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -172,7 +172,8 @@ impl Hub {
             let at = id.at(&metadata.commit)?;
             let paths = [&*folder.incomplete(sha256), &*blob];
             let what = (&at, WEIGHTS_FILE);
-            download(&client, what, &metadata, paths, settings.backoff, observe)?;
+            let limits = (largest(id), settings.backoff);
+            download(&client, what, &metadata, paths, limits, observe)?;
         }
         folder.publish(WEIGHTS_FILE, sha256, &metadata.commit)?;
         drop(lock);
@@ -198,18 +199,29 @@ impl Hub {
                 Err(Trouble::Final(fault)) => return Err(fault),
                 Err(Trouble::Unreachable(reason)) => {
                     return Err(HubFault::Unreachable {
-                        endpoint: self.settings.endpoint.clone(),
+                        endpoint: self.settings.shown_endpoint(),
                         reason,
                         cache: self.settings.cache.clone(),
                         fetch: to_fetch(id),
                     });
                 }
                 Err(Trouble::Passing(reason, after)) => {
-                    attempts.pause(reason, after, observe)?;
+                    attempts.pause(client, reason, after, observe)?;
                 }
             }
         }
     }
+}
+
+/// The most bytes that the weights of a repository can have: those of a network of the registry its
+/// parameters, each of four bytes, and as many again for what else a file may hold.
+fn largest(id: &HubId) -> u64 {
+    let network = MODELS.iter().find(|network| network.hub_id == id.repo());
+    network.map_or(LARGEST, |network| {
+        let classes = network.num_classes.max(1000);
+        let cost = network.config.cost(network.input_size, 3, classes);
+        (16 << 20) + 8 * cost.parameters as u64
+    })
 }
 
 /// What `cass models fetch` calls it.

@@ -19,11 +19,21 @@ pub struct HubSettings {
     pub offline: bool,
     /// The wait before the first attempt to repeat a request; each further one is twice as long.
     pub backoff: Duration,
+    /// What fetching one file may take in all, waits included.
+    pub timeout: Duration,
     /// Certificates to trust instead of the built-in ones, in PEM.
     pub certificates: Option<PathBuf>,
 }
 
 impl HubSettings {
+    /// What fetching one file may take where nobody says otherwise: two hours.
+    pub const TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
+
+    /// The endpoint for people to read: a name and a password in front of the host are left out.
+    pub fn shown_endpoint(&self) -> String {
+        without_password(&self.endpoint)
+    }
+
     /// Settings from the environment: `HF_HUB_CACHE`, `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HUB_OFFLINE`
     /// and, behind a proxy with a certificate of its own, `SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE`.
     ///
@@ -72,6 +82,14 @@ impl HubSettings {
             });
         }
 
+        let is_empty = |value: OsString| value.to_string_lossy().trim().is_empty();
+        if variable("HF_ENDPOINT").is_some_and(is_empty) {
+            return Err(HubFault::Setting {
+                variable: "HF_ENDPOINT",
+                value: String::new(),
+                expected: "an address such as https://huggingface.co, or no such variable",
+            });
+        }
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
         let endpoint = endpoint.trim_end_matches('/').to_string();
         let uri = endpoint.parse::<ureq::http::Uri>().ok();
@@ -81,7 +99,7 @@ impl HubSettings {
         if !matches!(scheme, Some("http" | "https")) {
             return Err(HubFault::Setting {
                 variable: "HF_ENDPOINT",
-                value: endpoint,
+                value: without_password(&endpoint),
                 expected: "an address such as https://huggingface.co",
             });
         }
@@ -91,8 +109,21 @@ impl HubSettings {
             token,
             offline: is_true("HF_HUB_OFFLINE") || is_true("TRANSFORMERS_OFFLINE"),
             backoff: Duration::from_secs(1),
+            timeout: Self::TIMEOUT,
             certificates: folder("SSL_CERT_FILE").or_else(|| folder("REQUESTS_CA_BUNDLE")),
         })
+    }
+}
+
+/// An address without what stands in front of its host, however that is written.
+pub(super) fn without_password(address: &str) -> String {
+    let (scheme, rest) = match address.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), address),
+    };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}…@{host}"),
+        None => address.to_string(),
     }
 }
 
@@ -141,6 +172,23 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_never_shown() -> Result<(), HubFault> {
+        let home = ("HOME", "/h");
+        let settings = of(&[home, ("HF_ENDPOINT", "https://me:secret@mirror/x")])?;
+        assert_eq!(settings.shown_endpoint(), "https://…@mirror/x");
+        for wrong in [
+            "me:secret@mirror",
+            "ftp://me:secret@mirror",
+            "https://me:sec/ret@mirror:x",
+            "https://me:se@cret@",
+        ] {
+            let error = of(&[home, ("HF_ENDPOINT", wrong)]).unwrap_err().to_string();
+            assert!(!error.contains("sec") && !error.contains("ret@"), "{error}");
+        }
+        Ok(())
+    }
+
+    #[test]
     fn offline_and_endpoint_are_read() -> Result<(), HubFault> {
         let home = ("HOME", "/h");
         for (value, offline) in [
@@ -155,7 +203,14 @@ mod tests {
         assert_eq!(of(&[home])?.endpoint, "https://huggingface.co");
         let mirror = of(&[home, ("HF_ENDPOINT", "http://127.0.0.1:8000/")])?;
         assert_eq!(mirror.endpoint, "http://127.0.0.1:8000");
-        for wrong in ["huggingface.co", "ftp://a", "file:///etc", "https://"] {
+        for wrong in [
+            "huggingface.co",
+            "ftp://a",
+            "file:///etc",
+            "https://",
+            "",
+            " ",
+        ] {
             assert!(of(&[home, ("HF_ENDPOINT", wrong)]).is_err(), "{wrong}");
         }
         Ok(())

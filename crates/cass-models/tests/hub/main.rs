@@ -2,6 +2,7 @@
 
 mod answers;
 mod cache;
+mod limits;
 mod transfer;
 
 use cass_models::hub::{Hub, HubFile, HubId, HubSettings};
@@ -40,6 +41,7 @@ impl Scene {
             token: None,
             offline: false,
             backoff: Duration::from_millis(1),
+            timeout: HubSettings::TIMEOUT,
             certificates: None,
         }
     }

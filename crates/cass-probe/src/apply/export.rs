@@ -33,7 +33,7 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
         let why = "a knn probe fits no classifier: expected one of mode linear or finetune";
         return Err(wrong(why.into()));
     }
-    let file = run.file(PREDICTIONS);
+    let file = run.intact(PREDICTIONS)?;
     let classes = if recipe.multi_label {
         MultiLabelPredictions::read(&file, None).map(|p| p.classes)
     } else {

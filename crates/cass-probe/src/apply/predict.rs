@@ -50,7 +50,7 @@ impl Predictor {
         let finished = Finished::open(run)?;
         let recipe = ProbeRecipe::from_toml(&finished.recipe)
             .map_err(|e| wrong(format!("its recipe.toml is not of a probe ({e})")))?;
-        let Metrics::Probe(metrics) = finished.metrics else {
+        let Metrics::Probe(metrics) = &finished.metrics else {
             return Err(wrong("its metrics.json is not of a probe".into()));
         };
         let classes = metrics.test.classes();
@@ -66,7 +66,7 @@ impl Predictor {
             ..ModelOptions::default()
         };
         let model = Model::new(&recipe.network, &options)?;
-        let report = model.load(&run.join(CHECKPOINT))?;
+        let report = model.load(&finished.intact(CHECKPOINT)?)?;
         if let Some(kept) = metrics
             .readings
             .checkpoint_sha256
@@ -85,7 +85,7 @@ impl Predictor {
             )));
         }
         let neighbours = match recipe.mode {
-            ProbeMode::Knn => Some(Knn::read(&run.join(NEIGHBOURS))?),
+            ProbeMode::Knn => Some(Knn::read(&finished.intact(NEIGHBOURS)?)?),
             _ => None,
         };
         Ok(Self {

@@ -12,6 +12,9 @@ pub const KNN_NEIGHBOURS: [usize; 4] = [1, 5, 11, 20];
 /// A neighbour of cosine c votes with exp(c / τ) (Wu et al. 2018, arXiv 1805.01978, section 3.4).
 const TEMPERATURE: f64 = 0.07;
 
+/// The largest file of labelled features that is read, in bytes.
+const LARGEST: u64 = 64 << 30;
+
 /// Labelled features that classify others by cosine similarity.
 ///
 /// The k most similar rows vote for their classes with weight exp(cosine / 0.07); a class's
@@ -142,7 +145,9 @@ impl Knn {
 
     /// Reads what [`Knn::to_safetensors`] wrote: the neighbours, and how many vote.
     pub(crate) fn read(file: &Path) -> Result<(Self, usize)> {
-        let tensors = candle_core::safetensors::load(file, &Device::Cpu)?;
+        let bytes = cass_run::read_bounded(file, LARGEST);
+        let bytes = bytes.map_err(cass_run::Error::io(cass_run::Action::Read, file))?;
+        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?;
         let get = |name: &str| {
             let missing = || Error::Run {
                 path: file.into(),

@@ -4,6 +4,7 @@ use super::counts::MicroCounts;
 use super::features::Features;
 use super::head::Head;
 use super::parts::Parts;
+use super::probe::Tell;
 use super::recipe::{ProbeMode, ProbeRecipe};
 use crate::Result;
 use candle_core::{DType, Tensor};
@@ -42,9 +43,10 @@ impl<'a> Learner<'a> {
         parts: &Parts,
         model: Model,
         loss: FocalLoss,
+        tell: &mut Tell,
     ) -> Result<Self> {
         if recipe.mode == ProbeMode::Linear {
-            let linear = Linear::new(recipe, parts, model, loss)?;
+            let linear = Linear::new(recipe, parts, model, loss, tell)?;
             return Ok(Self::Linear(Box::new(linear)));
         }
         Ok(Self::Finetune(Box::new(Finetune {
@@ -146,8 +148,14 @@ impl Classifier {
 }
 
 impl<'a> Linear<'a> {
-    fn new(recipe: &'a ProbeRecipe, parts: &Parts, model: Model, loss: FocalLoss) -> Result<Self> {
-        let features = Features::of(recipe, parts, &model)?;
+    fn new(
+        recipe: &'a ProbeRecipe,
+        parts: &Parts,
+        model: Model,
+        loss: FocalLoss,
+        tell: &mut Tell,
+    ) -> Result<Self> {
+        let features = Features::of(recipe, parts, &model, tell)?;
         let head = Head::new(recipe, &model, &loss)?;
         let general = || SupervisedStep::new(model, Trains::Classifier, &recipe.as_arm(), loss);
         let trains = match head {

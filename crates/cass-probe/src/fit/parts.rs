@@ -192,6 +192,7 @@ fn pretrained_on(weights: &Weights) -> Result<HashSet<[u8; 32]>> {
     if !beside.is_file() {
         return Ok(HashSet::new());
     }
+    cass_run::expect_intact(&beside)?;
     let rows = Manifest::read(&beside)?.rows.into_iter();
     let trained = rows.filter(|row| row.part == Part::Train);
     Ok(trained.filter_map(|row| bytes(&row.sha256)).collect())

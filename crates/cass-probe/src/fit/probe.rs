@@ -9,7 +9,7 @@ use crate::Result;
 use candle_core::DType;
 use cass_data::dataset::Part;
 use cass_models::{Model, ModelOptions};
-use cass_run::names::MANIFEST;
+use cass_run::names::{LOG, MANIFEST};
 use cass_run::{Bounds, Common, ProbeEvent as Event, ProbeMetrics, ProbeReadings, RunDir};
 use cass_train::methods::FocalLoss;
 use cass_train::weights::Loaded;
@@ -47,10 +47,18 @@ pub fn probe(
     };
     let model = Model::new(&recipe.network, &options)?;
     let loaded = load_backbone(&model, recipe)?;
+    // What an attempt computed that was killed, and the next one finds in the cache.
+    let earlier = computed_earlier(run);
     let mut log = run.log()?;
-    let mut tell = |event: Event| -> Result<()> {
+    let mut tell = |mut event: Event| -> Result<()> {
+        if let Event::Features { computed } = &mut event {
+            *computed = earlier.max(*computed);
+        }
         observe(&event);
-        Ok(log.write(&event)?)
+        if event.is_logged() {
+            log.write(&event)?;
+        }
+        Ok(())
     };
     let start = |steps: u64, tell: &mut Tell| {
         let classes = parts.dataset.classes.iter().cloned();
@@ -67,7 +75,7 @@ pub fn probe(
     let outcome = match recipe.mode {
         ProbeMode::Knn => {
             start(0, &mut tell)?;
-            ways::by_neighbours(recipe, &parts, &model, run)?
+            ways::by_neighbours(recipe, &parts, &model, run, &mut tell)?
         }
         ProbeMode::Logistic => {
             start(0, &mut tell)?;
@@ -79,7 +87,7 @@ pub fn probe(
                 weights: recipe.class_weights.of(&counts),
                 ..FocalLoss::new(recipe.loss, &counts)
             };
-            let mut learner = Learner::new(recipe, &parts, model, loss)?;
+            let mut learner = Learner::new(recipe, &parts, model, loss, &mut tell)?;
             start((recipe.epochs * learner.steps()) as u64, &mut tell)?;
             ways::by_training(recipe, &parts, &mut learner, run, &mut tell)?
         }
@@ -92,9 +100,24 @@ pub fn probe(
     }
     let seconds = started.elapsed().as_secs_f64();
     tell(Event::Done { seconds })?;
-    let metrics = outcome.metrics(recipe, &parts, loaded, warnings, seconds);
+    let mut metrics = outcome.metrics(recipe, &parts, loaded, warnings, seconds);
+    if let Some(computed) = &mut metrics.readings.features_computed {
+        *computed = earlier.max(*computed);
+    }
+    metrics.common.files = run.sums();
     run.finish(&metrics)?;
     Ok(metrics)
+}
+
+/// How many images' features an earlier attempt at this run has computed.
+fn computed_earlier(run: &RunDir) -> usize {
+    let log = cass_run::read_text(&run.file(LOG)).unwrap_or_default();
+    let events = log.as_deref().unwrap_or_default().lines();
+    let computed = events.filter_map(|line| match serde_json::from_str(line) {
+        Ok(Event::Features { computed }) => Some(computed),
+        _ => None,
+    });
+    computed.max().unwrap_or_default()
 }
 
 /// Loads the weights that are judged, and leaves the classifier as it was initialised: one of as many

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// Which state of a run's networks to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
+pub enum Moment {
     /// The networks as the run began with them.
     Before,
     /// The networks as the run left them.
@@ -27,6 +27,7 @@ pub enum When {
 /// The networks of a finished pretraining (its arms) or probe (one), without a graph.
 pub struct Subjects {
     run: PathBuf,
+    finished: Finished,
     kind: Kind,
     device: Device,
 }
@@ -77,6 +78,7 @@ impl Subjects {
         };
         Ok(Self {
             run: run.into(),
+            finished,
             kind,
             device: cass_train::device::open_device(device)?,
         })
@@ -120,7 +122,7 @@ impl Subjects {
     ///
     /// # Errors
     /// If there is none of that name, or its weights are not available.
-    pub fn network(&self, name: &str, when: When) -> Result<Subject> {
+    pub fn network(&self, name: &str, when: Moment) -> Result<Subject> {
         let names = self.names();
         if !names.iter().any(|n| n == name) {
             return Err(Error::Run {
@@ -131,13 +133,13 @@ impl Subjects {
         let model = match &self.kind {
             Kind::Pretraining(recipe) => {
                 let (model, _) = initial_network(recipe, name, &self.device)?;
-                if when == When::After {
-                    model.load(&self.run.join(checkpoint(name)))?;
+                if when == Moment::After {
+                    model.load(&self.finished.intact(&checkpoint(name))?)?;
                 }
                 model.frozen()?
             }
             Kind::Probe(recipe, classes) => {
-                if when == When::After && recipe.mode != ProbeMode::Knn {
+                if when == Moment::After && recipe.mode != ProbeMode::Knn {
                     return Ok(Subject {
                         name: name.into(),
                         model: Predictor::of(&self.run, self.device.clone())?.into_model(),

@@ -96,6 +96,7 @@ pub fn wrong(message: &str) -> ExitCode {
     let message = message.split("\n\n").next().unwrap_or(message);
     let words: Vec<_> = message.split_whitespace().collect();
     let line = words.join(" ");
+    let line = cass_run::printable(&line);
     eprintln!("error: {}", line.strip_prefix("error: ").unwrap_or(&line));
     ExitCode::from(2)
 }

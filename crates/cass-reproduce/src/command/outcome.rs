@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub fn print_results(results: &Results, out: &Path) {
-    print!("{}", report::summary(results));
+    print!("{}", cass_run::printable_lines(&report::summary(results)));
     println!("\n{}", out.join("report.html").display());
 }
 

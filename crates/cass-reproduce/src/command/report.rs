@@ -27,7 +27,7 @@ pub fn claims(dirs: &[PathBuf], tables: Option<&str>, json: bool) -> Result<Exit
     if json {
         println!("{}", serde_json::to_string(&results.claims)?);
     } else {
-        print!("{}", report::claims(&results));
+        print!("{}", cass_run::printable_lines(&report::claims(&results)));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use crate::store::{self, State, Tail, last_words};
 use crate::units::duration;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,8 +78,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const WRONG_INPUT: i32 = 2;
 /// Its exit code where another process works in the run folder.
 const ELSEWHERE: i32 = 75;
-/// A run that fails is started once more.
+/// A run that fails, or whose folder was in use a moment ago, is started once more.
 const ATTEMPTS: u32 = 2;
+/// How often a folder that another process works in is looked at again.
+const LOOK: Duration = Duration::from_millis(500);
 
 impl Executor for Local {
     fn execute(&self, site: &Site, plan: &Plan) -> Result<Outcome> {
@@ -116,13 +118,16 @@ impl Executor for Local {
 fn start(site: &Site, run: &Run) -> Result<Child> {
     let path = site.open(run)?;
     let log = path.join("stderr.log");
+    // A new file: a link of that name is not followed.
+    let _ = fs::remove_file(&log);
     let stderr =
-        File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
+        File::create_new(&log).with_context(|| format!("{} cannot be written", log.display()))?;
     let words = site.command(run);
     let mut command = Command::new(&words[0]);
     // In a group of its own, so that Ctrl-C reaches us alone and each run is asked once.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    end_with_this_process(&mut command);
     command
         .args(&words[1..])
         .stdin(Stdio::null())
@@ -130,6 +135,34 @@ fn start(site: &Site, run: &Run) -> Result<Child> {
         .stderr(stderr)
         .spawn()
         .with_context(|| format!("failed to start {}", words[0]))
+}
+
+/// Makes a run stop, with a checkpoint, when this process ends in whichever way. Other systems than Linux have no
+/// such service: there a run that lost its job goes on to its end, and the next job waits for it.
+fn end_with_this_process(command: &mut Command) {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::process::CommandExt as _;
+        let parent = std::process::id();
+        let ask = move || {
+            // SAFETY: two system calls, allowed between fork and exec.
+            let (set, now) = unsafe {
+                (
+                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM),
+                    libc::getppid(),
+                )
+            };
+            // It may have ended in between.
+            match set == 0 && u32::try_from(now) == Ok(parent) {
+                true => Ok(()),
+                false => Err(std::io::Error::last_os_error()),
+            }
+        };
+        // SAFETY: `ask` allocates nothing and takes no lock.
+        unsafe { command.pre_exec(ask) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = command;
 }
 
 /// Where every run of a job stands.
@@ -142,6 +175,8 @@ struct Board<'a> {
     statuses: Vec<Status>,
     /// Times each run was started.
     attempts: Vec<u32>,
+    /// When each run's folder was last found in use.
+    busy: Vec<Option<Instant>>,
     active: Vec<Active>,
     /// What all runs together may take, if that is known.
     memory: Option<f64>,
@@ -183,6 +218,7 @@ impl<'a> Board<'a> {
             by_name: index(runs),
             statuses,
             attempts: vec![0; runs.len()],
+            busy: vec![None; runs.len()],
             memory: machine::free_memory_mib(),
             active: Vec::new(),
             failures: Vec::new(),
@@ -231,13 +267,26 @@ impl<'a> Board<'a> {
                         duration(ended.seconds())
                     )
                 }
+                // Say a run that a killed job left behind, which is stopping.
+                Err(reason) if status.code() == Some(ELSEWHERE) && cass_run::is_in_use(&path) => {
+                    if self.busy[ended.run].is_none() {
+                        self.display
+                            .note(&format!("{} is waited for: {reason}", run.name));
+                    }
+                    self.busy[ended.run] = Some(Instant::now());
+                    self.attempts[ended.run] -= 1;
+                    self.statuses[ended.run] = Status::Waiting;
+                    continue;
+                }
                 Err(reason) => {
-                    let wrong = matches!(status.code(), Some(WRONG_INPUT | ELSEWHERE));
-                    if wrong && !self.statuses.contains(&Status::Done) {
+                    let wrong = status.code() == Some(WRONG_INPUT);
+                    let last = wrong || self.attempts[ended.run] >= ATTEMPTS;
+                    let stops = matches!(status.code(), Some(WRONG_INPUT | ELSEWHERE));
+                    if stops && last && !self.statuses.contains(&Status::Done) {
                         self.display.clear();
                         bail!("{reason}");
                     }
-                    if !wrong && self.attempts[ended.run] < ATTEMPTS {
+                    if !last {
                         let line = format!("{} failed and is tried again: {reason}", run.name);
                         self.display.note(&line);
                         self.statuses[ended.run] = Status::Waiting;
@@ -261,6 +310,23 @@ impl<'a> Board<'a> {
             }
             if self.statuses[index] != Status::Waiting {
                 continue;
+            }
+            if let Some(seen) = self.busy[index] {
+                let path = self.site.folder(&run.name);
+                if seen.elapsed() < LOOK {
+                    continue;
+                }
+                if cass_run::is_in_use(&path) {
+                    self.busy[index] = Some(Instant::now());
+                    continue;
+                }
+                // What it left may be a finished run.
+                if matches!(self.site.state(run), State::Finished(_)) {
+                    self.statuses[index] = Status::Done;
+                    self.display
+                        .ended(&run.name, "done by another process", 0.0);
+                    continue;
+                }
             }
             match self.needed(run) {
                 Status::Done if !self.fits(run) => {}

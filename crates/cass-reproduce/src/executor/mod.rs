@@ -12,6 +12,7 @@ use crate::plan::{Plan, Run};
 use crate::store::{self, Folder, Info, State};
 use crate::table::DataSet;
 use anyhow::{Context, Result, ensure};
+use cass_run::FolderLock;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -101,6 +102,11 @@ impl Site<'_> {
                  name another --out",
                 path.display()
             );
+            ensure!(
+                !cass_run::is_in_use(&path),
+                "{} cannot be cleared: another process is running in it",
+                path.display()
+            );
             fs::remove_dir_all(&path)
                 .with_context(|| format!("failed to clear {}", path.display()))?;
         }
@@ -125,16 +131,18 @@ impl Site<'_> {
         Folder::state(&self.folder(&run.name), run)
     }
 
-    /// Makes the out folder, makes sure that it can be written to before anything costs time, and leaves the plan
-    /// there.
-    pub fn prepare(&self, plan: &Plan) -> Result<()> {
+    /// Makes the out folder, makes sure that it can be written to before anything costs time and that no other job
+    /// works in it for as long as what is returned lives, and leaves the plan there.
+    pub fn prepare(&self, plan: &Plan) -> Result<FolderLock> {
         let out = self.out;
         fs::create_dir_all(out.join("runs"))
             .with_context(|| format!("failed to create {}", out.display()))?;
+        let lock = FolderLock::claim(out, ".job.lock", "reproduce")?;
         let probe = out.join("runs/.writable");
         store::write(&probe, b"cass")?;
         fs::remove_file(&probe).with_context(|| format!("failed to write in {}", out.display()))?;
-        store::write_plan(out, plan, |run| self.command(run))
+        store::write_plan(out, plan, |run| self.command(run))?;
+        Ok(lock)
     }
 }
 

@@ -33,6 +33,7 @@ impl Display {
     pub fn ended(&mut self, name: &str, what: &str, left: f64) {
         self.done += 1;
         let width = self.total.to_string().len();
+        let what = cass_run::printable(what);
         let line = format!("[{:>width$}/{}] {name} · {what}", self.done, self.total);
         match &self.bar {
             Some(bar) => bar.println(line),
@@ -43,6 +44,7 @@ impl Display {
 
     /// A line beside the counted ones.
     pub fn note(&self, line: &str) {
+        let line = cass_run::printable(line);
         match &self.bar {
             Some(bar) => bar.println(line),
             None => eprintln!("{line}"),

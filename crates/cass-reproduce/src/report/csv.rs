@@ -2,6 +2,7 @@
 
 use crate::results::Results;
 use anyhow::Result;
+use cass_run::for_spreadsheet;
 
 pub fn csv(results: &Results) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -54,13 +55,15 @@ pub fn csv(results: &Results) -> Result<Vec<u8>> {
             number(cell.delta),
             cell.missing.join("; "),
         ];
-        writer.write_record(start.iter().chain(&headline))?;
+        let fields = start.iter().chain(&headline);
+        writer.write_record(fields.map(|field| for_spreadsheet(field).into_owned()))?;
         for (metric, mean) in &cell.other {
             let mut rest = [const { String::new() }; 9];
             rest[0] = metric.to_string();
             rest[1] = mean.to_string();
             rest[3] = cell.n.to_string();
-            writer.write_record(start.iter().chain(&rest))?;
+            let fields = start.iter().chain(&rest);
+            writer.write_record(fields.map(|field| for_spreadsheet(field).into_owned()))?;
         }
     }
     Ok(writer.into_inner()?)

@@ -13,10 +13,10 @@ use std::fmt::Write;
 /// Text that stays text in a table cell.
 fn escape(text: &str) -> String {
     let mut escaped = String::new();
-    for c in text.chars() {
+    let text = text.replace(['\n', '\r'], " ");
+    for c in cass_run::printable(&text).chars() {
         match c {
             '|' | '*' | '_' | '`' | '[' | ']' | '<' | '>' | '#' | '\\' => escaped.extend(['\\', c]),
-            '\n' | '\r' => escaped.push(' '),
             c => escaped.push(c),
         }
     }

@@ -1,7 +1,7 @@
 //! What a run says while it is in progress, and at its end.
 
+use cass_run::{open_regular, printable_lines};
 use serde::Deserialize;
-use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -48,7 +48,7 @@ impl Tail {
 
     /// Reads what was appended. A log that cannot be read only leaves the display behind.
     pub fn poll(&mut self) {
-        let Ok(mut file) = File::open(&self.path) else {
+        let Ok(mut file) = open_regular(&self.path) else {
             return;
         };
         let mut new = Vec::new();
@@ -74,8 +74,7 @@ impl Tail {
 /// The end of what a run wrote on standard error.
 pub fn log_tail(path: &Path) -> Vec<String> {
     const LINES: usize = 12;
-    let text = fs::read(path.join("stderr.log")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    let text = end_of(path);
     let lines: Vec<&str> = text
         .lines()
         .map(str::trim_end)
@@ -87,10 +86,24 @@ pub fn log_tail(path: &Path) -> Vec<String> {
         .collect()
 }
 
+/// The last of what a run wrote on standard error, for people.
+fn end_of(path: &Path) -> String {
+    const MOST: u64 = 1 << 16;
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = open_regular(&path.join("stderr.log"))?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(MOST)))?;
+        let mut end = Vec::new();
+        file.take(MOST).read_to_end(&mut end)?;
+        Ok(end)
+    };
+    let end = read().unwrap_or_default();
+    printable_lines(&String::from_utf8_lossy(&end)).into_owned()
+}
+
 /// Why a run without metrics has none: the last line it wrote on standard error.
 pub fn last_words(path: &Path) -> String {
-    let text = fs::read(path.join("stderr.log")).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
+    let text = end_of(path);
     match text.lines().map(str::trim).rfind(|line| !line.is_empty()) {
         Some(line) => line.strip_prefix("error: ").unwrap_or(line).to_owned(),
         None => "it wrote no error".to_owned(),
@@ -100,6 +113,7 @@ pub fn last_words(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_tail_reads_whole_lines_and_keeps_the_newest_values() {

@@ -65,7 +65,7 @@ impl Book {
     }
 
     /// Cells that are named are there, and none is computed of computed ones.
-    fn check(&self, table: &Table) -> Result<()> {
+    pub(crate) fn check(&self, table: &Table) -> Result<()> {
         let find = |name: &CellName| {
             let number = name.table.as_ref().unwrap_or(&table.number);
             let other = if *number == table.number {

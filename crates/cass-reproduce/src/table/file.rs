@@ -54,7 +54,7 @@ pub(super) struct FileRow {
 
 impl Table {
     /// Reads the text of a table file.
-    pub(super) fn parse(text: &str) -> Result<Table> {
+    pub(crate) fn parse(text: &str) -> Result<Table> {
         let file: File = toml::from_str(text).map_err(|error| {
             let place = error
                 .span()
@@ -71,11 +71,13 @@ impl Table {
             place(text, &file.metric.span()),
             Scores::NAMES.join(", ")
         );
+        // For people to read, wherever it is shown.
+        let shown = |text: &str| cass_run::printable(text).into_owned();
         let mut table = Table {
-            number: file.number,
-            title: file.title,
+            number: shown(&file.number),
+            title: shown(&file.title),
             metric,
-            metric_title: file.metric_title,
+            metric_title: shown(&file.metric_title),
             columns: file.columns,
             rows: Vec::new(),
             claims: Vec::new(),

@@ -1,4 +1,4 @@
-use super::Recipe;
+use super::{Arm, Recipe};
 use crate::error::{Error, Result};
 use crate::schedule::ScheduleConfig;
 use std::fmt::Display;
@@ -27,6 +27,7 @@ impl Recipe {
         self.pipeline.check(self.size)?;
         self.check_arms()?;
         self.method.config().check()?;
+        cass_run::check_numbers(&self)?;
         Ok(ValidRecipe(self))
     }
 
@@ -64,32 +65,28 @@ impl Recipe {
         let arms: Vec<&str> = self.arms.keys().map(String::as_str).collect();
         let wanted = format!("exactly {}", expected.join(" and "));
         check("arms", arms.join(" and "), arms == expected, &wanted)?;
-        for (name, arm) in &self.arms {
-            for (field, value, wanted, fits) in arm.optimizer.checks() {
-                check(
-                    &format!("arms.{name}.optimizer.{field}"),
-                    value,
-                    fits,
-                    wanted,
-                )?;
-            }
-            if let ScheduleConfig::Cosine(cosine) = &arm.schedule {
-                let field = |field| format!("arms.{name}.schedule.{field}");
-                let (lr, low) = (arm.optimizer.lr(), cosine.eta_min);
-                check(
-                    &field("t_max"),
-                    cosine.t_max,
-                    cosine.t_max >= 2,
-                    "at least 2 steps",
-                )?;
-                let fits = (0.0..=lr).contains(&low);
-                check(
-                    &field("eta_min"),
-                    low,
-                    fits,
-                    &format!("from 0 to the optimizer's lr, {lr}"),
-                )?;
-            }
+        let mut arms = self.arms.iter();
+        arms.try_for_each(|(name, arm)| arm.check(&format!("arms.{name}.")))
+    }
+}
+
+impl Arm {
+    /// Checks how a network is optimised; `place` is where these fields stand, such as `arms.cnn.`.
+    ///
+    /// # Errors
+    /// Naming the first field that no run can have, its value and what was expected.
+    pub fn check(&self, place: &str) -> Result<()> {
+        for (field, value, wanted, fits) in self.optimizer.checks() {
+            check(&format!("{place}optimizer.{field}"), value, fits, wanted)?;
+        }
+        if let ScheduleConfig::Cosine(cosine) = &self.schedule {
+            let field = |field| format!("{place}schedule.{field}");
+            let (lr, low) = (self.optimizer.lr(), cosine.eta_min);
+            let fits = cosine.t_max >= 2;
+            check(&field("t_max"), cosine.t_max, fits, "at least 2 steps")?;
+            let fits = (0.0..=lr).contains(&low);
+            let wanted = format!("from 0 to the optimizer's lr, {lr}");
+            check(&field("eta_min"), low, fits, &wanted)?;
         }
         Ok(())
     }

@@ -82,6 +82,8 @@ pub fn pretrain(
         Some(state) => training.resume(state)?,
         None => training.start()?,
     }
+    // By every attempt: it says what they were.
+    run.write(MANIFEST, setup.manifest.to_text().as_bytes())?;
     training.write_provenance()?;
     training.heed_collapse()?;
     while training.progress.step < training.steps() {
@@ -117,8 +119,6 @@ impl Training<'_> {
     fn start(&mut self) -> Result<()> {
         // Of no state that can be used.
         self.run.clear_resume()?;
-        self.run
-            .write(MANIFEST, self.setup.manifest.to_text().as_bytes())?;
         let begun = self.begun();
         self.tell.event(&begun)?;
         for (arm, origin) in &self.origins {
@@ -159,7 +159,8 @@ impl Training<'_> {
 
     /// Steps of the whole run.
     fn steps(&self) -> u64 {
-        self.recipe.epochs as u64 * self.epoch_steps()
+        // A valid recipe has so few epochs, and a list of images is so short, that it fits.
+        (self.recipe.epochs as u64).saturating_mul(self.epoch_steps())
     }
 
     /// Spent so far, in all attempts.
@@ -291,9 +292,8 @@ impl Training<'_> {
             });
             update_bn(average.model(), views)?;
         }
-        if !self.averages.is_empty() {
-            self.save(&self.final_arms(), last)?;
-        }
+        // Also where an earlier attempt has: what lies there may be damaged by now.
+        self.save(&self.final_arms(), last)?;
         let after = self.look(When::After, last)?;
         let arms = self.recipe.arms.keys().cloned();
         let features = after.iter().map(|reading| reading.features);
@@ -378,6 +378,7 @@ impl Training<'_> {
                 deviations: self.recipe.deviations(),
                 chosen: self.recipe.chosen(),
                 version: env!("CARGO_PKG_VERSION").into(),
+                files: self.run.sums(),
                 ..Common::new(seconds)
             },
         }

@@ -5,10 +5,10 @@ mod page;
 use crate::failure::Result;
 use crate::options::Compute;
 use crate::page::write;
-use crate::process;
 use crate::say::Report;
+use crate::{process, sealed};
 use cass_data::dataset::Part;
-use cass_probe::look::{LayerCka, Subject, Subjects, When};
+use cass_probe::look::{LayerCka, Moment, Subject, Subjects};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -54,11 +54,12 @@ struct Pair {
 pub fn run(args: Args) -> Result<Report> {
     process::configure(args.compute.threads)?;
     let subjects = Subjects::open(&args.run, &args.compute.device)?;
+    sealed::note(&args.run);
     let names = subjects.names();
     // Of each network first its beginning, then its end.
     let mut networks: Vec<Subject> = Vec::new();
     for name in &names {
-        for when in [When::Before, When::After] {
+        for when in [Moment::Before, Moment::After] {
             networks.push(subjects.network(name, when)?);
         }
     }

@@ -1,6 +1,7 @@
 //! What one method is: everything that decides a run but its seed.
 
 use crate::failure::{Failure, Result};
+use crate::sealed;
 use cass_metrics::{Groups, MultiLabelPredictions, Predictions};
 use cass_probe::fit::{ProbeMode, ProbeRecipe};
 use cass_run::{Finished, Metrics, names};
@@ -50,12 +51,13 @@ impl Run {
         let wrong =
             |why: String| Failure::Wrong(format!("{} cannot be compared: {why}", path.display()));
         let finished = Finished::open(path)?;
+        sealed::note(path);
         let Metrics::Probe(metrics) = &finished.metrics else {
             return Err(wrong("it is a pretraining, expected a probe".into()));
         };
         let recipe = ProbeRecipe::from_toml(&finished.recipe)
             .map_err(|e| wrong(format!("its recipe.toml is not of a probe ({e})")))?;
-        let file = finished.file(names::PREDICTIONS);
+        let file = finished.intact(names::PREDICTIONS)?;
         let predictions = if recipe.multi_label {
             MultiLabelPredictions::read(&file, None)?
         } else {
@@ -64,7 +66,7 @@ impl Run {
         let groups = finished.file(names::GROUPS);
         let groups = groups
             .is_file()
-            .then(|| Groups::read(&groups))
+            .then(|| Ok::<_, Failure>(Groups::read(&finished.intact(names::GROUPS)?)?))
             .transpose()?;
         let mut settings = settings(&recipe.to_toml(), "", &NOT_OF_PROBE);
         let pretraining = pretraining(&recipe.weights)?;
@@ -197,7 +199,9 @@ fn pretraining(weights: &Weights) -> Result<Option<String>> {
     let Weights::File(file) = weights else {
         return Ok(None);
     };
-    Ok(cass_run::read_text(&file.with_file_name(names::RECIPE))?)
+    let recipe = file.with_file_name(names::RECIPE);
+    cass_run::expect_intact(&recipe)?;
+    Ok(cass_run::read_text(&recipe)?)
 }
 
 /// The name of a pretraining's method, whichever version wrote its recipe.

@@ -5,14 +5,15 @@ mod page;
 use crate::failure::{Failure, Result};
 use crate::options::Compute;
 use crate::page::write;
-use crate::process;
 use crate::say::Report;
+use crate::{process, sealed};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cass_data::dataset::Part;
 use cass_data::recipe::RunImages;
 use cass_metrics::{MultiLabelPredictions, Predictions};
-use cass_probe::look::{Embedding, Subjects, When};
+use cass_probe::look::{Embedding, Moment, Subjects};
+use cass_run::names;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -73,13 +74,14 @@ struct Shown {
 /// One network at one time.
 struct Panel {
     title: String,
-    when: When,
+    when: Moment,
     embedding: Embedding,
 }
 
 pub fn run(args: Args) -> Result<Report> {
     process::configure(args.compute.threads)?;
     let subjects = Subjects::open(&args.run, &args.compute.device)?;
+    sealed::note(&args.run);
     let names = match &args.arm {
         Some(arm) => vec![arm.clone()],
         None => subjects.names(),
@@ -91,10 +93,10 @@ pub fn run(args: Args) -> Result<Report> {
         let text = format!("there are {found} test images to place, expected at least 2");
         return Err(Failure::Wrong(text));
     }
-    let times: &[When] = if args.before {
-        &[When::Before, When::After]
+    let times: &[Moment] = if args.before {
+        &[Moment::Before, Moment::After]
     } else {
-        &[When::After]
+        &[Moment::After]
     };
     let mut panels = Vec::new();
     for name in &names {
@@ -110,7 +112,7 @@ pub fn run(args: Args) -> Result<Report> {
             });
         }
     }
-    let predicted = predictions(&args.run);
+    let predicted = predictions(&args.run)?;
     let shown = indices.par_iter().map(|&index| {
         let file = images.dataset.file_name(index);
         let pixels = images.dataset.pixels(index, args.thumbnail as usize)?;
@@ -127,7 +129,7 @@ pub fn run(args: Args) -> Result<Report> {
     Ok(report(&args, &panels, &shown, page.len()))
 }
 
-fn title(embedding: &Embedding, when: When, both: bool) -> String {
+fn title(embedding: &Embedding, when: Moment, both: bool) -> String {
     let Embedding { name, network, .. } = embedding;
     let mut title = name.clone();
     if name != network {
@@ -135,8 +137,8 @@ fn title(embedding: &Embedding, when: When, both: bool) -> String {
     }
     match (both, when) {
         (false, _) => {}
-        (true, When::Before) => title += ", before the run",
-        (true, When::After) => title += ", after the run",
+        (true, Moment::Before) => title += ", before the run",
+        (true, Moment::After) => title += ", after the run",
     }
     title
 }
@@ -155,23 +157,24 @@ fn truth(images: &RunImages, index: usize) -> String {
 }
 
 /// What the run, if it is a probe, said of each file.
-fn predictions(run: &Path) -> HashMap<String, String> {
-    let file = run.join("predictions.csv");
+fn predictions(run: &Path) -> Result<HashMap<String, String>> {
+    let file = run.join(names::PREDICTIONS);
+    cass_run::expect_intact(&file)?;
     if let Ok(said) = Predictions::read(&file) {
         let rows = said.rows.into_iter();
-        return rows
+        return Ok(rows
             .map(|row| (row.file, said.classes[row.predicted].clone()))
-            .collect();
+            .collect());
     }
     let Ok(said) = MultiLabelPredictions::read(&file, None) else {
-        return HashMap::new();
+        return Ok(HashMap::new());
     };
     let names = |i: usize| match said.predicted_names(i).as_slice() {
         [] => "none".to_string(),
         names => names.join(" | "),
     };
     let files = said.files.iter().cloned().enumerate();
-    files.map(|(i, file)| (file, names(i))).collect()
+    Ok(files.map(|(i, file)| (file, names(i))).collect())
 }
 
 fn report(args: &Args, panels: &[Panel], shown: &[Shown], bytes: usize) -> Report {
@@ -197,7 +200,7 @@ fn report(args: &Args, panels: &[Panel], shown: &[Shown], bytes: usize) -> Repor
         json!({
             "name": name,
             "network": network,
-            "when": if panel.when == When::Before { "before" } else { "after" },
+            "when": if panel.when == Moment::Before { "before" } else { "after" },
             "explained": pca.explained,
             "pca": pca.points,
             "tsne": tsne,

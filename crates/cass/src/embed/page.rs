@@ -3,6 +3,7 @@
 use super::{Panel, Shown};
 use cass_page::chart::{Point, cloud};
 use cass_page::{Page, QUALITATIVE, class};
+use cass_run::printable;
 use maud::{Markup, PreEscaped, html};
 use serde_json::json;
 use std::cmp::Reverse;
@@ -58,7 +59,15 @@ fn figure(panel: &Panel, shown: &[Shown], kinds: &Kinds) -> Markup {
 /// What the script shows over a point: file, true class, predicted class, picture.
 fn data(shown: &[Shown]) -> String {
     let rows: Vec<_> = (shown.iter())
-        .map(|s| (&s.file, &s.truth, &s.predicted, &s.thumbnail))
+        .map(|s| {
+            let predicted = s.predicted.as_deref().map(printable);
+            (
+                printable(&s.file),
+                printable(&s.truth),
+                predicted,
+                &s.thumbnail,
+            )
+        })
         .collect();
     // Inside a script element only `</` would end it, and `<!--` confuse it.
     json!(rows).to_string().replace('<', "\\u003c")

@@ -69,7 +69,7 @@ fn pretrain_then_probe() {
     bench.fails(
         "probe --run data --out q",
         2,
-        &["data cannot be probed", "recipe.toml"],
+        &["data holds no finished run", "recipe.toml"],
     );
 }
 

@@ -6,6 +6,7 @@ use super::logistic::LogisticConfig;
 use crate::{Error, Result};
 use cass_data::cache::Storage;
 use cass_data::recipe::DataRecipe;
+use cass_train::memory::network_memory;
 use cass_train::methods::FocalForm;
 use cass_train::optim::{AdamConfig, OptimizerConfig};
 use cass_train::recipe::Arm;
@@ -253,6 +254,7 @@ impl ProbeRecipe {
     /// # Errors
     /// Naming the first field that no probe can have, its value and what was expected.
     pub fn validate(&self) -> Result<()> {
+        cass_run::check_numbers(self)?;
         let check = |field: &str, value: f64, good: bool, expected: &str| {
             if good {
                 return Ok(());
@@ -266,6 +268,7 @@ impl ProbeRecipe {
         let val = self.data.val_fraction;
         check("val_fraction", val, val != 0.0, "a share above 0, below 1")?;
         self.data.check()?;
+        self.as_arm().check("")?;
         check("epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
         check("batch", self.batch as f64, self.batch > 1, "at least 2")?;
         check("size", self.size as f64, self.size > 0, "at least 1")?;
@@ -316,6 +319,23 @@ impl ProbeRecipe {
             }));
         }
         Ok(())
+    }
+
+    /// Checks that this computer has the memory that the probe takes at the least, before anything of it
+    /// is asked for. GPUs say themselves what they lack.
+    ///
+    /// # Errors
+    /// Naming what is needed and what is there; if the network is unknown.
+    pub fn expect_memory(&self) -> Result<()> {
+        if self.device.starts_with("cuda") || cfg!(feature = "cuda") && self.device == "auto" {
+            return Ok(());
+        }
+        let copies = match self.mode {
+            ProbeMode::Finetune => 2 + self.optimizer.state_names().len(),
+            _ => 1,
+        };
+        let bytes = network_memory(&self.network, 1, self.size, copies, self.batch)?;
+        Ok(cass_run::expect_memory(bytes)?)
     }
 
     /// What differs from the paper's settings, as `field = value (paper: value)`. Left out: what

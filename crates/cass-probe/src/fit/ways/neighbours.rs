@@ -2,7 +2,7 @@ use super::super::features::Features;
 use super::super::judge::{Judged, f1_macro};
 use super::super::knn::{KNN_NEIGHBOURS, Knn};
 use super::super::parts::Parts;
-use super::super::probe::Outcome;
+use super::super::probe::{Outcome, Tell};
 use super::super::recipe::ProbeRecipe;
 use super::{decide, read_features, save};
 use crate::Result;
@@ -18,8 +18,9 @@ pub(in super::super) fn by_neighbours(
     parts: &Parts,
     model: &Model,
     run: &RunDir,
+    tell: &mut Tell,
 ) -> Result<Outcome> {
-    let features = Features::of(recipe, parts, model)?;
+    let features = Features::of(recipe, parts, model, tell)?;
     let (targets, classes) = (parts.targets(Part::Train), parts.dataset.classes.len());
     let samples = parts.indices(Part::Train).iter();
     let labels = samples.map(|&i| parts.dataset.samples[i].labels.clone());

@@ -22,7 +22,7 @@ pub(in super::super) fn by_regression(
     run: &RunDir,
     tell: &mut Tell,
 ) -> Result<Outcome> {
-    let features = Features::of(recipe, parts, model)?;
+    let features = Features::of(recipe, parts, model, tell)?;
     let started = Instant::now();
     let settings = recipe.logistic.clone().unwrap_or_default();
     let config = LogisticConfig {
