@@ -1,16 +1,18 @@
 //! A network with its variables.
 
 use crate::error::{Error, Result};
-use crate::family::{ModelConfig, Network, Readout};
+use crate::family::{ModelConfig, Network, Place, Readout};
 use crate::intermediates::{Collector, Intermediates, Taps};
 use crate::layers::Mode;
 use crate::options::ModelOptions;
 use crate::params::{Builder, Params};
-use crate::registry::{find, parse};
+use crate::registry::{Normalization, find, parse};
 use crate::text::printable;
 use candle_core::{Tensor, Var};
 use cass_ops::Tracked;
+use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// What one forward pass gives.
@@ -40,6 +42,9 @@ pub struct Model {
     classifier: Vec<String>,
     intermediate_names: Vec<String>,
     recompute: bool,
+    images: Images,
+    /// Names of the parameters that training leaves as they are.
+    fixed: Arc<HashSet<String>>,
 }
 
 impl Model {
@@ -87,6 +92,8 @@ impl Model {
             network,
             intermediate_names,
             recompute: false,
+            images: Images::default(),
+            fixed: Arc::default(),
         })
     }
 
@@ -177,7 +184,8 @@ impl Model {
     pub fn forward_with(&self, images: &Tensor, mode: Mode, taps: &Taps) -> Result<Output> {
         let names = &self.intermediate_names;
         let mut collector = Collector::new(taps, &self.name, names, self.recompute)?;
-        let [features, logits] = self.network.forward(images, mode, &mut collector)?;
+        let images = self.images.of(images)?;
+        let [features, logits] = self.network.forward(&images, mode, &mut collector)?;
         Ok(Output {
             logits,
             features,
@@ -209,6 +217,32 @@ impl Model {
         self.recompute = recompute;
     }
 
+    /// Says by which statistics the weights want images normalised. Images come normalised by those of
+    /// ImageNet, whatever the network, so that two networks can see one batch; where others are wanted, the
+    /// network converts what it is given.
+    ///
+    /// # Errors
+    /// If the images have other channels than three, which no such statistics are for.
+    pub fn set_normalization(&mut self, normalization: Normalization) -> Result<()> {
+        let is_imagenet = normalization == Normalization::IMAGENET;
+        if !is_imagenet && self.options.in_chans != 3 {
+            return Err(Error::Options {
+                name: self.name.clone(),
+                reason: format!(
+                    "it takes {} channels, and statistics of colours are for 3",
+                    self.options.in_chans
+                ),
+            });
+        }
+        self.images = Images::normalized_by(normalization, &self.options)?;
+        Ok(())
+    }
+
+    /// The statistics by which the weights want images normalised.
+    pub fn normalization(&self) -> Normalization {
+        self.images.normalization
+    }
+
     /// Features `(B, D)` to logits `(B, K)`: the classifier alone.
     ///
     /// The two heads of a distilled DeiT both see the features here, the mean of its two tokens; in
@@ -226,7 +260,8 @@ impl Model {
     /// As [`forward`](Model::forward).
     pub fn features(&self, images: &Tensor, mode: Mode) -> Result<Tracked> {
         let mut nothing = Collector::nothing(self.recompute);
-        Ok(self.network.features(images, mode, &mut nothing)?)
+        let images = self.images.of(images)?;
+        Ok(self.network.features(&images, mode, &mut nothing)?)
     }
 
     /// The same network over the same variables, without a graph.
@@ -234,7 +269,50 @@ impl Model {
     /// # Errors
     /// None in practice: the variables are known to fit.
     pub fn frozen(&self) -> Result<Self> {
-        self.over(self.params.clone(), true)
+        self.over(self.params.clone(), true, self.fixed.clone())
+    }
+
+    /// The same network over the same variables, of whose parameters only those train that `trains` says yes to.
+    ///
+    /// # Errors
+    /// None in practice: the variables are known to fit.
+    pub fn training(&self, trains: impl Fn(&str) -> bool) -> Result<Self> {
+        let names = self.params.trainable().into_iter().map(|(name, _)| name);
+        let fixed = names.filter(|name| !trains(name)).collect();
+        self.over(self.params.clone(), false, Arc::new(fixed))
+    }
+
+    /// The parameters that training changes: all, unless the network is of [`training`](Model::training).
+    pub fn trained(&self) -> Vec<(String, Var)> {
+        let all = self.params.trainable().into_iter();
+        all.filter(|(name, _)| !self.fixed.contains(name)).collect()
+    }
+
+    /// The layer of each parameter, counted from the image on: 0 is the stem, each block one more, and the
+    /// classifier the last (timm's `group_parameters`, which layer-wise decay of learning rates goes by).
+    ///
+    /// ```
+    /// # use cass_models::{Model, ModelOptions};
+    /// let options = ModelOptions { input_size: 32, ..ModelOptions::default() };
+    /// let layers = Model::new("vit_tiny_patch16_224", &options)?.parameter_layers();
+    /// assert_eq!((layers["cls_token"], layers["blocks.0.norm1.weight"]), (0, 1));
+    /// assert_eq!((layers["norm.weight"], layers["head.weight"]), (12, 13));
+    /// # Ok::<(), cass_models::Error>(())
+    /// ```
+    pub fn parameter_layers(&self) -> HashMap<String, usize> {
+        let family = self.config.family();
+        let names = self.params.trainable().into_iter().map(|(name, _)| name);
+        let places: Vec<(Place, String)> = names.map(|name| (family.place(&name), name)).collect();
+        let sorted: BTreeSet<Place> = places.iter().map(|(place, _)| *place).collect();
+        let mut last = 0;
+        let mut layers = HashMap::new();
+        for (i, place) in sorted.into_iter().enumerate() {
+            // What stands behind a block counts with it.
+            last += usize::from(i > 0 && !matches!(place, Place::Block([_, usize::MAX])));
+            layers.insert(place, last);
+        }
+        let of = |(place, name): (Place, String)| (name, layers[&place]);
+        places.into_iter().map(of).collect()
     }
 
     /// A network of the same shape and values with variables of its own.
@@ -242,13 +320,19 @@ impl Model {
     /// # Errors
     /// If memory cannot be copied on the device.
     pub fn deep_copy(&self) -> Result<Self> {
-        let copy = Self::from_config(&self.name, self.config, &self.options)?;
+        let mut copy = Self::from_config(&self.name, self.config, &self.options)?;
+        copy.images = self.images.clone();
         copy.params.copy_from(&self.params)?;
-        Ok(copy)
+        if self.fixed.is_empty() {
+            Ok(copy)
+        } else {
+            copy.over(copy.params.clone(), false, self.fixed.clone())
+        }
     }
 
-    fn over(&self, params: Arc<Params>, frozen: bool) -> Result<Self> {
-        let vb = Builder::attach(&params, frozen);
+    fn over(&self, params: Arc<Params>, frozen: bool, fixed: Arc<HashSet<String>>) -> Result<Self> {
+        let trains = |name: &str| !frozen && !fixed.contains(name);
+        let vb = Builder::attach(&params, &trains);
         let network = self.config.family().build(&self.options, &vb)?;
         drop(vb);
         Ok(Self {
@@ -260,6 +344,8 @@ impl Model {
             network,
             intermediate_names: self.intermediate_names.clone(),
             recompute: self.recompute,
+            images: self.images.clone(),
+            fixed,
         })
     }
 
@@ -292,4 +378,116 @@ impl Model {
 fn parameters_of(layers: &[&str]) -> Vec<String> {
     let both = |layer: &&str| ["weight", "bias"].map(|name| format!("{layer}.{name}"));
     layers.iter().flat_map(both).collect()
+}
+
+/// What is done to images before the network sees them.
+#[derive(Debug, Clone)]
+struct Images {
+    normalization: Normalization,
+    /// From ImageNet's normal form to the one above: times, and then plus, `(1, 3, 1, 1)` each.
+    conversion: Option<[Tensor; 2]>,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self {
+            normalization: Normalization::IMAGENET,
+            conversion: None,
+        }
+    }
+}
+
+impl Images {
+    fn normalized_by(normalization: Normalization, options: &ModelOptions) -> Result<Self> {
+        let (from, to) = (Normalization::IMAGENET, normalization);
+        if to == from {
+            return Ok(Self::default());
+        }
+        let tensor = |value: &dyn Fn(usize) -> f64| {
+            let values = Tensor::new(&[0, 1, 2].map(value), &options.device)?;
+            values.reshape((1, 3, 1, 1))?.to_dtype(options.dtype)
+        };
+        Ok(Self {
+            normalization,
+            conversion: Some([
+                tensor(&|c| from.std[c] / to.std[c])?,
+                tensor(&|c| (from.mean[c] - to.mean[c]) / to.std[c])?,
+            ]),
+        })
+    }
+
+    /// `(B, 3, S, S)` in the normal form of the network; others stay as they are, for it to refuse.
+    fn of<'a>(&self, images: &'a Tensor) -> candle_core::Result<Cow<'a, Tensor>> {
+        match &self.conversion {
+            Some([scale, shift]) if images.rank() == 4 && images.dim(1)? == 3 => {
+                let scaled = images.broadcast_mul(scale)?;
+                Ok(Cow::Owned(scaled.broadcast_add(shift)?))
+            }
+            _ => Ok(Cow::Borrowed(images)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+    use cass_rng::Rng;
+
+    #[test]
+    fn images_are_converted_to_the_statistics_that_weights_want() -> Result<()> {
+        let options = ModelOptions {
+            num_classes: 4,
+            input_size: 32,
+            dtype: DType::F64,
+            ..ModelOptions::default()
+        };
+        let half = Normalization {
+            mean: [0.5; 3],
+            std: [0.25, 0.5, 1.0],
+        };
+        let mut rng = Rng::new(0, "pixels", [0, 0], 0);
+        let pixels: Vec<f64> = (0..2 * 3 * 32 * 32).map(|_| rng.uniform()).collect();
+        let normalized = |by: Normalization| {
+            let values = pixels.iter().enumerate().map(|(i, pixel)| {
+                let channel = i / (32 * 32) % 3;
+                (pixel - by.mean[channel]) / by.std[channel]
+            });
+            Tensor::from_vec(values.collect::<Vec<_>>(), (2, 3, 32, 32), &Device::Cpu)
+        };
+        let plain = Model::new("vit_tiny_patch16_224", &options)?;
+        let mut converts = plain.deep_copy()?;
+        converts.set_normalization(half)?;
+        assert_eq!(converts.frozen()?.deep_copy()?.normalization(), half);
+        let wanted = plain.forward(&normalized(half)?, Mode::Eval)?.logits;
+        let images = normalized(Normalization::IMAGENET)?;
+        let distance = |model: &Model| -> Result<f64> {
+            let logits = model.forward(&images, Mode::Eval)?.logits;
+            let off = (logits.value() - wanted.value())?.abs()?;
+            Ok(off.max_all()?.to_scalar::<f64>()?)
+        };
+        assert!(distance(&converts)? < 1e-12, "{}", distance(&converts)?);
+        assert!(distance(&plain)? > 1e-3);
+        let features = converts.features(&images, Mode::Eval)?;
+        let wanted = plain.features(&normalized(half)?, Mode::Eval)?;
+        let off = (features.value() - wanted.value())?.abs()?;
+        assert!(off.max_all()?.to_scalar::<f64>()? < 1e-12);
+        Ok(())
+    }
+
+    #[test]
+    fn statistics_of_colours_are_for_three_channels() -> Result<()> {
+        let options = ModelOptions {
+            in_chans: 1,
+            input_size: 32,
+            ..ModelOptions::default()
+        };
+        let mut model = Model::new("resnet18", &options)?;
+        model.set_normalization(Normalization::IMAGENET)?;
+        let mut half = Normalization::IMAGENET;
+        half.mean = [0.5; 3];
+        let error = model.set_normalization(half).unwrap_err().to_string();
+        assert!(error.contains("it takes 1 channels"), "{error}");
+        Ok(())
+    }
 }

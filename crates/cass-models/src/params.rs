@@ -112,8 +112,11 @@ enum Source<'a> {
         dtype: DType,
         device: &'a Device,
     },
-    /// Hands out what exists; without gradients if `frozen`.
-    Attach { params: &'a Params, frozen: bool },
+    /// Hands out what exists, with gradients for the names that `trains` says yes to.
+    Attach {
+        params: &'a Params,
+        trains: &'a dyn Fn(&str) -> bool,
+    },
 }
 
 /// Where a layer gets its variables: a position in the tree of names.
@@ -140,8 +143,8 @@ impl<'a> Builder<'a> {
         })
     }
 
-    pub(crate) fn attach(params: &'a Params, frozen: bool) -> Self {
-        Self::root(Source::Attach { params, frozen })
+    pub(crate) fn attach(params: &'a Params, trains: &'a dyn Fn(&str) -> bool) -> Self {
+        Self::root(Source::Attach { params, trains })
     }
 
     fn root(source: Source<'a>) -> Self {
@@ -184,7 +187,7 @@ impl<'a> Builder<'a> {
     pub(crate) fn parameter(&self, name: &str, shape: &[usize], init: Init) -> Result<Tracked> {
         let var = self.variable(name, shape, init, Kind::Parameter, None)?;
         Ok(match *self.source {
-            Source::Attach { frozen: true, .. } => Tracked::constant(&var),
+            Source::Attach { trains, .. } if !trains(&self.path(name)) => Tracked::constant(&var),
             _ => Tracked::from(&var),
         })
     }

@@ -351,5 +351,11 @@ mod tests {
         let svg = matrix([&names, &names], ["x", "y"], &squares).into_string();
         assert_eq!(svg.matches("<rect").count(), 4);
         assert_eq!(svg.matches("fill=\"none\"").count(), 2);
+        // The style sheet leaves the numbers the ink that suits their squares.
+        assert_eq!(svg.matches("class=\"value\"").count(), 4);
+        assert_eq!(svg.matches("fill=\"#fff\"").count(), 2);
+        let rules = include_str!("style.css").lines();
+        let mut inks = rules.filter(|rule| rule.contains("text") && rule.contains("fill:"));
+        assert!(inks.all(|rule| rule.contains(":not([fill])")));
     }
 }

@@ -343,7 +343,7 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
     assert!(
         error
             .to_string()
-            .contains("`loss` = softmax: expected sigmoid"),
+            .contains("`loss` is softmax; expected sigmoid"),
         "{error}"
     );
     Ok(())

@@ -5,7 +5,7 @@ use cass_data::dataset::Part;
 use cass_data::recipe::DataRecipe;
 use cass_models::{Model, ModelOptions};
 use cass_probe::fit::{ProbeMode, ProbeRecipe, probe};
-use cass_probe::look::{Embedding, Heat, LayerCka, Look, Subject, Subjects, When};
+use cass_probe::look::{Embedding, Heat, LayerCka, Look, Moment, Subject, Subjects};
 use cass_run::RunDir;
 use cass_testing::{Tensors, phantoms, small_network};
 use cass_train::methods::CassConfig;
@@ -157,9 +157,9 @@ fn a_run_is_looked_at_before_and_after() -> Outcome {
 
     let open = |name, when| subjects.network(name, when);
     let networks: Vec<Subject> = [
-        open("cnn", When::Before)?,
-        open("cnn", When::After)?,
-        open("vit", When::Before)?,
+        open("cnn", Moment::Before)?,
+        open("cnn", Moment::After)?,
+        open("vit", Moment::Before)?,
     ]
     .into();
     let images = images.with_batch(5);
@@ -190,10 +190,10 @@ fn a_run_is_looked_at_before_and_after() -> Outcome {
     assert_eq!(probe.classes().map(<[_]>::len), Some(4));
     let loader = images.plain(indices)?;
     let features = |subject: Subject| subject.features(&loader);
-    let trained = features(open("vit", When::After)?)?;
-    assert_eq!(features(probe.network("vit", When::After)?)?, trained);
-    assert_eq!(features(probe.network("vit", When::Before)?)?, trained);
-    assert_ne!(features(open("vit", When::Before)?)?, trained);
+    let trained = features(open("vit", Moment::After)?)?;
+    assert_eq!(features(probe.network("vit", Moment::After)?)?, trained);
+    assert_eq!(features(probe.network("vit", Moment::Before)?)?, trained);
+    assert_ne!(features(open("vit", Moment::Before)?)?, trained);
     Ok(())
 }
 
@@ -215,7 +215,7 @@ fn what_cannot_be_looked_at_is_one_clear_line() -> Outcome {
     says(&error, &["no finished run", "no recipe.toml"]);
     let subjects = Subjects::open(&folder.path().join("probe"), "cpu")?;
     let error = subjects
-        .network("cnn", When::After)
+        .network("cnn", Moment::After)
         .err()
         .ok_or("it opened")?;
     says(&error, &["probe", "no arm cnn", "expected vit"]);

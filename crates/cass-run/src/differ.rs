@@ -45,6 +45,11 @@ fn unwritten(field: &str) -> String {
     let value = match field {
         "accumulate" => "1",
         "precision" => "f32",
+        "normalization" => "imagenet",
+        "normalization.mean" => "[0.485, 0.456, 0.406]",
+        "normalization.std" => "[0.229, 0.224, 0.225]",
+        _ if field.ends_with(".frozen") || field.ends_with("frozen_statistics") => "false",
+        _ if field == "train" || field.ends_with(".train") => "all",
         _ => "none",
     };
     value.into()

@@ -1,7 +1,7 @@
 //! `log.jsonl`: what happens in a run, one JSON object a line.
 
 use crate::collapse::Collapse;
-use crate::metrics::PenaltyTried;
+use crate::metrics::{PenaltyTried, ProbeEpoch};
 use crate::schema::{number, numbers};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -213,20 +213,6 @@ impl ProbeEvent {
     pub fn is_logged(&self) -> bool {
         !matches!(self, Self::Note { .. })
     }
-}
-
-/// One epoch of a probe, as `log.jsonl` and `metrics.json` hold it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ProbeEpoch {
-    /// Number of the epoch, from 0.
-    pub epoch: usize,
-    /// Mean loss over the labelled images.
-    #[serde(deserialize_with = "number")]
-    pub train_loss: f64,
-    /// Loss over the validation images; none where the stopping rule did not ask for it.
-    pub val_loss: Option<f64>,
-    /// Macro F1 over the validation images; none where the stopping rule did not ask for it.
-    pub val_f1_macro: Option<f64>,
 }
 
 /// When networks were looked at, and over which images.

@@ -27,7 +27,7 @@ mod whole;
 pub use assign::assign;
 pub use collapse::{BeforeAfter, Collapse};
 pub use error::{Action, Error, Result};
-pub use event::{PretrainEvent, ProbeEpoch, ProbeEvent, WALL_CLOCK, When};
+pub use event::{PretrainEvent, ProbeEvent, WALL_CLOCK, When};
 pub use file::{LARGEST_TEXT, open_regular, read_bounded, read_json, read_text};
 pub use finished::Finished;
 pub use folder::RunDir;
@@ -37,8 +37,8 @@ pub use limits::{check_numbers, expect_memory};
 pub use lock::{FolderLock, Owner, RunLock, is_in_use};
 pub use metrics::{
     Bounds, ClassScores, Common, Metrics, Neighbours, NeighboursTried, Origin, Penalty,
-    PenaltyTried, PretrainEpoch, PretrainMetrics, ProbeMetrics, ProbeReadings, Scores, Skipped,
-    Tuned,
+    PenaltyTried, PretrainEpoch, PretrainMetrics, ProbeEpoch, ProbeMetrics, ProbeReadings, Scores,
+    Skipped, Tuned,
 };
 pub use printable::{for_spreadsheet, from_spreadsheet, printable, printable_lines};
 pub use provenance::{Attempt, Provenance};

@@ -2,7 +2,6 @@
 
 use crate::collapse::{BeforeAfter, Collapse};
 use crate::error;
-use crate::event::ProbeEpoch;
 use crate::names::METRICS;
 use crate::schema::{self, SCHEMA, number};
 use crate::sums::FileSums;
@@ -66,6 +65,20 @@ pub struct PretrainEpoch {
     /// Seconds of the epoch's steps.
     #[serde(default)]
     pub seconds: f64,
+}
+
+/// One epoch of a probe, as `log.jsonl` and `metrics.json` hold it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeEpoch {
+    /// Number of the epoch, from 0.
+    pub epoch: usize,
+    /// Mean loss over the labelled images.
+    #[serde(deserialize_with = "number")]
+    pub train_loss: f64,
+    /// Loss over the validation images; none where the stopping rule did not ask for it.
+    pub val_loss: Option<f64>,
+    /// Macro F1 over the validation images; none where the stopping rule did not ask for it.
+    pub val_f1_macro: Option<f64>,
 }
 
 /// What a finished probe measured. `S` holds the scores of a part of the images: [`Scores`] is what

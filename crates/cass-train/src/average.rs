@@ -18,7 +18,7 @@ impl WeightAverage {
     /// An average of nothing yet, for networks of the shape of `model`.
     ///
     /// # Errors
-    /// If memory for another copy cannot be had.
+    /// If there is no memory for another copy.
     pub fn new(model: &Model) -> Result<Self> {
         Ok(Self {
             model: model.deep_copy()?,
@@ -67,16 +67,13 @@ pub fn update_bn(model: &Model, batches: impl Iterator<Item = Result<Tensor>>) -
     Ok(())
 }
 
-/// `target = keep * target + (1 - keep) * source` for every parameter, no buffer.
+/// `target = keep * target + (1 - keep) * source` for every parameter that is trained, no buffer.
 pub(crate) fn blend_parameters(target: &Model, source: &Model, keep: f64) -> Result<()> {
-    let (targets, sources) = (target.params().trainable(), source.params().trainable());
-    if targets.len() != sources.len() {
-        return Err(Error::Mismatch(
-            "average networks of different shapes".into(),
-        ));
-    }
-    for ((_, target), (_, source)) in targets.iter().zip(&sources) {
-        blend(target, source, keep)?;
+    for (name, source) in source.trained() {
+        let target = target.params().get(&name).ok_or_else(|| {
+            Error::Mismatch("networks of different shapes cannot be averaged".into())
+        })?;
+        blend(target, &source, keep)?;
     }
     Ok(())
 }

@@ -59,7 +59,7 @@ fn mean_cosine(features: &[f32], dim: usize) -> f64 {
     mean.clamp(-1.0, 1.0)
 }
 
-/// Of the singular values above `floor`, through the smaller of the two Gram matrices.
+/// The effective rank by the singular values above `floor`, through the smaller of the two Gram matrices.
 fn effective_rank(centred: &DMatrix<f64>, floor: f64) -> f64 {
     let gram = if centred.nrows() < centred.ncols() {
         centred * centred.transpose()

@@ -1,8 +1,8 @@
-/// What training can fail at. Messages complete "failed to ...".
+/// What can go wrong in training. Each message is a sentence by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A recipe field has a value that no run can have.
-    #[error("accept recipe field `{field}` = {value}: expected {expected}")]
+    #[error("`{field}` is {value}; expected {expected}")]
     Field {
         /// The field, with dots for tables.
         field: String,
@@ -12,16 +12,16 @@ pub enum Error {
         expected: String,
     },
     /// A parameter that the loss did not reach.
-    #[error("update `{0}`: it has no gradient")]
+    #[error("`{0}` cannot be updated: it has no gradient")]
     NoGradient(String),
     /// Saved state of a training that lacks a tensor or has it in another shape.
-    #[error("load the state of the training: `{0}` is missing or does not fit")]
+    #[error("the state of the training cannot be loaded: `{0}` is missing or does not fit")]
     State(String),
     /// Two networks or batches that do not go together.
     #[error("{0}")]
     Mismatch(String),
     /// The loss became infinite or not a number; no parameter was updated with it.
-    #[error("train on: the loss is {loss} at step {step}; {}", kept(last_good))]
+    #[error("the loss is {loss} at step {step}; {}", kept(last_good))]
     NonFinite {
         /// The step, counted from 0 over the whole run.
         step: u64,
@@ -31,15 +31,15 @@ pub enum Error {
         last_good: Option<usize>,
     },
     /// The run was asked to end where features collapse, and they have.
-    #[error("go on after epoch {epoch}: {text}")]
+    #[error("the run ends after epoch {epoch}: {text}")]
     Collapsed {
-        /// From 0.
+        /// The epoch, from 0.
         epoch: usize,
-        /// In plain words.
+        /// What collapsed, in plain words.
         text: String,
     },
     /// The run was asked to stop, and wrote a checkpoint.
-    #[error("finish: stopped after step {step} of {steps}; the same command goes on from there")]
+    #[error("the run stopped after step {step} of {steps}; the same command continues from there")]
     Interrupted {
         /// Steps done.
         step: u64,
@@ -49,14 +49,14 @@ pub enum Error {
     /// The run folder cannot be used. Its message is a sentence by itself.
     #[error(transparent)]
     Run(#[from] cass_run::Error),
-    /// The images could not be had.
+    /// The images cannot be used.
     #[error(transparent)]
     Data(#[from] cass_data::Error),
-    /// The networks could not be had.
+    /// A network or its weights cannot be used.
     #[error(transparent)]
     Model(#[from] cass_models::Error),
     /// A tensor operation failed.
-    #[error("compute: {0}")]
+    #[error("a tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
 }
 

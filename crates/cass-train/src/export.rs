@@ -25,6 +25,8 @@ pub struct Network<'a> {
     /// Whether the classifier was fitted on features, as [`Model::classify`] sees them, and not on
     /// images: the two heads of a distilled DeiT differ in that.
     pub on_features: bool,
+    /// What its images were normalised by.
+    pub normalization: Normalization,
     /// How it was trained.
     pub method: &'a str,
     /// What the run calls it.
@@ -66,6 +68,9 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
             size: recipe.size,
             label_names: Vec::new(),
             on_features: false,
+            normalization: recipe
+                .normalization
+                .of(&settings.network, &settings.weights)?,
             method: recipe.method.name(),
             arm: Some(arm),
         },
@@ -73,8 +78,7 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
     )
 }
 
-/// Writes the network of one of the run's checkpoints as a folder that timm loads. Images were
-/// normalised as all of this project's are, and resized to a square with PIL's bilinear filter.
+/// Writes the network of one of the run's checkpoints as a folder that timm loads. Images were resized to a square with PIL's bilinear filter.
 ///
 /// # Errors
 /// If the checkpoint does not fit the network, or the folder cannot be made.
@@ -96,13 +100,9 @@ pub fn export_network(run: &Finished, network: Network<'_>, out: &Path) -> Resul
     if network.on_features {
         model.average_heads()?;
     }
-    let images = cass_data::augment::Normalization::IMAGENET;
     let export = Export {
         label_names: network.label_names,
-        normalization: Normalization {
-            mean: images.mean.map(decimal),
-            std: images.std.map(decimal),
-        },
+        normalization: network.normalization,
         interpolation: Interpolation::Bilinear,
         method: network.method.into(),
         arm: network.arm.map(String::from),
@@ -113,10 +113,5 @@ pub fn export_network(run: &Finished, network: Network<'_>, out: &Path) -> Resul
 }
 
 fn wrong(run: &Finished, why: impl std::fmt::Display) -> Error {
-    Error::Mismatch(format!("export {}: {why}", run.path.display()))
-}
-
-/// The decimal that was meant, `0.485` and not `0.48500001430511475`.
-fn decimal(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
+    Error::Mismatch(format!("{} cannot be exported: {why}", run.path.display()))
 }

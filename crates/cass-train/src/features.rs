@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 /// What one network says of some images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
-    /// Of the features; none where they are not finite.
+    /// How far the features have collapsed; none where they are not finite.
     pub features: Option<Collapse>,
-    /// Of the classifier's outputs, which CASS compares.
+    /// How far the classifier's outputs, which CASS compares, have collapsed.
     pub logits: Option<Collapse>,
     /// Share of the images whose nearest other image, by the cosine of their features, is of the
     /// same class; none without classes.
@@ -22,7 +22,7 @@ pub struct Reading {
 
 /// What all networks say of some images.
 pub(crate) struct Look {
-    /// In the arms' order.
+    /// A reading of each network, in the arms' order.
     pub(crate) arms: Vec<Reading>,
     /// Mean cosine of two networks' logits of the same image, from -1 to 1.
     pub(crate) agreement: Option<f64>,

@@ -10,12 +10,12 @@ use cass_models::{Model, ModelOptions};
 /// from.
 ///
 /// # Errors
-/// If the recipe has no such arm, or its weights are not to be had or do not fit.
+/// If the recipe has no such arm, or its weights cannot be read or do not fit.
 pub fn initial_network(recipe: &Recipe, name: &str, device: &Device) -> Result<(Model, Loaded)> {
     let Some(index) = recipe.arms.keys().position(|arm| arm == name) else {
         let arms: Vec<&str> = recipe.arms.keys().map(String::as_str).collect();
         let arms = arms.join(" or ");
-        let text = format!("use arm {name}: the recipe has no such arm, expected {arms}");
+        let text = format!("the recipe has no arm {name}; expected {arms}");
         return Err(Error::Mismatch(text));
     };
     let arm = &recipe.arms[name];
@@ -28,7 +28,8 @@ pub fn initial_network(recipe: &Recipe, name: &str, device: &Device) -> Result<(
         device: device.clone(),
         ..ModelOptions::default()
     };
-    let model = Model::new(&arm.network, &options)?;
+    let mut model = Model::new(&arm.network, &options)?;
+    model.set_normalization(recipe.normalization.of(&arm.network, &arm.weights)?)?;
     let origin = load_weights(&model, &arm.network, &arm.weights, seed)?;
     Ok((model, origin))
 }

@@ -12,12 +12,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Of the header's metadata: all that is no tensor, as JSON.
+/// The key of the header's metadata that holds all that is no tensor, as JSON.
 const ABOUT: &str = "about";
 /// A damaged one is passed over for the one before.
 const KEPT: usize = 2;
 
-/// The states of one run. Each is a safetensors file, `step-000000120.safetensors`, beside its
+/// The states of one run. Each is a safetensors file, `step-000000120.safetensors`, next to its
 /// SHA-256 in the form of `sha256sum`; a state is there as a whole or not at all.
 pub(crate) struct States<'a> {
     run: &'a RunDir,
@@ -94,7 +94,9 @@ impl<'a> States<'a> {
                 Ok((about, tensors)) => {
                     let about = serde_json::from_str(&about).map_err(|error| {
                         let path = path.display();
-                        Error::Mismatch(format!("go on with {path}: of another version: {error}"))
+                        Error::Mismatch(format!(
+                            "{path} cannot be continued from: it is of another version: {error}"
+                        ))
                     })?;
                     return Ok(Some(State { about, tensors }));
                 }
@@ -240,7 +242,9 @@ mod tests {
         let state = States::of(&run).last::<u64>(&mut |text| panic!("{text}"));
         let error = state.err().unwrap().to_string();
         assert!(
-            error.contains("step-000000001.safetensors: of another version"),
+            error.contains(
+                "step-000000001.safetensors cannot be continued from: it is of another version"
+            ),
             "{error}"
         );
     }

@@ -9,19 +9,19 @@ use cass_run::Origin;
 /// Weights that a network was given.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
-    /// Where they came from and how they fitted, for people.
+    /// Where the weights came from and how they fitted, for people.
     pub text: String,
-    /// Where they came from.
+    /// Where the weights came from.
     pub origin: Origin,
 }
 
 /// Weights of the Hub as a run keeps them: the repository at a commit. Others stay as they are.
 ///
 /// The Hub is asked, and the file brought into the cache, only where no commit is known yet. A run
-/// that goes on keeps the one it started with: `earlier` is what its recipe holds.
+/// that continues keeps the one it started with: `earlier` is what its recipe holds.
 ///
 /// # Errors
-/// If `network` is unknown or the Hub's file is not to be had.
+/// If `network` is unknown or the Hub's file cannot be fetched.
 pub fn resolve_weights(
     weights: &Weights,
     network: &str,
@@ -48,7 +48,7 @@ pub fn resolve_weights(
 /// or without a tag. What the cache lacks of the Hub is fetched, as the environment says.
 ///
 /// # Errors
-/// If a file is not to be had, does not fit the network, or lies in a run's folder and is another than
+/// If a file cannot be read, does not fit the network, or lies in a run's folder and is another than
 /// when the run finished.
 pub fn load_weights(model: &Model, network: &str, weights: &Weights, seed: u64) -> Result<Loaded> {
     if let Some(id) = weights.hub_id(network)? {

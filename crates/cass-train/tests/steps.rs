@@ -10,7 +10,7 @@ use cass_train::methods::{
     variance_penalty,
 };
 use cass_train::optim::{OptimizerConfig, SgdConfig};
-use cass_train::recipe::Precision;
+use cass_train::recipe::{Arm, Portion, Precision};
 use cass_train::{Recipe, Step};
 use std::collections::{BTreeMap, HashMap};
 
@@ -292,4 +292,121 @@ fn in_bf16_a_training_learns_as_in_f32() {
         assert!(most < 0.05 * full[0], "{full:?}, {low:?}");
         assert_ne!(full, low);
     }
+}
+
+/// What a step changes, and what it keeps a state of, where an arm says what is trained.
+#[test]
+fn what_is_not_trained_keeps_its_bytes_and_has_no_state() {
+    let kind = |name: &str| {
+        let info = MODELS.iter().find(|info| info.name == name);
+        info.unwrap().config.shrunk()
+    };
+    let (cnn, vit) = (kind("resnet18"), kind("vit_tiny_patch16_224"));
+    let config = CassConfig::default();
+    let adam = Recipe::paper(config.clone()).arms["cnn"].clone();
+    let step_of = |cnn_arm: &Arm, vit_arm: &Arm| {
+        let arms = [
+            ("cnn", model(cnn, 0), cnn_arm),
+            ("vit", model(vit, 1), vit_arm),
+        ];
+        CassStep::new(arms, &config, &StepOptions::default()).unwrap()
+    };
+    // The names of what three steps change, of each arm, and of what an optimiser keeps a state of.
+    let changed = |mut step: CassStep| {
+        let all = |step: &CassStep| {
+            let arms = step.arms().into_iter();
+            let named =
+                arms.map(|(arm, model)| (arm.to_string(), parameters(model.params().all())));
+            named.collect::<HashMap<_, _>>()
+        };
+        let before = all(&step);
+        let reports: Vec<_> = (0..3)
+            .map(|i| step.step(&[images(4, i)]).unwrap())
+            .collect();
+        let mut names = Vec::new();
+        for (arm, after) in all(&step) {
+            for (name, after) in after {
+                if distance(&after, &before[&arm][&name]) > 0.0 {
+                    names.push(format!("{arm}.{name}"));
+                }
+            }
+        }
+        names.sort();
+        let state = step.state().unwrap().into_keys();
+        let moments = state.filter_map(|key| {
+            let (arm, rest) = key.split_once(".optimizer.")?;
+            Some(format!("{arm}.{}", rest.strip_suffix(".exp_avg")?))
+        });
+        let mut moments: Vec<String> = moments.collect();
+        moments.sort();
+        (names, moments, reports)
+    };
+    let is_statistic = |name: &String| name.contains("running_") || name.contains("num_batches");
+
+    let (all, moments, _) = changed(step_of(&adam, &adam));
+    let parameters: Vec<_> = all
+        .iter()
+        .filter(|name| !is_statistic(name))
+        .cloned()
+        .collect();
+    assert_eq!(parameters, moments);
+    assert!(parameters.len() < all.len());
+
+    let frozen = Arm {
+        frozen: true,
+        ..adam.clone()
+    };
+    let (names, moments, reports) = changed(step_of(&frozen, &adam));
+    assert!(
+        names.iter().all(|name| name.starts_with("vit.")),
+        "{names:?}"
+    );
+    assert_eq!(names, moments);
+    assert_eq!(reports[2].grad_norm.keys().collect::<Vec<_>>(), ["vit"]);
+
+    let statistics = Arm {
+        frozen_statistics: true,
+        ..adam.clone()
+    };
+    let (names, moments, _) = changed(step_of(&statistics, &adam));
+    assert!(!names.iter().any(is_statistic), "{names:?}");
+    assert_eq!((&names, &moments), (&parameters, &parameters));
+
+    let last = Arm {
+        train: Portion::Last(1),
+        ..adam.clone()
+    };
+    let (names, moments, _) = changed(step_of(&adam, &last));
+    let vit: Vec<_> = names
+        .iter()
+        .filter(|name| name.starts_with("vit."))
+        .collect();
+    let kept: Vec<_> = moments
+        .iter()
+        .filter(|name| name.starts_with("vit."))
+        .collect();
+    assert_eq!(vit, kept);
+    assert!(
+        !vit.iter()
+            .any(|name| name.contains("_embed") || name.contains("_token"))
+    );
+    for part in ["vit.blocks.0.", "vit.norm.", "vit.head."] {
+        assert!(
+            vit.iter().any(|name| name.contains(part)),
+            "{part}: {vit:?}"
+        );
+    }
+
+    let none = Arm {
+        train: Portion::Last(99),
+        ..adam.clone()
+    };
+    let arms = [
+        ("cnn", model(cnn, 0), &adam),
+        ("vit", model(kind("vit_tiny_patch16_224"), 1), &none),
+    ];
+    let error = CassStep::new(arms, &config, &StepOptions::default())
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("fewer than the 99"), "{error}");
 }

@@ -106,6 +106,25 @@ fn dino_follows_pytorch_for_a_transformer() {
     );
 }
 
+/// Where both compute in f64, nothing is left but rounding.
+#[test]
+fn a_recording_in_f64_is_followed_to_rounding() {
+    let cass = Replay::new(CassConfig::default(), Protocol::Paper);
+    let dino = Replay::new(DinoConfig::default(), Protocol::Paper);
+    for (name, replay) in [
+        ("trajectory_cass_double", cass),
+        ("trajectory_dino_double", dino),
+    ] {
+        let found = replay.run(&golden_folder(name)).unwrap();
+        let (step, loss) = found.worst_loss();
+        assert!(loss < 1e-12, "{name}: loss {loss:.1e} at step {step}");
+        for kind in &found.tensors {
+            println!("{name}, {}: {:.1e}", kind.what, kind.error);
+            assert!(kind.error < 1e-9 && kind.decided, "{name}: {kind:?}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_replayed_is_named() {
     let dino = Replay::new(DinoConfig::default(), Protocol::Paper);
@@ -114,12 +133,12 @@ fn what_cannot_be_replayed_is_named() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("trajectory.safetensors: it holds no tensor `local1.0`"),
+        error.contains("trajectory.safetensors cannot be replayed: it holds no tensor `local1.0`"),
         "{error}"
     );
     let error = dino.run(&golden_folder("none")).unwrap_err().to_string();
     assert!(
-        error.starts_with("replay ") && error.contains("trajectory.safetensors"),
+        error.contains("trajectory.safetensors cannot be replayed: "),
         "{error}"
     );
 }

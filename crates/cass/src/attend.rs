@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use cass_data::augment::Normalization;
 use cass_data::image::Pixels;
 use cass_data::source::images_at;
-use cass_probe::look::{Heat, Look, Subject, Subjects, When};
+use cass_probe::look::{Heat, Look, Moment, Subject, Subjects};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// Show where a run's networks look in chosen images: a PNG a network and image.
 ///
-/// Each picture has the image, square as the network takes it, and beside it the same under a heat
+/// Each picture has the image, square as the network takes it, and next to it the same under a heat
 /// map: of a ViT or DeiT attention, followed through all blocks (rollout) or of the last block; of
 /// every other network Grad-CAM, which says what speaks for a class. A pretraining has no classes:
 /// Grad-CAM then asks about the largest output. The brightest place is the largest value; one that is
@@ -87,9 +87,9 @@ pub fn run(args: Args) -> Result<Report> {
         None => subjects.names(),
     };
     let when = if args.before {
-        When::Before
+        Moment::Before
     } else {
-        When::After
+        Moment::After
     };
     let networks = names.iter().map(|name| subjects.network(name, when));
     let networks = networks.collect::<std::result::Result<Vec<Subject>, _>>()?;
@@ -184,7 +184,7 @@ const SMALLEST: usize = 256;
 /// How much the heat covers of the image where it is cold, and where it is hottest.
 const COVER: [f64; 2] = [0.35, 0.75];
 
-/// The image, and beside it the image under the heat.
+/// The image, and next to it the image under the heat.
 fn picture(pixels: &Pixels, heat: &Heat) -> Pixels {
     let size = pixels.width();
     let rgb = pixels.to_rgb();

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 /// A failed command.
 #[derive(Debug)]
 pub enum Failure {
-    /// Wrong usage or input: the user can mend it. Exit code 2.
+    /// Wrong usage or input, which the user can correct. Exit code 2.
     Wrong(String),
     /// The run itself failed. Exit code 1.
     Failed(String),
-    /// The run was asked to stop, and can go on. Exit code 130, what shells give for Ctrl-C.
+    /// The run was asked to stop, and can continue. Exit code 130, what shells give for Ctrl-C.
     Stopped(String),
     /// Another process works in the run folder, or has taken it over. Exit code 75, `EX_TEMPFAIL` of
-    /// `sysexits.h`: the same command may well do later.
+    /// `sysexits.h`: the same command may succeed later.
     Elsewhere(String),
 }
 
@@ -30,10 +30,10 @@ impl Failure {
         })
     }
 
-    /// A library's error, whose message completes "failed to ...".
-    fn of(error: &dyn fmt::Display, users: bool) -> Self {
-        let text = format!("failed to {}", one_line(error));
-        if users {
+    /// A library's error, whose message is a sentence.
+    fn of(error: &dyn fmt::Display, is_of_user: bool) -> Self {
+        let text = one_line(error);
+        if is_of_user {
             Self::Wrong(text)
         } else {
             Self::Failed(text)
@@ -77,8 +77,7 @@ impl From<cass_models::Error> for Failure {
 impl From<cass_run::Error> for Failure {
     fn from(error: cass_run::Error) -> Self {
         use cass_run::Error;
-        // One line, whatever a dependency put into its message.
-        let text = error.to_string().replace('\n', " ");
+        let text = one_line(&error);
         match error {
             Error::Locked { .. } | Error::Fenced { .. } => Self::Elsewhere(text),
             Error::Io { .. } | Error::Gone { .. } => Self::Failed(text),
@@ -91,7 +90,7 @@ impl From<cass_train::Error> for Failure {
     fn from(error: cass_train::Error) -> Self {
         use cass_train::Error;
         match error {
-            Error::Interrupted { .. } => Self::Stopped(format!("failed to {error}")),
+            Error::Interrupted { .. } => Self::Stopped(one_line(&error)),
             Error::Run(error) => error.into(),
             Error::Data(error) => error.into(),
             Error::Model(error) => error.into(),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Bring weights from the Hugging Face Hub into the cache, for runs without a connection.
 ///
-/// What the cache has is checked, byte for byte; what broke off goes on. The cache is the one of
+/// What the cache has is checked, byte for byte; what broke off continues. The cache is the one of
 /// Python's huggingface_hub: HF_HOME and HF_HUB_CACHE say where, HF_ENDPOINT whom to ask, HF_TOKEN
 /// who asks.
 #[derive(clap::Args)]

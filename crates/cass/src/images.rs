@@ -295,9 +295,9 @@ pub struct CacheArgs {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CacheName {
-    /// In memory, up to 2 GiB.
+    /// Keep them in memory, up to 2 GiB.
     Ram,
-    /// In files, for this run and later ones.
+    /// Keep them in files, for this run and later ones.
     Disk,
     /// Nowhere: every epoch decodes.
     Off,

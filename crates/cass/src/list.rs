@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> Result<Report> {
     let found: Vec<_> = MODELS.iter().filter(wanted).collect();
     if found.is_empty() {
         return Err(Failure::Wrong(format!(
-            "failed to list networks: no name fits {pattern:?}; cass models list prints all names"
+            "no name fits {pattern:?}; cass models list prints all names"
         )));
     }
     let hub = Hub::from_env()?;

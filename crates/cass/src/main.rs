@@ -54,7 +54,7 @@ Example, on drawn images, in a minute or two:
   cass probe --run runs/cass --arm vit --data-root phantoms --out runs/cass-vit
 
 Exit status: 0 done, 1 the run or check failed, 2 wrong usage or input, 75 another process works in
-the run folder, 130 stopped by a signal (the same command goes on).";
+the run folder, 130 stopped by a signal (the same command continues).";
 
 #[derive(Subcommand)]
 enum Command {

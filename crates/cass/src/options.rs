@@ -2,6 +2,7 @@
 
 use crate::images::{CacheArgs, DataArgs};
 use cass_train::Protocol;
+use cass_train::recipe::Normalize;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -63,6 +64,24 @@ pub struct Compute {
     /// Worker threads; 0 for one a core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
+}
+
+/// What images are normalised by.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum NormalizationName {
+    /// ImageNet's statistics, as the paper's.
+    Imagenet,
+    /// Those that the weights were trained with, as the registry knows them by the network's name.
+    Weights,
+}
+
+impl From<NormalizationName> for Normalize {
+    fn from(name: NormalizationName) -> Self {
+        match name {
+            NormalizationName::Imagenet => Self::Imagenet,
+            NormalizationName::Weights => Self::Weights,
+        }
+    }
 }
 
 /// Whose settings a run starts from.

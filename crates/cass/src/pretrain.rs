@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Result};
 use crate::images::{expect_root, set, survey};
-use crate::options::{Common, ProtocolName, apply};
+use crate::options::{Common, NormalizationName, ProtocolName, apply};
 use crate::progress::Progress;
 use crate::recompute::Recompute;
 use crate::say::{Report, left_out};
@@ -12,7 +12,7 @@ use cass_run::{
     Collapse, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir, When, names,
 };
 use cass_train::methods::Guard;
-use cass_train::recipe::Precision;
+use cass_train::recipe::{Normalize, Precision};
 use cass_train::{Method, PretrainOptions, Recipe, Weights};
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 /// such as a run's recipe.toml; flags then change single fields of it.
 ///
 /// Ctrl-C, SIGTERM and SIGHUP stop the run after the step it is at, with a checkpoint; a second one
-/// stops it at once. However it ended, by kill -9 too, the same command goes on from the last
+/// stops it at once. However it ended, by kill -9 too, the same command continues from the last
 /// checkpoint, to the same result byte for byte.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
@@ -56,6 +56,10 @@ pub struct Args {
     /// or a safetensors file or a folder with a model.safetensors.
     #[arg(long, value_name = "WEIGHTS")]
     weights: Option<Weights>,
+    /// What images are normalised by: each network by the statistics of its own weights, or all by
+    /// ImageNet's, as both protocols have it.
+    #[arg(long, value_name = "STATISTICS")]
+    normalization: Option<NormalizationName>,
     /// Let a batch go through the networks in K parts and gather their gradients: less memory. The
     /// step is the whole batch's, but for BatchNorm, which then normalises each part by itself.
     #[arg(long, value_name = "K")]
@@ -67,7 +71,7 @@ pub struct Args {
     /// Transformer then also wants a lower rate: --set arms.vit.optimizer.lr=1e-4.
     #[arg(long, value_name = "GUARD")]
     guard: Option<GuardName>,
-    /// Of the products in training steps, on a GPU: with bf16, convolutions, linear maps and attention
+    /// Precision of the products in training steps, on a GPU: with bf16, convolutions, linear maps and attention
     /// multiply as under PyTorch's autocast; weights, their gradients, normalisation and losses stay
     /// f32. How fast that is has not been measured.
     #[arg(long)]
@@ -130,7 +134,7 @@ impl From<GuardName> for Guard {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum PrecisionName {
-    /// As the paper's.
+    /// Single precision, as the paper's.
     F32,
     /// Products of eight bits; refused on a CPU, which gains nothing by it.
     Bf16,
@@ -229,6 +233,10 @@ impl Args {
         }
         apply!(self.common, recipe);
         set(&mut recipe.accumulate, self.accumulate);
+        set(
+            &mut recipe.normalization,
+            self.normalization.map(Normalize::from),
+        );
         set(&mut recipe.precision, self.precision.map(Precision::from));
         if let Some(guard) = self.guard {
             let guard = Guard::from(guard).name();
@@ -244,7 +252,7 @@ impl Args {
 }
 
 fn read(file: &Path) -> Result<Recipe> {
-    let wrong = |why: String| Failure::Wrong(format!("failed to read {}: {why}", file.display()));
+    let wrong = |why: String| Failure::Wrong(format!("{} cannot be read: {why}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
     Recipe::from_toml(&text).map_err(|error| wrong(error.to_string()))
 }
@@ -265,7 +273,7 @@ fn show(progress: &mut Progress, event: &Event) {
         Event::Resumed { step, steps } => {
             progress.start(*steps);
             progress.resume(*step);
-            progress.line(&format!("going on after step {step} of {steps}"));
+            progress.line(&format!("continuing after step {step} of {steps}"));
         }
         Event::Warning { text } => progress.line(&format!("warning: {text}")),
         Event::Collapsed { text, epoch, .. } => {

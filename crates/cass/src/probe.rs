@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Result};
 use crate::images::{expect_root, set, survey};
-use crate::options::{Common, ProtocolName, apply};
+use crate::options::{Common, NormalizationName, ProtocolName, apply};
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
 use crate::{hub, process, sealed};
@@ -11,6 +11,7 @@ use cass_data::dataset::Task;
 use cass_data::recipe::DataRecipe;
 use cass_probe::fit::{ClassWeights, PartMetrics, ProbeMode, ProbeRecipe, Stopping};
 use cass_run::{Bounds, Finished, ProbeEvent as Event, ProbeMetrics, RunDir, names};
+use cass_train::recipe::{Normalize, Portion};
 use cass_train::{Recipe, Stop, Weights};
 use clap::ValueEnum;
 use serde_json::json;
@@ -42,6 +43,11 @@ pub struct Args {
     /// How to probe; by default logistic, or linear where --protocol is given.
     #[arg(long)]
     mode: Option<ModeName>,
+    /// What images are normalised by: the statistics that the weights were trained with, or ImageNet's.
+    /// By default those of the pretraining with --run; else those of the weights, or ImageNet's where
+    /// --protocol is given.
+    #[arg(long, value_name = "STATISTICS", conflicts_with = "run")]
+    normalization: Option<NormalizationName>,
     /// What images of a class weigh: all the same, or those of rare classes more (balanced), or as
     /// published (paper), which gives those of the most frequent class the most. By default none, or
     /// paper where --protocol is given.
@@ -60,6 +66,15 @@ pub struct Args {
     /// are computed once.
     #[arg(long)]
     augment: bool,
+    /// Fine-tune the last blocks of the network alone, and what stands behind them: last:N.
+    #[arg(long, value_name = "PORTION")]
+    train: Option<Portion>,
+    /// Fine-tune each layer at this share of the next one's learning rate, such as 0.75.
+    #[arg(long, value_name = "SHARE")]
+    layer_decay: Option<f64>,
+    /// Fine-tune with the statistics that BatchNorm has, instead of each batch's.
+    #[arg(long)]
+    frozen_statistics: bool,
     /// Folder that keeps the features of images for the next probe of the same weights; by default
     /// RUN/features with --run, and none without.
     #[arg(long, value_name = "DIR")]
@@ -99,7 +114,7 @@ enum WeightsName {
     None,
     /// Every class the same.
     Balanced,
-    /// As published.
+    /// The published formula.
     Paper,
 }
 
@@ -182,17 +197,26 @@ impl Args {
             logistic.refit = true;
         }
         recipe.exclude_seen = self.exclude_seen;
+        let of_weights = self.run.is_none() && (!given || self.normalization.is_some());
         if let Some(run) = &self.run {
             take_over(&mut recipe, run, self.arm)?;
         }
         set(&mut recipe.weights, self.weights);
         set(&mut recipe.network, self.arch);
+        recipe.normalization = match self.normalization {
+            Some(NormalizationName::Imagenet) => Normalize::Imagenet,
+            _ if of_weights => Normalize::for_weights(&recipe.network, &recipe.weights)?,
+            _ => recipe.normalization,
+        };
         if let (Stopping::Patience { epochs }, Some(patience)) =
             (&mut recipe.stopping, self.patience)
         {
             *epochs = patience;
         }
         recipe.augment = self.augment;
+        set(&mut recipe.train, self.train);
+        recipe.layer_decay = self.layer_decay;
+        recipe.frozen_statistics = self.frozen_statistics;
         let own = self.run.map(|run| run.join(names::FEATURES));
         recipe.feature_cache = self.feature_cache.or(own);
         apply!(self.common, recipe);
@@ -238,6 +262,10 @@ fn take_over(recipe: &mut ProbeRecipe, run: &Path, arm: Option<String>) -> Resul
         ..pretrained.data
     };
     recipe.size = pretrained.size;
+    let used = pretrained
+        .normalization
+        .of(&settings.network, &settings.weights)?;
+    recipe.normalization = Normalize::as_used(used);
     recipe.seed = pretrained.seed;
     Ok(())
 }

@@ -42,12 +42,12 @@ impl Write for Lines {
 /// be called once, before the first computation.
 pub fn configure(threads: usize) -> Result<()> {
     // The heavy operations run on threads of cass-ops, images on rayon's. Candle's own pool, for the
-    // little it computes here, would spin beside them.
+    // little it computes here, would spin next to them.
     start(threads, 1)
 }
 
-/// The same, where Candle's own operations are measured: they get as many threads.
-pub fn configure_beside_candle(threads: usize) -> Result<()> {
+/// Sets the threads where Candle's own operations are measured: they get as many.
+pub fn configure_for_candle(threads: usize) -> Result<()> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     start(threads, if threads == 0 { cores() } else { threads })
 }
@@ -60,7 +60,7 @@ fn start(threads: usize, candles: usize) -> Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()
-        .map_err(|error| Failure::Failed(format!("failed to start {threads} threads: {error}")))
+        .map_err(|error| Failure::Failed(format!("{threads} threads cannot be started: {error}")))
 }
 
 /// What this program was built from, for a run's provenance.
@@ -114,10 +114,10 @@ pub fn on_signal(stop: Stop, begun: Begun) -> Result<()> {
     let ignored = ignore_hangup();
     let set = ctrlc::set_handler(handler);
     if ignored {
-        // As `nohup` has it: the run goes on when its terminal is closed.
+        // As `nohup` has it: the run continues when its terminal is closed.
         ignore_hangup();
     }
-    set.map_err(|error| Failure::Failed(format!("failed to listen for signals: {error}")))
+    set.map_err(|error| Failure::Failed(format!("the program cannot listen for signals: {error}")))
 }
 
 /// Makes the process ignore SIGHUP; whether it did before.

@@ -23,16 +23,16 @@ pub fn left_out(skipped: &[Skipped]) -> String {
 
 /// What a finished command has to say.
 pub struct Report {
-    /// For people, some lines.
+    /// The text for people, some lines.
     pub text: String,
-    /// For programs.
+    /// The object for programs.
     pub json: Value,
     /// Whether what was checked is as it should be.
     pub passed: bool,
 }
 
 impl Report {
-    /// Of a command that did what it was asked.
+    /// The report of a command that did what it was asked.
     pub fn done(text: String, json: Value) -> Self {
         Self {
             text,

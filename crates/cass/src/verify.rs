@@ -22,7 +22,7 @@ use std::path::PathBuf;
 /// With --trajectory, from the same weights on the same batches: prints the relative error of the
 /// loss at every step, the largest difference of a learning rate, and after the last step the
 /// relative error by norm of all parameters, running statistics, averaged weights, DINO's teacher
-/// and centres, beside the single tensor of each kind that is furthest off. Losses may be off by
+/// and centres, next to the single tensor of each kind that is furthest off. Losses may be off by
 /// RTOL, rates by 1e-12, tensors by ten times RTOL.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]

@@ -152,7 +152,7 @@ fn stopped_politely(bench: &Bench) {
     let (code, said) = running.end();
     assert_eq!(code, Some(130), "{said}");
     assert!(
-        said.contains("the same command goes on from there"),
+        said.contains("the same command continues from there"),
         "{said}"
     );
 }

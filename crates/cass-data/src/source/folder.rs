@@ -72,7 +72,8 @@ pub(crate) fn find(data_root: &Path, choices: &Choices) -> Result<Found> {
     for (part, _) in &parts {
         items.extend(of_parts.remove(part).unwrap_or_default());
     }
-    if choices.group_by.is_none() {
+    let too_deep = |problem: &Problem| problem.kind == ProblemKind::TooDeep;
+    if choices.group_by.is_none() && !tree.problems.iter().any(too_deep) {
         notes.extend(patients.give(&mut items));
     }
     notes.extend(left_out(&tree.others, "that are no images"));

@@ -133,7 +133,7 @@ pub fn images_at(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Patterns of what is left out.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Filter(GlobSet);
 
 impl Filter {

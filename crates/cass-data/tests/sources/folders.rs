@@ -1,10 +1,8 @@
 //! Folders as people have them, and images without labels.
 
 use super::*;
-use cass_data::{
-    check::{FindingKind, check},
-    source::{Choices, images_at},
-};
+use cass_data::check::{FindingKind, check};
+use cass_data::source::{Choices, images_at};
 
 fn of(kind: &str, root: &Path, choices: Choices) -> cass_data::Result<Dataset> {
     let layout = Layout {

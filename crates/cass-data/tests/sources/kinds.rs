@@ -189,6 +189,20 @@ fn paths_in_all_their_spellings() {
     assert_eq!(names(&dataset), ["test/p2.png x", "train/p1.png x"]);
     assert_eq!(dataset.samples[0].part, Some(Part::Test));
     assert_eq!(dataset.samples[1].part, Some(Part::Train));
+    // What the one table names is no stray of the other.
+    let beside = layout(&[
+        ("1.png", None),
+        ("2.png", None),
+        ("3.png", None),
+        ("train.csv", Some("path,label\n1,x\n")),
+        ("test.csv", Some("path,label\n2,x\n")),
+    ]);
+    let found = Layout::new("csv", beside.path()).find().unwrap();
+    let [stray] = &found.problems[..] else {
+        panic!("{:?}", found.problems)
+    };
+    assert!(stray.path.ends_with("3.png"));
+    assert_eq!(stray.detail, "has no row in train.csv or test.csv");
     // Absolute and relative in one table.
     let folder = images(&TWO, "");
     let absolute = folder.path().join("1.png");

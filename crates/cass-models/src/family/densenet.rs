@@ -1,6 +1,6 @@
 //! DenseNet, as `timm.models.densenet`.
 
-use super::{Family, LastMap, ModelConfig, Network, Readout};
+use super::{Family, LastMap, ModelConfig, Network, Place, Readout};
 use crate::cost::Cost;
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
@@ -97,6 +97,21 @@ impl Family for DenseNetConfig {
     /// Dense blocks and transitions.
     fn is_layer(&self, name: &str) -> bool {
         !name.contains("denselayer")
+    }
+
+    fn place(&self, parameter: &str) -> Place {
+        let parts: Vec<&str> = parameter.split('.').collect();
+        let number = |part: &str| part.trim_start_matches(char::is_alphabetic).to_owned();
+        match parts[..] {
+            ["features", stage, block, ..] if stage.starts_with("denseblock") => {
+                Place::block(&number(stage), &number(block))
+            }
+            ["features", stage, ..] if stage.starts_with("transition") => {
+                Place::block(&number(stage), &usize::MAX.to_string())
+            }
+            ["classifier", ..] | ["features", "norm5", ..] => Place::Head,
+            _ => Place::Stem,
+        }
     }
 
     fn shrunk(&self) -> ModelConfig {

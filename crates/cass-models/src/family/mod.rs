@@ -77,6 +77,29 @@ pub struct LastMap {
     pub channels_last: bool,
 }
 
+/// Where a parameter stands, from the image on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Place {
+    /// Before the blocks.
+    Stem,
+    /// In a block, by the numbers of its stage and of the block; with the largest number for the block, behind
+    /// the stage's blocks, and for both, behind all.
+    Block([usize; 2]),
+    /// In the classifier, or what timm counts with it.
+    Head,
+}
+
+impl Place {
+    /// Behind the blocks.
+    pub(crate) const BEHIND: Self = Self::Block([usize::MAX; 2]);
+
+    /// In the block of these numbers.
+    pub(crate) fn block(stage: &str, block: &str) -> Self {
+        let number = |text: &str| text.parse().unwrap_or(0);
+        Self::Block([number(stage), number(block)])
+    }
+}
+
 /// What a family says of a shape before a network of it is built.
 pub(crate) trait Family {
     /// A network with variables from `vb`.
@@ -96,6 +119,18 @@ pub(crate) trait Family {
 
     /// Whether the intermediate output `name` is the stem's or what a block passes on.
     fn is_layer(&self, name: &str) -> bool;
+
+    /// Where the parameter of this name stands, as timm's `group_matcher` has it: a Transformer's, unless a family
+    /// says otherwise.
+    fn place(&self, parameter: &str) -> Place {
+        let parts: Vec<&str> = parameter.split('.').collect();
+        match parts[..] {
+            ["blocks", block, ..] => Place::block(block, "0"),
+            ["norm", ..] => Place::BEHIND,
+            ["head" | "head_dist" | "fc_norm", ..] => Place::Head,
+            _ => Place::Stem,
+        }
+    }
 
     /// See [`ModelConfig::fixed_input_size`].
     fn fixed_input_size(&self) -> bool {

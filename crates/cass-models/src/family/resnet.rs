@@ -1,7 +1,7 @@
 //! ResNet, as `timm.models.resnet`.
 
 use super::stage::Stage;
-use super::{Family, LastMap, ModelConfig, Network, Readout};
+use super::{Family, LastMap, ModelConfig, Network, Place, Readout};
 use crate::cost::Cost;
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
@@ -157,6 +157,17 @@ impl Family for ResNetConfig {
     /// A stage gives what its last block does.
     fn is_layer(&self, name: &str) -> bool {
         name == "stem" || name.starts_with("layer") && name.contains('.')
+    }
+
+    fn place(&self, parameter: &str) -> Place {
+        let parts: Vec<&str> = parameter.split('.').collect();
+        match parts[..] {
+            ["fc", ..] => Place::Head,
+            [stage, block, ..] if stage.starts_with("layer") => {
+                Place::block(&stage["layer".len()..], block)
+            }
+            _ => Place::Stem,
+        }
     }
 
     fn shrunk(&self) -> ModelConfig {

@@ -8,14 +8,16 @@ use crate::cost::Cost;
 use crate::error::{Error, Result};
 use crate::family::ModelConfig;
 use crate::text::nearest;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Mean and standard deviation by which a channel's values in 0..=1 are normalised.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Normalization {
-    /// Red, green, blue.
+    /// Means of red, green and blue.
     pub mean: [f64; 3],
-    /// Red, green, blue.
+    /// Standard deviations of red, green and blue, above 0.
     pub std: [f64; 3],
 }
 

@@ -48,6 +48,7 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
         size: recipe.size,
         label_names: classes,
         on_features: recipe.mode != ProbeMode::Finetune,
+        normalization: recipe.normalization.of(&recipe.network, &recipe.weights)?,
         method: recipe.mode.name(),
         arm: recipe.arm.as_deref(),
     };

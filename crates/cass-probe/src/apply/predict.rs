@@ -5,7 +5,7 @@ use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use cass_data::augment::Normalization;
 use cass_metrics::joined;
-use cass_models::{Mode, Model, ModelOptions};
+use cass_models::{Mode, Model};
 use cass_run::names::{CHECKPOINT, NEIGHBOURS};
 use cass_run::{Finished, Metrics};
 use rayon::prelude::*;
@@ -57,15 +57,7 @@ impl Predictor {
         if classes.is_empty() {
             return Err(wrong("its metrics.json names no classes".into()));
         }
-        let options = ModelOptions {
-            num_classes: classes.len(),
-            input_size: recipe.size,
-            seed: recipe.seed,
-            dtype: DType::F32,
-            device,
-            ..ModelOptions::default()
-        };
-        let model = Model::new(&recipe.network, &options)?;
+        let model = recipe.network(classes.len(), device)?;
         let report = model.load(&finished.intact(CHECKPOINT)?)?;
         if let Some(kept) = metrics
             .readings

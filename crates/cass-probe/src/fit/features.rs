@@ -6,6 +6,7 @@ use super::recipe::ProbeRecipe;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use cass_data::dataset::Part;
+use cass_models::registry::Normalization;
 use cass_models::{Mode, Model};
 use cass_run::{Action, Hasher, ProbeEvent, read_bounded, write_whole};
 use safetensors::SafeTensors;
@@ -134,6 +135,10 @@ fn file_name(model: &Model, batch: usize) -> Result<String> {
     let size = model.options().input_size;
     let mut hash = Hasher::default();
     hash.update(format!("{} {size} {VIEW} {batch}\n", model.name()).as_bytes());
+    let Normalization { mean, std } = model.normalization();
+    if model.normalization() != Normalization::IMAGENET {
+        hash.update(format!("normalised by {mean:?} {std:?}\n").as_bytes());
+    }
     for (name, tensor) in tensors {
         hash.update(format!("{name} {:?}\n", tensor.dims()).as_bytes());
         let values = tensor

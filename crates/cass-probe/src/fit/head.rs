@@ -20,7 +20,7 @@ pub(crate) struct Head {
     schedule: Schedule,
     /// `(C, D)` row-major, then `(C)`.
     params: [Param; 2],
-    steps: i32,
+    steps: u64,
 }
 
 /// A parameter with its gradient and Adam's two averages.
@@ -136,15 +136,18 @@ impl Head {
         let loss = loss / images as f64;
         if !loss.is_finite() {
             return Err(cass_train::Error::NonFinite {
-                step: self.steps as u64,
+                step: self.steps,
                 loss,
                 last_good: None,
             }
             .into());
         }
         self.steps += 1;
+        let lr = self.schedule.lr();
         for param in &mut self.params {
-            param.update(&self.adam, self.schedule.lr(), self.steps);
+            let averages = [&mut param.exp_avg[..], &mut param.exp_avg_sq];
+            self.adam
+                .update(self.steps, lr, &mut param.values, &param.grad, averages);
         }
         self.schedule.step();
         sum.add_counted(loss, images, counts);
@@ -179,27 +182,6 @@ impl Param {
             exp_avg_sq: zeros,
             values,
         })
-    }
-
-    /// `torch.optim.Adam`, the `step`-th from 1.
-    fn update(&mut self, adam: &AdamConfig, lr: f64, step: i32) {
-        let [beta1, beta2] = adam.betas;
-        let correction = |beta: f64| 1.0 - beta.powi(step);
-        let step_size = (lr / correction(beta1)) as f32;
-        let root = correction(beta2).sqrt() as f32;
-        let (keep, new) = (beta2 as f32, (1.0 - beta2) as f32);
-        let (toward, eps, decay) = (
-            (1.0 - beta1) as f32,
-            adam.eps as f32,
-            adam.weight_decay as f32,
-        );
-        let averages = self.exp_avg.iter_mut().zip(&mut self.exp_avg_sq);
-        for ((value, &grad), (m, v)) in self.values.iter_mut().zip(&self.grad).zip(averages) {
-            let grad = grad + decay * *value;
-            *m += (grad - *m) * toward;
-            *v = *v * keep + grad * grad * new;
-            *value -= step_size * *m / (v.sqrt() / root + eps);
-        }
     }
 
     fn store(&self) -> Result<()> {

@@ -6,9 +6,8 @@ use super::parts::Parts;
 use super::recipe::{ClassWeights, ProbeMode, ProbeRecipe};
 use super::{warnings, ways};
 use crate::Result;
-use candle_core::DType;
 use cass_data::dataset::Part;
-use cass_models::{Model, ModelOptions};
+use cass_models::Model;
 use cass_run::names::{LOG, MANIFEST};
 use cass_run::{Bounds, Common, ProbeEvent as Event, ProbeMetrics, ProbeReadings, RunDir};
 use cass_train::methods::FocalLoss;
@@ -37,15 +36,7 @@ pub fn probe(
     let started = Instant::now();
     let parts = Parts::new(recipe)?;
     run.write(MANIFEST, parts.manifest().to_text().as_bytes())?;
-    let options = ModelOptions {
-        in_chans: 3,
-        num_classes: parts.dataset.classes.len(),
-        input_size: recipe.size,
-        seed: recipe.seed,
-        dtype: DType::F32,
-        device: parts.device.clone(),
-    };
-    let model = Model::new(&recipe.network, &options)?;
+    let model = recipe.network(parts.dataset.classes.len(), parts.device.clone())?;
     let loaded = load_backbone(&model, recipe)?;
     // What an attempt computed that was killed, and the next one finds in the cache.
     let earlier = computed_earlier(run);

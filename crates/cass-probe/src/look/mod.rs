@@ -13,4 +13,4 @@ pub use cka::{Cka, Gram};
 pub use embed::Embedding;
 pub use layers::LayerCka;
 pub use project::{Pca, pca, tsne};
-pub use subject::{Subject, Subjects, When};
+pub use subject::{Moment, Subject, Subjects};

@@ -8,7 +8,7 @@ use cass_data::cache::Storage;
 use cass_data::image::Reading;
 use cass_data::loader::{Loader, LoaderConfig};
 use cass_data::recipe::{DataRecipe, RunImages};
-use cass_models::{Mode, Model, ModelOptions};
+use cass_models::{Mode, Model};
 use cass_run::names::checkpoint;
 use cass_run::{Finished, Metrics};
 use cass_train::Recipe;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// Which state of a run's networks to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
+pub enum Moment {
     /// The networks as the run began with them.
     Before,
     /// The networks as the run left them.
@@ -122,7 +122,7 @@ impl Subjects {
     ///
     /// # Errors
     /// If there is none of that name, or its weights are not available.
-    pub fn network(&self, name: &str, when: When) -> Result<Subject> {
+    pub fn network(&self, name: &str, when: Moment) -> Result<Subject> {
         let names = self.names();
         if !names.iter().any(|n| n == name) {
             return Err(Error::Run {
@@ -133,27 +133,19 @@ impl Subjects {
         let model = match &self.kind {
             Kind::Pretraining(recipe) => {
                 let (model, _) = initial_network(recipe, name, &self.device)?;
-                if when == When::After {
+                if when == Moment::After {
                     model.load(&self.finished.intact(&checkpoint(name))?)?;
                 }
                 model.frozen()?
             }
             Kind::Probe(recipe, classes) => {
-                if when == When::After && recipe.mode != ProbeMode::Knn {
+                if when == Moment::After && recipe.mode != ProbeMode::Knn {
                     return Ok(Subject {
                         name: name.into(),
                         model: Predictor::of(&self.run, self.device.clone())?.into_model(),
                     });
                 }
-                let options = ModelOptions {
-                    num_classes: classes.len(),
-                    input_size: recipe.size,
-                    seed: recipe.seed,
-                    dtype: DType::F32,
-                    device: self.device.clone(),
-                    ..ModelOptions::default()
-                };
-                let model = Model::new(&recipe.network, &options)?;
+                let model = recipe.network(classes.len(), self.device.clone())?;
                 load_backbone(&model, recipe)?;
                 model.frozen()?
             }

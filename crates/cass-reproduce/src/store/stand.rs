@@ -74,7 +74,7 @@ fn has_failed(path: &Path) -> bool {
     }
     let log = log_tail(path);
     log.last()
-        .is_some_and(|line| line.starts_with("error: ") && !line.contains("goes on from there"))
+        .is_some_and(|line| line.starts_with("error: ") && !line.contains(" from there"))
 }
 
 /// Why a run that was to be finished is not.
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(unfinished(path), Stand::Waiting);
         write(
             "stderr.log",
-            "a line\nerror: failed to finish: stopped after step 3 of 9; the same command goes on from there\n",
+            "a line\nerror: the run stopped after step 3 of 9; the same command continues from there\n",
         );
         assert_eq!(unfinished(path), Stand::Waiting);
         write("stderr.log", "a line\nerror: failed to go on\n");

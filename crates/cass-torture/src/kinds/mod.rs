@@ -13,10 +13,9 @@ use crate::subject::{Subject, walk};
 use anyhow::{Result, ensure};
 use cass_rng::Rng;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 /// What came of a case.
 pub(crate) enum Verdict {

@@ -2,9 +2,8 @@
 
 use super::{Case, Verdict};
 use anyhow::{Result, ensure};
-use std::fs;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 /// What a field may be set to: of every kind, and never what a run could begin to compute for long.
 const VALUES: [&str; 26] = [

@@ -41,7 +41,7 @@ pub(crate) trait MethodConfig {
     fn notebook(&self, recipe: &mut Recipe);
 
     /// Gives the paper's recipe those choices of `recipe` that the paper makes, too.
-    fn paper_beside(&self, _recipe: &Recipe, _paper: &mut Recipe) {}
+    fn paper_for(&self, _recipe: &Recipe, _paper: &mut Recipe) {}
 
     /// Checks the settings.
     fn check(&self) -> Result<()>;

@@ -2,13 +2,13 @@
 
 use super::state::Tensors;
 use crate::error::{Error, Result};
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, Rate};
 use crate::recipe::{Arm, Precision, Recipe};
 use crate::schedule::Schedule;
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use cass_models::Model;
 use cass_ops::{Gradients, Tracked};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What one step did.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -19,14 +19,6 @@ pub struct StepReport {
     pub lr: BTreeMap<String, f64>,
     /// The L2 norm of each arm's gradients, before any clipping.
     pub grad_norm: BTreeMap<String, f64>,
-}
-
-impl StepReport {
-    /// Notes an arm's rate and norm.
-    pub(super) fn updated(&mut self, arm: &str, (lr, norm): (f64, f64)) {
-        self.lr.insert(arm.into(), lr);
-        self.grad_norm.insert(arm.into(), norm);
-    }
 }
 
 /// Bytes that a step holds whatever the images are.
@@ -41,7 +33,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Counts an updater in, and all variables beside it.
+    /// Counts variables, and what an updater keeps for those that it trains.
     pub(super) fn of(variables: &[(String, Var)], updater: &Updater) -> Self {
         let bytes = |var: &Var| var.elem_count() * var.dtype().size_in_bytes();
         let gradients = updater.optimizer.bytes();
@@ -137,13 +129,29 @@ pub(super) struct Updater {
 }
 
 impl Updater {
+    /// An updater of those `params` that the arm trains of `model`, at the rates of their layers; what is none of
+    /// the network's has the rate of the last.
     pub(super) fn new(
         arm: &Arm,
-        params: Vec<(String, Var)>,
+        model: &Model,
+        mut params: Vec<(String, Var)>,
         options: &StepOptions,
     ) -> Result<Self> {
-        let optimizer = Optimizer::new(&arm.optimizer, params)?;
-        let mut optimizer = optimizer.with_zero_grad(options.zero_grad);
+        let trained: HashSet<String> = model.trained().into_iter().map(|(name, _)| name).collect();
+        params.retain(|(name, _)| trained.contains(name) || model.params().get(name).is_none());
+        let mut optimizer =
+            Optimizer::new(&arm.optimizer, params)?.with_zero_grad(options.zero_grad);
+        if let Some(decay) = arm.layer_decay {
+            let layers = model.parameter_layers();
+            let last = layers.values().copied().max().unwrap_or(0);
+            optimizer.set_rates(|name, var| {
+                let before = last - layers.get(name).copied().unwrap_or(last);
+                Rate {
+                    scale: decay.powi(before as i32),
+                    decays: var.rank() > 1,
+                }
+            });
+        }
         optimizer.set_clip_norm(options.clip_norm);
         Ok(Self {
             optimizer,
@@ -156,12 +164,22 @@ impl Updater {
         self.optimizer.gather(grads)
     }
 
-    /// Updates and moves the schedule on; the rate that was used, and the norm of the gradients.
-    pub(super) fn update(&mut self, grads: &Gradients) -> Result<(f64, f64)> {
+    /// Updates, moves the schedule on, and reports the rate that was used and the norm of the gradients of an arm
+    /// that is trained.
+    pub(super) fn update(
+        &mut self,
+        grads: &Gradients,
+        arm: &str,
+        report: &mut StepReport,
+    ) -> Result<()> {
         let lr = self.schedule.lr();
         let norm = self.optimizer.step_with_norm(grads, lr)?;
         self.schedule.step();
-        Ok((lr, norm))
+        if self.optimizer.bytes() > 0 {
+            report.lr.insert(arm.into(), lr);
+            report.grad_norm.insert(arm.into(), norm);
+        }
+        Ok(())
     }
 
     /// Steps taken so far.
@@ -185,7 +203,7 @@ impl Updater {
 /// The value of a loss at `step`, if training can continue with it.
 pub(super) fn finite(loss: &Tracked, step: u64) -> Result<f64> {
     let loss = loss.value();
-    let loss = f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
+    let loss = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
     if loss.is_finite() {
         Ok(loss)
     } else {
@@ -202,4 +220,46 @@ pub(super) fn views<const N: usize>(views: &[Tensor]) -> Result<&[Tensor; N]> {
     let found = views.len();
     let wrong = |_| Error::Mismatch(format!("a batch has {found} views: expected {N}"));
     views.try_into().map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::methods::CassConfig;
+    use cass_models::ModelOptions;
+    use cass_testing::golden_folder;
+
+    /// A factor of a learning rate and a weight decay.
+    type Group = [f64; 2];
+
+    #[test]
+    fn rates_of_layers_are_timms() -> Result<()> {
+        let file = golden_folder("layer_decay").join("golden.json");
+        let mut golden: BTreeMap<String, serde_json::Value> =
+            serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        golden.remove("versions");
+        assert!(golden.len() > 8);
+        let mut arm = Recipe::paper(CassConfig::default()).arms["vit"].clone();
+        arm.layer_decay = Some(0.75);
+        for (name, groups) in golden {
+            let groups: BTreeMap<String, Group> = serde_json::from_value(groups).unwrap();
+            let options = ModelOptions {
+                input_size: 224,
+                ..ModelOptions::default()
+            };
+            let model = Model::new(&name, &options)?;
+            let params = model.params().trainable();
+            assert_eq!(params.len(), groups.len(), "{name}");
+            let updater = Updater::new(&arm, &model, params, &StepOptions::default())?;
+            for (parameter, [scale, decay]) in groups {
+                let rate = updater.optimizer.rate(&parameter).unwrap();
+                assert!(
+                    (rate.scale - scale).abs() < 1e-12,
+                    "{name} {parameter}: {rate:?} for {scale}"
+                );
+                assert_eq!(rate.decays, decay > 0.0, "{name} {parameter}");
+            }
+        }
+        Ok(())
+    }
 }

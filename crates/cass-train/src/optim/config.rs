@@ -80,6 +80,20 @@ impl OptimizerConfig {
         }
     }
 
+    /// The same without weight decay.
+    pub(crate) fn without_decay(&self) -> Self {
+        match self {
+            Self::Adam(adam) => Self::Adam(AdamConfig {
+                weight_decay: 0.0,
+                ..adam.clone()
+            }),
+            Self::Sgd(sgd) => Self::Sgd(SgdConfig {
+                weight_decay: 0.0,
+                ..sgd.clone()
+            }),
+        }
+    }
+
     /// What torch calls the buffers kept for each parameter, each of the parameter's size.
     pub fn state_names(&self) -> &'static [&'static str] {
         match self {

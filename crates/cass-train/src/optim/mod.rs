@@ -48,12 +48,22 @@ pub struct Optimizer {
 struct Slot {
     name: String,
     var: Var,
-    /// As many as the rule needs: Adam two, momentum one, plain SGD none.
+    /// The buffers that the rule needs: Adam two, momentum one, plain SGD none.
     state: Vec<State>,
     /// The sum of all gradients so far, where gradients are never zeroed.
     accumulated: Option<Tensor>,
-    /// The sum of the gradients that the next step takes beside its own.
+    /// The sum of the gradients that the next step takes besides its own.
     gathered: Option<Tensor>,
+    rate: Rate,
+}
+
+/// How a parameter is updated among others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    /// Factor of the learning rate.
+    pub scale: f64,
+    /// Whether its weights decay, where the optimiser decays weights.
+    pub decays: bool,
 }
 
 /// A buffer of the parameter's shape and dtype: owned memory on a CPU, a tensor elsewhere.
@@ -66,7 +76,7 @@ impl Optimizer {
     /// An optimiser of `params` whose state is zero and whose gradients are zeroed at every step.
     ///
     /// # Errors
-    /// If memory for the state cannot be had.
+    /// If there is no memory for the state.
     pub fn new(config: &OptimizerConfig, params: Vec<(String, Var)>) -> Result<Self> {
         let slots = params.into_iter().map(|(name, var)| {
             let state = (0..config.state_names().len())
@@ -78,6 +88,10 @@ impl Optimizer {
                 state,
                 accumulated: None,
                 gathered: None,
+                rate: Rate {
+                    scale: 1.0,
+                    decays: true,
+                },
             })
         });
         Ok(Self {
@@ -93,6 +107,19 @@ impl Optimizer {
     pub fn with_zero_grad(mut self, zero_grad: bool) -> Self {
         self.zero_grad = zero_grad;
         self
+    }
+
+    /// Gives each parameter a rate of its own.
+    pub fn set_rates(&mut self, rate: impl Fn(&str, &Var) -> Rate) {
+        for slot in &mut self.slots {
+            slot.rate = rate(&slot.name, &slot.var);
+        }
+    }
+
+    /// The rate of the parameter of this name, if it is one of the optimiser's.
+    pub fn rate(&self, name: &str) -> Option<Rate> {
+        let slot = self.slots.iter().find(|slot| slot.name == name);
+        slot.map(|slot| slot.rate)
     }
 
     /// With a number, gradients whose norm over all parameters exceeds it are scaled down to it
@@ -139,7 +166,7 @@ impl Optimizer {
         self.clip_and_apply(grads, lr, None)
     }
 
-    /// The same; gives the norm of the gradients over all parameters, before any clipping.
+    /// Takes one step, and gives the norm of the gradients over all parameters, before any clipping.
     ///
     /// # Errors
     /// As [`step`](Self::step).
@@ -178,14 +205,16 @@ impl Optimizer {
             }
         }
         self.steps += 1;
+        let without_decay = self.config.without_decay();
         for (slot, grad) in self.slots.iter_mut().zip(&grads) {
-            let (var, state) = (&slot.var, &mut slot.state);
-            apply(&self.config, self.steps, lr, var, grad, state)?;
+            let (var, state, Rate { scale, decays }) = (&slot.var, &mut slot.state, slot.rate);
+            let config = if decays { &self.config } else { &without_decay };
+            apply(config, self.steps, lr * scale, var, grad, state)?;
         }
         Ok(())
     }
 
-    /// Everything a later [`Optimizer::load_state`] needs to go on as if never stopped: for each
+    /// Everything a later [`Optimizer::load_state`] needs to continue as if never stopped: for each
     /// parameter `<name>.<torch's name of the buffer>`, `<name>.grad` where gradients accumulate,
     /// and `steps` (1 value, i64). Deep copies.
     ///
@@ -308,6 +337,27 @@ fn apply(
         _ => unreachable!("state is made by State::zeros or State::from_tensor, one a name"),
     }
     Ok(())
+}
+
+impl AdamConfig {
+    /// Updates a parameter by its gradient with learning rate `lr`: the step number `step`, from 1, of
+    /// [`Optimizer`], over slices. `averages` are those of the gradient and of its square, zero before
+    /// the first step.
+    ///
+    /// # Panics
+    /// If the slices differ in length.
+    pub fn update(
+        &self,
+        step: u64,
+        lr: f64,
+        param: &mut [f32],
+        grad: &[f32],
+        averages: [&mut [f32]; 2],
+    ) {
+        let lengths = [grad.len(), averages[0].len(), averages[1].len()];
+        assert_eq!(lengths, [param.len(); 3], "slices of one parameter");
+        kernels::run(&adam_kernel(self, step, lr), param, grad, averages);
+    }
 }
 
 fn adam_kernel(config: &AdamConfig, step: u64, lr: f64) -> AdamKernel {

@@ -15,7 +15,7 @@ fn tensor(purpose: &str, step: u64, dtype: DType) -> Tensor {
     data.to_dtype(dtype).unwrap()
 }
 
-/// Of a loss whose gradient is `grad`.
+/// The gradients of a loss whose gradient is `grad`.
 fn gradient(var: &Var, grad: &Tensor) -> Gradients {
     Tracked::from(var).backward_from(grad).unwrap()
 }
@@ -263,4 +263,25 @@ fn gathered_gradients_are_those_of_one_step() {
     };
     let whole = run(&[&(&a + &b).unwrap()]);
     assert_eq!(largest_difference(&run(&[&a, &b]), &whole), 0.0);
+}
+
+#[test]
+fn an_update_of_slices_is_the_optimisers_step() {
+    let adam = AdamConfig {
+        weight_decay: 0.1,
+        ..AdamConfig::default()
+    };
+    let var = Var::from_tensor(&tensor("start", 0, DType::F32)).unwrap();
+    let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let mut values = flat(&var);
+    let [mut mean, mut square] = [vec![0f32; values.len()], vec![0f32; values.len()]];
+    let config = OptimizerConfig::Adam(adam.clone());
+    let mut optimizer = Optimizer::new(&config, vec![("x".into(), var.clone())]).unwrap();
+    for step in 1..4 {
+        let grad = tensor("grad", step, DType::F32);
+        optimizer.step(&gradient(&var, &grad), 0.01).unwrap();
+        let averages = [&mut mean[..], &mut square];
+        adam.update(step, 0.01, &mut values, &flat(&grad), averages);
+        assert_eq!(values, flat(&var), "step {step}");
+    }
 }

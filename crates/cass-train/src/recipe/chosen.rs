@@ -1,6 +1,6 @@
 //! What the paper's text leaves open.
 
-use super::Recipe;
+use super::{Normalize, Recipe, Weights};
 
 impl Recipe {
     /// What the paper's text leaves open and was chosen here, one sentence each.
@@ -22,6 +22,14 @@ impl Recipe {
                 swa.start
             ));
         }
+        for (name, arm) in &self.arms {
+            chosen.extend(normalized(
+                name,
+                &arm.network,
+                &arm.weights,
+                &self.normalization,
+            ));
+        }
         chosen.extend(self.method.config().chosen(self));
         chosen.push(
             "the last batch of an epoch is kept when it is smaller, but dropped when it is a single \
@@ -30,4 +38,23 @@ impl Recipe {
         );
         chosen
     }
+}
+
+/// What to say of a network with published weights that were trained with other statistics than images are now
+/// normalised by.
+pub fn normalized(
+    name: &str,
+    network: &str,
+    weights: &Weights,
+    normalization: &Normalize,
+) -> Option<String> {
+    let used = normalization.of(network, weights).ok()?;
+    let own = Normalize::Weights.of(network, weights).ok()?;
+    let published = matches!(weights, Weights::Hub | Weights::HubRepo(_));
+    (published && used != own).then(|| {
+        format!(
+            "normalization of {name}: mean {:?} and deviation {:?}, while its weights were trained with {:?} and {:?}",
+            used.mean, used.std, own.mean, own.std
+        )
+    })
 }

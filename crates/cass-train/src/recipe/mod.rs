@@ -1,17 +1,20 @@
 //! Everything that decides a run, in one TOML file.
 
+mod arm;
 mod chosen;
+mod normalize;
 mod validate;
 mod weights;
 
+pub use arm::{Arm, Portion};
+pub use chosen::normalized;
+pub use normalize::Normalize;
 pub use validate::ValidRecipe;
 pub(crate) use validate::{at_least, check};
 pub use weights::Weights;
 
 use crate::error::Result;
 use crate::methods::{Method, Step};
-use crate::optim::{AdamConfig, OptimizerConfig};
-use crate::schedule::ScheduleConfig;
 use cass_data::augment::Pipeline;
 use cass_data::recipe::DataRecipe;
 use cass_models::Model;
@@ -40,6 +43,9 @@ pub struct Recipe {
     pub size: usize,
     /// How an image becomes the method's views: a name, or a list of torchvision's transforms.
     pub pipeline: Pipeline,
+    /// What images are normalised by.
+    #[serde(default, skip_serializing_if = "Normalize::is_imagenet")]
+    pub normalization: Normalize,
     /// Passes over the training images.
     pub epochs: usize,
     /// Images a step.
@@ -119,35 +125,6 @@ fn is_one(value: &usize) -> bool {
     *value == 1
 }
 
-/// One network and how it is optimised.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Arm {
-    /// timm's name, weights' tag included or not.
-    pub network: String,
-    /// Initial weights.
-    pub weights: Weights,
-    /// The optimiser and its arguments.
-    pub optimizer: OptimizerConfig,
-    /// How its learning rate changes.
-    pub schedule: ScheduleConfig,
-}
-
-impl Arm {
-    /// A network with ImageNet weights from the Hub, trained by Adam.
-    pub(crate) fn with_adam(network: &str, lr: f64, schedule: ScheduleConfig) -> Self {
-        Self {
-            network: network.into(),
-            weights: Weights::Hub,
-            optimizer: OptimizerConfig::Adam(AdamConfig {
-                lr,
-                ..AdamConfig::default()
-            }),
-            schedule,
-        }
-    }
-}
-
 /// Stochastic weight averaging: the equal mean of the weights after each epoch from `start` on,
 /// with BatchNorm statistics re-estimated by one pass over the training images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -165,6 +142,7 @@ impl Recipe {
             protocol: Protocol::Paper,
             size: 384,
             pipeline: Pipeline::Paper,
+            normalization: Normalize::Imagenet,
             epochs: 100,
             batch: 16,
             accumulate: 1,
@@ -269,7 +247,7 @@ impl Recipe {
             "protocol",
         ];
         let mut paper = Self::paper(self.method.plain());
-        self.method.config().paper_beside(self, &mut paper);
+        self.method.config().paper_for(self, &mut paper);
         // A commit is a state of what the paper means, not another thing.
         let mut recipe = self.clone();
         for arm in recipe.arms.values_mut() {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::methods::{CassConfig, DinoConfig, Guard};
+use crate::optim::OptimizerConfig;
 
 fn cass() -> CassConfig {
     CassConfig::default()
@@ -131,8 +132,8 @@ fn a_pipeline_is_a_name_or_a_list_of_transforms() {
         assert!(error.contains(said), "{error}");
     }
     for (pipeline, said) in [
-        ("\"eval\"", "`pipeline` = eval: expected one that augments"),
-        ("\"dino\"", "`pipeline` = dino: expected one that augments"),
+        ("\"eval\"", "`pipeline` is eval; expected one that augments"),
+        ("\"dino\"", "`pipeline` is dino; expected one that augments"),
         (
             "[{ transform = \"GaussianBlur\", kernel_size = 4 }]",
             "`kernel_size` is 4; expected odd",
@@ -164,14 +165,14 @@ fn a_guard_is_written_read_and_told_as_a_deviation() {
 fn impossible_values_name_field_value_and_expectation() {
     type Change = fn(&mut Recipe);
     let cases: [(&str, Change); 12] = [
-        ("`batch` = 1: expected at least 2", |r| r.batch = 1),
-        ("`accumulate` = 9: expected so few parts", |r| {
+        ("`batch` is 1; expected at least 2", |r| r.batch = 1),
+        ("`accumulate` is 9; expected so few parts", |r| {
             r.accumulate = 9
         }),
-        ("`clip_grad_norm` = 0: expected a norm above 0", |r| {
+        ("`clip_grad_norm` is 0; expected a norm above 0", |r| {
             r.clip_grad_norm = Some(0.0)
         }),
-        ("`method.student_temp` = 0: expected a temperature", |r| {
+        ("`method.student_temp` is 0; expected a temperature", |r| {
             *r = Recipe::paper(DinoConfig {
                 student_temp: 0.0,
                 ..dino()
@@ -181,25 +182,25 @@ fn impossible_values_name_field_value_and_expectation() {
             r.data.fraction = 0.0
         }),
         ("`val_fraction` is NaN", |r| r.data.val_fraction = f64::NAN),
-        ("`device` = gpu: expected auto, cpu, cuda or cuda:N", |r| {
+        ("`device` is gpu; expected auto, cpu, cuda or cuda:N", |r| {
             r.device = "gpu".into()
         }),
-        ("`arms` = vit: expected exactly cnn and vit", |r| {
+        ("`arms` is vit; expected exactly cnn and vit", |r| {
             drop(r.arms.remove("cnn"))
         }),
-        ("`arms` = cnn and vit: expected exactly net", |r| {
+        ("`arms` is cnn and vit; expected exactly net", |r| {
             r.method = dino().into();
             r.pipeline = Pipeline::Dino;
         }),
-        ("`swa.start` = 1:", |r| r.swa = Some(Swa { start: 1.0 })),
+        ("`swa.start` is 1;", |r| r.swa = Some(Swa { start: 1.0 })),
         (
-            "`arms.cnn.optimizer.lr` = -1: expected a number from 0",
+            "`arms.cnn.optimizer.lr` is -1; expected a number from 0",
             |r| {
                 r.arms.get_mut("cnn").unwrap().optimizer.set_lr(-1.0);
             },
         ),
         (
-            "`arms.vit.schedule.eta_min` = 0.000001: expected from 0 to the optimizer's lr",
+            "`arms.vit.schedule.eta_min` is 0.000001; expected from 0 to the optimizer's lr",
             |r| {
                 r.arms.get_mut("vit").unwrap().optimizer.set_lr(1e-7);
             },
@@ -384,4 +385,38 @@ fn a_method_is_known_by_the_name_that_recipes_have() {
     }
     let error = "simclr".parse::<Method>().unwrap_err();
     assert_eq!(error, "simclr is no method: expected cass or dino");
+}
+
+#[test]
+fn statistics_of_images_are_a_deviation_or_a_choice_that_is_told() {
+    let paper = Recipe::paper(cass());
+    assert!(!paper.to_toml().contains("normalization"));
+    let chosen = paper.chosen().join("\n");
+    assert!(
+        chosen.contains("normalization of vit: mean [0.485,"),
+        "{chosen}"
+    );
+    assert!(!chosen.contains("normalization of cnn"), "{chosen}");
+
+    let own = paper.set("normalization=weights").unwrap();
+    assert_eq!(
+        own.deviations(),
+        ["normalization = weights (paper: imagenet)"]
+    );
+    assert!(!own.chosen().join("\n").contains("normalization"));
+    assert_eq!(Recipe::from_toml(&own.to_toml()).unwrap(), own);
+    assert_eq!(own.set("normalization=imagenet").unwrap(), paper);
+
+    let table = "normalization={ mean = [0.5, 0.5, 0.5], std = [0.5, 0.5, 0.5] }";
+    let own = paper.set(table).unwrap();
+    assert_eq!(own.deviations().len(), 2, "{:?}", own.deviations());
+    assert_eq!(Recipe::from_toml(&own.to_toml()).unwrap(), own);
+    let error = |field: &str| match paper.set(field) {
+        Ok(recipe) => recipe.validate().unwrap_err().to_string(),
+        Err(error) => error.to_string(),
+    };
+    let flat = "normalization={ mean = [0.5, 0.5, 0.5], std = [0.5, 0.0, 0.5] }";
+    assert!(error(flat).contains("`normalization.std` is 0; expected numbers above 0"));
+    let named = error("normalization=weight");
+    assert!(named.contains("expected imagenet, weights"), "{named}");
 }

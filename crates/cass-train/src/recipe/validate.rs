@@ -25,6 +25,7 @@ impl Recipe {
         self.check_numbers()?;
         self.method.config().check_views(&self.pipeline)?;
         self.pipeline.check(self.size)?;
+        self.normalization.check()?;
         self.check_arms()?;
         self.method.config().check()?;
         cass_run::check_numbers(&self)?;
@@ -65,6 +66,8 @@ impl Recipe {
         let arms: Vec<&str> = self.arms.keys().map(String::as_str).collect();
         let wanted = format!("exactly {}", expected.join(" and "));
         check("arms", arms.join(" and "), arms == expected, &wanted)?;
+        let trains = self.arms.values().any(|arm| !arm.frozen);
+        check("arms", "all frozen", trains, "one that is trained")?;
         let mut arms = self.arms.iter();
         arms.try_for_each(|(name, arm)| arm.check(&format!("arms.{name}.")))
     }
@@ -76,6 +79,7 @@ impl Arm {
     /// # Errors
     /// Naming the first field that no run can have, its value and what was expected.
     pub fn check(&self, place: &str) -> Result<()> {
+        self.check_portion(place)?;
         for (field, value, wanted, fits) in self.optimizer.checks() {
             check(&format!("{place}optimizer.{field}"), value, fits, wanted)?;
         }

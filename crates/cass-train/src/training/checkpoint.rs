@@ -1,4 +1,4 @@
-//! Between two steps: states are written, and gone on from.
+//! Between two steps: states are written, and runs continue from them.
 
 use super::Training;
 use super::progress::Progress;
@@ -12,12 +12,12 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 impl Training<'_> {
-    /// Goes on from a state.
+    /// Continues from a state.
     pub(super) fn resume(&mut self, state: State<Progress>) -> Result<()> {
         let State { about, tensors } = state;
         if about.manifest != self.progress.manifest {
             return Err(Error::Mismatch(format!(
-                "go on with {}: its images have changed since it began (manifest {}, then {})",
+                "{} cannot be continued: its images have changed since it began (manifest {}, then {})",
                 self.run.path().display(),
                 self.progress.manifest,
                 about.manifest,

@@ -33,17 +33,17 @@ use tell::Tell;
 
 /// Runs a pretraining from images to checkpoints and metrics, and tells `observe` what happens.
 ///
-/// The folder gets `manifest.tsv` (which file is in which part), `log.jsonl` while the run goes on,
+/// The folder gets `manifest.tsv` (which file is in which part), `log.jsonl` during the run,
 /// `checkpoint-<arm>.safetensors` after every epoch and, last, `metrics.json`, which is also
 /// returned. A finished folder is left as it is and its metrics returned. Under `swa` the final
 /// checkpoints hold the averaged weights.
 ///
 /// In between, `resume/` holds the last two states of the training. A run that was stopped, at
-/// whatever moment, goes on from the last whole one, and ends with the same bytes as one that never
+/// whatever moment, continues from the last whole one, and ends with the same bytes as one that never
 /// was, but for [`WALL_CLOCK`](cass_run::WALL_CLOCK).
 ///
 /// # Errors
-/// If data or weights cannot be had, a file cannot be written, or the loss stops being a number:
+/// If data or weights cannot be read, a file cannot be written, or the loss stops being a number:
 /// the checkpoints before are kept then. [`Error::Interrupted`] if `options.stop` asked for it.
 pub fn pretrain(
     recipe: &ValidRecipe,
@@ -282,7 +282,13 @@ impl Training<'_> {
     /// Makes the final weights, saves them and reads their collapse.
     fn finish(&mut self) -> Result<Readings> {
         let last = self.recipe.epochs - 1;
-        for average in &self.averages {
+        let arms = self.recipe.arms.values();
+        for (average, _) in self
+            .averages
+            .iter()
+            .zip(arms)
+            .filter(|(_, arm)| !arm.keeps_statistics())
+        {
             // The epoch after the last one: views that training has not seen, as a loader's next
             // pass would give.
             let batches = self.setup.train.epoch(self.recipe.epochs as u64);

@@ -1,4 +1,4 @@
-//! What a user decides about a run beside its recipe.
+//! What a user decides about a run besides its recipe.
 
 use cass_data::cache::Storage;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How a run is gone about: nothing here changes its result.
+/// How a run is done: nothing here changes its result.
 #[derive(Debug, Clone, Default)]
 pub struct PretrainOptions {
     /// After how many steps a checkpoint is written, each time. By default once a minute, or less
@@ -39,7 +39,7 @@ impl Stop {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether somebody has asked.
+    /// Whether anyone has asked.
     pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -49,7 +49,7 @@ impl Stop {
 pub(super) struct Cadence {
     every: Option<NonZeroU64>,
     last: Instant,
-    /// Of the last one.
+    /// What the last checkpoint took.
     cost: Duration,
 }
 
@@ -69,7 +69,7 @@ impl Cadence {
         }
     }
 
-    /// One was written.
+    /// Notes that a checkpoint was written.
     pub(super) fn written(&mut self, since: Instant) {
         (self.cost, self.last) = (since.elapsed(), Instant::now());
     }

@@ -1,10 +1,10 @@
-//! How far a run is: all that a state holds beside tensors.
+//! How far a run is: all that a state holds but tensors.
 
 use crate::features::Reading;
 use cass_run::{Collapse, PretrainEpoch};
 use serde::{Deserialize, Serialize};
 
-/// Of the states; another one cannot be read.
+/// The format of states; another one cannot be read.
 const FORMAT: u32 = 1;
 
 /// One reading an arm, in the arms' order.
@@ -20,11 +20,11 @@ pub(super) struct Progress {
     pub(super) manifest: String,
     /// Steps done. After an epoch's last step, all that ends an epoch is done too.
     pub(super) step: u64,
-    /// The epoch going on.
+    /// The epoch that has begun.
     pub(super) epoch: EpochSoFar,
     /// The epochs that ended.
     pub(super) epochs: Vec<PretrainEpoch>,
-    /// Moments counted into the averages.
+    /// Number of moments counted into the averages.
     pub(super) averaged: u64,
     /// Collapse of the initial weights.
     pub(super) before: Readings,
@@ -34,9 +34,9 @@ pub(super) struct Progress {
     pub(super) collapsed: Option<String>,
     /// Images trained on, repeats included.
     pub(super) images: u64,
-    /// Spent in steps, of epochs that ended.
+    /// Seconds spent in steps, of epochs that ended.
     pub(super) train_seconds: f64,
-    /// Spent in all.
+    /// Seconds spent in all.
     pub(super) seconds: f64,
     /// Length of the log.
     pub(super) log_bytes: u64,

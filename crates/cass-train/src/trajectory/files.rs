@@ -1,7 +1,7 @@
 //! What a recording of PyTorch consists of.
 
 use crate::error::{Error, Result};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use cass_models::family::{Block, ModelConfig, ResNetConfig, Variant, VitConfig};
 use cass_models::{Model, ModelOptions};
 use safetensors::SafeTensors;
@@ -18,7 +18,8 @@ pub(crate) struct Recorded {
 
 impl Recorded {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let wrong = |why: String| Error::Mismatch(format!("replay {}: {why}", path.display()));
+        let wrong =
+            |why: String| Error::Mismatch(format!("{} cannot be replayed: {why}", path.display()));
         let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
         let read = SafeTensors::read_metadata(&bytes).map_err(|error| wrong(error.to_string()))?;
         let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
@@ -44,16 +45,18 @@ impl Recorded {
     }
 
     pub(crate) fn wrong(&self, why: impl std::fmt::Display) -> Error {
-        Error::Mismatch(format!("replay {}: {why}", self.path.display()))
+        Error::Mismatch(format!("{} cannot be replayed: {why}", self.path.display()))
     }
 }
 
-/// The network whose initial weights are in a file, for images of `size` pixels.
+/// The network whose initial weights are in a file, for images of `size` pixels, in the precision of these.
 pub(crate) fn network(path: &Path, size: usize) -> Result<Model> {
     let recorded = Recorded::open(path)?;
+    let is_double = recorded.tensors.values().any(|t| t.dtype() == DType::F64);
     let options = |num_classes| ModelOptions {
         num_classes,
         input_size: size,
+        dtype: if is_double { DType::F64 } else { DType::F32 },
         ..Default::default()
     };
     let (name, config) = (
@@ -89,7 +92,7 @@ fn number(config: &Value, key: &str) -> Option<usize> {
     usize::try_from(config.get(key)?.as_u64()?).ok()
 }
 
-/// Of constructor arguments of timm's `ResNet` or `VisionTransformer`.
+/// The network that constructor arguments of timm's `ResNet` or `VisionTransformer` stand for.
 fn shape(config: &Value) -> Option<ModelConfig> {
     let number = |key| number(config, key);
     if config.get("patch_size").is_some() {

@@ -1,4 +1,4 @@
-//! Short runs of PyTorch, replayed on the same batches from the same weights.
+//! Short runs of PyTorch, replayed on the same batches from the same weights, in f64 where they were recorded so.
 
 mod files;
 
@@ -17,7 +17,7 @@ use std::path::Path;
 pub struct Replay {
     /// The method; settings of it that the files hold are taken from there.
     pub method: Method,
-    /// Under the notebook's, gradients are never zeroed and nothing is averaged.
+    /// The protocol: under the notebook's, gradients are never zeroed and nothing is averaged.
     pub protocol: Protocol,
     /// Whether CASS' first network was trained by plain SGD and not by Adam.
     pub cnn_sgd: bool,
@@ -41,9 +41,9 @@ pub struct Deviation {
 /// The loss of one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LossError {
-    /// As computed here.
+    /// The loss as computed here.
     pub ours: f64,
-    /// As recorded.
+    /// The loss as recorded.
     pub theirs: f64,
 }
 
@@ -62,7 +62,7 @@ pub struct KindError {
 }
 
 impl LossError {
-    /// Relative.
+    /// The relative error.
     pub fn error(&self) -> f64 {
         (self.ours - self.theirs).abs() / self.theirs.abs().max(f64::MIN_POSITIVE)
     }

@@ -6,6 +6,7 @@ use candle_core::safetensors::load;
 use candle_core::{DType, Device};
 use cass_run::{PretrainEvent as Event, PretrainMetrics, RunDir, WALL_CLOCK};
 use cass_testing::phantoms;
+use cass_train::initial::initial_network;
 use cass_train::methods::{CassConfig, DinoConfig};
 use cass_train::optim::{OptimizerConfig, SgdConfig};
 use cass_train::recipe::{Precision, Swa};
@@ -282,4 +283,34 @@ fn weights_that_nobody_can_get_are_an_error_before_training() {
     recipe.arms.get_mut("vit").unwrap().weights = Weights::File("absent.safetensors".into());
     let error = folder.run("absent", &recipe).unwrap_err().to_string();
     assert!(error.contains("absent.safetensors"), "{error}");
+}
+
+/// Under averaging too, which would round what it averages.
+#[test]
+fn a_frozen_arm_ends_as_it_began() {
+    let folder = Folder::with_phantoms();
+    let mut recipe = recipe(CassConfig::default(), &folder.data());
+    recipe.arms.get_mut("cnn").unwrap().frozen = true;
+    let (run, metrics) = folder.run("frozen", &recipe).unwrap();
+    let (began, _) = initial_network(&recipe, "cnn", &Device::Cpu).unwrap();
+    let ended = load(run.join("checkpoint-cnn.safetensors"), &Device::Cpu).unwrap();
+    let values = |tensor: &candle_core::Tensor| {
+        let values = tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap();
+        values.to_vec1::<f32>().unwrap()
+    };
+    for (name, began) in began.params().all() {
+        assert_eq!(values(&began), values(&ended[&name]), "{name}");
+    }
+    let said = "arms.cnn.frozen = true (paper: false)".to_string();
+    assert!(metrics.common.deviations.contains(&said));
+    let vit = load(run.join("checkpoint-vit.safetensors"), &Device::Cpu).unwrap();
+    let (began, _) = initial_network(&recipe, "vit", &Device::Cpu).unwrap();
+    let weight = began.params().get("head.weight").unwrap();
+    assert_ne!(values(weight), values(&vit["head.weight"]));
+
+    for arm in recipe.arms.values_mut() {
+        arm.frozen = true;
+    }
+    let error = folder.run("still", &recipe).unwrap_err().to_string();
+    assert!(error.contains("`arms` is all frozen"), "{error}");
 }

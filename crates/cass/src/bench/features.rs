@@ -1,4 +1,4 @@
-//! `cass bench features`: features of images from files, beside the network alone.
+//! `cass bench features`: features of images from files, next to the network alone.
 
 use crate::failure::{Failure, Result};
 use crate::images::PlaceArgs;

@@ -10,7 +10,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of at least one value; of none it is not a number.
+    /// The spread of at least one value; of none it is not a number.
     pub fn of(values: &[f64]) -> Self {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);

@@ -8,7 +8,7 @@ use crate::page::write;
 use crate::say::Report;
 use crate::{process, sealed};
 use cass_data::dataset::Part;
-use cass_probe::look::{LayerCka, Subject, Subjects, When};
+use cass_probe::look::{LayerCka, Moment, Subject, Subjects};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -59,7 +59,7 @@ pub fn run(args: Args) -> Result<Report> {
     // Of each network first its beginning, then its end.
     let mut networks: Vec<Subject> = Vec::new();
     for name in &names {
-        for when in [When::Before, When::After] {
+        for when in [Moment::Before, Moment::After] {
             networks.push(subjects.network(name, when)?);
         }
     }

@@ -20,7 +20,7 @@ const NOT_OF_PROBE: [&str; 8] = [
     "data.root",
     "protocol",
 ];
-/// The same of a pretraining.
+/// Settings of a pretraining that decide no result, or are compared by what they stand for.
 const NOT_OF_PRETRAINING: [&str; 5] = ["seed", "threads", "device", "data.root", "protocol"];
 
 /// What one run measured, and what it is a run of.
@@ -122,7 +122,7 @@ impl Method {
         &self.runs[0] // a method is made of a run
     }
 
-    /// Its weights, network, mode and share of labels, and what else parts it from those of `all` that have the same.
+    /// Its weights, network, mode and share of labels, and what else tells it from those of `all` that have the same.
     pub fn name(&self, all: &[Self]) -> String {
         let name = self.first().name();
         let alike: Vec<&Self> = all.iter().filter(|m| m.first().name() == name).collect();

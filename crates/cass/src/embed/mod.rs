@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use cass_data::dataset::Part;
 use cass_data::recipe::RunImages;
 use cass_metrics::{MultiLabelPredictions, Predictions};
-use cass_probe::look::{Embedding, Subjects, When};
+use cass_probe::look::{Embedding, Moment, Subjects};
 use cass_run::names;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// A finished pretraining, whose arms are shown beside each other, or a finished probe.
+    /// A finished pretraining, whose arms are shown next to each other, or a finished probe.
     #[arg(long, value_name = "RUN")]
     run: PathBuf,
     /// The page to write.
@@ -36,7 +36,7 @@ pub struct Args {
     /// Only this network of the pretraining: cnn, vit or net.
     #[arg(long, value_name = "ARM")]
     arm: Option<String>,
-    /// Show beside them the networks as the run began with them.
+    /// Show next to them the networks as the run began with them.
     #[arg(long)]
     before: bool,
     /// Folder that holds the data set, if not where the run had it.
@@ -57,7 +57,7 @@ Examples:
   cass embed --run runs/cass --before --out cass.html
   cass embed --run runs/cass-vit --out probe.html --json";
 
-/// Of the small images.
+/// JPEG quality of the small images, from 1 to 100.
 const QUALITY: u8 = 80;
 
 /// One image of the page.
@@ -65,7 +65,7 @@ struct Shown {
     file: String,
     /// Names of its classes, or "none".
     truth: String,
-    /// Where a probe said so.
+    /// Class that a probe predicted.
     predicted: Option<String>,
     /// JPEG in base64.
     thumbnail: String,
@@ -74,7 +74,7 @@ struct Shown {
 /// One network at one time.
 struct Panel {
     title: String,
-    when: When,
+    when: Moment,
     embedding: Embedding,
 }
 
@@ -93,10 +93,10 @@ pub fn run(args: Args) -> Result<Report> {
         let text = format!("there are {found} test images to place, expected at least 2");
         return Err(Failure::Wrong(text));
     }
-    let times: &[When] = if args.before {
-        &[When::Before, When::After]
+    let times: &[Moment] = if args.before {
+        &[Moment::Before, Moment::After]
     } else {
-        &[When::After]
+        &[Moment::After]
     };
     let mut panels = Vec::new();
     for name in &names {
@@ -129,7 +129,7 @@ pub fn run(args: Args) -> Result<Report> {
     Ok(report(&args, &panels, &shown, page.len()))
 }
 
-fn title(embedding: &Embedding, when: When, both: bool) -> String {
+fn title(embedding: &Embedding, when: Moment, both: bool) -> String {
     let Embedding { name, network, .. } = embedding;
     let mut title = name.clone();
     if name != network {
@@ -137,8 +137,8 @@ fn title(embedding: &Embedding, when: When, both: bool) -> String {
     }
     match (both, when) {
         (false, _) => {}
-        (true, When::Before) => title += ", before the run",
-        (true, When::After) => title += ", after the run",
+        (true, Moment::Before) => title += ", before the run",
+        (true, Moment::After) => title += ", after the run",
     }
     title
 }
@@ -200,7 +200,7 @@ fn report(args: &Args, panels: &[Panel], shown: &[Shown], bytes: usize) -> Repor
         json!({
             "name": name,
             "network": network,
-            "when": if panel.when == When::Before { "before" } else { "after" },
+            "when": if panel.when == Moment::Before { "before" } else { "after" },
             "explained": pca.explained,
             "pca": pca.points,
             "tsne": tsne,

@@ -90,6 +90,56 @@ fn dino_and_a_supervised_baseline() {
         (&metrics["mode"], &metrics["arm"]),
         (&"finetune".into(), &Value::Null)
     );
+    let part = "--train last:2 --layer-decay 0.75 --frozen-statistics";
+    let metrics = json(&bench.cass(&format!("{baseline} {part} {SMALL} --out part --json")));
+    let said = metrics["deviations"].to_string();
+    for deviation in [
+        "train = last:2 (paper: all)",
+        "layer_decay = 0.75",
+        "frozen_statistics = true",
+    ] {
+        assert!(said.contains(deviation), "{said}");
+    }
+    let linear = format!("probe --weights random --arch resnet18 --train last:2 {SMALL} --out x");
+    bench.fails(&linear, 2, &["`mode` is logistic", "finetune where train"]);
+}
+
+/// A network is shown images as it was trained with them, from its pretraining to what is exported.
+#[test]
+fn images_are_normalised_by_the_statistics_that_weights_want() {
+    let bench = Bench::new();
+    let vit = format!("pretrain --method dino --net vit_tiny_patch16_224 {SMALL}");
+    json(&bench.cass(&format!("{vit} --weights random --out start --json")));
+    let vit = format!("{vit} --weights start/checkpoint-net.safetensors");
+    json(&bench.cass(&format!("{vit} --out imagenet --json")));
+    json(&bench.cass(&format!("{vit} --normalization weights --out own --json")));
+    let read = |file: &str| fs::read_to_string(bench.path(file)).unwrap();
+    let said = "normalization = weights (paper: imagenet)";
+    assert!(read("own/metrics.json").contains(said));
+    assert!(!read("imagenet/metrics.json").contains("normalization"));
+    let weights = |run: &str| fs::read(bench.path(run).join("checkpoint-net.safetensors")).unwrap();
+    assert!(weights("own") != weights("imagenet"));
+
+    let half = "mean = [0.5, 0.5, 0.5]";
+    for (weights, own) in [("own", true), ("imagenet", false)] {
+        let probe = format!("probe --run {weights} {SMALL} --out p-{weights}");
+        json(&bench.cass(&format!("{probe} --protocol paper --json")));
+        let recipe = read(&format!("p-{weights}/recipe.toml"));
+        assert_eq!(recipe.contains(half), own, "{recipe}");
+        for run in [weights.to_string(), format!("p-{weights}")] {
+            json(&bench.cass(&format!("export --run {run} --out e-{run} --json")));
+            let config: Value =
+                serde_json::from_str(&read(&format!("e-{run}/config.json"))).unwrap();
+            let mean = config["pretrained_cfg"]["mean"][0].as_f64().unwrap();
+            assert_eq!(mean, if own { 0.5 } else { 0.485 }, "{run}");
+        }
+        // What was exported says it to a probe of its file.
+        let exported = format!("probe --weights e-{weights} --arch vit_tiny_patch16_224 {SMALL}");
+        json(&bench.cass(&format!("{exported} --out q-{weights} --json")));
+        let recipe = read(&format!("q-{weights}/recipe.toml"));
+        assert_eq!(recipe.contains(half), own, "{recipe}");
+    }
+    assert!(read("p-own/predictions.csv") != read("p-imagenet/predictions.csv"));
 }
 
 #[test]
@@ -178,7 +228,7 @@ fn a_collapse_is_told_and_ends_the_run_if_asked() {
     );
     assert_eq!(said.matches("`--guard variance`").count(), 1, "{said}");
     assert!(
-        said.contains("error: failed to go on after epoch 0: the features of"),
+        said.contains("error: the run ends after epoch 0: the features of"),
         "{said}"
     );
     assert!(!bench.path("x/metrics.json").exists());

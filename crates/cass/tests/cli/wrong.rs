@@ -25,7 +25,7 @@ fn wrong_usage_is_one_line_that_helps() {
     );
     wrong(
         &with("").replace("--batch 8", "--batch 1"),
-        &["`batch` = 1", "at least 2"],
+        &["`batch` is 1", "at least 2"],
     );
     wrong(&with("--data mri"), &["\"mri\"", "brain-mri"]);
     wrong(&with("--fraction 2"), &["`fraction` is 2"]);
@@ -38,18 +38,18 @@ fn wrong_usage_is_one_line_that_helps() {
         &with("--set zero_gard=false"),
         &["`zero_gard=false`", "did you mean `zero_grad`?"],
     );
-    wrong(&with("--set swa.start=2"), &["`swa.start` = 2"]);
+    wrong(&with("--set swa.start=2"), &["`swa.start` is 2"]);
     wrong(
         &with("--precision bf16"),
         &[
-            "`precision` = bf16: expected f32 on a CPU",
+            "`precision` is bf16; expected f32 on a CPU",
             "`device` = cpu",
         ],
     );
-    wrong(&with("--accumulate 5"), &["`accumulate` = 5", "2 images"]);
+    wrong(&with("--accumulate 5"), &["`accumulate` is 5", "2 images"]);
     let no_gpu = with("").replace("--device cpu", "--device cuda");
     if cfg!(not(feature = "cuda")) {
-        wrong(&no_gpu, &["`device` = cuda", "without the feature cuda"]);
+        wrong(&no_gpu, &["`device` is cuda", "without the feature cuda"]);
     }
 
     fs::write(bench.path("r.toml"), "epoch = 3\n").unwrap();

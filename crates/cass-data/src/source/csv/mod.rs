@@ -34,9 +34,13 @@ pub(crate) fn find(data_root: &Path, choices: &Choices) -> Result<Found> {
         None => root,
     };
     let mut all = Rows::default();
+    let places = Places::new(&root, choices)?;
     for (file, part) in &files {
-        all.read(&root, &Table::read(file)?, *part, choices)?;
+        all.read(places.clone(), &Table::read(file)?, *part, choices)?;
     }
+    let names: Vec<String> = files.iter().map(|(file, _)| name(file)).collect();
+    all.problems
+        .extend(places.unnamed(&all.seen, &names.join(" or ")));
     all.found(root)
 }
 
@@ -81,13 +85,12 @@ struct Rows {
 impl Rows {
     fn read(
         &mut self,
-        root: &Path,
+        mut places: Places,
         table: &Table,
         part: Option<Part>,
         choices: &Choices,
     ) -> Result<()> {
         let columns = Columns::of(table, choices)?;
-        let mut places = Places::new(root, choices)?;
         self.notes.push(columns.sentence(table));
         self.problems.extend(table.problems.iter().cloned());
         let mut repeated = table.repeated(columns.path);
@@ -113,7 +116,6 @@ impl Rows {
             let detail = places.nowhere(&row.fields[columns.path], missing.len());
             return Err(self::table(&table.path, detail));
         }
-        self.problems.extend(places.unnamed(&self.seen, table));
         self.notes.extend(columns.notes(table));
         self.several |= columns.labels.are_several();
         match (columns.labels.marked(table), &self.marked) {

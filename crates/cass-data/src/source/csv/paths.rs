@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Where images are looked for.
+#[derive(Clone)]
 pub(super) struct Places {
     /// Folders that paths may be relative to, nearest first.
     bases: Vec<PathBuf>,
@@ -165,7 +166,7 @@ impl Places {
     pub(super) fn unnamed(
         &self,
         named: &BTreeMap<PathBuf, (PathBuf, u64)>,
-        table: &Table,
+        tables: &str,
     ) -> Vec<Problem> {
         let real = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
         let folders: BTreeSet<_> = named.keys().filter_map(|path| path.parent()).collect();
@@ -177,7 +178,7 @@ impl Places {
         let of = |path: PathBuf| Problem {
             kind: ProblemKind::UnlabelledFile,
             path,
-            detail: format!("has no row in {}", name(&table.path)),
+            detail: format!("has no row in {tables}"),
         };
         files.filter(|path| path.is_file()).map(of).collect()
     }

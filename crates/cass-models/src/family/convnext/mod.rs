@@ -2,7 +2,7 @@
 
 mod network;
 
-use super::{Family, LastMap, ModelConfig, Network, Readout};
+use super::{Family, LastMap, ModelConfig, Network, Place, Readout};
 use crate::cost::Cost;
 use crate::options::ModelOptions;
 use crate::params::Builder;
@@ -100,6 +100,17 @@ impl Family for ConvNextConfig {
     /// A stage gives what its last block does.
     fn is_layer(&self, name: &str) -> bool {
         name == "stem" || name.contains(".blocks.")
+    }
+
+    fn place(&self, parameter: &str) -> Place {
+        let parts: Vec<&str> = parameter.split('.').collect();
+        match parts[..] {
+            ["stages", stage, "blocks", block, ..] => Place::block(stage, block),
+            ["stages", stage, ..] => Place::block(stage, "0"),
+            ["norm_pre", ..] => Place::BEHIND,
+            ["stem", ..] => Place::Stem,
+            _ => Place::Head,
+        }
     }
 
     fn shrunk(&self) -> ModelConfig {

@@ -4,7 +4,7 @@
 mod blocks;
 mod network;
 
-use super::{Family, LastMap, ModelConfig, Network, Readout};
+use super::{Family, LastMap, ModelConfig, Network, Place, Readout};
 use crate::cost::Cost;
 use crate::options::ModelOptions;
 use crate::params::Builder;
@@ -247,6 +247,18 @@ impl Family for EfficientNetConfig {
     /// A stage gives what its last block does.
     fn is_layer(&self, name: &str) -> bool {
         name == "bn1" || name == "bn2" || name.matches('.').count() == 2
+    }
+
+    fn place(&self, parameter: &str) -> Place {
+        let parts: Vec<&str> = parameter.split('.').collect();
+        match (&parts[..], self.head) {
+            (["blocks", stage, block, ..], _) => Place::block(stage, block),
+            (["classifier", ..], _) | (["conv_head" | "norm_head", ..], MobileHead::BehindPool) => {
+                Place::Head
+            }
+            (["conv_head" | "bn2", ..], _) => Place::BEHIND,
+            _ => Place::Stem,
+        }
     }
 
     fn shrunk(&self) -> ModelConfig {

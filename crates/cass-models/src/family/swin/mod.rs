@@ -3,7 +3,7 @@
 mod network;
 mod windows;
 
-use super::{Family, LastMap, ModelConfig, Network, Readout};
+use super::{Family, LastMap, ModelConfig, Network, Place, Readout};
 use crate::cost::Cost;
 use crate::options::ModelOptions;
 use crate::params::Builder;
@@ -118,6 +118,17 @@ impl Family for SwinConfig {
 
     fn fixed_input_size(&self) -> bool {
         true
+    }
+
+    fn place(&self, parameter: &str) -> Place {
+        let parts: Vec<&str> = parameter.split('.').collect();
+        match parts[..] {
+            ["layers", stage, "blocks", block, ..] => Place::block(stage, block),
+            ["layers", stage, ..] => Place::block(stage, "0"),
+            ["norm", ..] => Place::BEHIND,
+            ["head", ..] => Place::Head,
+            _ => Place::Stem,
+        }
     }
 
     fn shrunk(&self) -> ModelConfig {

@@ -4,12 +4,14 @@ pub use class_weights::ClassWeights;
 
 use super::logistic::LogisticConfig;
 use crate::{Error, Result};
+use candle_core::{DType, Device};
 use cass_data::cache::Storage;
 use cass_data::recipe::DataRecipe;
+use cass_models::{Model, ModelOptions};
 use cass_train::memory::network_memory;
 use cass_train::methods::FocalForm;
 use cass_train::optim::{AdamConfig, OptimizerConfig};
-use cass_train::recipe::Arm;
+use cass_train::recipe::{Arm, Normalize, Portion, normalized};
 use cass_train::schedule::{CosineConfig, ScheduleConfig};
 use cass_train::{Protocol, Weights};
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,9 @@ pub struct ProbeRecipe {
     pub arm: Option<String>,
     /// Height and width of the network's input, in pixels.
     pub size: usize,
+    /// What images are normalised by.
+    #[serde(default, skip_serializing_if = "Normalize::is_imagenet")]
+    pub normalization: Normalize,
     /// Largest number of passes over the labelled images.
     pub epochs: usize,
     /// Images a step.
@@ -65,6 +70,15 @@ pub struct ProbeRecipe {
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes, step by step.
     pub schedule: ScheduleConfig,
+    /// Which parameters fine-tuning trains.
+    #[serde(default, skip_serializing_if = "Portion::is_all")]
+    pub train: Portion,
+    /// The share of a layer's learning rate that the layer before it has in fine-tuning: see [`Arm::layer_decay`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_decay: Option<f64>,
+    /// Whether fine-tuning keeps BatchNorm's running statistics and normalises by them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen_statistics: bool,
     /// Whether test images that the pretraining was trained on are left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exclude_seen: bool,
@@ -179,6 +193,7 @@ impl ProbeRecipe {
             data: DataRecipe::default(),
             storage: Storage::default(),
             size: 384,
+            normalization: Normalize::Imagenet,
             epochs: 50,
             batch: 16,
             augment: false,
@@ -195,6 +210,9 @@ impl ProbeRecipe {
                 ..AdamConfig::default()
             }),
             schedule: ScheduleConfig::Cosine(CosineConfig::default()),
+            train: Portion::All,
+            layer_decay: None,
+            frozen_statistics: false,
             exclude_seen: false,
             device: "auto".into(),
             threads: 0,
@@ -226,13 +244,33 @@ impl ProbeRecipe {
         }
     }
 
+    /// The network, still without the weights that are judged.
+    pub(crate) fn network(&self, num_classes: usize, device: Device) -> Result<Model> {
+        let options = ModelOptions {
+            num_classes,
+            input_size: self.size,
+            seed: self.seed,
+            dtype: DType::F32,
+            device,
+            ..ModelOptions::default()
+        };
+        let mut model = Model::new(&self.network, &options)?;
+        model.set_normalization(self.normalization.of(&self.network, &self.weights)?)?;
+        Ok(model)
+    }
+
     /// The network and how it is optimised.
     pub(crate) fn as_arm(&self) -> Arm {
         Arm {
-            network: self.network.clone(),
-            weights: self.weights.clone(),
-            optimizer: self.optimizer.clone(),
-            schedule: self.schedule.clone(),
+            train: self.train,
+            layer_decay: self.layer_decay,
+            frozen_statistics: self.frozen_statistics,
+            ..Arm::new(
+                self.network.clone(),
+                self.weights.clone(),
+                self.optimizer.clone(),
+                self.schedule.clone(),
+            )
         }
     }
 
@@ -265,6 +303,16 @@ impl ProbeRecipe {
                 expected: expected.into(),
             }))
         };
+        self.normalization.check()?;
+        self.as_arm().check_portion("")?;
+        let whole = self.train.is_all() && self.layer_decay.is_none() && !self.frozen_statistics;
+        if !whole && self.mode != ProbeMode::Finetune {
+            return Err(Error::Train(cass_train::Error::Field {
+                field: "mode".into(),
+                value: self.mode.name().into(),
+                expected: "finetune where train, layer_decay or frozen_statistics is set".into(),
+            }));
+        }
         let val = self.data.val_fraction;
         check("val_fraction", val, val != 0.0, "a share above 0, below 1")?;
         self.data.check()?;
@@ -376,6 +424,13 @@ impl ProbeRecipe {
             "headline F1 is macro; micro and weighted stand beside it".to_string(),
             "label fractions are stratified, nested, at least one image a class".to_string(),
         ];
+        let (network, weights) = (&self.network, &self.weights);
+        chosen.extend(normalized(
+            "the network",
+            network,
+            weights,
+            &self.normalization,
+        ));
         if self.mode != ProbeMode::Knn {
             chosen.push(
                 match self.class_weights {

@@ -20,6 +20,7 @@ pub struct CassStep {
 
 struct CassArm {
     name: String,
+    mode: Mode,
     model: Model,
     updater: Updater,
 }
@@ -41,9 +42,11 @@ impl CassStep {
             )));
         }
         let [a, b] = arms.map(|(name, model, arm)| {
-            let updater = Updater::new(arm, model.params().trainable(), options)?;
+            let model = arm.over(model)?;
+            let updater = Updater::new(arm, &model, model.params().trainable(), options)?;
             Ok::<_, Error>(CassArm {
                 name: name.into(),
+                mode: arm.mode(),
                 model,
                 updater,
             })
@@ -61,9 +64,7 @@ impl CassStep {
         let [images] = views(&part.views)?;
         let [a, b] = &self.arms;
         let logits = |arm: &CassArm| {
-            let output = self
-                .precision
-                .run(|| arm.model.forward(images, Mode::Train))?;
+            let output = self.precision.run(|| arm.model.forward(images, arm.mode))?;
             Ok::<_, Error>(output.logits)
         };
         let (r, t) = (logits(a)?, logits(b)?);
@@ -93,7 +94,7 @@ impl Step for CassStep {
                 if parts.peek().is_some() {
                     updater.gather(&grads)?;
                 } else {
-                    report.updated(name, updater.update(&grads)?);
+                    updater.update(&grads, name, &mut report)?;
                 }
             }
         }
@@ -119,6 +120,7 @@ impl Step for CassStep {
             name,
             model,
             updater,
+            ..
         } in &self.arms
         {
             put(&mut state, &format!("{name}.model."), model.params().all());
@@ -132,6 +134,7 @@ impl Step for CassStep {
             name,
             model,
             updater,
+            ..
         } in &mut self.arms
         {
             take(state, &format!("{name}.model."), model.params().all())?;

@@ -64,7 +64,7 @@ impl MethodConfig for DinoConfig {
     fn notebook(&self, _: &mut Recipe) {}
 
     /// The paper trains DINO once for each of its networks.
-    fn paper_beside(&self, recipe: &Recipe, paper: &mut Recipe) {
+    fn paper_for(&self, recipe: &Recipe, paper: &mut Recipe) {
         if let (Some(arm), Some(own)) = (paper.arms.get_mut("net"), recipe.arms.get("net"))
             && own.network.contains("vit_base_patch16_384")
         {

@@ -27,7 +27,7 @@ struct Layer {
 }
 
 impl Projector {
-    /// A projector of `dim` features, initialised as `torch.nn.Linear` is, from the seed and each
+    /// A projector of `dim` features in f32, initialised as `torch.nn.Linear` is, from the seed and each
     /// parameter's name.
     ///
     /// # Errors
@@ -106,7 +106,12 @@ impl Projector {
     /// # Errors
     /// If there is no memory for it.
     pub fn deep_copy(&self) -> Result<Self> {
-        let copy = |var: &Var| Var::from_tensor(&var.as_tensor().copy()?.detach());
+        self.map(|var| var.copy())
+    }
+
+    /// The same layers over variables made of its own.
+    fn map(&self, copy: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self> {
+        let copy = |var: &Var| Var::from_tensor(&copy(&var.as_detached_tensor())?.detach());
         let layers = self.layers.iter().map(|layer| {
             Ok(Layer {
                 name: layer.name.clone(),
@@ -119,6 +124,14 @@ impl Projector {
         })
     }
 
+    /// The same projector in another precision, with variables of its own.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        self.map(|var| var.to_dtype(dtype)?.copy())
+    }
+
     /// Takes the values of a state dict with vit-pytorch's keys.
     ///
     /// # Errors
@@ -127,7 +140,7 @@ impl Projector {
         for (name, var) in self.trainable() {
             match tensors.get(&name) {
                 Some(tensor) if tensor.dims() == var.dims() => {
-                    var.set(&tensor.to_device(var.device())?.to_dtype(DType::F32)?)?;
+                    var.set(&tensor.to_device(var.device())?.to_dtype(var.dtype())?)?;
                 }
                 _ => {
                     let wanted = format!(

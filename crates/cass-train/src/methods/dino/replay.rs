@@ -22,8 +22,8 @@ pub(super) fn replay(replay: &Replay, folder: &Path, recorded: &Recorded) -> Res
         num_classes_k: centers.elem_count(),
         ..DinoConfig::default()
     };
-    let device = Device::Cpu;
-    let projector = Projector::new(student.feature_dim(), &config, 0, &device)?;
+    let projector = Projector::new(student.feature_dim(), &config, 0, &Device::Cpu)?;
+    let projector = projector.to_dtype(student.options().dtype)?;
     projector.load(&weights.tensors)?;
     let mut arm = Recipe::preset(replay.protocol, config.clone()).arms["net"].clone();
     arm.optimizer.set_lr(replay.lr);

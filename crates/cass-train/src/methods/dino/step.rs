@@ -7,7 +7,7 @@ use crate::methods::parts::{Part, parts};
 use crate::methods::state::{Tensors, put, put_all, take, under};
 use crate::methods::step::{Held, Step, StepOptions, StepReport, Updater, finite, views};
 use crate::recipe::{Arm, Precision};
-use candle_core::{DType, Tensor, Var};
+use candle_core::{Tensor, Var};
 use cass_models::{Mode, Model};
 use cass_ops::{Gradients, Tracked, compose};
 
@@ -19,6 +19,7 @@ const CENTERS: &str = "centers";
 /// and keeps its own running statistics.
 pub struct DinoStep {
     name: String,
+    mode: Mode,
     config: DinoConfig,
     student: Model,
     projector: Projector,
@@ -44,19 +45,20 @@ impl DinoStep {
         config: &DinoConfig,
         options: &StepOptions,
     ) -> Result<Self> {
+        let student = arm.over(student)?;
         let mut params = student.backbone_params();
         let projection = projector.trainable().into_iter();
         params.extend(projection.map(|(name, var)| (format!("projector.{name}"), var)));
-        let device = params
-            .first()
-            .map_or(candle_core::Device::Cpu, |(_, var)| var.device().clone());
+        let (dtype, device) = (student.options().dtype, &student.options().device);
+        let centers = Tensor::zeros((1, config.num_classes_k), dtype, device)?;
         Ok(Self {
             name: name.into(),
+            mode: arm.mode(),
             config: config.clone(),
             teacher: student.deep_copy()?,
             teacher_projector: projector.deep_copy()?,
-            centers: Tensor::zeros((1, config.num_classes_k), DType::F32, &device)?,
-            updater: Updater::new(arm, params, options)?,
+            centers,
+            updater: Updater::new(arm, &student, params, options)?,
             student,
             projector,
             part: options.part,
@@ -91,14 +93,14 @@ impl DinoStep {
 
     fn project(&self, view: &Tensor) -> Result<Tracked> {
         self.precision.run(|| {
-            let features = self.student.features(view, Mode::Train)?; // (B, D)
+            let features = self.student.features(view, self.mode)?; // (B, D)
             self.projector.forward(&features, false)
         })
     }
 
     fn project_teacher(&self, view: &Tensor) -> Result<Tensor> {
         self.precision.run(|| {
-            let features = self.teacher.frozen()?.features(view, Mode::Train)?;
+            let features = self.teacher.frozen()?.features(view, self.mode)?;
             let projected = self.teacher_projector.forward(&features, true)?;
             Ok(projected.into_value())
         })
@@ -162,7 +164,7 @@ impl Step for DinoStep {
             if parts.peek().is_some() {
                 self.updater.gather(&grads)?;
             } else {
-                report.updated(&self.name, self.updater.update(&grads)?);
+                self.updater.update(&grads, &self.name, &mut report)?;
             }
         }
         if let Some(batch_centers) = batch_centers {

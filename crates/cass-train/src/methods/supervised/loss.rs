@@ -166,7 +166,6 @@ mod tests {
     use super::*;
     use crate::methods::testing::{Golden, check_slopes};
     use candle_core::{Device, Var};
-
     use cass_ops::compose;
 
     fn labels(target: &Tensor) -> Vec<usize> {

@@ -19,6 +19,7 @@ pub enum Trains {
 
 /// Training on labels.
 pub struct SupervisedStep {
+    mode: Mode,
     model: Model,
     trains: Trains,
     updater: Updater,
@@ -31,12 +32,14 @@ impl SupervisedStep {
     /// # Errors
     /// If there is no memory for the optimiser's state.
     pub fn new(model: Model, trains: Trains, arm: &Arm, loss: FocalLoss) -> Result<Self> {
+        let model = arm.over(model)?;
         let params = match trains {
             Trains::Everything => model.params().trainable(),
             Trains::Classifier => model.classifier_params(),
         };
-        let updater = Updater::new(arm, params, &StepOptions::default())?;
+        let updater = Updater::new(arm, &model, params, &StepOptions::default())?;
         Ok(Self {
+            mode: arm.mode(),
             model,
             trains,
             updater,
@@ -68,7 +71,7 @@ impl SupervisedStep {
         self.step_with(inputs, |loss, logits| loss.forward(logits, labels))
     }
 
-    /// The same where an input may be of any number of classes: `targets` as of
+    /// Trains on inputs that may be of any number of classes: `targets` as of
     /// [`FocalLoss::forward_targets`].
     ///
     /// # Errors
@@ -87,7 +90,7 @@ impl SupervisedStep {
         loss: impl Fn(&FocalLoss, &Tensor) -> candle_core::Result<Tensor>,
     ) -> Result<(StepReport, Tensor)> {
         let logits = match self.trains {
-            Trains::Everything => self.model.forward(inputs, Mode::Train)?.logits,
+            Trains::Everything => self.model.forward(inputs, self.mode)?.logits,
             Trains::Classifier => self.model.classify(&Tracked::constant(inputs))?,
         };
         let loss = compose(&[&logits], |t| loss(&self.loss, &t[0]))?;
@@ -96,7 +99,7 @@ impl SupervisedStep {
             loss: value,
             ..StepReport::default()
         };
-        report.updated("net", self.updater.update(&loss.backward()?)?);
+        self.updater.update(&loss.backward()?, "net", &mut report)?;
         Ok((report, logits.into_value()))
     }
 }

@@ -17,7 +17,7 @@ pub struct Case {
     pub ours: Ours,
     /// What Candle offers, by name.
     pub candle: (&'static str, Candles),
-    /// Of the forward pass, by the definition; 0 where memory is the limit.
+    /// Multiply-adds of the forward pass, by the definition; 0 where memory is the limit.
     pub multiply_adds: usize,
 }
 

@@ -264,7 +264,7 @@ fn windows(b: usize, windows: usize, tokens: usize, heads: usize, depth: usize) 
     }
 }
 
-/// As a Vision Transformer is written with Candle.
+/// Attention as a Vision Transformer is written with Candle.
 fn softmax_attention(
     qkv: &Tensor,
     heads: usize,

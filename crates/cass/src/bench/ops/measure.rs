@@ -21,7 +21,7 @@ pub struct Measured {
 /// What a pass cannot do without.
 #[derive(Clone, Copy, Debug)]
 pub struct Work {
-    /// By the definition; 0 where memory is the limit.
+    /// Multiply-adds by the definition; 0 where memory is the limit.
     pub flops: usize,
     /// Every tensor once.
     pub bytes: usize,

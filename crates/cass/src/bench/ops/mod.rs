@@ -1,4 +1,4 @@
-//! `cass bench ops`: each operation of cass-ops by itself, beside Candle's own.
+//! `cass bench ops`: each operation of cass-ops by itself, next to Candle's own.
 
 mod case;
 mod cases;
@@ -53,7 +53,7 @@ pub fn run(args: Args) -> Result<Report> {
         let text = format!("--op {wanted}: no operation's name contains it; there are {known}");
         return Err(Failure::Wrong(text));
     }
-    process::configure_beside_candle(args.threads)?;
+    process::configure_for_candle(args.threads)?;
     let rooflines = Rooflines::measure();
     let mut all: Vec<Measured> = Vec::new();
     for entry in entries {

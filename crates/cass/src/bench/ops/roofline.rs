@@ -1,4 +1,4 @@
-//! What this machine reaches at most, measured beside the operations.
+//! What this machine reaches at most, measured next to the operations.
 
 use std::time::Instant;
 
