@@ -105,7 +105,7 @@ impl Provenance {
         let version = Command::new(cass)
             .arg("--version")
             .output()
-            .with_context(|| format!("failed to start {}", cass.display()))?;
+            .with_context(|| format!("{} cannot be started", cass.display()))?;
         let unknown = || "unknown".to_owned();
         Ok(Provenance {
             commit: commit.map_or_else(unknown, str::to_owned),

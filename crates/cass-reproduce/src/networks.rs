@@ -38,7 +38,7 @@ pub fn check(printed: &str) -> Result<()> {
         input_size: u32,
     }
     let list: List = serde_json::from_str(printed.lines().last().unwrap_or_default())
-        .context("failed to read what `cass models list --json` printed")?;
+        .context("what `cass models list --json` printed cannot be read")?;
     ensure!(
         list.models.len() == REGISTRY.len(),
         "networks.toml has {} networks, the registry {}",

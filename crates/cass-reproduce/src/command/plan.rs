@@ -205,15 +205,15 @@ pub fn measure(profile: &Profile, cass: &Path) -> Result<Cost> {
         .args(["--batch", &batch.to_string()])
         .args(["--steps", &steps.to_string()])
         .output()
-        .with_context(|| format!("failed to start {}", cass.display()))?;
+        .with_context(|| format!("{} cannot be started", cass.display()))?;
     ensure!(
         output.status.success(),
-        "failed to measure: {}",
+        "nothing could be measured: {}",
         String::from_utf8_lossy(&output.stderr).trim()
     );
     let text = String::from_utf8_lossy(&output.stdout);
     let step: Step = serde_json::from_str(text.lines().last().unwrap_or_default())
-        .context("failed to read what `cass bench step` printed")?;
+        .context("what `cass bench step` printed cannot be read")?;
     let weights = 4.0 * 4.0 * (cnn.parameters() + vit.parameters()) * 1e6 / (1 << 20) as f64;
     let images = forward * f64::from(batch);
     Ok(Cost {

@@ -62,7 +62,7 @@ fn read(dirs: &[PathBuf], tables: Option<&str>) -> Result<Results> {
         });
         ensure!(
             kind(info)? == kind(&first)?,
-            "failed to put runs into one report: {} is of {}, {} of {}{}",
+            "the runs cannot be put into one report: {} is of {}, {} of {}{}",
             folders[0].path.display(),
             name(&first),
             folder.path.display(),
@@ -106,7 +106,7 @@ fn read(dirs: &[PathBuf], tables: Option<&str>) -> Result<Results> {
     }
     ensure!(
         !numbers.is_empty(),
-        "failed to find a table of the paper in these folders"
+        "no table of the paper is in these folders"
     );
     let mut downstream: Vec<Downstream> =
         infos().flat_map(|info| info.downstream.clone()).collect();

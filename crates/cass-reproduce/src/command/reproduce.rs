@@ -78,10 +78,7 @@ pub fn reproduce(args: Args, host: &Host) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     }
-    ensure!(
-        !plan.runs.is_empty(),
-        "failed to plan: no run is behind these tables"
-    );
+    ensure!(!plan.runs.is_empty(), "no run is behind these tables");
 
     let fair = || (cores() / jobs).max(1);
     let threads = match (args.threads, &slurm) {

@@ -26,7 +26,7 @@ pub fn status(args: &Args) -> Result<ExitCode> {
     let plan = args.dir.join(PLAN);
     let entries: Vec<Entry> = read_json(&plan)?.with_context(|| {
         format!(
-            "failed to find {}: no job was started there",
+            "{} cannot be found: no job was started there",
             plan.display()
         )
     })?;

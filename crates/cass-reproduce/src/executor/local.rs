@@ -88,7 +88,7 @@ impl Executor for Local {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
-            .context("failed to listen for Ctrl-C")?;
+            .context("Ctrl-C cannot be listened for")?;
         let mut board = Board::new(site, &plan.runs, self.jobs);
         let interrupted = loop {
             board.reap()?;
@@ -134,7 +134,7 @@ fn start(site: &Site, run: &Run) -> Result<Child> {
         .stdout(Stdio::null())
         .stderr(stderr)
         .spawn()
-        .with_context(|| format!("failed to start {}", words[0]))
+        .with_context(|| format!("{} cannot be started", words[0]))
 }
 
 /// Makes a run stop, with a checkpoint, when this process ends in whichever way. Other systems than Linux have no
@@ -241,7 +241,7 @@ impl<'a> Board<'a> {
             let status = active
                 .child
                 .try_wait()
-                .context("failed to wait for `cass`")?;
+                .context("`cass` cannot be waited for")?;
             let Some(status) = status else {
                 index += 1;
                 continue;

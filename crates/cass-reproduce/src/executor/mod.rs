@@ -108,10 +108,10 @@ impl Site<'_> {
                 path.display()
             );
             fs::remove_dir_all(&path)
-                .with_context(|| format!("failed to clear {}", path.display()))?;
+                .with_context(|| format!("{} cannot be cleared", path.display()))?;
         }
         fs::create_dir_all(&path)
-            .with_context(|| format!("failed to create {}", path.display()))?;
+            .with_context(|| format!("{} cannot be created", path.display()))?;
         let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let info = Info {
             images: match self.data.get(&run.data) {
@@ -136,11 +136,12 @@ impl Site<'_> {
     pub fn prepare(&self, plan: &Plan) -> Result<FolderLock> {
         let out = self.out;
         fs::create_dir_all(out.join("runs"))
-            .with_context(|| format!("failed to create {}", out.display()))?;
+            .with_context(|| format!("{} cannot be created", out.display()))?;
         let lock = FolderLock::claim(out, ".job.lock", "reproduce")?;
         let probe = out.join("runs/.writable");
         store::write(&probe, b"cass")?;
-        fs::remove_file(&probe).with_context(|| format!("failed to write in {}", out.display()))?;
+        fs::remove_file(&probe)
+            .with_context(|| format!("{} cannot be written in", out.display()))?;
         store::write_plan(out, plan, |run| self.command(run))?;
         Ok(lock)
     }

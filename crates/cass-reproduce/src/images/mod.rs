@@ -74,7 +74,7 @@ impl Data {
         let folder = if nested.is_dir() { &nested } else { root };
         let missing = || {
             format!(
-                "failed to find the data set {set}: expected {}; looked in {} and {}",
+                "the data set {set} cannot be found: expected {}; looked in {} and {}",
                 set.layout(),
                 nested.display(),
                 root.display(),
@@ -96,7 +96,7 @@ impl Data {
             let count = found.iter().filter(|(file, _)| set.is_image(file)).count();
             ensure!(
                 count > 0,
-                "failed to find an image under {}: expected {}",
+                "there is no image under {}: expected {}",
                 inside.display(),
                 set.layout(),
             );
@@ -183,17 +183,17 @@ pub fn draw_phantoms(cass: &Path, data: &Data) -> Result<()> {
     for old in [&folder, &part] {
         if old.exists() {
             fs::remove_dir_all(old)
-                .with_context(|| format!("failed to clear {}", old.display()))?;
+                .with_context(|| format!("{} cannot be cleared", old.display()))?;
         }
     }
     fs::create_dir_all(&data.root)
-        .with_context(|| format!("failed to create {}", data.root.display()))?;
+        .with_context(|| format!("{} cannot be created", data.root.display()))?;
     let output = Command::new(cass)
         .args(["data", "phantom", "--out"])
         .arg(&part)
         .args(&arguments)
         .output()
-        .with_context(|| format!("failed to start {}", cass.display()))?;
+        .with_context(|| format!("{} cannot be started", cass.display()))?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
         let line = words
@@ -201,12 +201,12 @@ pub fn draw_phantoms(cass: &Path, data: &Data) -> Result<()> {
             .rfind(|line| !line.trim().is_empty())
             .unwrap_or("it wrote no error");
         bail!(
-            "failed to draw the phantoms: {}",
+            "the phantoms cannot be drawn: {}",
             line.trim_start_matches("error: ")
         );
     }
     rename_whole(&part, &folder)
-        .with_context(|| format!("failed to write {}", folder.display()))?;
+        .with_context(|| format!("{} cannot be written", folder.display()))?;
     store::write(&stamp, arguments.join(" ").as_bytes())
 }
 
@@ -228,10 +228,10 @@ fn list(folder: &Path, files: &mut Vec<(String, u64)>) -> Result<()> {
             }
             let name = path.strip_prefix(root).unwrap_or(&path);
             let Some(name) = name.to_str() else {
-                bail!("failed to read {}: its name is not UTF-8", path.display());
+                bail!("{} cannot be read: its name is not UTF-8", path.display());
             };
             let size = fs::metadata(&path)
-                .with_context(|| format!("failed to read {}", path.display()))?
+                .with_context(|| format!("{} cannot be read", path.display()))?
                 .len();
             files.push((name.to_owned(), size));
         }
@@ -242,7 +242,7 @@ fn list(folder: &Path, files: &mut Vec<(String, u64)>) -> Result<()> {
 
 /// What a folder holds, hidden files left out.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = || format!("failed to read folder {}", folder.display());
+    let failed = || format!("{} cannot be read", folder.display());
     let mut list = Vec::new();
     for entry in fs::read_dir(folder).with_context(failed)? {
         let entry = entry.with_context(failed)?;

@@ -95,7 +95,7 @@ impl Plan {
         }
         ensure!(
             !keep.is_empty(),
-            "failed to find a run whose name contains `{text}`: see --dry-run for the names"
+            "no run has a name that contains `{text}`: see --dry-run for the names"
         );
         let mut runs = self.runs;
         runs.retain(|run| keep.contains(&run.name));

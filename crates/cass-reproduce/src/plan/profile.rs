@@ -126,7 +126,7 @@ impl Profile {
             bail!("there is no profile `{name}`: expected auto, demo, small, paper or FILE.toml");
         };
         let profile =
-            Profile::parse(text).with_context(|| format!("failed to read profile {name}"))?;
+            Profile::parse(text).with_context(|| format!("profile {name} cannot be read"))?;
         Ok(Profile {
             name: name.to_owned(),
             ..profile

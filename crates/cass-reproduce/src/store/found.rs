@@ -95,7 +95,7 @@ impl Folder {
                 folders.extend(Folder::read(dir)?);
             } else {
                 let inside = if runs.is_dir() { &runs } else { dir };
-                let failed = || format!("failed to read folder {}", inside.display());
+                let failed = || format!("{} cannot be read", inside.display());
                 let mut paths = Vec::new();
                 for entry in fs::read_dir(inside).with_context(failed)? {
                     paths.push(entry.with_context(failed)?.path());
@@ -107,7 +107,7 @@ impl Folder {
             }
             if folders.len() == before {
                 bail!(
-                    "failed to find a run folder in {}: expected runs/<name>/run.json",
+                    "there is no run folder in {}: expected runs/<name>/run.json",
                     dir.display()
                 );
             }

@@ -89,7 +89,7 @@ impl Stamp {
 
 /// What a run leaves for good: not its logs, nor what others keep in its folder.
 fn names(path: &Path) -> Result<Vec<String>> {
-    let failed = || format!("failed to read folder {}", path.display());
+    let failed = || format!("{} cannot be read", path.display());
     let mut names = Vec::new();
     for entry in fs::read_dir(path).with_context(failed)? {
         let entry = entry.with_context(failed)?;

@@ -107,8 +107,8 @@ mod tests {
             "a line\nerror: the run stopped after step 3 of 9; the same command continues from there\n",
         );
         assert_eq!(unfinished(path), Stand::Waiting);
-        write("stderr.log", "a line\nerror: failed to go on\n");
-        let failed = Stand::Failed(vec!["a line".into(), "error: failed to go on".into()]);
+        write("stderr.log", "a line\nerror: it cannot continue\n");
+        let failed = Stand::Failed(vec!["a line".into(), "error: it cannot continue".into()]);
         assert_eq!(unfinished(path), failed);
 
         // On a cluster it is tried three times.

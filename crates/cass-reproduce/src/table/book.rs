@@ -40,7 +40,7 @@ impl Book {
         let mut tables = Vec::new();
         for (number, text) in FILES {
             tables.push(
-                Table::parse(text).with_context(|| format!("failed to read table {number}"))?,
+                Table::parse(text).with_context(|| format!("table {number} cannot be read"))?,
             );
         }
         let book = Book { tables };
@@ -50,13 +50,13 @@ impl Book {
 
     /// The same with a table of one's own, which is found by its number.
     pub fn with_file(mut self, path: &Path) -> Result<(Book, String)> {
-        let failed = || format!("failed to read table {}", path.display());
+        let failed = || format!("table {} cannot be read", path.display());
         let text = fs::read_to_string(path).with_context(failed)?;
         let table = Table::parse(&text).with_context(failed)?;
         let number = table.number.clone();
         ensure!(
             self.tables.iter().all(|other| other.number != number),
-            "failed to read table {}: its number {number} is one of the paper's",
+            "table {} cannot be read: its number {number} is one of the paper's",
             path.display()
         );
         self.check(&table)?;
@@ -76,7 +76,7 @@ impl Book {
             let found = other.and_then(|other| other.find(&name.cell));
             found.with_context(|| {
                 format!(
-                    "failed to read table {}: it names `{number}/{}`, which is not there",
+                    "table {} cannot be read: it names `{number}/{}`, which is not there",
                     table.number, name.cell
                 )
             })
@@ -96,7 +96,7 @@ impl Book {
             for name in value.cells() {
                 ensure!(
                     matches!(find(name)?.content, Content::Runs(_)),
-                    "failed to read table {}: it computes a cell of `{}`, which is computed itself",
+                    "table {} cannot be read: it computes a cell of `{}`, which is computed itself",
                     table.number,
                     name.cell
                 );
@@ -112,7 +112,7 @@ impl Book {
         let Some(found) = found else {
             let available: Vec<_> = self.tables.iter().map(|t| t.number.as_str()).collect();
             bail!(
-                "failed to find table {number}: available: all, {}",
+                "there is no table {number}: available: all, {}",
                 available.join(", ")
             );
         };

@@ -9,7 +9,7 @@ fn usage() {
     for (arguments, expected) in [
         (
             "--table 99",
-            "failed to find table 99: available: all, 1, 2, 3",
+            "there is no table 99: available: all, 1, 2, 3",
         ),
         (
             "--table 3 --profile huge",
@@ -27,7 +27,7 @@ fn usage() {
         ("--table 3 --jobs none", "invalid value 'none' for '--jobs"),
         (
             "--table 3 --only nothing",
-            "failed to find a run whose name contains `nothing`",
+            "no run has a name that contains `nothing`",
         ),
         (
             "--table 3 --profile small",
@@ -59,10 +59,7 @@ fn data_roots() {
     fs::create_dir_all(root.join("Training/glioma")).unwrap();
     refused(&run(), &[layout, &nested]);
     fs::create_dir_all(root.join("Testing/glioma")).unwrap();
-    refused(
-        &run(),
-        &["failed to find an image under", "Training", layout],
-    );
+    refused(&run(), &["there is no image under", "Training", layout]);
 
     data_set(&root);
     let with_phantoms = job.run(&format!(
@@ -79,7 +76,7 @@ fn data_roots() {
 fn output_that_cannot_be_written() {
     let job = Job::new();
     fs::write(job.out(), "a file").unwrap();
-    refused(&job.demo(), &["failed to create", "out"]);
+    refused(&job.demo(), &["cannot be created", "out"]);
 
     // Root may write anywhere, so only others can be shown a read-only folder.
     let job = Job::new();
@@ -88,7 +85,7 @@ fn output_that_cannot_be_written() {
     permissions.set_readonly(true);
     fs::set_permissions(job.out(), permissions).unwrap();
     if fs::write(job.out().join("probe"), "").is_err() {
-        refused(&job.demo(), &["failed to create", "Permission denied"]);
+        refused(&job.demo(), &["cannot be created", "Permission denied"]);
     }
 }
 
@@ -129,19 +126,16 @@ fn a_cass_that_is_not_there() {
         .env("CASS_BIN", "/nowhere/cass")
         .output()
         .unwrap();
-    refused(&output, &["failed to start /nowhere/cass"]);
+    refused(&output, &["/nowhere/cass cannot be started"]);
 }
 
 #[test]
 fn folders_without_runs() {
     let job = Job::new();
-    refused(&job.run("report {out}"), &["failed to read folder"]);
+    refused(&job.run("report {out}"), &["cannot be read"]);
     fs::create_dir_all(job.out()).unwrap();
     refused(
         &job.run("report {out}"),
-        &[
-            "failed to find a run folder in",
-            "expected runs/<name>/run.json",
-        ],
+        &["there is no run folder in", "expected runs/<name>/run.json"],
     );
 }

@@ -214,10 +214,7 @@ fn tables_of_ones_own() {
     let before = job.read("report.html");
     succeeded(&job.run(&format!("report {{out}} --table {}", path.display())));
     assert!(job.read("report.html") == before);
-    refused(
-        &job.run("report {out}"),
-        &["failed to find a table of the paper"],
-    );
+    refused(&job.run("report {out}"), &["no table of the paper"]);
     job.started();
     let line = 1 + good[..good.find("cell = { batch = 8 }").unwrap()]
         .matches('\n')

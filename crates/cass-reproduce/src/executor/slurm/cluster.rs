@@ -76,7 +76,7 @@ const GRACE: u32 = 120;
 
 impl Cluster {
     pub fn read(path: &Path) -> Result<Cluster> {
-        let failed = || format!("failed to read {}", path.display());
+        let failed = || format!("{} cannot be read", path.display());
         let text = fs::read_to_string(path).with_context(failed)?;
         Cluster::parse(&text).with_context(failed)
     }

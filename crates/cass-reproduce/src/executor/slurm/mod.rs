@@ -103,9 +103,9 @@ impl Slurm {
         let dir = site.out.join(FOLDER).join(name);
         if dir.exists() {
             fs::remove_dir_all(&dir)
-                .with_context(|| format!("failed to clear {}", dir.display()))?;
+                .with_context(|| format!("{} cannot be cleared", dir.display()))?;
         }
-        fs::create_dir_all(&dir).with_context(|| format!("failed to create {}", dir.display()))?;
+        fs::create_dir_all(&dir).with_context(|| format!("{} cannot be created", dir.display()))?;
         let arrays = scripts::arrays(&plan.runs, |run| {
             matches!(site.state(run), State::Finished(_))
         });
@@ -206,7 +206,7 @@ fn wait(site: &Site, plan: &Plan, job: &str) -> Result<bool> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
-        .context("failed to listen for Ctrl-C")?;
+        .context("Ctrl-C cannot be listened for")?;
     let mut done = BTreeSet::new();
     let mut answers = true;
     loop {
@@ -252,7 +252,7 @@ fn wait(site: &Site, plan: &Plan, job: &str) -> Result<bool> {
 pub fn cancel_job(out: &Path) -> Result<(String, Queue)> {
     ensure!(
         out.join(FOLDER).is_dir(),
-        "failed to cancel {}: nothing was submitted from it (Ctrl-C ends a job on this machine)",
+        "{} cannot be cancelled: nothing was submitted from it (Ctrl-C ends a job on this machine)",
         out.display()
     );
     let job = job_name(out);

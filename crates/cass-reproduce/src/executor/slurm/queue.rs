@@ -60,11 +60,11 @@ fn says(program: &str, arguments: &[&str]) -> Result<String> {
         .args(arguments)
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("failed to start {program}: is Slurm on this computer?"))?;
+        .with_context(|| format!("{program} cannot be started: is Slurm on this computer?"))?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success(),
-        "failed to ask Slurm ({program}): {}",
+        "Slurm cannot be asked ({program}): {}",
         stderr.lines().next().unwrap_or("it says nothing")
     );
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -39,7 +39,7 @@ trap 'late=1 rang=1; [ -z "$cass" ] || kill -TERM "$cass"' USR1
 trap 'told=1 rang=1' TERM
 
 if [ -n "$images" ]; then
-    stage "$images" > "$log" 2>&1 || failed "failed to copy the images: $(tail -n 1 "$log")"
+    stage "$images" > "$log" 2>&1 || failed "the images cannot be copied: $(tail -n 1 "$log")"
 fi
 
 while [ -z "$told" ]; do

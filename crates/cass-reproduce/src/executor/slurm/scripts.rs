@@ -123,7 +123,7 @@ impl Line {
 pub fn quote(word: &str) -> Result<String> {
     ensure!(
         !word.contains(['\n', '\r', '\0']),
-        "failed to write {word:?} into a script: expected a name on one line"
+        "{word:?} cannot be written into a script: expected a name on one line"
     );
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:,=+-".contains(c);
     Ok(if !word.is_empty() && word.chars().all(plain) {

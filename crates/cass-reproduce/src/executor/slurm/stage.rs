@@ -47,7 +47,7 @@ pub fn sums(data: &Data) -> Result<String> {
             .filter(|name| !name.contains(['\n', '\r', '\\']));
         ensure!(
             name.is_some(),
-            "failed to list {}: expected a UTF-8 name without backslashes",
+            "{} cannot be listed: expected a UTF-8 name without backslashes",
             file.display()
         );
         let _ = writeln!(
@@ -61,7 +61,7 @@ pub fn sums(data: &Data) -> Result<String> {
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let failed = || format!("failed to read folder {}", folder.display());
+    let failed = || format!("{} cannot be read", folder.display());
     for entry in fs::read_dir(folder).with_context(failed)? {
         let path = entry.with_context(failed)?.path();
         if path.is_dir() {

@@ -139,7 +139,7 @@ fn a_copy_that_is_not_what_was_submitted_is_not_used() {
     let failures = cluster.failures("linear-untrained-cnn-1pct");
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert!(
-        failures[0].contains(": failed to copy the images: "),
+        failures[0].contains(": the images cannot be copied: "),
         "{failures:?}"
     );
     assert!(copies(&cluster).iter().all(|name| name.ends_with(".part")));
