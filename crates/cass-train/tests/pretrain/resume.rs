@@ -139,7 +139,7 @@ fn a_cpu_refuses_bf16_unless_it_is_to_emulate_it() {
     let user = PretrainOptions::default();
     let refused = folder.watched("refused", &recipe, &user, &mut |_| ());
     let message = refused.unwrap_err().to_string();
-    let wanted = "accept recipe field `precision` = bf16: expected f32 on a CPU (`device` = cpu)";
+    let wanted = "`precision` is bf16; expected f32 on a CPU (`device` = cpu)";
     assert!(message.starts_with(wanted), "{message}");
     assert!(!message.contains('\n'));
     let tried = folder.run("tried", &recipe).unwrap_err().to_string();
