@@ -93,6 +93,8 @@ impl HubSettings {
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
         let endpoint = endpoint.trim_end_matches('/').to_string();
         let uri = endpoint.parse::<ureq::http::Uri>().ok();
+        // A password with a slash in it: what stands in front of that would be taken for the host.
+        let uri = uri.filter(|uri| !uri.path().contains('@'));
         let scheme = uri
             .as_ref()
             .and_then(|uri| uri.host().and(uri.scheme_str()));

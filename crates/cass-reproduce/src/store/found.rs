@@ -56,11 +56,12 @@ impl Folder {
         if !folder.info.run.is(run) {
             return State::Damaged("run.json is of another run".to_owned());
         }
-        let Ok(metrics) = folder.metrics else {
-            return match path.join("metrics.json").exists() || Seal::exists(path) {
-                true => State::Damaged("metrics.json cannot be read".to_owned()),
-                false => State::Unfinished(Box::new(folder.info)),
-            };
+        let metrics = match folder.metrics {
+            Ok(metrics) => metrics,
+            Err(reason) if path.join("metrics.json").exists() || Seal::exists(path) => {
+                return State::Damaged(reason);
+            }
+            Err(_) => return State::Unfinished(Box::new(folder.info)),
         };
         let from = run
             .needs

@@ -288,15 +288,9 @@ fn along(
     let moments = Moments::of(&objective)?;
     let mut params = vec![0.0; objective.params()];
     let mut path = Vec::with_capacity(grid.len());
-    let mut round: Option<(f64, Option<Round>)> = None;
     for &c in grid {
         objective.set_inverse_strength(c);
-        // Coordinates for another penalty are good enough, if that is not too far.
-        let near = |(of, _): &(f64, Option<Round>)| (of / c).max(c / of) <= NEAR;
-        let (_, round) = match round.take().filter(near) {
-            Some(known) => round.insert(known),
-            None => round.insert((c, Round::of(&objective, &moments))),
-        };
+        let round = Round::of(&objective, &moments, &params);
         let found = minimise(
             &objective,
             round.as_ref(),
@@ -309,9 +303,6 @@ fn along(
     }
     Ok(path)
 }
-
-/// Factor between penalties that share their coordinates.
-const NEAR: f64 = 10.0;
 
 fn check(features: &[f32], dim: usize, labels: &Labels, classes: usize) -> Result<()> {
     check_width(features, dim)?;

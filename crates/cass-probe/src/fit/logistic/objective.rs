@@ -98,6 +98,28 @@ impl<'a> Objective<'a> {
         }
     }
 
+    /// The mean over rows and outputs of `p (1 - p)`: what the loss curves by along a logit at `params`.
+    pub(super) fn curvature(&self, params: &[f64]) -> f64 {
+        let (dim, outputs) = (self.dim(), self.outputs());
+        let (coefficients, intercepts) = params.split_at(outputs * dim);
+        let of = |row: usize| {
+            let mut z = vec![0.0; dim];
+            self.standardised(row, &mut z);
+            let logits = coefficients.chunks_exact(dim).zip(intercepts);
+            let logits = logits.map(|(w, b)| b + w.iter().zip(&z).map(|(w, z)| w * z).sum::<f64>());
+            let mut p: Vec<f64> = logits.collect();
+            match self.link {
+                Link::Sigmoid => p[0] = sigmoid(p[0]),
+                Link::Softmax(_) => {
+                    softmax(&mut p);
+                }
+            }
+            self.weights[row] * p.iter().map(|p| p * (1.0 - p)).sum::<f64>()
+        };
+        let rows: Vec<f64> = (0..self.rows()).into_par_iter().map(of).collect();
+        rows.iter().sum::<f64>() / outputs.max(1) as f64
+    }
+
     /// The objective at `params`, and its gradient.
     pub(super) fn at(&self, params: &[f64]) -> (f64, Vec<f64>) {
         let chunks = self.features.par_chunks(CHUNK * self.dim()).enumerate();

@@ -14,6 +14,9 @@ use nalgebra::{Cholesky, DMatrix};
 /// Rows for each feature that say how features go together; of more, so many are taken, evenly apart.
 const ROWS: usize = 4;
 
+/// What the loss is taken to curve by at least: where it does not, every step is far too long.
+const LEAST_CURVATURE: f64 = 1e-4;
+
 /// The second moments `(D, D)` of standardised features, weighted as the objective weights rows.
 pub(super) struct Moments(DMatrix<f64>);
 
@@ -56,14 +59,12 @@ pub(super) struct Round {
 }
 
 impl Round {
-    /// Coordinates for the objective as it is now; `None` where rounding leaves the moments no factor, which costs time
+    /// Coordinates for the objective as it is now, near `params`; `None` where rounding leaves the moments no factor, which costs time
     /// alone.
-    pub(super) fn of(objective: &Objective, moments: &Moments) -> Option<Self> {
-        let outputs = objective.outputs();
-        // What a logit's loss curves by where all classes are as probable.
-        let share = 1.0 / outputs.max(2) as f64;
-        let curvature = share * (1.0 - share);
-        let dim = objective.dim();
+    pub(super) fn of(objective: &Objective, moments: &Moments, params: &[f64]) -> Option<Self> {
+        let (dim, outputs) = (objective.dim(), objective.outputs());
+        // Where classes are told apart well, the loss curves little.
+        let curvature = objective.curvature(params).max(LEAST_CURVATURE);
         let mut matrix = &moments.0 * curvature;
         // Moments were summed in f32.
         let rounding = matrix.trace() / dim.max(1) as f64 * f64::from(f32::EPSILON) * 10.0;
