@@ -2,7 +2,6 @@
 
 use super::Found;
 use super::objective::Objective;
-use super::round::Round;
 use argmin::core::{CostFunction, Error, Executor, Gradient};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
@@ -11,10 +10,9 @@ use std::cell::RefCell;
 /// Steps that L-BFGS remembers.
 const MEMORY: usize = 10;
 
-/// The objective in round coordinates. It gives value and gradient at once, and is asked for them one after the other.
+/// The objective, which gives value and gradient at once and is asked for them one after the other.
 struct Problem<'a> {
     objective: &'a Objective<'a>,
-    round: Option<&'a Round>,
     tolerance: f64,
     seen: &'a RefCell<Seen>,
 }
@@ -31,40 +29,31 @@ struct Seen {
 /// The objective at one point.
 #[derive(Clone)]
 struct Evaluated {
-    at: Vec<f64>,
     params: Vec<f64>,
     loss: f64,
-    /// By the coordinates.
     gradient: Vec<f64>,
-    /// Length of the gradient by the parameters.
+    /// Length of the gradient.
     slope: f64,
 }
 
 impl Problem<'_> {
     /// # Errors
     /// If a point was found before from which there is no need to go on.
-    fn with<T>(&self, at: &[f64], take: impl Fn(&Evaluated) -> T) -> Result<T, Error> {
+    fn with<T>(&self, params: &[f64], take: impl Fn(&Evaluated) -> T) -> Result<T, Error> {
         let mut seen = self.seen.borrow_mut();
-        if let Some(known) = seen.last.as_ref().filter(|known| known.at == at) {
+        if let Some(known) = seen.last.as_ref().filter(|known| known.params == params) {
             return Ok(take(known));
         }
         let slope = seen.best.as_ref().map(|best| best.slope);
         if slope.is_some_and(|slope| slope <= self.tolerance) {
             return Err(Error::msg("the gradient is short enough"));
         }
-        let params = self
-            .round
-            .map_or_else(|| at.to_vec(), |round| round.params(at));
-        let (loss, by_params) = self.objective.at(&params);
-        let slope = norm(&by_params);
+        let (loss, gradient) = self.objective.at(params);
+        let slope = norm(&gradient);
         let found = Evaluated {
-            at: at.to_vec(),
-            params,
+            params: params.to_vec(),
             loss,
-            gradient: match self.round {
-                Some(round) => round.gradient(&by_params),
-                None => by_params,
-            },
+            gradient,
             slope,
         };
         seen.evaluations += 1;
@@ -93,10 +82,9 @@ impl Gradient for Problem<'_> {
     }
 }
 
-/// Goes downhill from `start` until the gradient is no longer than `tolerance`, in `round` coordinates if there are any.
+/// Goes downhill from `start` until the gradient is no longer than `tolerance`.
 pub(super) fn minimise(
     objective: &Objective,
-    round: Option<&Round>,
     start: Vec<f64>,
     tolerance: f64,
     iterations: usize,
@@ -104,14 +92,12 @@ pub(super) fn minimise(
     let seen = RefCell::new(Seen::default());
     let problem = Problem {
         objective,
-        round,
         tolerance,
         seen: &seen,
     };
-    let from = round.map_or_else(|| start.clone(), |round| round.coordinates(&start));
     // The solver ends with an error at a gradient that is short enough, and where rounding leaves the line search no way
     // down. The best point is the best point in any case, and its gradient alone says whether it is good enough.
-    let _ = solve(problem, from, iterations);
+    let _ = solve(problem, start.clone(), iterations);
     let Seen {
         best, evaluations, ..
     } = seen.into_inner();

@@ -3,7 +3,6 @@
 mod kernels;
 mod minimise;
 mod objective;
-mod round;
 mod standard;
 #[cfg(test)]
 mod tests;
@@ -13,7 +12,6 @@ pub use standard::Standard;
 use crate::{Error, Result};
 use minimise::minimise;
 use objective::{Link, Objective};
-use round::{Moments, Round};
 
 /// Classes of the rows of features.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,7 +138,7 @@ impl Logistic {
                     2 => Link::Sigmoid,
                     n => Link::Softmax(n),
                 };
-                let fits = along(features, &standard, targets, weights, link, config, grid)?;
+                let fits = along(features, &standard, targets, weights, link, config, grid);
                 for (fitted, found) in path.iter_mut().zip(fits) {
                     fitted.take(found, &present);
                 }
@@ -176,7 +174,7 @@ impl Logistic {
                         Link::Sigmoid,
                         config,
                         grid,
-                    )?;
+                    );
                     for (fitted, found) in path.iter_mut().zip(fits) {
                         fitted.extend(&found);
                     }
@@ -283,25 +281,17 @@ fn along(
     link: Link,
     config: &LogisticConfig,
     grid: &[f64],
-) -> Result<Vec<Found>> {
+) -> Vec<Found> {
     let mut objective = Objective::new(features, standard, targets, weights, link);
-    let moments = Moments::of(&objective)?;
     let mut params = vec![0.0; objective.params()];
     let mut path = Vec::with_capacity(grid.len());
     for &c in grid {
         objective.set_inverse_strength(c);
-        let round = Round::of(&objective, &moments, &params);
-        let found = minimise(
-            &objective,
-            round.as_ref(),
-            params,
-            config.tolerance,
-            config.iterations,
-        );
+        let found = minimise(&objective, params, config.tolerance, config.iterations);
         params = found.params.clone();
         path.push(found);
     }
-    Ok(path)
+    path
 }
 
 fn check(features: &[f32], dim: usize, labels: &Labels, classes: usize) -> Result<()> {

@@ -66,58 +66,15 @@ impl<'a> Objective<'a> {
         self.outputs() * (self.dim() + 1)
     }
 
-    pub(super) fn dim(&self) -> usize {
+    fn dim(&self) -> usize {
         self.standard.mean.len()
     }
 
-    pub(super) fn rows(&self) -> usize {
-        self.weights.len()
-    }
-
-    /// What a row weighs; all together weigh 1.
-    pub(super) fn weight(&self, row: usize) -> f64 {
-        self.weights[row]
-    }
-
-    /// What half the square of each coefficient costs.
-    pub(super) fn penalty(&self) -> f64 {
-        self.penalty
-    }
-
-    /// The features of a row, standardised, into `z`.
-    pub(super) fn standardised(&self, row: usize, z: &mut [f64]) {
-        let dim = self.dim();
-        self.standard
-            .apply(&self.features[row * dim..(row + 1) * dim], z, 0..dim);
-    }
-
-    pub(super) fn outputs(&self) -> usize {
+    fn outputs(&self) -> usize {
         match self.link {
             Link::Sigmoid => 1,
             Link::Softmax(outputs) => outputs,
         }
-    }
-
-    /// The mean over rows and outputs of `p (1 - p)`: what the loss curves by along a logit at `params`.
-    pub(super) fn curvature(&self, params: &[f64]) -> f64 {
-        let (dim, outputs) = (self.dim(), self.outputs());
-        let (coefficients, intercepts) = params.split_at(outputs * dim);
-        let of = |row: usize| {
-            let mut z = vec![0.0; dim];
-            self.standardised(row, &mut z);
-            let logits = coefficients.chunks_exact(dim).zip(intercepts);
-            let logits = logits.map(|(w, b)| b + w.iter().zip(&z).map(|(w, z)| w * z).sum::<f64>());
-            let mut p: Vec<f64> = logits.collect();
-            match self.link {
-                Link::Sigmoid => p[0] = sigmoid(p[0]),
-                Link::Softmax(_) => {
-                    softmax(&mut p);
-                }
-            }
-            self.weights[row] * p.iter().map(|p| p * (1.0 - p)).sum::<f64>()
-        };
-        let rows: Vec<f64> = (0..self.rows()).into_par_iter().map(of).collect();
-        rows.iter().sum::<f64>() / outputs.max(1) as f64
     }
 
     /// The objective at `params`, and its gradient.
