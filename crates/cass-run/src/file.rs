@@ -59,13 +59,16 @@ pub fn read_bounded(path: &Path, largest: u64) -> io::Result<Vec<u8>> {
 /// Reads a text file of a run; `None` where there is none.
 ///
 /// # Errors
-/// If it is there but cannot be read, is no regular file, is too large or is not UTF-8.
+/// If it is there but cannot be read, is no regular file or is too large; [`Error::Damaged`] if it is not UTF-8.
 pub fn read_text(path: &Path) -> Result<Option<String>> {
-    let text = read_bounded(path, LARGEST_TEXT).and_then(|bytes| {
-        String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))
-    });
-    match text {
-        Ok(text) => Ok(Some(text)),
+    match read_bounded(path, LARGEST_TEXT) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(Error::Damaged {
+                path: path.into(),
+                reason: "it is not UTF-8 text".into(),
+            }),
+        },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io(Action::Read, path)(error)),
     }
@@ -84,4 +87,20 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         path: path.into(),
         reason: format!("it is not what it should be ({error})"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A flipped bit is damage, which the same command cannot mend; a disk that fails is not.
+    #[test]
+    fn text_that_is_none_is_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.json");
+        std::fs::write(&path, [b'{', b'}' | 0x80]).unwrap();
+        let error = read_text(&path).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }), "{error}");
+        assert!(matches!(read_text(&folder.path().join("none")), Ok(None)));
+    }
 }

@@ -6,10 +6,10 @@ use crate::say::Report;
 use crate::{process, sealed};
 use cass_data::source::images_at;
 use cass_probe::apply::{Labelled, Predictor};
-use cass_run::for_spreadsheet;
+use cass_run::{for_spreadsheet, printable};
 use clap::ValueEnum;
 use serde_json::json;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// Label new images with the classifier of a finished probe.
@@ -128,7 +128,12 @@ impl Lines {
         match self {
             Self::Csv(writer) => {
                 let start = [&labelled.file, &labelled.predicted];
-                let start = start.map(|field| for_spreadsheet(field).into_owned());
+                // A program gets a name as it is, a person nothing that moves the cursor.
+                let terminal = io::stdout().is_terminal();
+                let start = start.map(|field| match terminal {
+                    true => printable(field).into_owned(),
+                    false => for_spreadsheet(field).into_owned(),
+                });
                 let probabilities = labelled.probabilities.iter().map(|p| format!("{p:?}"));
                 Ok(writer.write_record(start.into_iter().chain(probabilities))?)
             }

@@ -48,8 +48,13 @@ pub(super) fn images(case: &mut Case) -> Result<Verdict> {
             ended.code,
             ended.said
         );
-        let plain =
-            (ended.said.chars().chain(ended.out.chars())).all(|c| !c.is_control() || c == '\n');
+        // What `predict` prints where there is no terminal is for programs, which need names as they are.
+        let shown = if command.starts_with("predict") {
+            ""
+        } else {
+            &ended.out
+        };
+        let plain = (ended.said.chars().chain(shown.chars())).all(|c| !c.is_control() || c == '\n');
         ensure!(plain, "control characters reach the terminal");
     }
     case.survived()

@@ -1,6 +1,6 @@
 //! What can be trained, a folder each: settings, views, loss and step.
 //!
-//! A method of pretraining is a type of settings that is a [`MethodConfig`]. Adding one is its folder and
+//! A method of pretraining is a type of settings that is a `MethodConfig`. Adding one is its folder and
 //! its line in `methods!`: recipes, the command line, runs and replays ask the method.
 
 mod cass;
