@@ -259,6 +259,9 @@ fn runs_of_a_killed_job_end_with_it_and_the_next_job_waits_for_them() {
     until("its run goes on without it", || run.join("asked").exists());
 
     // A run that is still stopping: its lock is held, and `cass` says that it is.
+    until("its run keeps the folder", || {
+        cass_run::RunLock::claim(&run).is_ok()
+    });
     let held = cass_run::RunLock::claim(&run).unwrap();
     let busy = job.dir.path().join("busy");
     fs::write(&busy, "").unwrap();
