@@ -73,7 +73,7 @@ impl Features {
         let computed = missing.len();
         if computed > 0 {
             // In full batches alone: the rounding of an image's features depends on how many there are
-            // besides it, not on which, and so must not depend on what an earlier probe has kept.
+            // next to it, not on which, and so must not depend on what an earlier probe has kept.
             let mut missing = missing;
             missing.resize(computed.next_multiple_of(recipe.batch), missing[0]);
             let loader = parts.loader_of(missing, false)?;
@@ -201,7 +201,9 @@ fn sum<'a>(
 ) -> String {
     let mut hash = Hasher::default();
     hash.update(&images.copied().collect::<Vec<u8>>());
-    hash.update(&features.flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+    for value in features {
+        hash.update(&value.to_le_bytes());
+    }
     hash.finish()
 }
 

@@ -217,16 +217,22 @@ fn asleep(job: &Job) -> Option<std::path::PathBuf> {
         .find(|run| run.join("asleep").exists())
 }
 
-#[test]
-fn a_second_job_in_the_same_folder_is_one_line_and_harms_nothing() {
-    let job = Job::new();
-    let mut first = job
+/// A job whose first run has started and sleeps, and that run's folder.
+fn sleeping(job: &Job) -> (std::process::Child, std::path::PathBuf) {
+    let child = job
         .command("reproduce --table 3 --seeds 1 --device cpu --out {out}")
         .env("FAKE_SLEEP", "60")
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    until("no run was started", || asleep(&job).is_some());
+    until("no run was started", || asleep(job).is_some());
+    (child, asleep(job).unwrap())
+}
+
+#[test]
+fn a_second_job_in_the_same_folder_is_one_line_and_harms_nothing() {
+    let job = Job::new();
+    let (mut first, _) = sleeping(&job);
     let plan = job.read("plan.json");
     let second = job.run("reproduce --table 1 --seeds 2 --device cpu --out {out}");
     let said = text(&second.stderr);
@@ -246,14 +252,7 @@ fn a_second_job_in_the_same_folder_is_one_line_and_harms_nothing() {
 #[test]
 fn runs_of_a_killed_job_end_with_it_and_the_next_job_waits_for_them() {
     let job = Job::new();
-    let mut killed = job
-        .command("reproduce --table 3 --seeds 1 --device cpu --out {out}")
-        .env("FAKE_SLEEP", "60")
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    until("no run was started", || asleep(&job).is_some());
-    let run = asleep(&job).unwrap();
+    let (mut killed, run) = sleeping(&job);
     killed.kill().unwrap();
     killed.wait().unwrap();
     until("its run goes on without it", || run.join("asked").exists());
