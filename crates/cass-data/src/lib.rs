@@ -39,6 +39,7 @@ mod encode;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod likeness;
 pub mod loader;
 mod manifest;
 pub mod phantom;

@@ -10,7 +10,11 @@
 //! | `images` | any images below a folder, or those that a pattern fits | no labels |
 //! | `medmnist` | a 2D `.npz` file of the MedMNIST collection | both |
 
+mod divided;
 mod open;
+mod told;
+
+pub(crate) use divided::Likenesses;
 
 pub use cass_run::Skipped;
 pub use open::OpenOptions;
@@ -118,6 +122,8 @@ pub struct Dataset {
     pub warnings: Vec<String>,
     /// How files become pixels.
     pub reading: Reading,
+    /// Until a split was looked at.
+    likenesses: Likenesses,
     cache: Store,
 }
 

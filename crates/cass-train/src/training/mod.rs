@@ -15,9 +15,9 @@ use crate::device::device_name;
 use crate::error::{Error, Result};
 use crate::features::{self, Reading};
 use crate::memory::peak_rss_mib;
-use crate::methods::Step;
 use crate::recipe::ValidRecipe;
 use crate::states::States;
+use crate::step::Step;
 use cass_models::Model;
 use cass_run::names::{MANIFEST, checkpoint};
 use cass_run::{

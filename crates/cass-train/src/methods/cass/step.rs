@@ -1,10 +1,10 @@
 use super::config::{CassConfig, Guard};
 use super::loss::{cass_loss, variance_penalty};
 use crate::error::{Error, Result};
-use crate::methods::parts::{Part, parts};
-use crate::methods::state::{Tensors, put, put_all, take, under};
-use crate::methods::step::{Held, Step, StepOptions, StepReport, Updater, finite, views};
-use crate::recipe::{Arm, Precision};
+use crate::settings::{Arm, Precision};
+use crate::step::parts::{Part, parts};
+use crate::step::state::{Tensors, put, put_all, take, under};
+use crate::step::{Held, Step, StepOptions, StepReport, Updater, finite, views};
 use candle_core::Tensor;
 use cass_models::{Mode, Model};
 use cass_ops::{Gradients, compose};

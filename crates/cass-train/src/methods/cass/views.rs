@@ -1,7 +1,7 @@
 //! CASS' views: one of each image, which both networks see.
 
 use crate::error::Result;
-use crate::recipe::check;
+use crate::settings::check;
 use cass_data::augment::Pipeline;
 
 /// Accepts what augments to one view.

@@ -4,14 +4,14 @@ use crate::error::Result;
 use candle_core::Tensor;
 
 /// A part of a batch: its views, and its share of the images.
-pub(super) struct Part {
-    pub(super) views: Vec<Tensor>,
-    pub(super) share: f64,
+pub(crate) struct Part {
+    pub(crate) views: Vec<Tensor>,
+    pub(crate) share: f64,
 }
 
 impl Part {
     /// What a mean over the part is of the mean over the batch.
-    pub(super) fn of(&self, mean: Tensor) -> candle_core::Result<Tensor> {
+    pub(crate) fn of(&self, mean: Tensor) -> candle_core::Result<Tensor> {
         if self.share == 1.0 {
             Ok(mean)
         } else {
@@ -22,7 +22,7 @@ impl Part {
 
 /// Cuts a batch into parts of at most `most` images, as even as can be. A part of a single image,
 /// which BatchNorm cannot normalise, is left in the part before.
-pub(super) fn parts(views: &[Tensor], most: Option<usize>) -> Result<Vec<Part>> {
+pub(crate) fn parts(views: &[Tensor], most: Option<usize>) -> Result<Vec<Part>> {
     let images = views.first().map_or(Ok(0), |view| view.dim(0))?;
     let count = most
         .map_or(1, |most| images.div_ceil(most.max(1)).min(images / 2))
