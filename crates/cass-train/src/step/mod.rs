@@ -1,6 +1,6 @@
 //! One training step of a method, and nothing around it.
 
-pub(crate) mod parts;
+pub(crate) mod micro_batch;
 pub(crate) mod state;
 
 use crate::error::{Error, Result};
