@@ -168,11 +168,28 @@ impl Dataset {
     }
 
     /// Leaves out the images of these SHA-256, in hexadecimal; how many these were.
-    pub(crate) fn leave_out(&mut self, hashes: &HashSet<String>) -> usize {
+    pub fn leave_out(&mut self, hashes: &HashSet<String>) -> usize {
         let before = self.len();
         self.samples
             .retain(|sample| !hashes.contains(&hex(&sample.sha256)));
         before - self.len()
+    }
+
+    /// Gives the classes the names and order of `classes`; `places` are those of the ones that there are. Where an image
+    /// may have several labels, it is not known whether it has those of the other classes.
+    pub fn take_classes(&mut self, classes: Vec<String>, places: &[usize]) {
+        let several = self.task == Task::MultiLabel;
+        let others = (0..classes.len()).filter(|class| several && !places.contains(class));
+        let others: Vec<usize> = others.collect();
+        for sample in &mut self.samples {
+            for labels in [&mut sample.labels, &mut sample.unknown] {
+                labels.iter_mut().for_each(|label| *label = places[*label]);
+                labels.sort_unstable();
+            }
+            sample.unknown.extend(&others);
+            sample.unknown.sort_unstable();
+        }
+        self.classes = classes;
     }
 
     /// The labels of some samples as 0 and 1, row-major `(samples, classes)`; NaN where it is not known
