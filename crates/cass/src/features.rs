@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 /// Write the features of images, for programs that go on from there.
 ///
-/// FILE.npy is an array of float32, a row an image, for `numpy.load`; what each row is of stands in FILE.csv next to it.
+/// FILE.npy is an array of float32, a row an image, for `numpy.load`; what each row is of stands in FILE.files.csv next to it.
 /// FILE.csv has the same columns (file, label, group) and then one a feature. Labels and groups are those of the data set,
 /// empty where there are none. The features are what a probe is fitted on: timm's `forward_head(x, pre_logits=True)`.
 #[derive(clap::Args)]
@@ -123,7 +123,7 @@ pub fn run(args: Args) -> Result<Report> {
     let loader = Loader::new(dataset.clone(), (0..dataset.len()).collect(), config)?;
     let features = subject.features(&loader)?;
     let dim = subject.model.feature_dim();
-    let list = args.out.with_extension("csv");
+    let list = args.out.with_extension("files.csv");
     let unwritten = |error: io::Error| {
         Failure::Failed(format!("{} cannot be written: {error}", args.out.display()))
     };
@@ -145,7 +145,7 @@ pub fn run(args: Args) -> Result<Report> {
         "dim": dim,
         "network": subject.model.name(),
         "file": args.out,
-        "list": list,
+        "list": (form == Form::Npy).then_some(list),
     });
     Ok(Report::done(text, json))
 }
