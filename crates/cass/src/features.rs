@@ -5,6 +5,7 @@ use crate::images::{DataArgs, expect_root, survey};
 use crate::options::{Compute, NormalizationName};
 use crate::say::Report;
 use crate::{hub, process, sealed};
+use cass_data::augment::Pipeline;
 use cass_data::cache::{Cache, Storage};
 use cass_data::dataset::{Dataset, OpenOptions};
 use cass_data::loader::{Loader, LoaderConfig};
@@ -117,6 +118,9 @@ pub fn run(args: Args) -> Result<Report> {
     let config = LoaderConfig {
         size,
         batch: args.batch as usize,
+        pipeline: Pipeline::Eval,
+        shuffle: false,
+        drop_last: false,
         device: subject.model.options().device.clone(),
         ..LoaderConfig::default()
     };
