@@ -20,6 +20,7 @@ pub(crate) mod named;
 pub(crate) mod npz;
 pub(crate) mod one_hot;
 mod origin;
+mod span;
 pub(crate) mod table;
 
 pub use choices::{Blank, Choices, Column, Uncertain};

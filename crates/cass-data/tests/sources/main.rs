@@ -5,6 +5,7 @@ mod common;
 mod folders;
 mod isic2019;
 mod kinds;
+mod named;
 mod splits;
 mod tables;
 
