@@ -3,10 +3,9 @@
 use super::duplicates::{self, Hash};
 use super::{Finding, FindingKind};
 use crate::decode::Decoded;
-use crate::image::{Pixels, Reading};
+use crate::image::{Frame, Levels, Pages, Pixels, Reading};
 use crate::source::Item;
 use sha2::{Digest, Sha256};
-use std::path::Path;
 
 /// Side of the thumbnails that near-duplicates are told by: their differences from one pixel to the
 /// next are the picture's perceptual hash.
@@ -58,13 +57,13 @@ impl Look {
     }
 
     /// What is wrong with the file by itself.
-    pub(super) fn findings(&self, path: &Path) -> Vec<Finding> {
+    pub(super) fn findings(&self, item: &Item, reading: &Reading) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut found = |kind, detail| {
-            let file = path.to_owned();
+            let file = item.path.clone();
             findings.push(Finding { kind, file, detail });
         };
-        let ending = path.extension().unwrap_or_default();
+        let ending = item.file_of().extension().unwrap_or_default();
         let ending = ending.to_string_lossy().to_ascii_lowercase();
         if !endings(self.format).contains(&ending.as_str()) {
             let detail = format!("is a {} file by its content", self.format);
@@ -73,7 +72,7 @@ impl Look {
         if self.blank {
             found(FindingKind::Blank, "has one colour everywhere".into());
         }
-        if let Some(widest) = self.widest {
+        if let Some(widest) = self.widest.filter(|_| reading.levels == Levels::HighByte) {
             let detail = format!(
                 "has 16-bit values up to {widest}: their high byte, which is used, has {} levels \
                  (PIL would clip grey at 255)",
@@ -85,12 +84,12 @@ impl Look {
             let detail = "says by EXIF that it is to be turned, which is not done".into();
             found(FindingKind::Rotated, detail);
         }
-        if self.frames > 1 {
-            let what = if self.format == "TIFF" {
-                "pages"
-            } else {
-                "frames"
-            };
+        let (what, chosen) = match self.format {
+            "TIFF" => ("pages", reading.pages != Pages::First),
+            "DICOM" => ("frames", reading.frame != Frame::First),
+            _ => ("frames", false),
+        };
+        if self.frames > 1 && !chosen {
             let detail = format!("has {} {what}, of which the first is used", self.frames);
             found(FindingKind::SeveralFrames, detail);
         }

@@ -7,10 +7,12 @@ pub(crate) use levels::{Kind, Values};
 pub use reading::{Frame, Levels, Pages, Reading};
 
 use crate::image::Pixels;
+use crate::source::frames;
 use crate::{Error, Result};
 use image::codecs::gif::GifDecoder;
 use image::metadata::Orientation;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -51,13 +53,29 @@ pub fn decode(path: &Path) -> Result<Pixels> {
 }
 
 /// Decodes an image file as images of a data set are read; `size` is the side that it will be resized
-/// to, which chooses a page of a pyramid.
+/// to, which chooses a page of a pyramid. Under [`Frame::All`] a frame is read by its name, such as
+/// `scan.dcm#2` ([`frames_at`](crate::source::frames_at)).
 ///
 /// # Errors
 /// Those of [`decode()`], and what `reading` does not fit.
 pub fn decode_as(path: &Path, reading: &Reading, size: Option<usize>) -> Result<Pixels> {
-    read(path, reading)
-        .and_then(|bytes| Ok(decode_bytes(&bytes, reading, size)?.pixels))
+    let frame = match reading.frame {
+        Frame::All => frames::of_name(path),
+        _ => None,
+    };
+    let (file, reading) = match frame {
+        Some((file, number)) => {
+            let frame = Frame::Number(number);
+            let reading = Reading {
+                frame,
+                ..reading.clone()
+            };
+            (Cow::Owned(file), Cow::Owned(reading))
+        }
+        None => (Cow::Borrowed(path), Cow::Borrowed(reading)),
+    };
+    read(&file, &reading)
+        .and_then(|bytes| Ok(decode_bytes(&bytes, &reading, size)?.pixels))
         .map_err(|reason| Error::Image {
             path: path.to_owned(),
             reason,
@@ -101,6 +119,26 @@ pub(crate) struct Decoded {
     pub(crate) frames: usize,
     /// Who is shown, where the file says so.
     pub(crate) patient: Option<String>,
+}
+
+/// How many images a file holds, and of whom.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    /// 0 where that cannot be told.
+    pub(crate) frames: usize,
+    pub(crate) patient: Option<String>,
+}
+
+impl Frames {
+    /// Of DICOM files; others have no frames that count.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        #[cfg(feature = "dicom")]
+        if is_dicom(bytes) {
+            return crate::dicom::frames(bytes).unwrap_or_default();
+        }
+        let _ = bytes;
+        Self::default()
+    }
 }
 
 /// Whether a file that begins with these bytes is an image, of whichever format.

@@ -10,6 +10,7 @@ mod choices;
 pub(crate) mod csv;
 mod dialect;
 pub(crate) mod folder;
+pub(crate) mod frames;
 pub(crate) mod images;
 pub(crate) mod isic2019;
 mod item;
@@ -24,6 +25,7 @@ mod span;
 pub(crate) mod table;
 
 pub use choices::{Blank, Choices, Column, Uncertain};
+pub use frames::frames_at;
 pub use item::Item;
 pub use layout::Layout;
 pub(crate) use layout::locate;
