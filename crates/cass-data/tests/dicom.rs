@@ -77,6 +77,20 @@ fn unusable_files_say_why() {
     }
 }
 
+#[test]
+fn levels_do_without_a_file_s_own_window() {
+    let file = fixture("width-0.dcm");
+    assert!(decode(&file).is_err());
+    let levels = |levels: &str| Reading {
+        levels: levels.parse().unwrap(),
+        ..Reading::default()
+    };
+    for how in ["min-max", "window:40,400", "percentile:1,99"] {
+        let pixels = decode_as(&file, &levels(how), None).unwrap();
+        assert!(pixels.to_rgb().iter().any(|&level| level > 0), "{how}");
+    }
+}
+
 /// Transfer syntaxes, colours, tables, padding, windows and frames (fixtures/golden/dicom).
 #[test]
 fn rarer_kinds_equal_pydicom() {

@@ -1,4 +1,6 @@
+mod animation;
 mod levels;
+mod palette;
 mod reading;
 mod tiff;
 mod turn;
@@ -9,9 +11,8 @@ pub use reading::{Frame, Levels, Pages, Reading};
 use crate::image::Pixels;
 use crate::source::frames;
 use crate::{Error, Result};
-use image::codecs::gif::GifDecoder;
 use image::metadata::Orientation;
-use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{Cursor, Read};
@@ -222,8 +223,8 @@ pub(crate) fn decode_bytes(
     };
     let widest = widest.copied();
     let (pixels, range) = to_pixels(image, width as usize, height as usize, reading.levels)?;
-    if format == ImageFormat::Gif {
-        frames = gif_frames(bytes);
+    if format != ImageFormat::Tiff {
+        frames = animation::frames(format, bytes);
     }
     let (pixels, turned) = turned(pixels, turn, reading);
     Ok(Decoded {
@@ -292,20 +293,21 @@ fn turned(pixels: Pixels, turn: Orientation, reading: &Reading) -> (Pixels, bool
     }
 }
 
-/// The number of an animation's frames, of which more than a few are not counted.
-fn gif_frames(bytes: &[u8]) -> usize {
-    const COUNTED: usize = 16;
-    let decoder = GifDecoder::new(Cursor::new(bytes));
-    let frames = decoder.map(|decoder| decoder.into_frames().take(COUNTED).count());
-    frames.unwrap_or(1).max(1)
-}
-
 /// What is said of a file that is none of the formats: what it is, if that can be told, and the way
 /// out.
 fn foreign(bytes: &[u8]) -> String {
     let brand = bytes
         .get(8..12)
         .filter(|_| bytes.get(4..8) == Some(b"ftyp"));
+    let text = bytes.trim_ascii_start();
+    if text.starts_with(b"version https://git-lfs") {
+        return "is a pointer of Git LFS, expected an image: `git lfs pull` fetches it".into();
+    }
+    let html =
+        |start: &[u8]| text.len() > start.len() && text[..start.len()].eq_ignore_ascii_case(start);
+    if html(b"<!doctype html") || html(b"<html") {
+        return "is a web page, expected an image: was the download refused?".into();
+    }
     let is_nifti = [344, 0].iter().any(|&at| {
         let magic = bytes.get(at..at + 3);
         magic == Some(b"n+1") || magic == Some(b"ni1") || magic == Some(b"n+2")

@@ -105,8 +105,7 @@ pub(crate) fn decode(bytes: &[u8], reading: &Reading) -> Result<Decoded, String>
             (pixels, bits_allocated)
         }
         None => {
-            let transform =
-                Transform::of(&elements, bits_allocated, inverted, reading.window_index)?;
+            let transform = Transform::of(&elements, bits_allocated, inverted, reading)?;
             if let (Some(high), Some(stored)) = (
                 elements.number(HIGH_BIT, "high bit")?,
                 elements.number(BITS_STORED, "bits stored")?,

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod dialects;
 mod folders;
 mod isic2019;
 mod kinds;
