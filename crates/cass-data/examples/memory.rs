@@ -4,7 +4,7 @@
 //! cargo run --release -p cass-data --example memory
 //! ```
 
-use cass_data::augment::{Normalization, Stage};
+use cass_data::augment::{Normalization, Transform};
 use cass_data::image::Pixels;
 use cass_data::prelude::*;
 use cass_data::source::Item;
@@ -33,9 +33,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let dataset = Arc::new(Dataset::from_items(["small", "large"], items.collect())?);
     let split = dataset.split(0, 0.1);
 
-    let stages = [
-        Stage::RandomHorizontalFlip { p: 0.5 },
-        Stage::RandomAffine {
+    let transforms = [
+        Transform::RandomHorizontalFlip { p: 0.5 },
+        Transform::RandomAffine {
             degrees: 15.0,
             translate: Some([0.1, 0.1]),
             scale: None,
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         },
     ];
     let config = LoaderConfig {
-        pipeline: Pipeline::Stages(Arc::new(stages)),
+        pipeline: Pipeline::Transforms(Arc::new(transforms)),
         normalization: Normalization::HALF,
         size: 32,
         batch: 16,

@@ -39,16 +39,17 @@ mod encode;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod likeness;
 pub mod loader;
 mod manifest;
 pub mod phantom;
+mod phases;
 mod pixels;
 pub mod preview;
 pub mod recipe;
 mod resample;
 pub mod source;
 pub mod split;
-mod stages;
 
 pub use error::{Error, Result};
 

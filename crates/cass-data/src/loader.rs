@@ -1,13 +1,13 @@
 //! Batches, made ahead of the step that takes them.
 
-pub use crate::stages::StageTimes;
+pub use crate::phases::PhaseTimes;
 
 use crate::augment::dino::DinoDraw;
-use crate::augment::stage::{self, Stage as Transform};
+use crate::augment::transform::{self, Transform};
 use crate::augment::{Normalization, Pipeline};
 use crate::dataset::Dataset;
 use crate::image::Pixels;
-use crate::stages::{Clock, Stage};
+use crate::phases::{Clock, Phase};
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use cass_rng::Rng;
@@ -119,7 +119,7 @@ struct Work {
     indices: Vec<usize>,
     config: LoaderConfig,
     /// Of the pipeline.
-    stages: Vec<Transform>,
+    transforms: Vec<Transform>,
     pool: rayon::ThreadPool,
     clock: Clock,
 }
@@ -160,7 +160,7 @@ impl Loader {
             work: Arc::new(Work {
                 dataset,
                 indices,
-                stages: config.pipeline.stages().into_owned(),
+                transforms: config.pipeline.transforms().into_owned(),
                 config,
                 pool,
                 clock: Clock::default(),
@@ -187,7 +187,7 @@ impl Loader {
     }
 
     /// The time that making batches has taken so far.
-    pub fn stage_times(&self) -> StageTimes {
+    pub fn phase_times(&self) -> PhaseTimes {
         self.work.clock.times()
     }
 
@@ -334,13 +334,13 @@ impl Work {
                 let clock = &self.clock;
                 let pixels = self.dataset.pixels_timed(sample, size, clock)?;
                 let normalize = |pixels: &Pixels, view: &mut [f32]| {
-                    clock.time(Stage::Normalize, || {
+                    clock.time(Phase::Normalize, || {
                         pixels.normalize_into(normalization, view)
                     });
                 };
                 match (pipeline, &mut slot[..]) {
                     (Pipeline::Dino, [local1, local2, global1, global2]) => {
-                        clock.time(Stage::Augment, || {
+                        clock.time(Phase::Augment, || {
                             dino[0].apply(&pixels, size, normalization, [local1, global1]);
                             dino[1].apply(&pixels, size, normalization, [local2, global2]);
                         });
@@ -350,9 +350,12 @@ impl Work {
                         // One, that is.
                         for view in slot {
                             let augment = || {
-                                stage::apply(&stage::draw(&self.stages, size, &mut rng), &pixels)
+                                transform::apply(
+                                    &transform::draw(&self.transforms, size, &mut rng),
+                                    &pixels,
+                                )
                             };
-                            normalize(&clock.time(Stage::Augment, augment), view);
+                            normalize(&clock.time(Phase::Augment, augment), view);
                         }
                     }
                 }

@@ -86,18 +86,27 @@ fn images_that_decoded_before_are_not_decoded_to_be_checked() {
     let written = files(record.path());
     assert_eq!(written.len(), 1);
     let known = fs::read(&written[0]).unwrap();
-    assert_eq!(known.len(), 44 * 32);
+    let (rows, sum) = known.split_at(known.len() - 32);
+    const ROW: usize = 32 + 17 * 17; // a hash and a thumbnail
+    assert_eq!(rows.len(), 44 * ROW);
+    assert_eq!(sum, &sha2::Sha256::digest(rows)[..]);
     assert_eq!(open().samples, first.samples);
     // What is no image, but is recorded as one, shows that nothing decodes it.
     let place = &first.samples[0].path;
     fs::write(place, "no image").unwrap();
     assert_eq!(open().skipped.len(), 1);
     let broken = <[u8; 32]>::from(sha2::Sha256::digest("no image"));
-    fs::write(&written[0], [&broken, &known[..]].concat()).unwrap();
+    let rows = [&broken, &rows[32..ROW], rows].concat();
+    let with_sum = [&rows[..], &sha2::Sha256::digest(&rows)].concat();
+    fs::write(&written[0], &with_sum).unwrap();
     assert_eq!(open().len(), 44);
-    // A damaged record costs time alone.
-    fs::write(&written[0], &known[7..]).unwrap();
-    assert_eq!(open().skipped.len(), 1);
+    // A damaged record, whatever is wrong with it, costs time alone.
+    let mut flipped = with_sum.clone();
+    flipped[40] ^= 1;
+    for damaged in [&with_sum[7..], &with_sum[..ROW], &flipped, &[]] {
+        fs::write(&written[0], damaged).unwrap();
+        assert_eq!(open().skipped.len(), 1);
+    }
 }
 
 #[test]

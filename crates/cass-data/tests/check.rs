@@ -7,7 +7,7 @@ use cass_data::prelude::*;
 use common::{fixture, phantoms};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn examine(kind: &str, root: &Path) -> Checkup {
     check(&Layout::new(kind, root), &|_, _| {}).unwrap()
@@ -238,6 +238,63 @@ fn copies_across_a_split_are_counted_alike_under_every_layout() {
     }
     let one = examine("folder", &of("Training"));
     assert_eq!((one.leaks.given, one.leaks.test), (false, 4));
+}
+
+/// What `data check` counts, a run says: of the same file and of the same picture, whether images were decoded to be
+/// checked or known before.
+#[test]
+fn a_run_tells_of_pictures_that_its_split_divides_from_a_copy() {
+    let (folder, record) = (phantoms(48), tempfile::tempdir().unwrap());
+    let training = folder.path().join("Training");
+    let recipe = DataRecipe::new("folder", &training);
+    let open = || {
+        let storage = Storage {
+            cache: Cache::Off,
+            record: Some(record.path().to_owned()),
+        };
+        RunImages::open(&recipe, LoaderConfig::default(), &storage).unwrap()
+    };
+    assert_eq!(open().dataset.warnings, [""; 0]);
+    // Of every image one like it, so that some of each pair are divided.
+    for class in ["glioma", "notumor"] {
+        for number in 0..8 {
+            let of = |name: &str| training.join(class).join(name);
+            let from = of(&format!("{class}-{number:05}.jpg"));
+            if class == "glioma" {
+                fs::copy(from, of(&format!("copy{number}.jpg"))).unwrap();
+                continue;
+            }
+            let again = of(&format!("again{number}.png"));
+            image::open(from).unwrap().save(again).unwrap();
+        }
+    }
+    // The end of a name is that of its picture.
+    let images = open();
+    let picture = |&i: &usize| {
+        let path = &images.dataset.samples[i].path;
+        let stem = path.file_stem().unwrap().to_string_lossy();
+        let class = path.parent().unwrap().to_owned();
+        (class, stem.chars().last().unwrap())
+    };
+    let test: Vec<_> = images.split.test.iter().map(picture).collect();
+    let twice = |of: &(PathBuf, char)| test.iter().filter(|other| *other == of).count() == 2;
+    let copied: Vec<_> = test
+        .iter()
+        .filter(|of| of.0.ends_with("glioma") || of.0.ends_with("notumor"))
+        .filter(|of| !twice(of))
+        .collect();
+    assert!(copied.len() > 1 && copied.len() < test.len());
+    let leaks = examine("folder", &training).leaks;
+    assert_eq!((leaks.test, leaks.copied), (test.len(), copied.len()));
+    let told = format!(
+        "{} of the {} test images have a copy",
+        copied.len(),
+        test.len()
+    );
+    for images in [images, open()] {
+        let warnings = &images.dataset.warnings;
+        assert!(warnings[0].starts_with(&told), "{warnings:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use cass_run::Metrics;
 use cass_testing::runs::{begin, leave, pretrained, probed};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::exit;
 use std::time::Duration;
@@ -114,11 +114,18 @@ fn sleep(out: &Path, recipe: &str) {
     let Some(seconds) = seconds else { return };
     let _run = begin(out, recipe);
     let asked = out.join("asked");
-    ctrlc::set_handler(move || {
+    let stop = move || {
         append(&asked, "asked\n");
         exit(130);
-    })
-    .expect("a handler of signals");
+    };
+    if env::var_os(cass_run::ENDS_WITH_STDIN).is_some() {
+        let stop = stop.clone();
+        thread::spawn(move || {
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
+            stop();
+        });
+    }
+    ctrlc::set_handler(stop).expect("a handler of signals");
     fs::write(out.join("asleep"), "").expect("a file that says so");
     thread::sleep(Duration::from_secs(seconds));
 }

@@ -46,3 +46,7 @@ pub use recipe::{deviations, fields, first_difference, from_toml, to_toml};
 pub use schema::SCHEMA;
 pub use sums::{FileSum, FileSums, expect_intact};
 pub use whole::{make_unsynced, make_whole, put_whole, rename_whole, write_whole};
+
+/// The environment variable under which a process stops, as on SIGTERM, when its standard input ends: set by who
+/// starts it and holds the other end.
+pub const ENDS_WITH_STDIN: &str = "CASS_ENDS_WITH_STDIN";

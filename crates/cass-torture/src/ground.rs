@@ -1,6 +1,6 @@
 //! Where a campaign happens: images, undisturbed runs, and the user's own files that nothing may change.
 
-use crate::process::Running;
+use crate::process::{Allowed, Running};
 use crate::subject::Subject;
 use anyhow::{Result, ensure};
 use std::fs;
@@ -30,6 +30,20 @@ pub(crate) struct Ground {
     pub(crate) exported: String,
 }
 
+/// The permissions of a folder that everybody may enter and its owner write to.
+pub(crate) const ALL: u32 = 0o755;
+/// Those of one that nobody may write to.
+pub(crate) const READ_ONLY: u32 = 0o555;
+
+/// Gives a folder permissions, where there are any.
+pub(crate) fn permit(folder: &Path, mode: u32) -> Result<()> {
+    #[cfg(unix)]
+    fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+    #[cfg(not(unix))]
+    let _ = (folder, mode);
+    Ok(())
+}
+
 /// Labels the images by a probe.
 pub(crate) fn predict(run: &Path) -> Vec<String> {
     words("predict --threads 1 --device cpu ../data --run", run)
@@ -50,13 +64,14 @@ fn words(start: &str, last: &Path) -> Vec<String> {
 impl Ground {
     pub(crate) fn new(cass: &Path) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("cass-torture-").tempdir()?;
+        permit(folder.path(), ALL)?;
         let cass = fs::canonicalize(cass)?;
         let whole = folder.path().join("whole");
         fs::create_dir(&whole)?;
         fs::write(folder.path().join("small.toml"), TABLE)?;
         let draw = "data phantom --out ../data --train-per-class 6 --test-per-class 2 --size 24";
         let draw: Vec<String> = draw.split(' ').map(str::to_owned).collect();
-        let drawn = Running::start(&cass, &whole, &draw, None)?.end()?;
+        let drawn = Running::start(&cass, &whole, &draw, Allowed::All)?.end()?;
         ensure!(
             drawn.code == Some(0),
             "no images can be drawn: {}",
@@ -105,7 +120,7 @@ impl Ground {
     }
 
     pub(crate) fn start(&self, args: &[String], folder: &Path) -> Result<Running> {
-        Running::start(&self.cass, folder, args, None)
+        Running::start(&self.cass, folder, args, Allowed::All)
     }
 
     /// The folder of an undisturbed run.

@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
+#[cfg(unix)]
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -32,6 +34,17 @@ pub(crate) struct Running {
     killed: bool,
 }
 
+/// What a process is allowed.
+#[derive(Clone, Copy)]
+pub(crate) enum Allowed {
+    All,
+    /// Files of at most so many KiB.
+    Files(u64),
+    /// What a user is who owns nothing: to write where a folder's permissions let everybody. For root, to whom
+    /// permissions say nothing, it is another user.
+    Little,
+}
+
 /// How a process ended.
 pub(crate) struct Ended {
     /// None of one that we killed.
@@ -43,16 +56,16 @@ pub(crate) struct Ended {
 }
 
 impl Running {
-    /// Starts a command line in a folder; `limit` is the largest file it may write, in KiB.
+    /// Starts a command line in a folder.
     pub(crate) fn start(
         cass: &Path,
         folder: &Path,
         args: &[String],
-        limit: Option<u64>,
+        allowed: Allowed,
     ) -> Result<Self> {
         let mut command = Command::new(cass);
         #[cfg(unix)]
-        if let Some(limit) = limit {
+        if let Allowed::Files(limit) = allowed {
             command = Command::new("sh");
             command.args([
                 "-c",
@@ -60,8 +73,16 @@ impl Running {
             ]);
             command.arg(cass);
         }
+        #[cfg(unix)]
+        if let Allowed::Little = allowed
+            // SAFETY: it reads a number and cannot fail.
+            && unsafe { libc::geteuid() } == 0
+        {
+            const NOBODY: u32 = 65_534;
+            command.uid(NOBODY).gid(NOBODY);
+        }
         #[cfg(not(unix))]
-        let _ = limit;
+        let _ = allowed;
         let place = tempfile::Builder::new()
             .prefix("said-")
             .tempfile_in(folder.join(".."))?;

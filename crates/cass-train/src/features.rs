@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// What one network says of some images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
+pub struct ArmLook {
     /// How far the features have collapsed; none where they are not finite.
     pub features: Option<Collapse>,
     /// How far the classifier's outputs, which CASS compares, have collapsed.
@@ -22,8 +22,8 @@ pub struct Reading {
 
 /// What all networks say of some images.
 pub(crate) struct Look {
-    /// A reading of each network, in the arms' order.
-    pub(crate) arms: Vec<Reading>,
+    /// That of each network, in the arms' order.
+    pub(crate) arms: Vec<ArmLook>,
     /// Mean cosine of two networks' logits of the same image, from -1 to 1.
     pub(crate) agreement: Option<f64>,
 }
@@ -60,7 +60,7 @@ pub(crate) fn look(arms: &[(&str, &Model)], loader: &Loader, classes: bool) -> R
         let dim = model.feature_dim();
         let features = collapse_of(&rows.features, dim);
         let known = classes && features.is_some();
-        Reading {
+        ArmLook {
             features,
             logits: collapse_of(&rows.logits, model.num_classes()),
             neighbours: known.then(|| neighbours(&rows.features, dim, &labels)),

@@ -1,7 +1,7 @@
 //! Initial weights: from a file, from the Hub, or fresh ones.
 
 use crate::error::Result;
-use crate::recipe::Weights;
+use crate::settings::Weights;
 use cass_models::Model;
 use cass_models::hub::{Hub, HubEvent};
 use cass_run::Origin;

@@ -1,13 +1,13 @@
 //! Short runs of PyTorch, replayed on the same batches from the same weights.
 
 use cass_testing::golden_folder;
-use cass_train::Protocol;
 use cass_train::methods::{CassConfig, DinoConfig};
 use cass_train::trajectory::{Deviation, Replay};
+use cass_train::{Method, Protocol};
 
 /// Losses have to agree within 1e-3, rates to 1e-12, every single tensor within 1e-2 of its norm.
-fn replay(name: &str, kinds: &[&str], replay: Replay) -> Deviation {
-    let found = replay.run(&golden_folder(name)).unwrap();
+fn replay(name: &str, kinds: &[&str], method: impl Into<Method>, replay: &Replay) -> Deviation {
+    let found = method.into().replay(replay, &golden_folder(name)).unwrap();
     assert!(found.passed(1e-3), "{found:?}");
     let (step, error) = found.worst_loss();
     println!("{name}: loss {error:.1e} at step {step}, lr {:?}", found.lr);
@@ -38,8 +38,8 @@ const AVERAGED: [&str; 3] = [
 #[test]
 fn cass_follows_pytorch() {
     let kinds = [CASS, AVERAGED].concat();
-    let cass = Replay::new(CassConfig::default(), Protocol::Paper);
-    let found = replay("trajectory_cass", &kinds, cass.clone());
+    let cass = Replay::new(Protocol::Paper);
+    let found = replay("trajectory_cass", &kinds, CassConfig::default(), &cass);
     assert_eq!((found.losses.len(), found.lr.is_some()), (8, true));
 
     // That it can fail: averages that start a step late, and a tolerance that nothing meets.
@@ -47,7 +47,9 @@ fn cass_follows_pytorch() {
         swa_start: 5,
         ..cass
     };
-    let late = late.run(&golden_folder("trajectory_cass")).unwrap();
+    let late = Method::from(CassConfig::default())
+        .replay(&late, &golden_folder("trajectory_cass"))
+        .unwrap();
     assert!(!late.passed(1e-5) && !found.passed(1e-9));
     assert_eq!(late.losses, found.losses);
     assert!(late.tensors[3].error > 10.0 * found.tensors[3].error);
@@ -56,19 +58,24 @@ fn cass_follows_pytorch() {
 #[test]
 fn cass_with_sgd_for_the_cnn_follows_pytorch() {
     let kinds = [CASS, AVERAGED].concat();
-    let mut sgd = Replay::new(CassConfig::default(), Protocol::Paper);
+    let mut sgd = Replay::new(Protocol::Paper);
     sgd.cnn_sgd = true;
-    replay("trajectory_cass_sgd", &kinds, sgd);
+    replay("trajectory_cass_sgd", &kinds, CassConfig::default(), &sgd);
 }
 
 #[test]
 fn cass_that_never_zeroes_gradients_follows_pytorch() {
-    let notebook = Replay::new(CassConfig::default(), Protocol::Notebook);
-    replay("trajectory_cass_notebook", &CASS, notebook);
-    let zeroed = Replay::new(CassConfig::default(), Protocol::Paper);
-    let error = zeroed
-        .run(&golden_folder("trajectory_cass_notebook"))
-        .unwrap_err();
+    let notebook = Replay::new(Protocol::Notebook);
+    replay(
+        "trajectory_cass_notebook",
+        &CASS,
+        CassConfig::default(),
+        &notebook,
+    );
+    let zeroed = Replay::new(Protocol::Paper);
+    let cass = Method::from(CassConfig::default());
+    let folder = golden_folder("trajectory_cass_notebook");
+    let error = cass.replay(&zeroed, &folder).unwrap_err();
     assert!(error.to_string().contains("no tensor `swa.cnn."), "{error}");
 }
 
@@ -86,7 +93,8 @@ fn dino_follows_pytorch_for_a_cnn() {
     replay(
         "trajectory_dino_cnn",
         &kinds,
-        Replay::new(DinoConfig::default(), Protocol::Paper),
+        DinoConfig::default(),
+        &Replay::new(Protocol::Paper),
     );
 }
 
@@ -102,20 +110,23 @@ fn dino_follows_pytorch_for_a_transformer() {
     replay(
         "trajectory_dino_vit",
         &kinds,
-        Replay::new(DinoConfig::default(), Protocol::Paper),
+        DinoConfig::default(),
+        &Replay::new(Protocol::Paper),
     );
 }
 
 /// Where both compute in f64, nothing is left but rounding.
 #[test]
 fn a_recording_in_f64_is_followed_to_rounding() {
-    let cass = Replay::new(CassConfig::default(), Protocol::Paper);
-    let dino = Replay::new(DinoConfig::default(), Protocol::Paper);
-    for (name, replay) in [
-        ("trajectory_cass_double", cass),
-        ("trajectory_dino_double", dino),
+    let replay = Replay::new(Protocol::Paper);
+    for (name, method) in [
+        (
+            "trajectory_cass_double",
+            Method::from(CassConfig::default()),
+        ),
+        ("trajectory_dino_double", DinoConfig::default().into()),
     ] {
-        let found = replay.run(&golden_folder(name)).unwrap();
+        let found = method.replay(&replay, &golden_folder(name)).unwrap();
         let (step, loss) = found.worst_loss();
         assert!(loss < 1e-12, "{name}: loss {loss:.1e} at step {step}");
         for kind in &found.tensors {
@@ -127,16 +138,22 @@ fn a_recording_in_f64_is_followed_to_rounding() {
 
 #[test]
 fn what_cannot_be_replayed_is_named() {
-    let dino = Replay::new(DinoConfig::default(), Protocol::Paper);
+    let (dino, replay) = (
+        Method::from(DinoConfig::default()),
+        Replay::new(Protocol::Paper),
+    );
     let error = dino
-        .run(&golden_folder("trajectory_cass"))
+        .replay(&replay, &golden_folder("trajectory_cass"))
         .unwrap_err()
         .to_string();
     assert!(
         error.contains("trajectory.safetensors cannot be replayed: it holds no tensor `local1.0`"),
         "{error}"
     );
-    let error = dino.run(&golden_folder("none")).unwrap_err().to_string();
+    let error = dino
+        .replay(&replay, &golden_folder("none"))
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("trajectory.safetensors cannot be replayed: "),
         "{error}"

@@ -78,6 +78,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     process::log_to_stderr();
     process::outlive_file_limits();
+    process::end_with_owner();
     let done = match cli.command {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Probe(args) => probe::run(args),

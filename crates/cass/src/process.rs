@@ -94,6 +94,24 @@ pub fn outlive_file_limits() {
     }
 }
 
+/// Makes the end of standard input a SIGTERM where who started this process asks for that: it holds the other end,
+/// and lets go of it however it ends.
+pub fn end_with_owner() {
+    if std::env::var_os(cass_run::ENDS_WITH_STDIN).is_none() {
+        return;
+    }
+    std::thread::spawn(|| {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        #[cfg(unix)]
+        // SAFETY: it sends this process a signal.
+        unsafe {
+            libc::kill(libc::getpid(), libc::SIGTERM);
+        }
+        #[cfg(not(unix))]
+        std::process::exit(130);
+    });
+}
+
 /// Makes Ctrl-C, SIGTERM and SIGHUP (but under `nohup`) ask for a stop, and a second one end the process.
 /// Until the run has begun to take steps the first one ends it, whatever it is at: files are whole or
 /// not there.

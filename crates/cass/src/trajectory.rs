@@ -61,22 +61,27 @@ enum OptimizerName {
 
 impl Recorded {
     /// The replay that is asked for, and its folder, if one is.
-    pub fn replay(self) -> Option<(Replay, PathBuf)> {
-        let mut replay = Replay::new(self.method?, self.protocol.into());
+    pub fn replay(self) -> Option<(Method, Replay, PathBuf)> {
+        let mut replay = Replay::new(self.protocol.into());
         replay.cnn_sgd = self.cnn_optimizer == OptimizerName::Sgd;
         (replay.swa_start, replay.lr) = (self.swa_start, self.lr);
-        Some((replay, self.trajectory?))
+        Some((self.method?, replay, self.trajectory?))
     }
 }
 
-pub fn run(replay: &Replay, folder: &std::path::Path, rtol: f64) -> Result<Report> {
-    let found = replay.run(folder)?;
+pub fn run(
+    method: &Method,
+    replay: &Replay,
+    folder: &std::path::Path,
+    rtol: f64,
+) -> Result<Report> {
+    let found = method.replay(replay, folder)?;
     let passed = found.passed(rtol);
     let (step, loss) = found.worst_loss();
     let losses = found.losses.iter();
     let json = json!({
         "trajectory": folder,
-        "method": replay.method.name(),
+        "method": method.name(),
         "steps": found.losses.len(),
         "rtol": rtol,
         "loss": {

@@ -56,8 +56,8 @@ Exit status: 0 within the tolerance, 1 above it, 2 wrong usage or input.";
 
 pub fn run(args: Args) -> Result<Report> {
     process::configure(args.threads)?;
-    if let Some((replay, folder)) = args.trajectory.replay() {
-        return trajectory::run(&replay, &folder, args.rtol.unwrap_or(1e-3));
+    if let Some((method, replay, folder)) = args.trajectory.replay() {
+        return trajectory::run(&method, &replay, &folder, args.rtol.unwrap_or(1e-3));
     }
     let (Some(arch), Some(weights), Some(reference)) = (args.arch, args.weights, args.reference)
     else {

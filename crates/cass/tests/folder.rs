@@ -5,10 +5,11 @@ mod bench;
 mod running;
 
 use bench::Bench;
+use running::Running;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const PRETRAIN: &str = "pretrain --method cass --cnn vit_tiny_patch16_224 --vit deit_tiny_patch16_224 \
@@ -306,4 +307,24 @@ fn a_killed_probe_counts_what_it_computed_before() {
     let metrics = fs::read_to_string(bench.path("run/metrics.json")).unwrap();
     let metrics: serde_json::Value = serde_json::from_str(&metrics).unwrap();
     assert_eq!(metrics["features_computed"], 24 + 8);
+}
+
+/// As a killed `reproduce` lets go of its runs.
+#[test]
+fn a_run_stops_when_who_started_it_lets_go_of_its_input() {
+    let bench = Bench::new();
+    let args = format!("{PRETRAIN} --set epochs=200 --out run");
+    let mut command = bench.command(&args);
+    command
+        .env("CASS_ENDS_WITH_STDIN", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut running = Running(command.spawn().unwrap());
+    let log = bench.path("run/log.jsonl");
+    running.until(|| fs::read_to_string(&log).is_ok_and(|log| log.contains("\"step\"")));
+    drop(running.0.stdin.take());
+    let (code, said) = running.end();
+    assert_eq!(code, Some(130), "{said}");
+    assert!(bench.path("run/resume").is_dir());
 }

@@ -1,7 +1,7 @@
 //! From resized pixels to the views that a network sees.
 //!
 //! Drawing and applying are apart: what is drawn by [`cass_rng::Rng`], as torchvision's `get_params`
-//! draw it, is a list of `stage::Drawn` (for DINO a `dino::DinoDraw`); applying it is a function
+//! draw it, is a list of `transform::Drawn` (for DINO a `dino::DinoDraw`); applying it is a function
 //! of pixels alone.
 
 pub(crate) mod color;
@@ -11,12 +11,12 @@ pub(crate) mod geometry;
 pub(crate) mod normalize;
 mod paper;
 pub(crate) mod planes;
-pub(crate) mod stage;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transform;
 
 pub use normalize::Normalization;
-pub use stage::Stage;
+pub use transform::Transform;
 
 use crate::{Error, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 /// What is done to an image between its file and the network.
 ///
-/// As text, in recipes and arguments, it is a name; in recipes it may be a list of stages, too.
+/// As text, in recipes and arguments, it is a name; in recipes it may be a list of transforms, too.
 ///
 /// ```
 /// use cass_data::augment::Pipeline;
@@ -56,7 +56,7 @@ pub enum Pipeline {
     /// the parameters are drawn once a *batch* and the arithmetic is that of float tensors.
     Dino,
     /// Any transforms, one view, drawn for every image, on 8-bit pixels.
-    Stages(Arc<[Stage]>),
+    Transforms(Arc<[Transform]>),
 }
 
 impl Pipeline {
@@ -79,9 +79,10 @@ impl Pipeline {
         }
     }
 
-    /// The stages of what is drawn for every image.
-    pub fn stages(&self) -> Cow<'_, [Stage]> {
-        let paper_and = |others: &[Stage]| Cow::Owned([&paper::paper(0.0)[..], others].concat());
+    /// The transforms of what is drawn for every image.
+    pub fn transforms(&self) -> Cow<'_, [Transform]> {
+        let paper_and =
+            |others: &[Transform]| Cow::Owned([&paper::paper(0.0)[..], others].concat());
         match self {
             Self::Paper => paper_and(&[]),
             Self::PaperHue => Cow::Owned(paper::paper(0.2)),
@@ -89,16 +90,18 @@ impl Pipeline {
             Self::PaperBlur => paper_and(&[paper::blur()]),
             Self::PaperBlurSolarize => paper_and(&[paper::blur(), paper::solarize()]),
             Self::Eval | Self::Dino => Cow::Borrowed(&[]),
-            Self::Stages(stages) => Cow::Borrowed(stages),
+            Self::Transforms(transforms) => Cow::Borrowed(transforms),
         }
     }
 
-    /// Says whether every stage's arguments are in their ranges, for images of `size` x `size`.
+    /// Says whether every transform's arguments are in their ranges, for images of `size` x `size`.
     ///
     /// # Errors
     /// Naming the first argument that is not, its value and what was expected.
     pub fn check(&self, size: usize) -> Result<()> {
-        self.stages().iter().try_for_each(|stage| stage.check(size))
+        self.transforms()
+            .iter()
+            .try_for_each(|transform| transform.check(size))
     }
 }
 
@@ -134,7 +137,7 @@ impl fmt::Display for Pipeline {
             Self::PaperBlurSolarize => "paper-blur-solarize",
             Self::Eval => "eval",
             Self::Dino => "dino",
-            Self::Stages(stages) => return write!(f, "{} stages", stages.len()),
+            Self::Transforms(transforms) => return write!(f, "{} transforms", transforms.len()),
         })
     }
 }
@@ -142,7 +145,7 @@ impl fmt::Display for Pipeline {
 impl Serialize for Pipeline {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Stages(stages) => stages.serialize(serializer),
+            Self::Transforms(transforms) => transforms.serialize(serializer),
             named => serializer.collect_str(named),
         }
     }
@@ -155,7 +158,7 @@ impl<'de> Deserialize<'de> for Pipeline {
             type Value = Pipeline;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a pipeline's name or a list of stages")
+                f.write_str("a pipeline's name or a list of transforms")
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Pipeline, E> {
@@ -164,11 +167,11 @@ impl<'de> Deserialize<'de> for Pipeline {
             }
 
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Pipeline, A::Error> {
-                let mut stages = Vec::new();
-                while let Some(stage) = list.next_element()? {
-                    stages.push(stage);
+                let mut transforms = Vec::new();
+                while let Some(transform) = list.next_element()? {
+                    transforms.push(transform);
                 }
-                Ok(Pipeline::Stages(stages.into()))
+                Ok(Pipeline::Transforms(transforms.into()))
             }
         }
         deserializer.deserialize_any(Visitor)

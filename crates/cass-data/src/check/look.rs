@@ -1,24 +1,19 @@
 //! What one look at a file tells.
 
-use super::duplicates::{self, Hash};
 use super::{Finding, FindingKind};
 use crate::decode::Decoded;
-use crate::image::{Frame, Levels, Pages, Pixels, Reading};
+use crate::image::{Frame, Levels, Pages, Reading};
+use crate::likeness::Likeness;
 use crate::source::Item;
 use sha2::{Digest, Sha256};
-
-/// Side of the thumbnails that near-duplicates are told by: their differences from one pixel to the
-/// next are the picture's perceptual hash.
-pub(super) const SIDE: usize = 17;
 
 pub(crate) struct Look {
     pub(crate) sha256: [u8; 32],
     pub(super) size: (usize, usize),
     /// Format and colour mode.
     pub(super) mode: String,
-    pub(super) thumbnail: Vec<u8>,
-    pub(super) hash: Hash,
-    pub(super) blank: bool,
+    pub(super) likeness: Likeness,
+    blank: bool,
     format: &'static str,
     widest: Option<u16>,
     turned: bool,
@@ -40,13 +35,11 @@ impl Look {
             frames,
             patient,
         } = item.origin.decode(&bytes, reading, None)?;
-        let thumbnail = thumbnail(&pixels);
         Ok(Self {
-            hash: duplicates::hash(&thumbnail),
+            likeness: Likeness::of(&pixels),
             sha256: Sha256::digest(&bytes).into(),
             size: (pixels.width(), pixels.height()),
             mode: format!("{format} {mode}"),
-            thumbnail,
             blank: pixels.data.iter().all(|&v| v == pixels.data[0]),
             format,
             widest,
@@ -108,13 +101,4 @@ fn endings(format: &str) -> &'static [&'static str] {
         "GIF" => &["gif"],
         _ => &["dcm", "dicom", ""],
     }
-}
-
-fn thumbnail(pixels: &Pixels) -> Vec<u8> {
-    let small = pixels.resize(SIDE);
-    if small.is_grey() {
-        return small.data.to_vec();
-    }
-    let mean = |p: &[u8]| (p.iter().map(|&v| u16::from(v)).sum::<u16>() / 3) as u8;
-    small.data.chunks_exact(3).map(mean).collect()
 }

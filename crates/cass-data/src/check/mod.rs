@@ -233,7 +233,9 @@ pub fn check_as(
     findings.extend(labels::single(&found.root, found.task, &classes));
     findings.extend(labels::small(&found.root, &classes));
     findings.extend(labels::one_patient(&found, &seen));
-    let leaks = leaks::count(&Dataset::seen(source.name(), &found, &seen), &seen);
+    let known = seen.iter().map(|Seen { item, look }| (item, look.sha256));
+    let dataset = Dataset::of_known(source.name(), &found, known);
+    let leaks = leaks::count(&dataset, &seen);
     findings.sort();
     let mut checkup = Checkup {
         task: found.task,

@@ -10,15 +10,19 @@
 //! | `images` | any images below a folder, or those that a pattern fits | no labels |
 //! | `medmnist` | a 2D `.npz` file of the MedMNIST collection | both |
 
+mod divided;
 mod open;
+mod told;
+
+pub(crate) use divided::Likenesses;
 
 pub use cass_run::Skipped;
 pub use open::OpenOptions;
 
 use crate::cache::{Key, Store};
 use crate::image::{Pixels, Reading};
+use crate::phases::{Clock, Phase};
 use crate::source::Origin;
-use crate::stages::{Clock, Stage};
 use crate::{Error, Result};
 use base16ct::lower::encode_string as hex;
 use sha2::{Digest, Sha256};
@@ -118,6 +122,8 @@ pub struct Dataset {
     pub warnings: Vec<String>,
     /// How files become pixels.
     pub reading: Reading,
+    /// Until a split was looked at.
+    likenesses: Likenesses,
     cache: Store,
 }
 
@@ -205,11 +211,11 @@ impl Dataset {
             sha256: &sha256,
             size,
         };
-        if let Some(pixels) = clock.time(Stage::Cache, || self.cache.get(key)) {
+        if let Some(pixels) = clock.time(Phase::Cache, || self.cache.get(key)) {
             return Ok(pixels);
         }
         let decoded = clock
-            .time(Stage::Read, || {
+            .time(Phase::Read, || {
                 let bytes = sample.origin.bytes(&sample.path, &self.reading)?;
                 // A cached image must be the one that the manifest names.
                 let same = <[u8; 32]>::from(Sha256::digest(&bytes)) == sample.sha256;
@@ -218,14 +224,14 @@ impl Dataset {
             })
             .and_then(|bytes| {
                 let decode = || sample.origin.decode(&bytes, &self.reading, Some(size));
-                clock.time(Stage::Decode, decode)
+                clock.time(Phase::Decode, decode)
             })
             .map_err(|reason| Error::Image {
                 path: sample.path.clone(),
                 reason,
             })?;
-        let pixels = Arc::new(clock.time(Stage::Resize, || decoded.pixels.resize(size)));
-        clock.time(Stage::Cache, || self.cache.put(key, &pixels));
+        let pixels = Arc::new(clock.time(Phase::Resize, || decoded.pixels.resize(size)));
+        clock.time(Phase::Cache, || self.cache.put(key, &pixels));
         Ok(pixels)
     }
 }

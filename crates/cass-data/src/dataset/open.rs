@@ -1,16 +1,16 @@
 //! From a source's list to a data set: every image is one that decodes.
 
+use super::divided::Likenesses;
+use super::told::{Told, give_patients};
 use super::{Dataset, Part, Sample, Skipped, Task, keyed};
 use crate::cache::{Checked, Key, Storage, Store};
-use crate::check::Seen;
-use crate::decode::Decoded;
-use crate::image::{Frame, Levels, Pages, Reading};
+use crate::image::Reading;
+use crate::likeness::Likeness;
 use crate::source::{Found, Item, Problem, ProblemKind, Source, brain_mri, csv, folder};
-use crate::split::Split;
 use crate::{Error, Result};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// How a data set is opened. The default stops at the first set of unusable images and keeps pixels
@@ -131,11 +131,17 @@ impl Dataset {
             }
         }
         // What there is something to say of is looked at again, to say it again.
+        let likenesses: Likenesses = (samples.iter().zip(&seen))
+            .filter_map(|(sample, told)| Some((sample.sha256, told.likeness.clone()?)))
+            .collect();
         let silent = samples
             .iter()
             .zip(&seen)
             .filter(|(_, told)| told.is_silent());
-        checked.keep(silent.map(|(sample, _)| sample.sha256));
+        checked.keep(silent.filter_map(|(sample, _)| {
+            let (hash, likeness) = likenesses.get_key_value(&sample.sha256)?;
+            Some((*hash, likeness))
+        }));
         let mut warnings = Told::sentences(&seen, &options.reading);
         warnings.extend(give_patients(&mut samples, &seen));
         if !skipped.is_empty() && !options.skip_bad {
@@ -153,93 +159,49 @@ impl Dataset {
             notes: found.notes,
             warnings,
             reading: options.reading.clone(),
+            likenesses,
             cache,
         })
     }
 }
 
 impl Dataset {
-    /// The data set of images that were looked at already: to be split, not to be loaded.
-    pub(crate) fn seen(name: &str, found: &Found, seen: &[Seen]) -> Self {
-        let sample = |Seen { item, look }: &Seen| Sample {
-            labelled: item.is_labelled(found.task),
-            unknown: item.unknown.clone(),
-            path: item.path.clone(),
-            labels: item.labels.clone(),
-            part: item.part,
-            group: item.group.clone(),
-            sha256: look.sha256,
-            origin: item.origin.clone(),
-        };
+    /// The data set of images that were looked at already, each with its SHA-256: to be split, not to be loaded.
+    pub(crate) fn of_known<'a>(
+        name: &str,
+        found: &Found,
+        known: impl Iterator<Item = (&'a Item, [u8; 32])>,
+    ) -> Self {
         Self {
             name: name.to_owned(),
             root: found.root.clone(),
             classes: found.classes.clone(),
             task: found.task,
-            samples: seen.iter().map(sample).collect(),
+            samples: known
+                .map(|(item, sha256)| Sample::of(item.clone(), found.task, sha256))
+                .collect(),
             skipped: Vec::new(),
             notes: Vec::new(),
             warnings: Vec::new(),
             reading: Reading::default(),
+            likenesses: Likenesses::default(),
             cache: Store::Off,
         }
     }
+}
 
-    /// What there is to say of a split that was made here: copies, and names that begin alike, on both
-    /// sides of it.
-    pub(crate) fn warn_of_split(&mut self, split: &Split) {
-        let ours = |part: &[usize]| part.iter().any(|&i| self.samples[i].part.is_none());
-        if !ours(&split.test) {
-            return;
+impl Sample {
+    fn of(item: Item, task: Task, sha256: [u8; 32]) -> Self {
+        Self {
+            labelled: item.is_labelled(task),
+            unknown: item.unknown,
+            path: item.path,
+            labels: item.labels,
+            part: item.part,
+            group: item.group,
+            sha256,
+            origin: item.origin,
         }
-        let (train, test) = (&split.train, &split.test);
-        let hashes: HashSet<_> = train.iter().map(|&i| self.samples[i].sha256).collect();
-        let copied = |i: &&usize| hashes.contains(&self.samples[**i].sha256);
-        let copied = test.iter().filter(copied).count();
-        let all = test.len();
-        if copied > 0 {
-            self.warnings.push(format!(
-                "{copied} of the {all} test images have a copy in training (`cass data check` names them; \
-                 --group-column or --group-by keep them together)"
-            ));
-        }
-        if let Some(warning) = self.names_alike(train, test) {
-            self.warnings.push(warning);
-        }
-    }
-
-    /// Names of several images that differ in a number at the end alone, on both sides of a split.
-    fn names_alike(&self, train: &[usize], test: &[usize]) -> Option<String> {
-        if self.samples.iter().any(|sample| sample.group.is_some()) {
-            return None;
-        }
-        let stem = |&i: &usize| {
-            let file = self.samples[i].path.file_stem()?.to_string_lossy();
-            let end = file.trim_end_matches(|c: char| c.is_ascii_digit());
-            let stem = end.strip_suffix(['_', '-', ' ', '.'])?;
-            // A word that all files begin with tells nothing.
-            let tells = stem.contains(|c: char| c.is_ascii_digit()) && end.len() < file.len();
-            tells.then(|| stem.to_owned())
-        };
-        let mut known: HashMap<String, usize> = HashMap::new();
-        for i in train {
-            known.extend(stem(i).map(|stem| (stem, *i)));
-        }
-        // As many as there are classes, or fewer, are the classes' names.
-        if known.len() <= self.classes.len() {
-            return None;
-        }
-        let pairs = test.iter().filter_map(|i| Some((i, known.get(&stem(i)?)?)));
-        let pairs: Vec<_> = pairs.collect();
-        let (&test_image, &train_image) = *pairs.first()?;
-        Some(format!(
-            "{} of the {} test images are named like training images, such as {} and {}: if these are of one \
-             patient, --group-by '^(.+)[-_ .][0-9]+[.]' keeps them together",
-            pairs.len(),
-            test.len(),
-            self.file_name(test_image),
-            self.file_name(train_image),
-        ))
     }
 }
 
@@ -357,11 +319,13 @@ fn check(
     let looked = item.origin.bytes(&item.path, reading).and_then(|bytes| {
         let sha256 = Sha256::digest(&bytes).into();
         let mut told = Told::default();
-        if checked.knows(&sha256) {
+        if let Some(known) = checked.known(&sha256) {
+            told.likeness = Some(known.clone());
             return Ok((sha256, told));
         }
         let size = keep.map(|(size, _)| size);
         let decoded = item.origin.decode(&bytes, reading, size)?;
+        told.likeness = Some(Likeness::of(&decoded.pixels));
         told.look(&decoded, reading);
         if let Some((size, cache)) = keep {
             let keyed = keyed(sha256, reading);
@@ -375,93 +339,9 @@ fn check(
         Ok((sha256, told))
     });
     match looked {
-        Ok((sha256, told)) => Ok((
-            Sample {
-                labelled: item.is_labelled(task),
-                unknown: item.unknown,
-                path: item.path,
-                labels: item.labels,
-                part: item.part,
-                group: item.group,
-                sha256,
-                origin: item.origin,
-            },
-            told,
-        )),
+        Ok((sha256, told)) => Ok((Sample::of(item, task, sha256), told)),
         Err(reason) => Err(Skipped::new(&item.path, &reason)),
     }
-}
-
-/// What there is to say of an image by itself.
-#[derive(Debug, Default)]
-struct Told {
-    turned: bool,
-    frames: bool,
-    dark: bool,
-    patient: Option<String>,
-}
-
-impl Told {
-    fn look(&mut self, decoded: &Decoded, reading: &Reading) {
-        // Under a quarter of the levels, where not the image's own range is spread over all.
-        const FEW: u16 = 64;
-        let by_byte = matches!(reading.levels, Levels::HighByte | Levels::Bits(_));
-        self.turned = decoded.turned;
-        let chosen = match decoded.format {
-            "TIFF" => reading.pages != Pages::First,
-            "DICOM" => reading.frame != Frame::First,
-            _ => false,
-        };
-        self.frames = decoded.frames > 1 && !chosen;
-        self.dark = by_byte && decoded.range.is_some_and(|range| range < FEW);
-    }
-
-    fn is_silent(&self) -> bool {
-        !(self.turned || self.frames || self.dark || self.patient.is_some())
-    }
-
-    fn sentences(seen: &[Self], reading: &Reading) -> Vec<String> {
-        let count = |is: fn(&Self) -> bool| seen.iter().filter(|told| is(told)).count();
-        let all = seen.len();
-        let mut sentences = Vec::new();
-        if let turned @ 1.. = count(|told| told.turned) {
-            sentences.push(format!(
-                "{turned} of {all} files are to be turned by their EXIF data, which is not done (--exif turns them)"
-            ));
-        }
-        if let frames @ 1.. = count(|told| told.frames) {
-            sentences.push(format!(
-                "{frames} of {all} files have several pages or frames, of which one is used (--pages and --frame choose)"
-            ));
-        }
-        if let dark @ 1.. = count(|told| told.dark) {
-            sentences.push(format!(
-                "{dark} of {all} images have more than 8 bits and use under a quarter of the grey levels under \
-                 --levels {} (--levels bits:12, min-max or percentile:0.5,99.5 spreads them)",
-                reading.levels
-            ));
-        }
-        sentences
-    }
-}
-
-/// The patients that files name, where no table or folder names them. If all are one, as after some
-/// anonymisations, that is none.
-fn give_patients(samples: &mut [Sample], seen: &[Told]) -> Option<String> {
-    let patients: BTreeSet<_> = seen
-        .iter()
-        .filter_map(|told| told.patient.as_ref())
-        .collect();
-    if patients.len() < 2 || samples.iter().any(|sample| sample.group.is_some()) {
-        return None;
-    }
-    for (sample, told) in samples.iter_mut().zip(seen) {
-        sample.group.clone_from(&told.patient);
-    }
-    let patients = patients.len();
-    Some(format!(
-        "{patients} patients are named by the images' files (PatientID): no split divides them"
-    ))
 }
 
 fn bad_images(bad: &[Skipped], total: usize) -> Error {

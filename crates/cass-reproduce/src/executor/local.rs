@@ -127,42 +127,15 @@ fn start(site: &Site, run: &Run) -> Result<Child> {
     // In a group of its own, so that Ctrl-C reaches us alone and each run is asked once.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    end_with_this_process(&mut command);
+    // However this process ends, that closes the pipe, and the run stops with a checkpoint.
     command
         .args(&words[1..])
-        .stdin(Stdio::null())
+        .env(cass_run::ENDS_WITH_STDIN, "1")
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(stderr)
         .spawn()
         .with_context(|| format!("{} cannot be started", words[0]))
-}
-
-/// Makes a run stop, with a checkpoint, when this process ends in whichever way. Other systems than Linux have no
-/// such service: there a run that lost its job goes on to its end, and the next job waits for it.
-fn end_with_this_process(command: &mut Command) {
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::unix::process::CommandExt as _;
-        let parent = std::process::id();
-        let ask = move || {
-            // SAFETY: two system calls, allowed between fork and exec.
-            let (set, now) = unsafe {
-                (
-                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM),
-                    libc::getppid(),
-                )
-            };
-            // It may have ended in between.
-            match set == 0 && u32::try_from(now) == Ok(parent) {
-                true => Ok(()),
-                false => Err(std::io::Error::last_os_error()),
-            }
-        };
-        // SAFETY: `ask` allocates nothing and takes no lock.
-        unsafe { command.pre_exec(ask) };
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = command;
 }
 
 /// Where every run of a job stands.

@@ -248,7 +248,6 @@ fn a_second_job_in_the_same_folder_is_one_line_and_harms_nothing() {
     first.wait().unwrap();
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn runs_of_a_killed_job_end_with_it_and_the_next_job_waits_for_them() {
     let job = Job::new();

@@ -1,7 +1,8 @@
-//! Disks that are full, and clocks that jump.
+//! Disks that are full or only read, and clocks that jump.
 
 use super::{Case, Verdict};
-use crate::process::Running;
+use crate::ground::{ALL, READ_ONLY, permit};
+use crate::process::{Allowed, Running};
 use crate::subject::walk;
 use anyhow::{Result, ensure};
 use std::fs::{File, FileTimes};
@@ -17,7 +18,13 @@ pub(super) fn full(case: &mut Case) -> Result<Verdict> {
     let limit = (2f64.powf(17.0 * case.rng.uniform())) as u64;
     case.tell(format!("files of at most {limit} KiB"));
     let command = subject.command(&case.out());
-    let ended = Running::start(&case.ground.cass, case.path(), &command, Some(limit))?.end()?;
+    let ended = Running::start(
+        &case.ground.cass,
+        case.path(),
+        &command,
+        Allowed::Files(limit),
+    )?
+    .end()?;
     let fits = matches!(ended.code, Some(0..=2));
     ensure!(
         fits,
@@ -27,6 +34,40 @@ pub(super) fn full(case: &mut Case) -> Result<Verdict> {
     );
     let ended = case.again(subject)?;
     subject.expect_done(&ended, &case.out())?;
+    case.survived()
+}
+
+/// The folder of a run that has begun, or the one that it is to be made in, may only be read; then it may be written to.
+pub(super) fn read_only(case: &mut Case) -> Result<Verdict> {
+    if cfg!(not(unix)) {
+        return Ok(Verdict::Skipped("folders have no permissions here".into()));
+    }
+    let subject = case.subject();
+    if case.rng.bernoulli(0.5) {
+        case.kill_midway(subject)?;
+    }
+    let out = case.out();
+    let closed = if out.is_dir() { &out } else { case.path() };
+    let whole = subject.expect_whole(&out).is_ok();
+    permit(closed, READ_ONLY)?;
+    let command = subject.command(&out);
+    let started = Running::start(&case.ground.cass, case.path(), &command, Allowed::Little);
+    let ended = started.map(Running::end);
+    permit(closed, ALL)?;
+    let Ok(ended) = ended else {
+        return Ok(Verdict::Skipped("another user may not start `cass`".into()));
+    };
+    let ended = ended?;
+    // What is finished is only read.
+    let fits = matches!(ended.code, Some(1 | 2)) || whole && ended.code == Some(0);
+    ensure!(
+        fits,
+        "it ended with {:?} in a folder that may only be read: {}",
+        ended.code,
+        ended.said
+    );
+    let ended = case.again(subject)?;
+    subject.expect_done(&ended, &out)?;
     case.survived()
 }
 

@@ -7,7 +7,7 @@ mod interrupt;
 mod links;
 mod recipes;
 
-use crate::ground::Ground;
+use crate::ground::{ALL, Ground, permit};
 use crate::process::{Ended, Running};
 use crate::subject::{Subject, walk};
 use anyhow::{Result, ensure};
@@ -32,13 +32,14 @@ pub(crate) struct Kind {
 }
 
 /// All of them, in the order in which they take turns.
-pub(crate) const KINDS: [Kind; 13] = [
+pub(crate) const KINDS: [Kind; 14] = [
     kind("kill", interrupt::kill),
     kind("flip finished", damage::flip_finished),
     kind("signal", interrupt::signal),
     kind("flip unfinished", damage::flip_unfinished),
     kind("full disk", disk::full),
     kind("links", links::links),
+    kind("read-only folder", disk::read_only),
     kind("cut finished", damage::cut_finished),
     kind("two processes", interrupt::two),
     kind("cut unfinished", damage::cut_unfinished),
@@ -69,6 +70,7 @@ impl<'a> Case<'a> {
             .prefix(&format!("case-{number}-"))
             .tempdir_in(ground.folder.path())?;
         let path = folder.path().to_path_buf();
+        permit(&path, ALL)?;
         fs::create_dir_all(path.join("own/deep"))?;
         for name in ["own/thesis.txt", "own/deep/step-000000001.safetensors"] {
             fs::write(path.join(name), format!("years of work: {name}"))?;

@@ -5,20 +5,17 @@
 
 mod cass;
 mod dino;
-mod parts;
-mod state;
-mod step;
 mod supervised;
 #[cfg(test)]
 mod testing;
 
+pub use crate::step::{Held, Step, StepOptions, StepReport};
 pub use cass::{CassConfig, CassStep, Guard, cass_loss, variance_penalty};
 pub use dino::{DinoConfig, DinoStep, Projector, dino_loss};
-pub use step::{Held, Step, StepOptions, StepReport};
 pub use supervised::{FocalForm, FocalLoss, SupervisedStep, Trains, class_weights};
 
 use crate::error::Result;
-use crate::recipe::Recipe;
+use crate::settings::{Arms, Protocol, Swa};
 use crate::trajectory::{Deviation, Recorded, Replay};
 use cass_data::augment::Pipeline;
 use cass_models::Model;
@@ -34,14 +31,11 @@ pub(crate) trait MethodConfig {
     /// The names of what its loss is the sum of.
     fn losses(&self) -> Vec<&'static str>;
 
-    /// Gives a recipe of the method the paper's networks, views and averaging.
-    fn paper(&self, recipe: &mut Recipe);
+    /// The networks, views and averaging of a protocol.
+    fn preset(&self, protocol: Protocol) -> Preset;
 
-    /// Changes the paper's recipe to what the authors' notebooks do.
-    fn notebook(&self, recipe: &mut Recipe);
-
-    /// Gives the paper's recipe those choices of `recipe` that the paper makes, too.
-    fn paper_for(&self, _recipe: &Recipe, _paper: &mut Recipe) {}
+    /// Gives the paper's networks those choices of `arms` that the paper makes, too.
+    fn paper_for(&self, _arms: &Arms, _paper: &mut Arms) {}
 
     /// Checks the settings.
     fn check(&self) -> Result<()>;
@@ -50,7 +44,7 @@ pub(crate) trait MethodConfig {
     fn check_views(&self, pipeline: &Pipeline) -> Result<()>;
 
     /// What the paper's text leaves open and was chosen here, one sentence each.
-    fn chosen(&self, recipe: &Recipe) -> Vec<String>;
+    fn chosen(&self, arms: &Arms, pipeline: &Pipeline) -> Vec<String>;
 
     /// What may be done where features collapse, if the recipe does not do it yet.
     fn remedy(&self) -> Option<&'static str> {
@@ -58,10 +52,23 @@ pub(crate) trait MethodConfig {
     }
 
     /// What trains the networks, which are in the order of [`arms`](Self::arms).
-    fn step(&self, recipe: &Recipe, networks: Vec<Model>) -> Result<Box<dyn Step>>;
+    fn step(
+        &self,
+        arms: &Arms,
+        options: &StepOptions,
+        networks: Vec<Model>,
+    ) -> Result<Box<dyn Step>>;
 
     /// Replays a run that PyTorch recorded.
     fn replay(&self, replay: &Replay, folder: &Path, recorded: &Recorded) -> Result<Deviation>;
+}
+
+/// What a method decides of a recipe outside of its own table.
+pub(crate) struct Preset {
+    pub(crate) arms: Arms,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) swa: Option<Swa>,
+    pub(crate) zero_grad: bool,
 }
 
 macro_rules! methods {
@@ -138,6 +145,18 @@ impl Method {
     /// What may be done where features collapse, if these settings do not do it yet.
     pub fn remedy(&self) -> Option<&'static str> {
         self.config().remedy()
+    }
+
+    /// Replays the run of PyTorch in `folder`: `trajectory.safetensors` (batches or crops, losses, what was
+    /// there after the last step) from the weights in `cnn.safetensors` and `vit.safetensors`, or
+    /// `net.safetensors` and `projector.safetensors`. Their header names the network by timm's
+    /// `architecture`, or gives its `config`. Settings of the method that the files hold are taken from there.
+    ///
+    /// # Errors
+    /// If a file is missing or malformed, a tensor is missing, or networks and batches do not fit.
+    pub fn replay(&self, replay: &Replay, folder: &Path) -> Result<Deviation> {
+        let recorded = Recorded::open(&folder.join("trajectory.safetensors"))?;
+        self.config().replay(replay, folder, &recorded)
     }
 
     /// The same method with the settings that it has by default.

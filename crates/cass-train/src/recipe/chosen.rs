@@ -30,7 +30,7 @@ impl Recipe {
                 &self.normalization,
             ));
         }
-        chosen.extend(self.method.config().chosen(self));
+        chosen.extend(self.method.config().chosen(&self.arms, &self.pipeline));
         chosen.push(
             "the last batch of an epoch is kept when it is smaller, but dropped when it is a single \
              image, which BatchNorm cannot normalise"

@@ -1,25 +1,21 @@
 //! Everything that decides a run, in one TOML file.
 
-mod arm;
 mod chosen;
 mod normalize;
 mod validate;
-mod weights;
 
-pub use arm::{Arm, Portion};
+pub use crate::settings::{Arm, Arms, Portion, Precision, Protocol, Swa, Weights};
 pub use chosen::normalized;
 pub use normalize::Normalize;
 pub use validate::ValidRecipe;
-pub(crate) use validate::{at_least, check};
-pub use weights::Weights;
 
 use crate::error::Result;
-use crate::methods::{Method, Step};
+use crate::methods::{Method, Preset};
+use crate::step::{Step, StepOptions};
 use cass_data::augment::Pipeline;
 use cass_data::recipe::DataRecipe;
 use cass_models::Model;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Everything that decides a run. Written to the run folder as `recipe.toml`.
 ///
@@ -79,42 +75,7 @@ pub struct Recipe {
     /// The images that pretraining sees.
     pub data: DataRecipe,
     /// The networks and how each is optimised: `cnn` and `vit` for CASS, `net` for DINO.
-    pub arms: BTreeMap<String, Arm>,
-}
-
-/// Whose settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// The paper's text.
-    Paper,
-    /// The authors' published notebooks, quirks included.
-    Notebook,
-}
-
-/// Precision of the products in a training step. What is measured of networks, and the re-estimation of
-/// averaged networks' BatchNorm statistics, is always in f32.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// Single precision, as the paper's.
-    #[default]
-    F32,
-    /// Convolutions, linear maps and attention multiply in bf16; all else, weights, their gradients and updates,
-    /// normalisation and losses, stays f32: see [`cass_ops::scope::autocast`]. On a GPU only, unless
-    /// [`emulate_bf16`](crate::PretrainOptions::emulate_bf16).
-    Bf16,
-}
-
-impl Precision {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Runs a forward pass in this precision.
-    pub(crate) fn run<R>(self, forward: impl FnOnce() -> R) -> R {
-        cass_ops::scope::autocast(self == Self::Bf16, forward)
-    }
+    pub arms: Arms,
 }
 
 fn one() -> usize {
@@ -125,23 +86,43 @@ fn is_one(value: &usize) -> bool {
     *value == 1
 }
 
-/// Stochastic weight averaging: the equal mean of the weights after each epoch from `start` on,
-/// with BatchNorm statistics re-estimated by one pass over the training images.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Swa {
-    /// Share of the epochs after which averaging starts, in [0, 1).
-    pub start: f64,
-}
-
 impl Recipe {
     /// The paper's settings (section 4.1, appendix E), with its standard pair of networks, or its
     /// CNN for DINO. `data.root` is empty and has to be set.
     pub fn paper(method: impl Into<Method>) -> Self {
-        let mut recipe = Self {
-            protocol: Protocol::Paper,
+        Self::preset(Protocol::Paper, method)
+    }
+
+    /// What the authors' published code does: no averaging, gradients never zeroed under CASS, a
+    /// tenth of the images, another split.
+    pub fn notebook(method: impl Into<Method>) -> Self {
+        Self::preset(Protocol::Notebook, method)
+    }
+
+    /// The preset of a protocol.
+    pub fn preset(protocol: Protocol, method: impl Into<Method>) -> Self {
+        let method = method.into();
+        let Preset {
+            arms,
+            pipeline,
+            swa,
+            zero_grad,
+        } = method.config().preset(protocol);
+        let (data, seed) = match protocol {
+            Protocol::Paper => (DataRecipe::default(), 0),
+            Protocol::Notebook => {
+                let data = DataRecipe {
+                    val_fraction: 0.2,
+                    fraction: 0.1,
+                    ..DataRecipe::default()
+                };
+                (data, 77)
+            }
+        };
+        Self {
+            protocol,
             size: 384,
-            pipeline: Pipeline::Paper,
+            pipeline,
             normalization: Normalize::Imagenet,
             epochs: 100,
             batch: 16,
@@ -149,45 +130,14 @@ impl Recipe {
             clip_grad_norm: None,
             precision: Precision::F32,
             outputs: 1000,
-            zero_grad: true,
+            zero_grad,
             device: "auto".into(),
             threads: 0,
-            seed: 0,
-            swa: None,
-            method: method.into(),
-            data: DataRecipe::default(),
-            arms: BTreeMap::new(),
-        };
-        let method = recipe.method.clone();
-        method.config().paper(&mut recipe);
-        recipe
-    }
-
-    /// What the authors' published code does: no averaging, gradients never zeroed under CASS, a
-    /// tenth of the images, another split.
-    pub fn notebook(method: impl Into<Method>) -> Self {
-        let paper = Self::paper(method);
-        let method = paper.method.clone();
-        let mut recipe = Self {
-            protocol: Protocol::Notebook,
-            data: DataRecipe {
-                val_fraction: 0.2,
-                fraction: 0.1,
-                ..paper.data
-            },
-            seed: 77,
-            swa: None,
-            ..paper
-        };
-        method.config().notebook(&mut recipe);
-        recipe
-    }
-
-    /// The preset of a protocol.
-    pub fn preset(protocol: Protocol, method: impl Into<Method>) -> Self {
-        match protocol {
-            Protocol::Paper => Self::paper(method),
-            Protocol::Notebook => Self::notebook(method),
+            seed,
+            swa,
+            method,
+            data,
+            arms,
         }
     }
 
@@ -196,7 +146,20 @@ impl Recipe {
     /// # Errors
     /// If there are more or fewer networks than the method has arms, or they do not go together.
     pub fn step(&self, networks: Vec<Model>) -> Result<Box<dyn Step>> {
-        self.method.config().step(self, networks)
+        self.method
+            .config()
+            .step(&self.arms, &self.step_options(), networks)
+    }
+
+    /// How a step computes.
+    pub(crate) fn step_options(&self) -> StepOptions {
+        StepOptions {
+            zero_grad: self.zero_grad,
+            part: self.part(),
+            precision: self.precision,
+            clip_norm: self.clip_grad_norm,
+            seed: self.seed,
+        }
     }
 
     /// Images that go through the networks at once, where a batch goes in parts.
@@ -247,7 +210,7 @@ impl Recipe {
             "protocol",
         ];
         let mut paper = Self::paper(self.method.plain());
-        self.method.config().paper_for(self, &mut paper);
+        self.method.config().paper_for(&self.arms, &mut paper.arms);
         // A commit is a state of what the paper means, not another thing.
         let mut recipe = self.clone();
         for arm in recipe.arms.values_mut() {

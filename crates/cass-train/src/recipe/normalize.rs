@@ -1,5 +1,6 @@
-use super::{Recipe, Weights, check};
+use super::{Recipe, Weights};
 use crate::error::Result;
+use crate::settings::check;
 use cass_models::registry::{Normalization, find};
 use cass_run::{names, read_bounded, read_text};
 use serde::{Deserialize, Serialize};

@@ -126,7 +126,7 @@ fn a_pipeline_is_a_name_or_a_list_of_transforms() {
             "[{ transform = \"GaussianBlurr\" }]",
             "did you mean `GaussianBlur`?",
         ),
-        ("3", "expected a pipeline's name or a list of stages"),
+        ("3", "expected a pipeline's name or a list of transforms"),
     ] {
         let error = with(pipeline).unwrap_err().to_string();
         assert!(error.contains(said), "{error}");

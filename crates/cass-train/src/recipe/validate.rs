@@ -1,7 +1,6 @@
-use super::{Arm, Recipe};
-use crate::error::{Error, Result};
-use crate::schedule::ScheduleConfig;
-use std::fmt::Display;
+use super::Recipe;
+use crate::error::Result;
+use crate::settings::{at_least, check};
 use std::ops::Deref;
 
 /// A recipe whose every field has been checked: what [`pretrain`](crate::pretrain) takes.
@@ -71,44 +70,4 @@ impl Recipe {
         let mut arms = self.arms.iter();
         arms.try_for_each(|(name, arm)| arm.check(&format!("arms.{name}.")))
     }
-}
-
-impl Arm {
-    /// Checks how a network is optimised; `place` is where these fields stand, such as `arms.cnn.`.
-    ///
-    /// # Errors
-    /// Naming the first field that no run can have, its value and what was expected.
-    pub fn check(&self, place: &str) -> Result<()> {
-        self.check_portion(place)?;
-        for (field, value, wanted, fits) in self.optimizer.checks() {
-            check(&format!("{place}optimizer.{field}"), value, fits, wanted)?;
-        }
-        if let ScheduleConfig::Cosine(cosine) = &self.schedule {
-            let field = |field| format!("{place}schedule.{field}");
-            let (lr, low) = (self.optimizer.lr(), cosine.eta_min);
-            let fits = cosine.t_max >= 2;
-            check(&field("t_max"), cosine.t_max, fits, "at least 2 steps")?;
-            let fits = (0.0..=lr).contains(&low);
-            let wanted = format!("from 0 to the optimizer's lr, {lr}");
-            check(&field("eta_min"), low, fits, &wanted)?;
-        }
-        Ok(())
-    }
-}
-
-/// Accepts a number from `least` on.
-pub(crate) fn at_least(field: &str, value: usize, least: usize) -> Result<()> {
-    check(field, value, value >= least, &format!("at least {least}"))
-}
-
-/// Names a field with a value that no run can have.
-pub(crate) fn check(field: &str, value: impl Display, fits: bool, expected: &str) -> Result<()> {
-    if fits {
-        return Ok(());
-    }
-    Err(Error::Field {
-        field: field.into(),
-        value: value.to_string(),
-        expected: expected.into(),
-    })
 }

@@ -13,11 +13,11 @@ pub use options::{PretrainOptions, Stop};
 use crate::average::{WeightAverage, update_bn};
 use crate::device::device_name;
 use crate::error::{Error, Result};
-use crate::features::{self, Reading};
+use crate::features::{self, ArmLook};
 use crate::memory::peak_rss_mib;
-use crate::methods::Step;
 use crate::recipe::ValidRecipe;
 use crate::states::States;
+use crate::step::Step;
 use cass_models::Model;
 use cass_run::names::{MANIFEST, checkpoint};
 use cass_run::{
@@ -329,7 +329,7 @@ impl Training<'_> {
     }
 
     /// Looks at the networks, and tells what it saw.
-    fn look(&mut self, when: When, epoch: usize) -> Result<Vec<Reading>> {
+    fn look(&mut self, when: When, epoch: usize) -> Result<Vec<ArmLook>> {
         let (arms, loader) = match when {
             When::Before => (self.step.arms(), &self.setup.test),
             When::Start | When::Epoch => (self.step.arms(), &self.setup.sample),

@@ -1,6 +1,6 @@
 //! How far a run is: all that a state holds but tensors.
 
-use crate::features::Reading;
+use crate::features::ArmLook;
 use cass_run::{Collapse, PretrainEpoch};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,7 @@ pub(super) struct Progress {
     /// Collapse of the initial weights.
     pub(super) before: Readings,
     /// What each arm's initial weights said of the sample of images.
-    pub(super) start: Vec<Reading>,
+    pub(super) start: Vec<ArmLook>,
     /// What was said of the first arm whose features had collapsed when the last epoch ended.
     pub(super) collapsed: Option<String>,
     /// Images trained on, repeats included.

@@ -3,8 +3,8 @@
 use crate::device::device_of;
 use crate::error::{Error, Result};
 use crate::initial::initial_network;
-use crate::methods::Step;
 use crate::recipe::ValidRecipe;
+use crate::step::Step;
 use crate::training::PretrainOptions;
 use crate::weights::Loaded;
 use candle_core::Device;

@@ -1,11 +1,11 @@
 //! Whether training has made features that tell nothing apart.
 
-use crate::features::Reading;
+use crate::features::ArmLook;
 use cass_run::Collapse;
 
 /// What to say of an arm whose features have collapsed since the start, in plain words. Features
 /// that told nothing apart with the initial weights either are nothing that training did.
-pub(super) fn warning(arm: &str, start: &Reading, now: &Reading) -> Option<String> {
+pub(super) fn warning(arm: &str, start: &ArmLook, now: &ArmLook) -> Option<String> {
     let total = Collapse::is_total_in;
     if total(start.features) || !total(now.features) {
         return None;
@@ -35,8 +35,8 @@ pub(super) fn warning(arm: &str, start: &Reading, now: &Reading) -> Option<Strin
 mod tests {
     use super::*;
 
-    fn reading(mean_cosine: f64, effective_rank: f64) -> Reading {
-        Reading {
+    fn reading(mean_cosine: f64, effective_rank: f64) -> ArmLook {
+        ArmLook {
             features: Some(Collapse {
                 mean_cosine,
                 effective_rank,
@@ -59,7 +59,7 @@ mod tests {
             );
             assert_eq!(warning("cnn", &collapsed, &collapsed), None);
         }
-        let none = Reading {
+        let none = ArmLook {
             features: None,
             ..healthy
         };

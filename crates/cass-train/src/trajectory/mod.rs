@@ -5,18 +5,15 @@ mod files;
 pub(crate) use files::{Recorded, network};
 
 use crate::error::Result;
-use crate::methods::{Method, Step};
-use crate::recipe::Protocol;
+use crate::settings::Protocol;
+use crate::step::Step;
 use candle_core::{DType, Tensor, Var};
 use cass_models::Model;
 use cass_models::verify::TensorError;
-use std::path::Path;
 
 /// What PyTorch ran, where its files do not say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replay {
-    /// The method; settings of it that the files hold are taken from there.
-    pub method: Method,
     /// The protocol: under the notebook's, gradients are never zeroed and nothing is averaged.
     pub protocol: Protocol,
     /// Whether CASS' first network was trained by plain SGD and not by Adam.
@@ -93,28 +90,15 @@ impl Deviation {
 }
 
 impl Replay {
-    /// PyTorch's run of a method under a protocol, Adam throughout, as the reference script's
+    /// PyTorch's run under a protocol, Adam throughout, as the reference script's
     /// defaults have it.
-    pub fn new(method: impl Into<Method>, protocol: Protocol) -> Self {
+    pub fn new(protocol: Protocol) -> Self {
         Self {
-            method: method.into(),
             protocol,
             cnn_sgd: false,
             swa_start: 4,
             lr: 1e-3,
         }
-    }
-
-    /// Replays the run in `folder`: `trajectory.safetensors` (batches or crops, losses, what was
-    /// there after the last step) from the weights in `cnn.safetensors` and `vit.safetensors`, or
-    /// `net.safetensors` and `projector.safetensors`. Their header names the network by timm's
-    /// `architecture`, or gives its `config`.
-    ///
-    /// # Errors
-    /// If a file is missing or malformed, a tensor is missing, or networks and batches do not fit.
-    pub fn run(&self, folder: &Path) -> Result<Deviation> {
-        let recorded = Recorded::open(&folder.join("trajectory.safetensors"))?;
-        self.method.config().replay(self, folder, &recorded)
     }
 }
 

@@ -88,7 +88,7 @@ pub fn run(args: Args) -> Result<Report> {
     let mut rates = Vec::new();
     let mut shares = Vec::new();
     for epoch in 0..args.epochs {
-        let before = loader.stage_times();
+        let before = loader.phase_times();
         let (mut start, mut counted) = (Instant::now(), 0);
         for (number, batch) in loader.epoch(epoch).enumerate() {
             let batch = batch?;
@@ -99,7 +99,7 @@ pub fn run(args: Args) -> Result<Report> {
             }
         }
         rates.push(counted as f64 / start.elapsed().as_secs_f64());
-        shares = loader.stage_times().since(&before).shares().to_vec();
+        shares = loader.phase_times().since(&before).shares().to_vec();
     }
     let rate = rates.last().copied().unwrap_or(0.0);
     let mut text = format!(

@@ -1,10 +1,10 @@
 //! Parameters against torchvision's distributions.
 
-use super::{Golden, every_stage};
+use super::{Golden, every_transform};
 use crate::augment::Pipeline;
 use crate::augment::color::Adjust;
 use crate::augment::dino::DinoDraw;
-use crate::augment::stage::{self, Drawn, Stage};
+use crate::augment::transform::{self, Drawn, Transform};
 use crate::resample::Crop;
 use candle_core::DType;
 use cass_rng::Rng;
@@ -49,17 +49,21 @@ fn expect_alike(name: &str, ours: &[f64], theirs: &[f64]) {
 fn every_parameter_is_drawn_as_torchvision_draws_it() {
     let golden = Golden::load();
     type Row = fn(&Drawn) -> Vec<f64>;
-    let cases: [(&str, Stage, Row); 6] = [
-        ("affine", every_stage()[5].clone(), |drawn| match drawn {
-            Drawn::Affine(a) => {
-                let ([tx, ty], [sx, sy]) = (a.translate, a.shear);
-                vec![a.degrees, tx, ty, a.scale, sx, sy]
-            }
-            other => panic!("{other:?}"),
-        }),
+    let cases: [(&str, Transform, Row); 6] = [
+        (
+            "affine",
+            every_transform()[5].clone(),
+            |drawn| match drawn {
+                Drawn::Affine(a) => {
+                    let ([tx, ty], [sx, sy]) = (a.translate, a.shear);
+                    vec![a.degrees, tx, ty, a.scale, sx, sy]
+                }
+                other => panic!("{other:?}"),
+            },
+        ),
         (
             "jitter",
-            Stage::ColorJitter {
+            Transform::ColorJitter {
                 brightness: 0.4,
                 contrast: 0.8,
                 saturation: 0.1,
@@ -85,7 +89,7 @@ fn every_parameter_is_drawn_as_torchvision_draws_it() {
         ),
         (
             "crop",
-            Stage::RandomResizedCrop {
+            Transform::RandomResizedCrop {
                 scale: [0.08, 1.0],
                 ratio: [3.0 / 4.0, 4.0 / 3.0],
             },
@@ -94,7 +98,7 @@ fn every_parameter_is_drawn_as_torchvision_draws_it() {
         // Most of these do not fit.
         (
             "wide_crop",
-            Stage::RandomResizedCrop {
+            Transform::RandomResizedCrop {
                 scale: [0.9, 1.0],
                 ratio: [1.5, 2.0],
             },
@@ -102,7 +106,7 @@ fn every_parameter_is_drawn_as_torchvision_draws_it() {
         ),
         (
             "perspective",
-            Stage::RandomPerspective {
+            Transform::RandomPerspective {
                 distortion_scale: 0.3,
                 p: 1.0,
             },
@@ -115,7 +119,7 @@ fn every_parameter_is_drawn_as_torchvision_draws_it() {
         ),
         (
             "blur",
-            Stage::GaussianBlur {
+            Transform::GaussianBlur {
                 kernel_size: 3,
                 sigma: [0.3, 1.7],
             },
@@ -125,14 +129,14 @@ fn every_parameter_is_drawn_as_torchvision_draws_it() {
             },
         ),
     ];
-    for (name, stage, row) in cases {
-        let stage = match stage {
-            Stage::RandomApply { mut transforms, .. } => transforms.remove(0),
-            stage => stage,
+    for (name, transform, row) in cases {
+        let transform = match transform {
+            Transform::RandomApply { mut transforms, .. } => transforms.remove(0),
+            transform => transform,
         };
-        let stages = [stage];
+        let transforms = [transform];
         let ours: Vec<Vec<f64>> = (0..4000)
-            .map(|i| row(&stage::draw(&stages, 64, &mut Rng::new(9, "test", [0, i], 0))[0]))
+            .map(|i| row(&transform::draw(&transforms, 64, &mut Rng::new(9, "test", [0, i], 0))[0]))
             .collect();
         let theirs = golden.0[&format!("draws.{name}")]
             .to_dtype(DType::F64)
@@ -158,10 +162,10 @@ fn crop_row(drawn: &Drawn) -> Vec<f64> {
 }
 
 #[test]
-fn stages_are_applied_as_often_as_they_should_be() {
-    let paper = Pipeline::PaperBlurSolarize.stages().into_owned();
+fn transforms_are_applied_as_often_as_they_should_be() {
+    let paper = Pipeline::PaperBlurSolarize.transforms().into_owned();
     let draws: Vec<_> = (0..DRAWS)
-        .map(|i| stage::draw(&paper, 96, &mut Rng::new(3, "test", [0, i], 0)))
+        .map(|i| transform::draw(&paper, 96, &mut Rng::new(3, "test", [0, i], 0)))
         .collect();
     let expect_share = |name: &str, p: f64, test: fn(&Drawn) -> bool, times: usize| {
         let counts = draws.iter().map(|d| d.iter().filter(|d| test(d)).count());
@@ -197,9 +201,9 @@ fn stages_are_applied_as_often_as_they_should_be() {
         })
         .collect();
     expect_uniform("degrees", &degrees, -10.0, 10.0);
-    let gray = [Stage::RandomGrayscale { p: 0.4 }];
+    let gray = [Transform::RandomGrayscale { p: 0.4 }];
     let applied = (0..DRAWS).filter(|&i| {
-        let drawn = stage::draw(&gray, 96, &mut Rng::new(4, "test", [0, i], 0));
+        let drawn = transform::draw(&gray, 96, &mut Rng::new(4, "test", [0, i], 0));
         drawn == [Drawn::Grayscale]
     });
     assert!((share(applied.count()) - 0.4).abs() < 0.014);
@@ -208,9 +212,9 @@ fn stages_are_applied_as_often_as_they_should_be() {
 /// A run's views are its seed's for good.
 #[test]
 fn draws_are_pinned() {
-    let paper = Pipeline::Paper.stages();
+    let paper = Pipeline::Paper.transforms();
     let drawn: Vec<_> = (0..40)
-        .map(|i| stage::draw(&paper, 96, &mut Rng::new(3, "augment", [0, i], 0)))
+        .map(|i| transform::draw(&paper, 96, &mut Rng::new(3, "augment", [0, i], 0)))
         .collect();
     let counts: Vec<usize> = drawn.iter().map(Vec::len).collect();
     let degrees = drawn.iter().flatten().find_map(|d| match d {

@@ -7,7 +7,7 @@ mod text;
 use super::Pipeline;
 use super::color::{Adjust, JitterDraw};
 use super::geometry::{Affine, Corners};
-use super::stage::Stage;
+use super::transform::Transform;
 use crate::image::Pixels;
 use candle_core::{DType, Device, Tensor};
 use std::collections::HashMap;
@@ -140,33 +140,33 @@ impl Case<'_> {
     }
 }
 
-/// Every kind of stage, with arguments unlike their defaults.
-fn every_stage() -> Vec<Stage> {
-    let half = |stage| Stage::RandomApply {
+/// Every kind of transform, with arguments unlike their defaults.
+fn every_transform() -> Vec<Transform> {
+    let half = |transform| Transform::RandomApply {
         p: 0.5,
-        transforms: vec![stage],
+        transforms: vec![transform],
     };
-    let mut stages = Pipeline::PaperHue.stages().into_owned();
-    stages.extend([
-        half(Stage::RandomResizedCrop {
+    let mut transforms = Pipeline::PaperHue.transforms().into_owned();
+    transforms.extend([
+        half(Transform::RandomResizedCrop {
             scale: [0.3, 0.9],
             ratio: [0.5, 1.5],
         }),
-        half(Stage::RandomAffine {
+        half(Transform::RandomAffine {
             degrees: 30.0,
             translate: Some([0.1, 0.3]),
             scale: Some([0.7, 1.4]),
             shear: Some([-10.0, 20.0, 5.0, 8.0]),
         }),
-        half(Stage::GaussianBlur {
+        half(Transform::GaussianBlur {
             kernel_size: 7,
             sigma: [0.3, 1.7],
         }),
-        Stage::RandomSolarize {
+        Transform::RandomSolarize {
             threshold: 100,
             p: 0.5,
         },
-        Stage::RandomGrayscale { p: 0.4 },
+        Transform::RandomGrayscale { p: 0.4 },
     ]);
-    stages
+    transforms
 }

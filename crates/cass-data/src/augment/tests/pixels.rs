@@ -1,10 +1,10 @@
 //! Pixels against torchvision's, given the same parameters.
 
-use super::{Golden, every_stage};
+use super::{Golden, every_transform};
 use crate::augment::Normalization;
 use crate::augment::color::Adjust;
 use crate::augment::dino::DinoDraw;
-use crate::augment::stage::{self, Drawn};
+use crate::augment::transform::{self, Drawn};
 use crate::image::Pixels;
 use crate::resample::Crop;
 use cass_rng::Rng;
@@ -111,7 +111,7 @@ fn paper_pipeline_equals_torchvision() {
         drawn.extend((flips[1] != 0.0).then_some(Drawn::FlipHorizontally));
         let image = case.image("in");
         let mut out = vec![0.0; 3 * image.width * image.height];
-        stage::apply(&drawn, &image).normalize_into(&Normalization::IMAGENET, &mut out);
+        transform::apply(&drawn, &image).normalize_into(&Normalization::IMAGENET, &mut out);
         // Exact but for the last digit of the division by std.
         case.expect_floats("out", &out, 1e-6);
     });
@@ -154,10 +154,13 @@ fn grey_stands_for_three_equal_channels() {
         data: one.to_rgb().into(),
         ..one
     };
-    let stages = every_stage();
+    let transforms = every_transform();
     for seed in 0..60 {
-        let drawn = stage::draw(&stages, 40, &mut Rng::new(seed, "test", [0, 0], 0));
-        let (a, b) = (stage::apply(&drawn, &one), stage::apply(&drawn, &three));
+        let drawn = transform::draw(&transforms, 40, &mut Rng::new(seed, "test", [0, 0], 0));
+        let (a, b) = (
+            transform::apply(&drawn, &one),
+            transform::apply(&drawn, &three),
+        );
         assert_eq!(a.to_rgb(), b.to_rgb(), "{drawn:?}");
         let (mut x, mut y) = (vec![0.0; 4800], vec![1.0; 4800]);
         a.normalize_into(&Normalization::IMAGENET, &mut x);

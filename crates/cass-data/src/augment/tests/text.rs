@@ -1,43 +1,46 @@
 //! Pipelines as text, and arguments that are none.
 
-use super::every_stage;
-use crate::augment::{Pipeline, Stage};
+use super::every_transform;
+use crate::augment::{Pipeline, Transform};
 
 #[test]
-fn named_pipelines_are_their_stages() {
-    let last = |pipeline: &Pipeline| pipeline.stages().last().cloned();
+fn named_pipelines_are_their_transforms() {
+    let last = |pipeline: &Pipeline| pipeline.transforms().last().cloned();
     for name in Pipeline::NAMES {
         let pipeline: Pipeline = name.parse().unwrap();
         assert_eq!(pipeline.to_string(), *name);
         assert_eq!(pipeline.views(), if *name == "dino" { 4 } else { 1 });
         pipeline.check(24).unwrap();
-        let solarizes = matches!(last(&pipeline), Some(Stage::RandomSolarize { .. }));
+        let solarizes = matches!(last(&pipeline), Some(Transform::RandomSolarize { .. }));
         assert_eq!(solarizes, name.ends_with("solarize"), "{name}");
-        let stages = pipeline.stages();
-        let paper = Pipeline::Paper.stages();
+        let transforms = pipeline.transforms();
+        let paper = Pipeline::Paper.transforms();
         let of_paper = name.starts_with("paper") && *name != "paper-hue";
-        assert_eq!(stages.starts_with(&paper), of_paper, "{name}");
+        assert_eq!(transforms.starts_with(&paper), of_paper, "{name}");
     }
 }
 
 #[test]
 fn pipelines_are_read_as_they_are_written() {
-    let stages = Pipeline::Stages(every_stage().into());
-    for pipeline in [stages, Pipeline::PaperBlur] {
+    let transforms = Pipeline::Transforms(every_transform().into());
+    for pipeline in [transforms, Pipeline::PaperBlur] {
         let text = serde_json::to_string(&pipeline).unwrap();
         assert_eq!(serde_json::from_str::<Pipeline>(&text).unwrap(), pipeline);
     }
     let defaults =
         r#"[{"transform": "GaussianBlur", "kernel_size": 3}, {"transform": "RandomGrayscale"}]"#;
-    let Pipeline::Stages(stages) = serde_json::from_str(defaults).unwrap() else {
+    let Pipeline::Transforms(transforms) = serde_json::from_str(defaults).unwrap() else {
         panic!("{defaults} is a name");
     };
     let sigma = [0.1, 2.0];
-    let blur = Stage::GaussianBlur {
+    let blur = Transform::GaussianBlur {
         kernel_size: 3,
         sigma,
     };
-    assert_eq!(stages[..], [blur, Stage::RandomGrayscale { p: 0.1 }]);
+    assert_eq!(
+        transforms[..],
+        [blur, Transform::RandomGrayscale { p: 0.1 }]
+    );
     for (text, said) in [
         (
             "\"papr\"",
@@ -59,20 +62,20 @@ fn pipelines_are_read_as_they_are_written() {
 
 #[test]
 fn arguments_out_of_range_are_named() {
-    let blur = |kernel_size, sigma| Stage::GaussianBlur { kernel_size, sigma };
-    let affine = |scale| Stage::RandomAffine {
+    let blur = |kernel_size, sigma| Transform::GaussianBlur { kernel_size, sigma };
+    let affine = |scale| Transform::RandomAffine {
         degrees: 1.0,
         translate: None,
         scale: Some(scale),
         shear: None,
     };
-    let jitter = |hue| Stage::ColorJitter {
+    let jitter = |hue| Transform::ColorJitter {
         brightness: 0.0,
         contrast: 0.0,
         saturation: 0.0,
         hue,
     };
-    for (stage, said) in [
+    for (transform, said) in [
         (blur(4, [1.0, 2.0]), "`kernel_size` is 4; expected odd"),
         (
             blur(65, [1.0, 2.0]),
@@ -86,15 +89,15 @@ fn arguments_out_of_range_are_named() {
         (affine([f64::NAN, 1.0]), "`scale` is NaN..1"),
         (jitter(0.6), "`hue` is 0.6; expected 0 to 0.5"),
         (
-            Stage::RandomVerticalFlip { p: 1.5 },
+            Transform::RandomVerticalFlip { p: 1.5 },
             "`p` is 1.5; expected 0 to 1",
         ),
     ] {
-        let nested = Stage::RandomApply {
+        let nested = Transform::RandomApply {
             p: 0.5,
-            transforms: vec![stage],
+            transforms: vec![transform],
         };
-        let error = Pipeline::Stages([nested].into()).check(32).unwrap_err();
+        let error = Pipeline::Transforms([nested].into()).check(32).unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
     }
 }

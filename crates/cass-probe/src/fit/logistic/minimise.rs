@@ -1,7 +1,8 @@
-//! L-BFGS by `argmin`, and what became of it.
+//! L-BFGS by `argmin`, in coordinates that are made round where it is slow, and what became of it.
 
 use super::Found;
 use super::objective::Objective;
+use super::round::Coordinates;
 use argmin::core::{CostFunction, Error, Executor, Gradient};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
@@ -13,6 +14,7 @@ const MEMORY: usize = 10;
 /// The objective, which gives value and gradient at once and is asked for them one after the other.
 struct Problem<'a> {
     objective: &'a Objective<'a>,
+    coordinates: &'a Coordinates,
     tolerance: f64,
     seen: &'a RefCell<Seen>,
 }
@@ -22,45 +24,64 @@ struct Problem<'a> {
 struct Seen {
     last: Option<Evaluated>,
     /// The point with the shortest gradient.
-    best: Option<Evaluated>,
+    best: Option<Point>,
+    /// The lowest loss, and where it is.
+    lowest: Option<(f64, Vec<f64>)>,
     evaluations: usize,
 }
 
 /// The objective at one point.
-#[derive(Clone)]
 struct Evaluated {
-    params: Vec<f64>,
+    at: Vec<f64>,
     loss: f64,
     gradient: Vec<f64>,
-    /// Length of the gradient.
+}
+
+/// Parameters, and the length of the gradient by them.
+struct Point {
+    params: Vec<f64>,
     slope: f64,
 }
 
 impl Problem<'_> {
     /// # Errors
     /// If a point was found before from which there is no need to go on.
-    fn with<T>(&self, params: &[f64], take: impl Fn(&Evaluated) -> T) -> Result<T, Error> {
+    fn with<T>(&self, at: &[f64], take: impl Fn(&Evaluated) -> T) -> Result<T, Error> {
         let mut seen = self.seen.borrow_mut();
-        if let Some(known) = seen.last.as_ref().filter(|known| known.params == params) {
+        if let Some(known) = seen.last.as_ref().filter(|known| known.at == at) {
             return Ok(take(known));
         }
-        let slope = seen.best.as_ref().map(|best| best.slope);
-        if slope.is_some_and(|slope| slope <= self.tolerance) {
+        if seen.is_short(self.tolerance) {
             return Err(Error::msg("the gradient is short enough"));
         }
-        let (loss, gradient) = self.objective.at(params);
+        let params = self.coordinates.params(at);
+        let (loss, gradient) = self.objective.at(&params);
         let slope = norm(&gradient);
-        let found = Evaluated {
-            params: params.to_vec(),
-            loss,
-            gradient,
-            slope,
-        };
         seen.evaluations += 1;
-        if seen.best.as_ref().is_none_or(|best| slope < best.slope) {
-            seen.best = Some(found.clone());
+        if seen
+            .lowest
+            .as_ref()
+            .is_none_or(|(lowest, _)| loss < *lowest)
+        {
+            seen.lowest = Some((loss, params.clone()));
         }
-        Ok(take(seen.last.insert(found)))
+        if seen.best.as_ref().is_none_or(|best| slope < best.slope) {
+            seen.best = Some(Point { params, slope });
+        }
+        Ok(take(seen.last.insert(Evaluated {
+            at: at.to_vec(),
+            loss,
+            gradient: self.coordinates.gradient(&gradient),
+        })))
+    }
+}
+
+impl Seen {
+    /// Whether there is a point whose gradient is no longer than that.
+    fn is_short(&self, tolerance: f64) -> bool {
+        self.best
+            .as_ref()
+            .is_some_and(|best| best.slope <= tolerance)
     }
 }
 
@@ -83,6 +104,9 @@ impl Gradient for Problem<'_> {
 }
 
 /// Goes downhill from `start` until the gradient is no longer than `tolerance`.
+///
+/// A step costs a pass over the features for each output, round coordinates one for each feature: so that neither is
+/// dear, the first are made after some of the second's time, and again after as many steps.
 pub(super) fn minimise(
     objective: &Objective,
     start: Vec<f64>,
@@ -90,14 +114,30 @@ pub(super) fn minimise(
     iterations: usize,
 ) -> Found {
     let seen = RefCell::new(Seen::default());
-    let problem = Problem {
-        objective,
-        tolerance,
-        seen: &seen,
-    };
-    // The solver ends with an error at a gradient that is short enough, and where rounding leaves the line search no way
-    // down. The best point is the best point in any case, and its gradient alone says whether it is good enough.
-    let _ = solve(problem, start.clone(), iterations);
+    let stage = 50 + objective.dim() / 8;
+    let mut coordinates = Coordinates::plain(start.clone(), objective.outputs());
+    let mut left = iterations;
+    while left > 0 {
+        let problem = Problem {
+            objective,
+            coordinates: &coordinates,
+            tolerance,
+            seen: &seen,
+        };
+        // The solver ends with an error at a gradient that is short enough, and where rounding leaves the line search no
+        // way down. The best point is the best point in any case, and its gradient alone says whether it is good enough.
+        let _ = solve(problem, objective.params(), left.min(stage));
+        left -= left.min(stage);
+        let mut seen = seen.borrow_mut();
+        seen.last = None;
+        if seen.is_short(tolerance) || left == 0 {
+            break;
+        }
+        let Some((_, lowest)) = &seen.lowest else {
+            break; // nowhere is the loss a number
+        };
+        coordinates = Coordinates::round(objective, lowest.clone());
+    }
     let Seen {
         best, evaluations, ..
     } = seen.into_inner();
@@ -108,13 +148,13 @@ pub(super) fn minimise(
     }
 }
 
-fn solve(problem: Problem, start: Vec<f64>, iterations: usize) -> Result<(), Error> {
+fn solve(problem: Problem, params: usize, iterations: usize) -> Result<(), Error> {
     let line = MoreThuenteLineSearch::new().with_c(1e-4, 0.9)?;
     let solver = LBFGS::new(line, MEMORY)
         .with_tolerance_grad(0.0)?
         .with_tolerance_cost(0.0)?;
     Executor::new(problem, solver)
-        .configure(|state| state.param(start).max_iters(iterations as u64))
+        .configure(|state| state.param(vec![0.0; params]).max_iters(iterations as u64))
         .run()?;
     Ok(())
 }

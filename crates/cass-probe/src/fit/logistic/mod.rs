@@ -3,6 +3,7 @@
 mod kernels;
 mod minimise;
 mod objective;
+mod round;
 mod standard;
 #[cfg(test)]
 mod tests;

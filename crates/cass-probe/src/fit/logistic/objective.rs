@@ -66,15 +66,52 @@ impl<'a> Objective<'a> {
         self.outputs() * (self.dim() + 1)
     }
 
-    fn dim(&self) -> usize {
+    pub(super) fn dim(&self) -> usize {
         self.standard.mean.len()
     }
 
-    fn outputs(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
+        self.targets.len()
+    }
+
+    pub(super) fn outputs(&self) -> usize {
         match self.link {
             Link::Sigmoid => 1,
             Link::Softmax(outputs) => outputs,
         }
+    }
+
+    /// What half the square of each coefficient is multiplied by.
+    pub(super) fn penalty(&self) -> f64 {
+        self.penalty
+    }
+
+    /// The standardised features of a row.
+    pub(super) fn standardised(&self, row: usize, z: &mut [f64]) {
+        let dim = self.dim();
+        let features = &self.features[row * dim..(row + 1) * dim];
+        self.standard.apply(features, z, 0..dim);
+    }
+
+    /// The second derivative of each row's weighted loss by one of its logits, the mean over logits.
+    pub(super) fn curvatures(&self, params: &[f64]) -> Vec<f64> {
+        let (dim, outputs) = (self.dim(), self.outputs());
+        let (coefficients, intercepts) = params.split_at(outputs * dim);
+        let of = |z: &mut Vec<f64>, row: usize| {
+            self.standardised(row, z);
+            let logits = coefficients.chunks_exact(dim).zip(intercepts);
+            let logits =
+                logits.map(|(w, b)| b + w.iter().zip(&*z).map(|(w, z)| w * z).sum::<f64>());
+            let mut p: Vec<f64> = logits.collect();
+            match self.link {
+                Link::Sigmoid => p[0] = sigmoid(p[0]),
+                Link::Softmax(_) => _ = softmax(&mut p),
+            }
+            let sum: f64 = p.iter().map(|p| p * (1.0 - p)).sum();
+            self.weights[row] * sum / outputs as f64
+        };
+        let rows = (0..self.rows()).into_par_iter();
+        rows.map_init(|| vec![0.0; dim], of).collect()
     }
 
     /// The objective at `params`, and its gradient.

@@ -1,4 +1,5 @@
 use super::objective::{Link, Objective};
+use super::round::Coordinates;
 use super::*;
 use cass_rng::Rng;
 use serde::Deserialize;
@@ -157,14 +158,92 @@ fn the_gradient_equals_finite_differences() {
     }
 }
 
+/// Features that go together and differ in size by orders, and hardly a penalty: L-BFGS alone needs thousands of steps.
+#[test]
+fn features_that_go_together_converge() {
+    let (rows, dim) = (300, 40);
+    let (drawn, labels) = drawn(rows, dim, 3);
+    let mut features = Vec::new();
+    for row in drawn.chunks(dim) {
+        // Sums over more and more of the others.
+        let sums = row.iter().scan(0.0, |sum, x| {
+            *sum += x;
+            Some(*sum)
+        });
+        features.extend(sums);
+    }
+    let labels = Labels::One(labels);
+    let config = LogisticConfig {
+        c: 100.0,
+        ..LogisticConfig::default()
+    };
+    let fit = || Logistic::fit(&features, dim, &labels, &[[1.0; 2]; 3], &config).unwrap();
+    let fitted = pool(1).install(fit);
+    assert!(fitted.converged, "{} evaluations", fitted.evaluations);
+    // So many that round coordinates were made, by whatever threads.
+    assert!(fitted.evaluations > 60);
+    assert_eq!(pool(3).install(fit), fitted);
+    // Classes' coefficients sum to nothing, as they do at the minimum.
+    for d in 0..dim {
+        let sum: f64 = (0..3).map(|k| fitted.coefficients[k * dim + d]).sum();
+        assert!(sum.abs() < 1e-4, "{d}: {sum}");
+    }
+}
+
+#[test]
+fn round_coordinates_are_the_same_objective() {
+    let (features, labels) = drawn(131, 11, 3);
+    let standard = Standard::of(&features, 11).unwrap();
+    let binary = labels.iter().map(|&l| l.min(1)).collect();
+    for (link, targets) in [(Link::Softmax(3), labels.clone()), (Link::Sigmoid, binary)] {
+        let mut objective = Objective::new(&features, &standard, targets, vec![1.0; 131], link);
+        objective.set_inverse_strength(0.1);
+        let mut rng = Rng::new(1, "params", [0, 0], 0);
+        let mut drawn = || -> Vec<f64> {
+            let count = 0..objective.params();
+            count.map(|_| 0.3 * rng.normal()).collect()
+        };
+        let (origin, y) = (drawn(), drawn());
+        let coordinates = Coordinates::round(&objective, origin.clone());
+        assert_eq!(coordinates.params(&vec![0.0; origin.len()]), origin);
+        let loss = |y: &[f64]| objective.at(&coordinates.params(y)).0;
+        let (_, gradient) = objective.at(&coordinates.params(&y));
+        let gradient = coordinates.gradient(&gradient);
+        for (i, g) in gradient.iter().enumerate() {
+            let step = |by: f64| {
+                let mut moved = y.clone();
+                moved[i] += by;
+                loss(&moved)
+            };
+            let slope = (step(1e-5) - step(-1e-5)) / 2e-5;
+            assert!((slope - g).abs() < 1e-8, "{link:?} {i}: {g} for {slope}");
+        }
+        // One output's curvature is 1 in every direction; that of several on the average.
+        let curvature = |i: usize| {
+            let at = |by: f64| {
+                let mut y = vec![0.0; y.len()];
+                y[i] = by;
+                loss(&y)
+            };
+            (at(1e-3) - 2.0 * at(0.0) + at(-1e-3)) / 1e-6
+        };
+        let (outputs, dim) = (objective.outputs(), 11);
+        let sum: f64 = (0..outputs).map(|k| curvature(k * dim)).sum();
+        let mean = sum / outputs as f64;
+        assert!((mean - 1.0).abs() < 1e-3, "{link:?}: {mean}");
+    }
+}
+
+fn pool(threads: usize) -> rayon::ThreadPool {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    pool.build().unwrap()
+}
+
 #[test]
 fn threads_change_no_bit() {
     let (features, labels) = drawn(700, 9, 3);
     let fit = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap();
+        let pool = pool(threads);
         let labels = Labels::One(labels.clone());
         let config = LogisticConfig::default();
         pool.install(|| {

@@ -1,10 +1,10 @@
 use super::step::CassStep;
 use super::views;
 use crate::error::{Error, Result};
-use crate::methods::MethodConfig;
-use crate::methods::step::{Step, StepOptions};
-use crate::recipe::{Arm, Recipe, Swa};
+use crate::methods::{MethodConfig, Preset};
 use crate::schedule::{CosineConfig, ScheduleConfig};
+use crate::settings::{Arm, Arms, Protocol, Swa};
+use crate::step::{Step, StepOptions};
 use crate::trajectory::{Deviation, Recorded, Replay};
 use cass_data::augment::Pipeline;
 use cass_models::Model;
@@ -49,12 +49,12 @@ impl MethodConfig for CassConfig {
         ["agreement"].into_iter().chain(guard).collect()
     }
 
-    fn paper(&self, recipe: &mut Recipe) {
+    fn preset(&self, protocol: Protocol) -> Preset {
         let adam = |network| {
             let cosine = ScheduleConfig::Cosine(CosineConfig::default());
             Arm::with_adam(network, 1e-3, cosine)
         };
-        recipe.arms = [
+        let arms = [
             ("cnn".into(), adam("resnet50.a1_in1k")),
             (
                 "vit".into(),
@@ -62,12 +62,13 @@ impl MethodConfig for CassConfig {
             ),
         ]
         .into();
-        recipe.pipeline = Pipeline::Paper;
-        recipe.swa = Some(Swa { start: 0.75 });
-    }
-
-    fn notebook(&self, recipe: &mut Recipe) {
-        recipe.zero_grad = false;
+        let paper = protocol == Protocol::Paper;
+        Preset {
+            arms,
+            pipeline: Pipeline::Paper,
+            swa: paper.then_some(Swa { start: 0.75 }),
+            zero_grad: paper,
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -78,8 +79,8 @@ impl MethodConfig for CassConfig {
         views::check_views(pipeline)
     }
 
-    fn chosen(&self, recipe: &Recipe) -> Vec<String> {
-        views::chosen(&recipe.pipeline).collect()
+    fn chosen(&self, _: &Arms, pipeline: &Pipeline) -> Vec<String> {
+        views::chosen(pipeline).collect()
     }
 
     fn remedy(&self) -> Option<&'static str> {
@@ -89,19 +90,20 @@ impl MethodConfig for CassConfig {
         )
     }
 
-    fn step(&self, recipe: &Recipe, networks: Vec<Model>) -> Result<Box<dyn Step>> {
-        let arms = recipe.arms.iter().zip(networks);
+    fn step(
+        &self,
+        arms: &Arms,
+        options: &StepOptions,
+        networks: Vec<Model>,
+    ) -> Result<Box<dyn Step>> {
+        let arms = arms.iter().zip(networks);
         let arms: Vec<_> = arms
             .map(|((name, arm), model)| (name.as_str(), model, arm))
             .collect();
         let arms = arms
             .try_into()
             .map_err(|_| Error::Mismatch("CASS trains two networks: expected two arms".into()))?;
-        Ok(Box::new(CassStep::new(
-            arms,
-            self,
-            &StepOptions::of(recipe),
-        )?))
+        Ok(Box::new(CassStep::new(arms, self, options)?))
     }
 
     fn replay(&self, replay: &Replay, folder: &Path, recorded: &Recorded) -> Result<Deviation> {

@@ -4,9 +4,10 @@ use super::config::CassConfig;
 use super::step::CassStep;
 use crate::average::{WeightAverage, update_bn};
 use crate::error::Result;
-use crate::methods::step::{Step, StepOptions};
+use crate::methods::MethodConfig;
 use crate::optim::{OptimizerConfig, SgdConfig};
-use crate::recipe::{Arm, Recipe};
+use crate::settings::Arm;
+use crate::step::{Step, StepOptions};
 use crate::trajectory::{Deviation, Recorded, Replay, network, of_network, steps};
 use cass_models::Model;
 use std::path::Path;
@@ -18,11 +19,11 @@ pub(super) fn replay(
     folder: &Path,
     recorded: &Recorded,
 ) -> Result<Deviation> {
-    let recipe = Recipe::preset(replay.protocol, config.clone());
+    let preset = config.preset(replay.protocol);
     let size = recorded.get("batch.0")?.dims4()?.3;
     let lr = recorded.get("lr")?.to_vec1::<f64>()?;
     let arm = |name: &str| -> Result<(Model, Arm)> {
-        let mut arm = recipe.arms[name].clone();
+        let mut arm = preset.arms[name].clone();
         if name == "cnn" && replay.cnn_sgd {
             arm.optimizer = OptimizerConfig::Sgd(SgdConfig::default());
         }
@@ -35,11 +36,14 @@ pub(super) fn replay(
     };
     let ((cnn, cnn_arm), (vit, vit_arm)) = (arm("cnn")?, arm("vit")?);
     let averages = [WeightAverage::new(&cnn)?, WeightAverage::new(&vit)?];
-    let mut averages = Some(averages).filter(|_| recipe.swa.is_some());
+    let mut averages = Some(averages).filter(|_| preset.swa.is_some());
     let mut step = CassStep::new(
         [("cnn", cnn, &cnn_arm), ("vit", vit, &vit_arm)],
         config,
-        &StepOptions::of(&recipe),
+        &StepOptions {
+            zero_grad: preset.zero_grad,
+            ..StepOptions::default()
+        },
     )?;
     let mut found = steps(recorded, &mut step, &["batch"], |i, step| {
         if let Some(averages) = averages.as_mut().filter(|_| i >= replay.swa_start) {

@@ -1,10 +1,10 @@
 use super::config::{CassConfig, Guard};
 use super::loss::{cass_loss, variance_penalty};
 use crate::error::{Error, Result};
-use crate::methods::parts::{Part, parts};
-use crate::methods::state::{Tensors, put, put_all, take, under};
-use crate::methods::step::{Held, Step, StepOptions, StepReport, Updater, finite, views};
-use crate::recipe::{Arm, Precision};
+use crate::settings::{Arm, Precision};
+use crate::step::micro_batch::{MicroBatch, micro_batches};
+use crate::step::state::{Tensors, put, put_all, take, under};
+use crate::step::{Held, Step, StepOptions, StepReport, Updater, finite, views};
 use candle_core::Tensor;
 use cass_models::{Mode, Model};
 use cass_ops::{Gradients, compose};
@@ -60,7 +60,7 @@ impl CassStep {
     }
 
     /// The loss of a part of a batch, times its share, and its gradients.
-    fn gradients(&self, part: &Part) -> Result<(f64, Gradients)> {
+    fn gradients(&self, part: &MicroBatch) -> Result<(f64, Gradients)> {
         let [images] = views(&part.views)?;
         let [a, b] = &self.arms;
         let logits = |arm: &CassArm| {
@@ -86,7 +86,7 @@ impl Step for CassStep {
     fn step(&mut self, images: &[Tensor]) -> Result<StepReport> {
         views::<1>(images)?;
         let mut report = StepReport::default();
-        let mut parts = parts(images, self.part)?.into_iter().peekable();
+        let mut parts = micro_batches(images, self.part)?.into_iter().peekable();
         while let Some(part) = parts.next() {
             let (loss, grads) = self.gradients(&part)?;
             report.loss += loss;

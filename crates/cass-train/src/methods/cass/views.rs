@@ -1,7 +1,7 @@
 //! CASS' views: one of each image, which both networks see.
 
 use crate::error::Result;
-use crate::recipe::check;
+use crate::settings::check;
 use cass_data::augment::Pipeline;
 
 /// Accepts what augments to one view.
@@ -27,7 +27,7 @@ pub(super) fn chosen(pipeline: &Pipeline) -> impl Iterator<Item = String> {
         Pipeline::PaperSolarize => vec![hue, solarize],
         Pipeline::PaperBlur => vec![hue, blur],
         Pipeline::PaperBlurSolarize => vec![hue, blur, solarize],
-        Pipeline::Eval | Pipeline::Dino | Pipeline::Stages(_) => vec![],
+        Pipeline::Eval | Pipeline::Dino | Pipeline::Transforms(_) => vec![],
     };
     chosen
         .into_iter()

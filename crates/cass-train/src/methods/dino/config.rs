@@ -2,10 +2,10 @@ use super::projector::Projector;
 use super::step::DinoStep;
 use super::views;
 use crate::error::{Error, Result};
-use crate::methods::MethodConfig;
-use crate::methods::step::{Step, StepOptions};
-use crate::recipe::{Arm, Recipe, at_least, check};
+use crate::methods::{MethodConfig, Preset};
 use crate::schedule::ScheduleConfig;
+use crate::settings::{Arm, Arms, Protocol, at_least, check};
+use crate::step::{Step, StepOptions};
 use crate::trajectory::{Deviation, Recorded, Replay};
 use cass_data::augment::Pipeline;
 use cass_models::Model;
@@ -55,17 +55,19 @@ impl MethodConfig for DinoConfig {
         vec!["cross-entropy"]
     }
 
-    fn paper(&self, recipe: &mut Recipe) {
+    fn preset(&self, _: Protocol) -> Preset {
         let arm = Arm::with_adam("resnet50.a1_in1k", 3e-4, ScheduleConfig::Constant);
-        recipe.arms = [("net".into(), arm)].into();
-        recipe.pipeline = Pipeline::Dino;
+        Preset {
+            arms: [("net".into(), arm)].into(),
+            pipeline: Pipeline::Dino,
+            swa: None,
+            zero_grad: true,
+        }
     }
 
-    fn notebook(&self, _: &mut Recipe) {}
-
-    /// The paper trains DINO once for each of its networks.
-    fn paper_for(&self, recipe: &Recipe, paper: &mut Recipe) {
-        if let (Some(arm), Some(own)) = (paper.arms.get_mut("net"), recipe.arms.get("net"))
+    /// DINO is one network: the paper trains it for each of its two.
+    fn paper_for(&self, arms: &Arms, paper: &mut Arms) {
+        if let (Some(arm), Some(own)) = (paper.get_mut("net"), arms.get("net"))
             && own.network.contains("vit_base_patch16_384")
         {
             arm.network.clone_from(&own.network);
@@ -110,8 +112,8 @@ impl MethodConfig for DinoConfig {
         views::check_views(pipeline)
     }
 
-    fn chosen(&self, recipe: &Recipe) -> Vec<String> {
-        let lr = recipe.arms.get("net").map_or(0.0, |arm| arm.optimizer.lr());
+    fn chosen(&self, arms: &Arms, _: &Pipeline) -> Vec<String> {
+        let lr = arms.get("net").map_or(0.0, |arm| arm.optimizer.lr());
         vec![
             format!(
                 "arms.net.optimizer.lr = {lr}, constant: the text defers to vit-pytorch, whose \
@@ -121,20 +123,24 @@ impl MethodConfig for DinoConfig {
         ]
     }
 
-    fn step(&self, recipe: &Recipe, networks: Vec<Model>) -> Result<Box<dyn Step>> {
-        let networks = networks.into_iter().zip(&recipe.arms);
+    fn step(
+        &self,
+        arms: &Arms,
+        options: &StepOptions,
+        networks: Vec<Model>,
+    ) -> Result<Box<dyn Step>> {
+        let networks = networks.into_iter().zip(arms);
         let [(student, (name, arm))] = networks
             .collect::<Vec<_>>()
             .try_into()
             .map_err(|_| Error::Mismatch("DINO trains one network: expected one arm".into()))?;
         let device = &student.options().device;
-        let projector = Projector::new(student.feature_dim(), self, recipe.seed, device)?;
-        let options = StepOptions::of(recipe);
-        let step = DinoStep::new(name, student, projector, arm, self, &options)?;
+        let projector = Projector::new(student.feature_dim(), self, options.seed, device)?;
+        let step = DinoStep::new(name, student, projector, arm, self, options)?;
         Ok(Box::new(step))
     }
 
     fn replay(&self, replay: &Replay, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
-        super::replay::replay(replay, folder, recorded)
+        super::replay::replay(self, replay, folder, recorded)
     }
 }

@@ -4,14 +4,19 @@ use super::config::DinoConfig;
 use super::projector::Projector;
 use super::step::DinoStep;
 use crate::error::Result;
-use crate::methods::step::StepOptions;
-use crate::recipe::Recipe;
+use crate::methods::MethodConfig;
+use crate::step::StepOptions;
 use crate::trajectory::{Deviation, Recorded, Replay, compare, network, of_network, steps};
 use candle_core::{Device, Var};
 use std::path::Path;
 
 /// Replays a student, its projector, their teacher and the centres.
-pub(super) fn replay(replay: &Replay, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
+pub(super) fn replay(
+    settings: &DinoConfig,
+    replay: &Replay,
+    folder: &Path,
+    recorded: &Recorded,
+) -> Result<Deviation> {
     let size = recorded.get("local1.0")?.dims4()?.3;
     let student = network(&folder.join("net.safetensors"), size)?;
     let weights = Recorded::open(&folder.join("projector.safetensors"))?;
@@ -20,12 +25,12 @@ pub(super) fn replay(replay: &Replay, folder: &Path, recorded: &Recorded) -> Res
         projection_hidden_size: weights.get("net.0.weight")?.dims2()?.0,
         projection_layers: weights.count(".weight"),
         num_classes_k: centers.elem_count(),
-        ..DinoConfig::default()
+        ..settings.clone()
     };
     let projector = Projector::new(student.feature_dim(), &config, 0, &Device::Cpu)?;
     let projector = projector.to_dtype(student.options().dtype)?;
     projector.load(&weights.tensors)?;
-    let mut arm = Recipe::preset(replay.protocol, config.clone()).arms["net"].clone();
+    let mut arm = config.preset(replay.protocol).arms["net"].clone();
     arm.optimizer.set_lr(replay.lr);
     let options = StepOptions::default();
     let mut step = DinoStep::new("net", student, projector, &arm, &config, &options)?;

@@ -3,10 +3,10 @@ use super::loss::dino_loss;
 use super::projector::Projector;
 use crate::average::blend_parameters;
 use crate::error::{Error, Result};
-use crate::methods::parts::{Part, parts};
-use crate::methods::state::{Tensors, put, put_all, take, under};
-use crate::methods::step::{Held, Step, StepOptions, StepReport, Updater, finite, views};
-use crate::recipe::{Arm, Precision};
+use crate::settings::{Arm, Precision};
+use crate::step::micro_batch::{MicroBatch, micro_batches};
+use crate::step::state::{Tensors, put, put_all, take, under};
+use crate::step::{Held, Step, StepOptions, StepReport, Updater, finite, views};
 use candle_core::{Tensor, Var};
 use cass_models::{Mode, Model};
 use cass_ops::{Gradients, Tracked, compose};
@@ -108,7 +108,7 @@ impl DinoStep {
 
     /// The loss of a part of a batch and the mean of the teacher's outputs `(1, K)`, both times the part's
     /// share, and the gradients of the loss.
-    fn gradients(&self, part: &Part) -> Result<(f64, Tensor, Gradients)> {
+    fn gradients(&self, part: &MicroBatch) -> Result<(f64, Tensor, Gradients)> {
         let [local1, local2, global1, global2] = views(&part.views)?;
         let (s1, s2) = (self.project(local1)?, self.project(local2)?); // (B, K)
         let (t1, t2) = (
@@ -153,7 +153,7 @@ impl Step for DinoStep {
         views::<4>(crops)?;
         let mut report = StepReport::default();
         let mut batch_centers: Option<Tensor> = None;
-        let mut parts = parts(crops, self.part)?.into_iter().peekable();
+        let mut parts = micro_batches(crops, self.part)?.into_iter().peekable();
         while let Some(part) = parts.next() {
             let (loss, centers, grads) = self.gradients(&part)?;
             report.loss += loss;

@@ -1,7 +1,7 @@
 //! DINO's views: a local and a global crop of each of two augmentations of an image.
 
 use crate::error::Result;
-use crate::recipe::check;
+use crate::settings::check;
 use cass_data::augment::Pipeline;
 
 /// Accepts the four crops.

@@ -1,7 +1,7 @@
 use super::loss::FocalLoss;
 use crate::error::Result;
-use crate::methods::step::{Held, StepOptions, StepReport, Updater, finite};
-use crate::recipe::Arm;
+use crate::settings::Arm;
+use crate::step::{Held, StepOptions, StepReport, Updater, finite};
 use candle_core::Tensor;
 use cass_models::{Mode, Model};
 use cass_ops::{Tracked, compose};

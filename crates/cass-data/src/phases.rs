@@ -5,7 +5,7 @@ use std::time::Instant;
 
 /// What a loader does for an image.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Stage {
+pub(crate) enum Phase {
     Read,
     Decode,
     Resize,
@@ -14,40 +14,40 @@ pub(crate) enum Stage {
     Normalize,
 }
 
-/// Time spent in each [`Stage`], on all threads together.
+/// Time spent in each [`Phase`], on all threads together.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     nanos: [AtomicU64; 6],
 }
 
 impl Clock {
-    pub(crate) fn time<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn time<T>(&self, phase: Phase, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let done = work();
         let nanos = start.elapsed().as_nanos() as u64;
-        self.nanos[stage as usize].fetch_add(nanos, Ordering::Relaxed);
+        self.nanos[phase as usize].fetch_add(nanos, Ordering::Relaxed);
         done
     }
 
-    pub(crate) fn times(&self) -> StageTimes {
-        let seconds = |stage: Stage| {
-            let nanos = self.nanos[stage as usize].load(Ordering::Relaxed);
+    pub(crate) fn times(&self) -> PhaseTimes {
+        let seconds = |phase: Phase| {
+            let nanos = self.nanos[phase as usize].load(Ordering::Relaxed);
             nanos as f64 * 1e-9
         };
-        StageTimes {
-            read: seconds(Stage::Read),
-            decode: seconds(Stage::Decode),
-            resize: seconds(Stage::Resize),
-            cache: seconds(Stage::Cache),
-            augment: seconds(Stage::Augment),
-            normalize: seconds(Stage::Normalize),
+        PhaseTimes {
+            read: seconds(Phase::Read),
+            decode: seconds(Phase::Decode),
+            resize: seconds(Phase::Resize),
+            cache: seconds(Phase::Cache),
+            augment: seconds(Phase::Augment),
+            normalize: seconds(Phase::Normalize),
         }
     }
 }
 
 /// Seconds that a loader's threads spent, all of them together.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StageTimes {
+pub struct PhaseTimes {
     /// Reading files.
     pub read: f64,
     /// Files to pixels.
@@ -62,7 +62,7 @@ pub struct StageTimes {
     pub normalize: f64,
 }
 
-impl StageTimes {
+impl PhaseTimes {
     /// What was added since an earlier reading.
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl StageTimes {
         }
     }
 
-    /// Each stage's name and its share of the sum, 0 to 1.
+    /// Each phase's name and its share of the sum, 0 to 1.
     pub fn shares(&self) -> [(&'static str, f64); 6] {
         let all = [
             ("read", self.read),

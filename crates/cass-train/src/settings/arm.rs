@@ -6,6 +6,7 @@ use crate::optim::{AdamConfig, OptimizerConfig};
 use crate::schedule::ScheduleConfig;
 use cass_models::{Mode, Model};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -52,6 +53,9 @@ pub struct Arm {
 fn is_false(value: &bool) -> bool {
     !value
 }
+
+/// The networks of a run, by the names that their method gives them.
+pub type Arms = BTreeMap<String, Arm>;
 
 /// How much of a network is trained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +112,27 @@ impl From<Portion> for String {
 }
 
 impl Arm {
+    /// Checks how a network is optimised; `place` is where these fields stand, such as `arms.cnn.`.
+    ///
+    /// # Errors
+    /// Naming the first field that no run can have, its value and what was expected.
+    pub fn check(&self, place: &str) -> Result<()> {
+        self.check_portion(place)?;
+        for (field, value, wanted, fits) in self.optimizer.checks() {
+            check(&format!("{place}optimizer.{field}"), value, fits, wanted)?;
+        }
+        if let ScheduleConfig::Cosine(cosine) = &self.schedule {
+            let field = |field| format!("{place}schedule.{field}");
+            let (lr, low) = (self.optimizer.lr(), cosine.eta_min);
+            let fits = cosine.t_max >= 2;
+            check(&field("t_max"), cosine.t_max, fits, "at least 2 steps")?;
+            let fits = (0.0..=lr).contains(&low);
+            let wanted = format!("from 0 to the optimizer's lr, {lr}");
+            check(&field("eta_min"), low, fits, &wanted)?;
+        }
+        Ok(())
+    }
+
     /// A network all of which is trained, at one rate.
     pub fn new(
         network: impl Into<String>,

@@ -1,13 +1,16 @@
 //! One training step of a method, and nothing around it.
 
-use super::state::Tensors;
+pub(crate) mod micro_batch;
+pub(crate) mod state;
+
 use crate::error::{Error, Result};
 use crate::optim::{Optimizer, Rate};
-use crate::recipe::{Arm, Precision, Recipe};
 use crate::schedule::Schedule;
+use crate::settings::{Arm, Precision};
 use candle_core::{DType, Tensor, Var};
 use cass_models::Model;
 use cass_ops::{Gradients, Tracked};
+use state::Tensors;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What one step did.
@@ -34,7 +37,7 @@ pub struct Held {
 
 impl Held {
     /// Counts variables, and what an updater keeps for those that it trains.
-    pub(super) fn of(variables: &[(String, Var)], updater: &Updater) -> Self {
+    pub(crate) fn of(variables: &[(String, Var)], updater: &Updater) -> Self {
         let bytes = |var: &Var| var.elem_count() * var.dtype().size_in_bytes();
         let gradients = updater.optimizer.bytes();
         Self {
@@ -45,7 +48,7 @@ impl Held {
     }
 
     /// The memory of both.
-    pub(super) fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self {
             weights: self.weights + other.weights,
             optimizer: self.optimizer + other.optimizer,
@@ -90,12 +93,14 @@ pub struct StepOptions {
     /// Whether gradients are zeroed before each step; otherwise they add up over all steps.
     pub zero_grad: bool,
     /// Images that go through the networks at once, their gradients gathered: less memory, and the same
-    /// step but for BatchNorm, which normalises each part by itself, and for a [`Guard`](super::Guard).
+    /// step but for BatchNorm, which normalises each part by itself, and for a [`Guard`](crate::methods::Guard).
     pub part: Option<usize>,
     /// Precision of the products in the forward and backward passes.
     pub precision: Precision,
     /// The norm that each arm's gradients are scaled down to where they exceed it.
     pub clip_norm: Option<f64>,
+    /// Seed of what a method draws for itself, such as the weights of a projection.
+    pub seed: u64,
 }
 
 impl Default for StepOptions {
@@ -106,24 +111,13 @@ impl Default for StepOptions {
             part: None,
             precision: Precision::F32,
             clip_norm: None,
-        }
-    }
-}
-
-impl StepOptions {
-    /// What a recipe says.
-    pub(super) fn of(recipe: &Recipe) -> Self {
-        Self {
-            zero_grad: recipe.zero_grad,
-            part: recipe.part(),
-            precision: recipe.precision,
-            clip_norm: recipe.clip_grad_norm,
+            seed: 0,
         }
     }
 }
 
 /// What updates one set of parameters: the optimiser at the schedule's rate.
-pub(super) struct Updater {
+pub(crate) struct Updater {
     optimizer: Optimizer,
     schedule: Schedule,
 }
@@ -131,7 +125,7 @@ pub(super) struct Updater {
 impl Updater {
     /// An updater of those `params` that the arm trains of `model`, at the rates of their layers; what is none of
     /// the network's has the rate of the last.
-    pub(super) fn new(
+    pub(crate) fn new(
         arm: &Arm,
         model: &Model,
         mut params: Vec<(String, Var)>,
@@ -160,13 +154,13 @@ impl Updater {
     }
 
     /// Adds the gradients of a part of a batch to the next update's.
-    pub(super) fn gather(&mut self, grads: &Gradients) -> Result<()> {
+    pub(crate) fn gather(&mut self, grads: &Gradients) -> Result<()> {
         self.optimizer.gather(grads)
     }
 
     /// Updates, moves the schedule on, and reports the rate that was used and the norm of the gradients of an arm
     /// that is trained.
-    pub(super) fn update(
+    pub(crate) fn update(
         &mut self,
         grads: &Gradients,
         arm: &str,
@@ -183,16 +177,16 @@ impl Updater {
     }
 
     /// Steps taken so far.
-    pub(super) fn steps(&self) -> u64 {
+    pub(crate) fn steps(&self) -> u64 {
         self.optimizer.steps()
     }
 
-    pub(super) fn state(&self) -> Result<Tensors> {
+    pub(crate) fn state(&self) -> Result<Tensors> {
         self.optimizer.state()
     }
 
     /// The optimiser tells how far the schedule is: each rate follows from the one before.
-    pub(super) fn load_state(&mut self, state: &Tensors) -> Result<()> {
+    pub(crate) fn load_state(&mut self, state: &Tensors) -> Result<()> {
         self.optimizer.load_state(state)?;
         self.schedule.restart();
         (0..self.optimizer.steps()).for_each(|_| self.schedule.step());
@@ -201,7 +195,7 @@ impl Updater {
 }
 
 /// The value of a loss at `step`, if training can continue with it.
-pub(super) fn finite(loss: &Tracked, step: u64) -> Result<f64> {
+pub(crate) fn finite(loss: &Tracked, step: u64) -> Result<f64> {
     let loss = loss.value();
     let loss = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
     if loss.is_finite() {
@@ -216,7 +210,7 @@ pub(super) fn finite(loss: &Tracked, step: u64) -> Result<f64> {
 }
 
 /// The views, if there are as many as the method takes.
-pub(super) fn views<const N: usize>(views: &[Tensor]) -> Result<&[Tensor; N]> {
+pub(crate) fn views<const N: usize>(views: &[Tensor]) -> Result<&[Tensor; N]> {
     let found = views.len();
     let wrong = |_| Error::Mismatch(format!("a batch has {found} views: expected {N}"));
     views.try_into().map_err(wrong)
@@ -225,7 +219,7 @@ pub(super) fn views<const N: usize>(views: &[Tensor]) -> Result<&[Tensor; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::methods::CassConfig;
+    use crate::schedule::ScheduleConfig;
     use cass_models::ModelOptions;
     use cass_testing::golden_folder;
 
@@ -239,7 +233,7 @@ mod tests {
             serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         golden.remove("versions");
         assert!(golden.len() > 8);
-        let mut arm = Recipe::paper(CassConfig::default()).arms["vit"].clone();
+        let mut arm = Arm::with_adam("vit", 1e-3, ScheduleConfig::Constant);
         arm.layer_decay = Some(0.75);
         for (name, groups) in golden {
             let groups: BTreeMap<String, Group> = serde_json::from_value(groups).unwrap();

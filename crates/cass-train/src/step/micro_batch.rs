@@ -1,17 +1,17 @@
-//! A batch in parts, for gradients that are gathered.
+//! A batch in parts (micro-batches), for gradients that are gathered.
 
 use crate::error::Result;
 use candle_core::Tensor;
 
 /// A part of a batch: its views, and its share of the images.
-pub(super) struct Part {
-    pub(super) views: Vec<Tensor>,
-    pub(super) share: f64,
+pub(crate) struct MicroBatch {
+    pub(crate) views: Vec<Tensor>,
+    pub(crate) share: f64,
 }
 
-impl Part {
+impl MicroBatch {
     /// What a mean over the part is of the mean over the batch.
-    pub(super) fn of(&self, mean: Tensor) -> candle_core::Result<Tensor> {
+    pub(crate) fn of(&self, mean: Tensor) -> candle_core::Result<Tensor> {
         if self.share == 1.0 {
             Ok(mean)
         } else {
@@ -22,7 +22,7 @@ impl Part {
 
 /// Cuts a batch into parts of at most `most` images, as even as can be. A part of a single image,
 /// which BatchNorm cannot normalise, is left in the part before.
-pub(super) fn parts(views: &[Tensor], most: Option<usize>) -> Result<Vec<Part>> {
+pub(crate) fn micro_batches(views: &[Tensor], most: Option<usize>) -> Result<Vec<MicroBatch>> {
     let images = views.first().map_or(Ok(0), |view| view.dim(0))?;
     let count = most
         .map_or(1, |most| images.div_ceil(most.max(1)).min(images / 2))
@@ -41,7 +41,7 @@ pub(super) fn parts(views: &[Tensor], most: Option<usize>) -> Result<Vec<Part>> 
         } else {
             length as f64 / images as f64
         };
-        Ok(Part { views, share })
+        Ok(MicroBatch { views, share })
     });
     parts.collect()
 }
@@ -55,7 +55,7 @@ mod tests {
     fn parts_are_even_and_never_of_one_image() {
         let sizes = |images: usize, most: Option<usize>| {
             let view = Tensor::zeros((images, 3), DType::F32, &Device::Cpu).unwrap();
-            let parts = parts(&[view], most).unwrap();
+            let parts = micro_batches(&[view], most).unwrap();
             let shares: f64 = parts.iter().map(|part| part.share).sum();
             assert!((shares - 1.0).abs() < 1e-12);
             parts

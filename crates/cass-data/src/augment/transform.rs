@@ -13,20 +13,20 @@ use std::borrow::Cow;
 /// One of torchvision's transforms on a PIL image, by its name and with its arguments and defaults.
 ///
 /// ```
-/// use cass_data::augment::Stage;
-/// let blur = Stage::GaussianBlur { kernel_size: 23, sigma: [0.1, 2.0] };
-/// let sometimes = Stage::RandomApply { p: 0.5, transforms: vec![blur] };
+/// use cass_data::augment::Transform;
+/// let blur = Transform::GaussianBlur { kernel_size: 23, sigma: [0.1, 2.0] };
+/// let sometimes = Transform::RandomApply { p: 0.5, transforms: vec![blur] };
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "transform", deny_unknown_fields)]
-pub enum Stage {
+pub enum Transform {
     /// With probability `p` all of `transforms`, in order; otherwise none.
     RandomApply {
         /// Probability, 0 to 1.
         #[serde(default = "half")]
         p: f64,
         /// What is applied.
-        transforms: Vec<Stage>,
+        transforms: Vec<Transform>,
     },
     /// Brightness, contrast and saturation by factors within 1 ± the argument, and hue, in random
     /// order.
@@ -148,10 +148,10 @@ pub(crate) enum Drawn {
 }
 
 /// What is done to one image of `size` x `size`, in order.
-pub(crate) fn draw(stages: &[Stage], size: usize, rng: &mut Rng) -> Vec<Drawn> {
+pub(crate) fn draw(transforms: &[Transform], size: usize, rng: &mut Rng) -> Vec<Drawn> {
     let mut drawn = Vec::new();
-    for stage in stages {
-        stage.draw(size, rng, &mut drawn);
+    for transform in transforms {
+        transform.draw(size, rng, &mut drawn);
     }
     drawn
 }
@@ -175,14 +175,14 @@ pub(crate) fn apply<'a>(drawn: &[Drawn], image: &'a Pixels) -> Cow<'a, Pixels> {
     image
 }
 
-impl Stage {
+impl Transform {
     /// torchvision's `get_params`, and the chance that it is applied at all.
     fn draw(&self, size: usize, rng: &mut Rng, drawn: &mut Vec<Drawn>) {
         match *self {
             Self::RandomApply { p, ref transforms } => {
                 if rng.bernoulli(p) {
-                    for stage in transforms {
-                        stage.draw(size, rng, drawn);
+                    for transform in transforms {
+                        transform.draw(size, rng, drawn);
                     }
                 }
             }
@@ -263,7 +263,9 @@ impl Stage {
         match *self {
             Self::RandomApply { p, ref transforms } => {
                 share("p", p)?;
-                transforms.iter().try_for_each(|stage| stage.check(size))
+                transforms
+                    .iter()
+                    .try_for_each(|transform| transform.check(size))
             }
             Self::ColorJitter {
                 brightness,

@@ -4,22 +4,22 @@ use crate::error::{Error, Result};
 use candle_core::{Tensor, Var};
 use std::collections::HashMap;
 
-pub(super) type Tensors = HashMap<String, Tensor>;
+pub(crate) type Tensors = HashMap<String, Tensor>;
 
 /// Adds variables under `prefix`; they go on changing.
-pub(super) fn put(state: &mut Tensors, prefix: &str, variables: Vec<(String, Var)>) {
+pub(crate) fn put(state: &mut Tensors, prefix: &str, variables: Vec<(String, Var)>) {
     let named = variables.into_iter();
     state.extend(named.map(|(name, var)| (format!("{prefix}{name}"), var.as_detached_tensor())));
 }
 
 /// Adds tensors under `prefix`.
-pub(super) fn put_all(state: &mut Tensors, prefix: &str, tensors: Tensors) {
+pub(crate) fn put_all(state: &mut Tensors, prefix: &str, tensors: Tensors) {
     let named = tensors.into_iter();
     state.extend(named.map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
 }
 
 /// Sets variables to what stands under `prefix`.
-pub(super) fn take(state: &Tensors, prefix: &str, variables: Vec<(String, Var)>) -> Result<()> {
+pub(crate) fn take(state: &Tensors, prefix: &str, variables: Vec<(String, Var)>) -> Result<()> {
     for (name, var) in variables {
         let name = format!("{prefix}{name}");
         match state.get(&name) {
@@ -33,7 +33,7 @@ pub(super) fn take(state: &Tensors, prefix: &str, variables: Vec<(String, Var)>)
 }
 
 /// What stands under `prefix`, without it.
-pub(super) fn under(state: &Tensors, prefix: &str) -> Tensors {
+pub(crate) fn under(state: &Tensors, prefix: &str) -> Tensors {
     let named = state.iter();
     let named = named.filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?, tensor)));
     named
