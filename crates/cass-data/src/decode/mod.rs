@@ -1,15 +1,16 @@
 mod animation;
+mod frames;
 mod levels;
 mod palette;
 mod reading;
 mod tiff;
 mod turn;
 
+pub(crate) use frames::{Frames, frame_name};
 pub(crate) use levels::{Kind, Values};
 pub use reading::{Frame, Levels, Pages, Reading};
 
 use crate::image::Pixels;
-use crate::source::frames;
 use crate::{Error, Result};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -120,26 +121,6 @@ pub(crate) struct Decoded {
     pub(crate) frames: usize,
     /// Who is shown, where the file says so.
     pub(crate) patient: Option<String>,
-}
-
-/// How many images a file holds, and of whom.
-#[derive(Debug, Default)]
-pub(crate) struct Frames {
-    /// 0 where that cannot be told.
-    pub(crate) frames: usize,
-    pub(crate) patient: Option<String>,
-}
-
-impl Frames {
-    /// Of DICOM files; others have no frames that count.
-    pub(crate) fn of(bytes: &[u8]) -> Self {
-        #[cfg(feature = "dicom")]
-        if is_dicom(bytes) {
-            return crate::dicom::frames(bytes).unwrap_or_default();
-        }
-        let _ = bytes;
-        Self::default()
-    }
 }
 
 /// Whether a file that begins with these bytes is an image, of whichever format.

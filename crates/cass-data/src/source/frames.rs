@@ -1,7 +1,7 @@
 //! Every frame of a file as an image of its own.
 
 use super::{Found, Item, Origin};
-use crate::decode::{self, Frames};
+use crate::decode::{self, Frames, frame_name};
 use crate::image::{Frame, Reading};
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -22,29 +22,15 @@ pub fn frames_at(path: &Path, reading: &Reading) -> Vec<PathBuf> {
     };
     match frames {
         0 | 1 => vec![path.to_owned()],
-        frames => (1..=frames).map(|number| name(path, number)).collect(),
+        frames => (1..=frames)
+            .map(|number| frame_name(path, number))
+            .collect(),
     }
 }
 
 fn look(path: &Path, reading: &Reading) -> Frames {
     let bytes = decode::read(path, reading);
     bytes.map_or(Frames::default(), |bytes| Frames::of(&bytes))
-}
-
-/// The name of a frame.
-fn name(path: &Path, number: usize) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!("#{number}"));
-    name.into()
-}
-
-/// The file and the number of such a name, if there is no file of the whole name.
-pub(crate) fn of_name(path: &Path) -> Option<(PathBuf, usize)> {
-    let text = path.file_name()?.to_str()?;
-    let (file, number) = text.rsplit_once('#')?;
-    let number = number.parse().ok().filter(|number| *number > 0)?;
-    let file = path.with_file_name(file);
-    (!path.exists() && file.is_file()).then_some((file, number))
 }
 
 /// Makes an image of each frame. Those of a file stay together: in its group, or its patient's where
@@ -76,7 +62,7 @@ pub(super) fn divide(found: &mut Found) {
         let group = item.group.clone();
         let group = group.unwrap_or_else(|| below.display().to_string());
         items.extend((1..=look.frames).map(|number| Item {
-            path: name(&item.path, number),
+            path: frame_name(&item.path, number),
             group: Some(group.clone()),
             origin: Origin::Frame {
                 file: item.path.clone(),
