@@ -7,7 +7,7 @@ use crate::{process, sealed};
 use candle_core::{Device, Tensor};
 use cass_data::augment::Normalization;
 use cass_data::image::Pixels;
-use cass_data::source::images_at;
+use cass_data::source::{frames_at, images_at};
 use cass_probe::look::{Heat, Look, Moment, Subject, Subjects};
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -93,9 +93,11 @@ pub fn run(args: Args) -> Result<Report> {
     };
     let networks = names.iter().map(|name| subjects.network(name, when));
     let networks = networks.collect::<std::result::Result<Vec<Subject>, _>>()?;
+    let reading = subjects.reading();
     let mut files = Vec::new();
     for input in &args.inputs {
-        files.extend(images_at(input)?);
+        let images = images_at(input)?;
+        files.extend(images.iter().flat_map(|image| frames_at(image, &reading)));
     }
     let created = std::fs::create_dir_all(&args.out);
     created.map_err(|error| {
@@ -105,7 +107,6 @@ pub fn run(args: Args) -> Result<Report> {
         ))
     })?;
     let (mut shown, mut failed, mut names) = (Vec::new(), Vec::new(), HashSet::new());
-    let reading = subjects.reading();
     for file in &files {
         let decoded = match cass_data::image::decode_as(file, &reading, Some(subjects.size())) {
             Ok(pixels) => pixels,
