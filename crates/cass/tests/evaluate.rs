@@ -107,7 +107,9 @@ fn features_are_those_of_a_probe_and_say_what_they_are_of() {
     let bytes = fs::read(bench.path("all.npy")).unwrap();
     let values = &bytes[bytes.len() - 32 * 512 * 4..];
     let header = String::from_utf8_lossy(&bytes[10..bytes.len() - values.len()]).into_owned();
-    assert!(bytes.starts_with(b"\x93NUMPY\x01\x00") && (bytes.len() - values.len()) % 64 == 0);
+    assert!(
+        bytes.starts_with(b"\x93NUMPY\x01\x00") && (bytes.len() - values.len()).is_multiple_of(64)
+    );
     assert!(
         header.contains("'<f4'") && header.contains("(32, 512)"),
         "{header}"

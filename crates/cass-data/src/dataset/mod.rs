@@ -10,17 +10,16 @@
 //! | `images` | any images below a folder, or those that a pattern fits | no labels |
 //! | `medmnist` | a 2D `.npz` file of the MedMNIST collection | both |
 
-mod divided;
 mod open;
 mod told;
 
-pub(crate) use divided::Likenesses;
-
+pub use crate::source::{Part, Task};
 pub use cass_run::Skipped;
 pub use open::OpenOptions;
 
 use crate::cache::{Key, Store};
 use crate::image::{Pixels, Reading};
+use crate::likeness::Likenesses;
 use crate::phases::{Clock, Phase};
 use crate::source::Origin;
 use crate::{Error, Result};
@@ -29,47 +28,6 @@ use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// A part of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Part {
-    /// For training.
-    Train,
-    /// For early stopping and choices.
-    Val,
-    /// For testing only.
-    Test,
-}
-
-impl Part {
-    /// `train`, `val` or `test`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Val => "val",
-            Self::Test => "test",
-        }
-    }
-}
-
-/// What the labels of a data set are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
-    /// Every image is of exactly one class.
-    MultiClass,
-    /// An image is of any number of classes.
-    MultiLabel,
-}
-
-impl Task {
-    /// `multi-class` or `multi-label`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::MultiClass => "multi-class",
-            Self::MultiLabel => "multi-label",
-        }
-    }
-}
 
 /// One image, with its label if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +81,7 @@ pub struct Dataset {
     /// How files become pixels.
     pub reading: Reading,
     /// Until a split was looked at.
-    likenesses: Likenesses,
+    pub(crate) likenesses: Likenesses,
     cache: Store,
 }
 
