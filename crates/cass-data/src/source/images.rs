@@ -39,6 +39,7 @@ pub(crate) fn find(data_root: &Path, choices: &Choices) -> Result<Found> {
             (root, files)
         }
     };
+    let filter = filter.below([&root]);
     let files = files.into_iter().filter(|file| filter.keeps(file));
     let (images, others): (Vec<PathBuf>, BTreeSet<PathBuf>) = {
         let (images, others): (Vec<_>, Vec<_>) = files.partition(|file| is_image(file));
