@@ -63,6 +63,20 @@ fn a_probe_is_judged_on_all_images_of_another_origin() {
 }
 
 #[test]
+fn a_pretraining_is_no_probe_and_the_command_that_makes_one_is_named() {
+    let bench = Bench::new();
+    let pretrain = "pretrain --method dino --net vit_tiny_patch16_224 --weights random --data-root data --size 32 \
+        --set method.num_classes_k=64 --epochs 1 --batch 8 --threads 2 --device cpu --out pre";
+    assert!(bench.cass(pretrain).status.success());
+    let named = "`cass probe --run pre --out PROBE` fits them";
+    refused(&bench.cass("predict --run pre --device cpu data"), named);
+    refused(
+        &bench.cass("evaluate --run pre --device cpu --data-root data"),
+        named,
+    );
+}
+
+#[test]
 fn classes_are_told_by_name() {
     let bench = Bench::new();
     assert!(bench.cass(PROBE).status.success());

@@ -28,6 +28,14 @@ pub enum Work {
 
 const SMALL: &[(&str, &str)] = &[("--cnn", "resnet18"), ("--vit", "vit_tiny_patch16_224")];
 const LARGE: &[(&str, &str)] = &[("--cnn", "resnet50"), ("--vit", "vit_base_patch16_384")];
+const MOBILE: &[(&str, &str)] = &[
+    ("--cnn", "mobilenetv2_100"),
+    ("--vit", "vit_small_patch14_dinov2"),
+];
+const CONVNEXT: &[(&str, &str)] = &[
+    ("--cnn", "convnext_tiny"),
+    ("--vit", "vit_small_patch16_224"),
+];
 
 const fn step(
     name: &'static str,
@@ -56,10 +64,12 @@ const fn load(name: &'static str, size: u32) -> Row {
 }
 
 /// All of them. DINO's for the other networks are there to compare whole runs: a CNN and a Transformer need two.
-pub const ROWS: [Row; 10] = [
+pub const ROWS: [Row; 12] = [
     step("cass-96", "cass", SMALL, [96, 16, 10], true),
     step("cass-224", "cass", SMALL, [224, 16, 5], true),
     step("cass-384", "cass", LARGE, [384, 2, 3], true),
+    step("mobile-112", "cass", MOBILE, [112, 16, 5], false),
+    step("convnext-96", "cass", CONVNEXT, [96, 16, 5], false),
     step(
         "dino-96",
         "dino",

@@ -49,11 +49,14 @@ impl Predictor {
             reason,
         };
         let finished = Finished::open(run)?;
+        let Metrics::Probe(metrics) = &finished.metrics else {
+            let shown = run.display();
+            return Err(wrong(format!(
+                "it is a pretraining, whose networks know no classes: `cass probe --run {shown} --out PROBE` fits them"
+            )));
+        };
         let recipe = ProbeRecipe::from_toml(&finished.recipe)
             .map_err(|e| wrong(format!("its recipe.toml is not of a probe ({e})")))?;
-        let Metrics::Probe(metrics) = &finished.metrics else {
-            return Err(wrong("its metrics.json is not of a probe".into()));
-        };
         let classes = metrics.test.classes();
         if classes.is_empty() {
             return Err(wrong("its metrics.json names no classes".into()));
