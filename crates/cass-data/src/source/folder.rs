@@ -3,7 +3,7 @@
 use super::listing::{files_below, folders, is_image, left_out, list, name};
 use super::{Choices, Filter, Found, Item, Problem, ProblemKind, images, locate};
 use crate::Result;
-use crate::dataset::{Part, Task};
+use crate::source::{Part, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

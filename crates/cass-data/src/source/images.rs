@@ -2,7 +2,7 @@
 
 use super::listing::{files_below, is_image, left_out};
 use super::{Choices, Filter, Found, Item, locate};
-use crate::dataset::Task;
+use crate::source::Task;
 use crate::{Error, Result};
 use globset::GlobBuilder;
 use std::collections::BTreeSet;

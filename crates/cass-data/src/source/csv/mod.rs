@@ -13,7 +13,7 @@ use super::listing::{list, name};
 use super::table::{Row, Table, table};
 use super::{Choices, Found, Item, Problem, ProblemKind, locate};
 use crate::Result;
-use crate::dataset::{Part, Task};
+use crate::source::{Part, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
