@@ -50,7 +50,8 @@ impl Bench {
             let states = fs::read_dir(&resume).into_iter().flatten().flatten();
             states
                 .map(|e| e.file_name())
-                .any(|name| name.to_string_lossy().ends_with(".sha256"))
+                // Its checksum is there before it.
+                .any(|name| name.to_string_lossy().ends_with(".safetensors"))
         });
         running.signal("-KILL");
         running.end();
