@@ -66,7 +66,7 @@ pub enum Error {
         reason: String,
     },
     /// A number of a recipe that no run can have.
-    #[error("`{field}` = {value}: expected {expected}")]
+    #[error("`{field}` is {value}; expected {expected}")]
     Number {
         /// The field, with dots for tables.
         field: String,
@@ -100,7 +100,7 @@ pub enum Error {
         reason: String,
     },
     /// A file of a run that a later version wrote.
-    #[error("{} is of schema {found}: expected at most {known}; use the version of cass that wrote it", path.display())]
+    #[error("{} is of schema {found}; expected at most {known}: use the version of cass that wrote it", path.display())]
     Newer {
         /// The file.
         path: PathBuf,

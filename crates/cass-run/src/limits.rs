@@ -33,7 +33,7 @@ const LARGEST_OTHER: u64 = 1 << 31;
 /// use std::collections::BTreeMap;
 /// let recipe = BTreeMap::from([("epochs", u64::MAX)]);
 /// let error = cass_run::check_numbers(&recipe).unwrap_err().to_string();
-/// assert_eq!(error, "`epochs` = 18446744073709551615: expected at most 1000000");
+/// assert_eq!(error, "`epochs` is 18446744073709551615; expected at most 1000000");
 /// ```
 ///
 /// # Errors
@@ -165,11 +165,11 @@ mod tests {
         };
         assert!(check_numbers(&recipe(-1e300, 1 << 14, 0.0)).is_ok());
         let infinite = said(f64::INFINITY, 1, 1.0);
-        assert_eq!(infinite, "`arms.cnn.lr` = inf: expected a finite number");
+        assert_eq!(infinite, "`arms.cnn.lr` is inf; expected a finite number");
         let large = said(0.0, 1_000_000, 1.0);
-        assert_eq!(large, "`data.size` = 1000000: expected at most 16384");
+        assert_eq!(large, "`data.size` is 1000000; expected at most 16384");
         let none = said(0.0, 1, f64::NAN);
-        assert_eq!(none, "`grid.1` = NaN: expected a finite number");
+        assert_eq!(none, "`grid.1` is NaN; expected a finite number");
     }
 
     #[test]
