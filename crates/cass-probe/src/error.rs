@@ -32,7 +32,7 @@ pub enum Error {
     /// A data set in which there is nothing to tell apart.
     #[error("the data set has the one class {class:?}, expected at least two")]
     OneClass {
-        /// Its name.
+        /// Name of the class.
         class: String,
     },
     /// A run folder that is not of the kind that is needed.

@@ -60,7 +60,7 @@ pub enum Error {
     /// A field of a recipe that cannot be given a value.
     #[error("`{assignment}` cannot be set: {reason}")]
     Assignment {
-        /// As it was given, `FIELD=VALUE`.
+        /// The assignment as it was given, `FIELD=VALUE`.
         assignment: String,
         /// Why it cannot, and what was expected.
         reason: String,
@@ -104,7 +104,7 @@ pub enum Error {
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its schema.
+        /// The file's schema.
         found: u32,
         /// The latest one that is known here.
         known: u32,

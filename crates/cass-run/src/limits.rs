@@ -23,7 +23,7 @@ const LARGEST: [(&str, u64); 12] = [
     ("t_max", 1 << 31),
     ("threads", 1024),
 ];
-/// The same of every other field.
+/// The largest integer of every other field.
 const LARGEST_OTHER: u64 = 1 << 31;
 
 /// Checks every number of a recipe: an integer has to be of use, any other number finite. What a field
@@ -103,7 +103,7 @@ fn join(path: &str, name: &str) -> String {
 
 /// Checks that a run that needs at least `bytes` of memory can have them here: physical memory and swap,
 /// and where the system sets this process a lower limit, that one. Where the system says nothing,
-/// everything can be had.
+/// there is no limit.
 ///
 /// # Errors
 /// [`Error::Memory`] if not.

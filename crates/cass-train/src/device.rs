@@ -86,7 +86,7 @@ pub fn device_of(recipe: &Recipe, emulate_bf16: bool) -> Result<Device> {
     Ok(device)
 }
 
-/// One convolution, whose kernel older GPUs (below compute capability 8.0) lack, and one product.
+/// Tries one convolution, whose kernel older GPUs (below compute capability 8.0) lack, and one product.
 fn try_bf16(device: &Device) -> candle_core::Result<()> {
     let one = Tensor::ones((1, 1, 1, 1), DType::F32, device)?.to_dtype(DType::BF16)?;
     let one = one.conv2d(&one, 0, 1, 1, 1)?.matmul(&one)?;

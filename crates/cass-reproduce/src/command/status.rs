@@ -1,4 +1,4 @@
-//! `status DIR`: how a job stands, from `plan.json` and the run folders alone, whoever runs it.
+//! `status DIR`: how a job stands, from `plan.json` and the run folders alone, wherever it runs.
 
 use crate::plan::{Costs, Run, schedule};
 use crate::store::{self, Entry, Folder, PLAN, Stand, State, read_json, unfinished};

@@ -1,4 +1,4 @@
-//! What is found in run folders, whoever filled them.
+//! What is found in run folders, whatever filled them.
 
 use super::files::read_json;
 use super::intact::changed;
@@ -16,7 +16,7 @@ pub enum State {
     /// Begun, to be continued.
     Unfinished(Box<Info>),
     Finished(Box<Metrics>),
-    /// To be done again, and why.
+    /// Damaged, so that it is done again: and why.
     Damaged(String),
 }
 
@@ -24,7 +24,7 @@ pub enum State {
 pub struct Folder {
     pub path: PathBuf,
     pub info: Info,
-    /// Or why there are none.
+    /// What the run measured, or why there is nothing.
     pub metrics: Result<Metrics, String>,
 }
 

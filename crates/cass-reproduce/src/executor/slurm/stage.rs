@@ -23,12 +23,12 @@ pub fn name(data: &Data) -> String {
     format!("cass-{}-{}", data.set.name(), data.facts.fingerprint)
 }
 
-/// Its copy as a word of sh, given `scratch` there.
+/// The images' copy on a node as a word of sh, which knows `scratch`.
 pub fn root(data: &Data) -> String {
     format!("\"$scratch\"/{}", name(data))
 }
 
-/// The file of its checksums beside the scripts.
+/// The file of its checksums next to the scripts.
 pub fn sums_file(data: &Data) -> String {
     format!("{}.sha256", name(data))
 }
