@@ -43,16 +43,6 @@ pub enum Error {
         /// What it lacks.
         reason: String,
     },
-    /// A file or folder that could not be read or written.
-    #[error("{} cannot be {action}: {source}", path.display())]
-    Io {
-        /// What was tried, as a participle: "read", "written".
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// Why it failed.
-        source: std::io::Error,
-    },
     /// Features of an image that nothing can be read from.
     #[error(
         "the features that {network} makes of {} are not finite, expected numbers: its weights may be \

@@ -1,12 +1,11 @@
 //! What is found in run folders, whatever filled them.
 
-use super::files::read_json;
 use super::intact::changed;
 use super::log::last_words;
 use super::noted::Info;
 use crate::plan::Run;
 use anyhow::{Context, Result, bail};
-use cass_run::Metrics;
+use cass_run::{Metrics, read_json};
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -11,7 +11,7 @@ mod noted;
 mod stand;
 mod summary;
 
-pub use files::{hash, read_json, write};
+pub use files::write;
 pub use found::{Folder, State};
 pub use log::{Event, Tail, last_words, log_tail};
 pub use noted::{Entry, Info, PLAN, folder, write_plan};

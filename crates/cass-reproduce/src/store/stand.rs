@@ -1,8 +1,8 @@
 //! How a run that is not finished stands, from what it and its owner left in its folder.
 
-use super::files::read_json;
 use super::log::{Tail, last_words, log_tail};
 use crate::plan::Run;
+use cass_run::read_json;
 use serde::Deserialize;
 use std::fs;
 use std::path::Path;

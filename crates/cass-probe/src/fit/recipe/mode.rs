@@ -30,11 +30,6 @@ impl ProbeMode {
             Self::Knn => "knn",
         }
     }
-
-    /// Whether it trains for epochs, under a stopping rule.
-    pub fn has_epochs(self) -> bool {
-        matches!(self, Self::Linear | Self::Finetune)
-    }
 }
 
 /// How a logistic probe chooses its penalty.

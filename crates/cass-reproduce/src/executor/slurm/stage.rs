@@ -2,7 +2,6 @@
 
 use super::scripts::quote;
 use crate::images::Data;
-use crate::store;
 use anyhow::{Context, Result, ensure};
 use std::fmt::Write as _;
 use std::fs;
@@ -53,7 +52,8 @@ pub fn sums(data: &Data) -> Result<String> {
         let _ = writeln!(
             text,
             "{}  ./{}",
-            store::hash(&file)?,
+            cass_run::sha256_of(&file)
+                .with_context(|| format!("{} cannot be read", file.display()))?,
             name.unwrap_or_default()
         );
     }

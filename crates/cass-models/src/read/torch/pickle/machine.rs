@@ -54,11 +54,13 @@ impl Machine<'_> {
     }
 
     fn last(&mut self) -> Result<&mut Value, String> {
-        let id = *self
-            .stack
-            .last()
-            .ok_or("the pickle takes more than it gave")?;
+        let id = self.top()?;
         Ok(&mut self.values[id])
+    }
+
+    fn top(&self) -> Result<Id, String> {
+        let top = self.stack.last().copied();
+        top.ok_or_else(|| "the pickle takes more than it gave".into())
     }
 
     fn tuple(&mut self, count: usize) -> Result<(), String> {
@@ -195,18 +197,10 @@ impl Machine<'_> {
                 }
                 b'q' | b'r' => {
                     let at = self.number(if code == b'q' { 1 } else { 4 })?;
-                    let id = *self
-                        .stack
-                        .last()
-                        .ok_or("the pickle takes more than it gave")?;
-                    self.memo.insert(at, id);
+                    self.memo.insert(at, self.top()?);
                 }
                 0x94 => {
-                    let id = *self
-                        .stack
-                        .last()
-                        .ok_or("the pickle takes more than it gave")?;
-                    self.memo.insert(self.memo.len(), id);
+                    self.memo.insert(self.memo.len(), self.top()?);
                 }
                 b'h' | b'j' => {
                     let at = self.number(if code == b'h' { 1 } else { 4 })?;
