@@ -4,9 +4,10 @@
 mod common;
 
 use candle_core::Device;
-use cass_data::check::{FindingKind, check};
-use cass_data::image::{Reading, decode, decode_as};
+use cass_data::check::{FindingKind, check, check_as};
+use cass_data::image::{Frame, Reading, decode, decode_as};
 use cass_data::prelude::*;
+use cass_data::source::frames_at;
 use common::open;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,20 @@ fn unusable_files_say_why() {
             .to_string();
         assert!(error.contains(name) && error.contains(reason), "{error}");
         assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn levels_do_without_a_file_s_own_window() {
+    let file = fixture("width-0.dcm");
+    assert!(decode(&file).is_err());
+    let levels = |levels: &str| Reading {
+        levels: levels.parse().unwrap(),
+        ..Reading::default()
+    };
+    for how in ["min-max", "window:40,400", "percentile:1,99"] {
+        let pixels = decode_as(&file, &levels(how), None).unwrap();
+        assert!(pixels.to_rgb().iter().any(|&level| level > 0), "{how}");
     }
 }
 
@@ -158,6 +173,153 @@ fn the_patients_of_files_are_kept_whole() {
         let dataset = open("folder", folder.path(), false).unwrap();
         assert!(dataset.samples.iter().all(|s| s.group.is_none()));
     }
+}
+
+/// `--frame all`.
+fn every_frame(folder: &Path) -> cass_data::Result<Dataset> {
+    let recipe = DataRecipe {
+        frame: Frame::All,
+        ..DataRecipe::new("folder", folder)
+    };
+    recipe.open(&OpenOptions::default())
+}
+
+#[test]
+fn every_frame_is_an_image_and_those_of_a_file_stay_together() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/dicom");
+    let bytes = fs::read(golden.join("frames.dcm")).unwrap();
+    let place = bytes.windows(4).position(|w| w == b"P-7 ").unwrap();
+    let of_patient = |patient: &str| {
+        let mut bytes = bytes.clone();
+        bytes[place..place + 4].copy_from_slice(patient.as_bytes());
+        bytes
+    };
+    // By patient where the files tell of several, by file where they do not.
+    for (patients, groups) in [
+        (
+            ["P-1 ", "P-2 ", "P-1 ", "P-3 "],
+            ["P-1", "P-2", "P-1", "P-3"],
+        ),
+        (["P-7 "; 4], ["a/0.dcm", "a/1", "b/2.dcm", "b/3"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        for (number, patient) in patients.iter().enumerate() {
+            let inside = folder.path().join(["a", "b"][number / 2]);
+            fs::create_dir_all(&inside).unwrap();
+            let name = [".dcm", ""][number % 2];
+            fs::write(inside.join(format!("{number}{name}")), of_patient(patient)).unwrap();
+        }
+        // A file of one frame is one image as ever.
+        fs::copy(fixture("rle-16.dcm"), folder.path().join("b/4.dcm")).unwrap();
+        let dataset = every_frame(folder.path()).unwrap();
+        assert_eq!(dataset.len(), 4 * 5 + 1);
+        assert!(
+            dataset.notes[0]
+                .starts_with("4 files have several frames, each an image of its own: 21"),
+            "{:?}",
+            dataset.notes
+        );
+        assert_eq!(dataset.warnings, [""; 0]);
+        let hashes: std::collections::HashSet<_> =
+            dataset.samples.iter().map(|s| s.sha256).collect();
+        assert!(hashes.len() > 5, "frames of a file are told apart");
+        for (index, sample) in dataset.samples.iter().take(20).enumerate() {
+            let (file, number) = (index / 5, index % 5 + 1);
+            assert!(
+                sample
+                    .path
+                    .to_str()
+                    .unwrap()
+                    .ends_with(&format!("#{number}"))
+            );
+            assert_eq!(sample.group.as_deref(), Some(groups[file]), "{index}");
+            let reading = Reading {
+                frame: Frame::Number(number),
+                ..Reading::default()
+            };
+            let want = decode_as(&golden.join("frames.dcm"), &reading, None).unwrap();
+            assert_eq!(
+                *dataset.pixels(index, 9).unwrap(),
+                want.resize(9),
+                "{index}"
+            );
+            // By its name, as for a prediction.
+            let all = Reading {
+                frame: Frame::All,
+                ..Reading::default()
+            };
+            let named = decode_as(&sample.path, &all, None).unwrap();
+            assert_eq!(named, want);
+        }
+        assert_ne!(dataset.pixels(0, 9).unwrap(), dataset.pixels(1, 9).unwrap());
+        for seed in 0..4 {
+            let split = dataset.split(seed, 0.3);
+            let groups = |part: &[usize]| -> std::collections::HashSet<_> {
+                part.iter()
+                    .map(|&i| dataset.samples[i].group.clone())
+                    .collect()
+            };
+            assert!(groups(&split.train).is_disjoint(&groups(&split.test)));
+            assert!(groups(&split.train).is_disjoint(&groups(&split.val)));
+        }
+        let recipe = DataRecipe {
+            frame: Frame::All,
+            ..DataRecipe::new("folder", folder.path())
+        };
+        let checkup = check_as(&recipe.layout(), &recipe.reading(), &|_, _| {}).unwrap();
+        let kinds: Vec<_> = checkup.findings.iter().map(|f| f.kind).collect();
+        assert!(!kinds.contains(&FindingKind::SeveralFrames), "{kinds:?}");
+        assert!(!kinds.contains(&FindingKind::WrongExtension), "{kinds:?}");
+    }
+}
+
+#[test]
+fn frames_are_named_for_commands_that_take_files() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/dicom");
+    let all = Reading {
+        frame: Frame::All,
+        ..Reading::default()
+    };
+    let file = golden.join("frames.dcm");
+    let names = frames_at(&file, &all);
+    assert_eq!(names.len(), 5);
+    assert!(names[4].ends_with("frames.dcm#5"), "{names:?}");
+    assert_eq!(
+        frames_at(&file, &Reading::default()),
+        std::slice::from_ref(&file)
+    );
+    for (name, said) in [
+        (
+            "frames.dcm",
+            "has 5 frames, expected one of them by its name",
+        ),
+        ("frames.dcm#6", "has 5 frames, no frame 6"),
+        ("frames.dcm#0", "cannot be read"),
+        ("absent.dcm#1", "cannot be read"),
+    ] {
+        let error = decode_as(&golden.join(name), &all, None).map(|_| ());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(said) && error.contains(name), "{error}");
+    }
+    // A header's promise allocates nothing: the first frame that is not there says how it is.
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    let place = bytes
+        .windows(10)
+        .position(|w| w == b"\x28\x00\x08\x00IS\x02\x005 ")
+        .unwrap();
+    let promise = b"\x28\x00\x08\x00IS\x0A\x002000000000";
+    bytes.splice(place..place + 10, promise.iter().copied());
+    fs::create_dir(folder.path().join("a")).unwrap();
+    fs::write(folder.path().join("a/1.dcm"), bytes).unwrap();
+    let error = every_frame(folder.path())
+        .map(|d| d.len())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("1.dcm#") && error.contains("bytes of pixel data, expected"),
+        "{error}"
+    );
 }
 
 /// Whatever is cut off a file, it is refused: none of them has anything behind its pixels.

@@ -4,7 +4,7 @@
 mod common;
 
 use candle_core::Device;
-use cass_data::check::{FindingKind, check};
+use cass_data::check::{FindingKind, check, check_as};
 use cass_data::image::{Pages, Reading, decode, decode_as};
 use cass_data::prelude::*;
 use std::fs;
@@ -72,7 +72,19 @@ fn what_does_not_fit_a_file_says_so() {
             "five-channels.tif",
             "high-byte",
             "first",
-            "has 5 channels, expected 1, 3 or 4 (--pages 1,2,3",
+            "has 5 channels, expected grey, or red, green and blue (--pages 1,2,3",
+        ),
+        (
+            "two-channels.tif",
+            "bits:12",
+            "first",
+            "has 2 channels, expected grey, or red, green and blue (--pages 1,2,3",
+        ),
+        (
+            "four-channels.tif",
+            "high-byte",
+            "first",
+            "has 4 channels, expected grey",
         ),
         ("pages.tif", "high-byte", "5", "has 4 pages and channels"),
         ("pyramid.tif", "high-byte", "mean", "--pages pyramid"),
@@ -101,6 +113,17 @@ fn foreign_formats_are_named_with_the_way_out() {
             "`heif-convert",
         ),
         ("a.avif", b"\0\0\0\x18ftypavif\0\0\0\0".to_vec(), "`avifdec"),
+        (
+            "a.png",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0".to_vec(),
+            "`git lfs pull`",
+        ),
+        (
+            "a.jpg",
+            b"\n<!DOCTYPE HTML><html>404".to_vec(),
+            "a web page",
+        ),
+        ("b.jpg", b"<html><body>Log in".to_vec(), "a web page"),
         (
             "a.jp2",
             b"\0\0\0\x0CjP  \r\n\x87\n".to_vec(),
@@ -185,6 +208,23 @@ fn a_data_set_says_what_it_leaves_of_its_images() {
             "{warnings:?}"
         );
     }
+    // What is chosen is no finding, and neither is it said.
+    let chosen = DataRecipe {
+        exif: true,
+        levels: "min-max".parse().unwrap(),
+        pages: "1,2,3".parse().unwrap(),
+        ..recipe.clone()
+    };
+    for (recipe, expected) in [(&recipe, [2, 2, 2]), (&chosen, [0; 3])] {
+        let checkup = check_as(&recipe.layout(), &recipe.reading(), &|_, _| {}).unwrap();
+        let of = |kind| checkup.findings.iter().filter(|f| f.kind == kind).count();
+        let found = [
+            FindingKind::SeveralFrames,
+            FindingKind::SixteenBit,
+            FindingKind::Rotated,
+        ];
+        assert_eq!(found.map(of), expected, "{:?}", checkup.findings);
+    }
     let better = DataRecipe {
         levels: "bits:12".parse().unwrap(),
         exif: true,
@@ -205,6 +245,25 @@ fn a_data_set_says_what_it_leaves_of_its_images() {
         .collect();
     assert_eq!(pages.len(), 2);
     assert_eq!(pages[0].detail, "has 4 pages, of which the first is used");
+}
+
+#[test]
+fn animations_are_counted_in_every_format_that_has_them() {
+    let folder = folder_of(&["moving.gif", "moving.png", "moving.webp", "lossless.webp"]);
+    let recipe = DataRecipe::new("folder", folder.path());
+    let warnings = recipe.open(&OpenOptions::default()).unwrap().warnings;
+    assert!(
+        warnings[0].starts_with("6 of 8 files have several pages or frames"),
+        "{warnings:?}"
+    );
+    let checkup = check(&recipe.layout(), &|_, _| {}).unwrap();
+    let several = |f: &&cass_data::check::Finding| f.kind == FindingKind::SeveralFrames;
+    let several: Vec<_> = checkup.findings.iter().filter(several).collect();
+    assert_eq!(several.len(), 6);
+    assert_eq!(
+        several[0].detail,
+        "has 2 frames, of which the first is used"
+    );
 }
 
 #[test]

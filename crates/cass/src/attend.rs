@@ -8,7 +8,7 @@ use crate::{process, sealed};
 use candle_core::{Device, Tensor};
 use cass_data::augment::Normalization;
 use cass_data::image::Pixels;
-use cass_data::source::images_at;
+use cass_data::source::{frames_at, images_at};
 use cass_probe::look::{Heat, Look, Moment, Subject, Subjects};
 use clap::builder::TypedValueParser;
 use serde_json::{Value, json};
@@ -89,9 +89,11 @@ pub fn run(args: Args) -> Result<Report> {
     };
     let networks = names.iter().map(|name| subjects.network(name, when));
     let networks = networks.collect::<std::result::Result<Vec<Subject>, _>>()?;
+    let reading = subjects.reading();
     let mut files = Vec::new();
     for input in &args.inputs {
-        files.extend(images_at(input)?);
+        let images = images_at(input)?;
+        files.extend(images.iter().flat_map(|image| frames_at(image, &reading)));
     }
     let created = std::fs::create_dir_all(&args.out);
     created.map_err(|error| {
@@ -101,7 +103,6 @@ pub fn run(args: Args) -> Result<Report> {
         ))
     })?;
     let (mut shown, mut failed, mut names) = (Vec::new(), Vec::new(), HashSet::new());
-    let reading = subjects.reading();
     for file in &files {
         let decoded = match cass_data::image::decode_as(file, &reading, Some(subjects.size())) {
             Ok(pixels) => pixels,

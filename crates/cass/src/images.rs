@@ -65,7 +65,7 @@ pub struct DataArgs {
     /// max, or pyramid (the smallest page that is large enough).
     #[arg(long, value_name = "WHICH")]
     pub pages: Option<Pages>,
-    /// Which frame of DICOM files: first, middle or a number from 1.
+    /// Which frame of DICOM files: first, middle, a number from 1, or all, each an image of its own.
     #[arg(long, value_name = "WHICH")]
     pub frame: Option<Frame>,
     /// Which window of DICOM files, from 1.

@@ -4,7 +4,7 @@ use crate::failure::{Failure, Result};
 use crate::options::Compute;
 use crate::say::Report;
 use crate::{process, sealed};
-use cass_data::source::images_at;
+use cass_data::source::{frames_at, images_at};
 use cass_probe::apply::{Labelled, Predictor};
 use cass_run::{for_spreadsheet, printable};
 use clap::ValueEnum;
@@ -64,6 +64,7 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
         tracing::error!("{why}");
         failed.push(file.display().to_string());
     };
+    let reading = predictor.reading();
     let mut files = Vec::new();
     for input in &args.inputs {
         match images_at(input) {
@@ -71,7 +72,9 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
             Ok(images) if images.is_empty() => {
                 fail(input, format!("{} holds no image", input.display()));
             }
-            Ok(images) => files.extend(images),
+            Ok(images) => {
+                files.extend(images.iter().flat_map(|image| frames_at(image, &reading)));
+            }
         }
     }
     let jsonl = json || args.format == Format::Jsonl;

@@ -2,11 +2,10 @@
 
 use super::{Finding, FindingKind};
 use crate::decode::Decoded;
-use crate::image::Reading;
+use crate::image::{Frame, Levels, Pages, Reading};
 use crate::likeness::Likeness;
 use crate::source::Item;
 use sha2::{Digest, Sha256};
-use std::path::Path;
 
 pub(crate) struct Look {
     pub(crate) sha256: [u8; 32],
@@ -51,13 +50,13 @@ impl Look {
     }
 
     /// What is wrong with the file by itself.
-    pub(super) fn findings(&self, path: &Path) -> Vec<Finding> {
+    pub(super) fn findings(&self, item: &Item, reading: &Reading) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut found = |kind, detail| {
-            let file = path.to_owned();
+            let file = item.path.clone();
             findings.push(Finding { kind, file, detail });
         };
-        let ending = path.extension().unwrap_or_default();
+        let ending = item.file_of().extension().unwrap_or_default();
         let ending = ending.to_string_lossy().to_ascii_lowercase();
         if !endings(self.format).contains(&ending.as_str()) {
             let detail = format!("is a {} file by its content", self.format);
@@ -66,7 +65,7 @@ impl Look {
         if self.blank {
             found(FindingKind::Blank, "has one colour everywhere".into());
         }
-        if let Some(widest) = self.widest {
+        if let Some(widest) = self.widest.filter(|_| reading.levels == Levels::HighByte) {
             let detail = format!(
                 "has 16-bit values up to {widest}: their high byte, which is used, has {} levels \
                  (PIL would clip grey at 255)",
@@ -78,12 +77,12 @@ impl Look {
             let detail = "says by EXIF that it is to be turned, which is not done".into();
             found(FindingKind::Rotated, detail);
         }
-        if self.frames > 1 {
-            let what = if self.format == "TIFF" {
-                "pages"
-            } else {
-                "frames"
-            };
+        let (what, chosen) = match self.format {
+            "TIFF" => ("pages", reading.pages != Pages::First),
+            "DICOM" => ("frames", reading.frame != Frame::First),
+            _ => ("frames", false),
+        };
+        if self.frames > 1 && !chosen {
             let detail = format!("has {} {what}, of which the first is used", self.frames);
             found(FindingKind::SeveralFrames, detail);
         }

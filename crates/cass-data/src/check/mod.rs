@@ -216,7 +216,7 @@ pub fn check_as(
     for (item, look) in found.items.iter().zip(looked) {
         match look {
             Ok(look) => {
-                findings.extend(look.findings(&item.path));
+                findings.extend(look.findings(item, reading));
                 let item = item.clone();
                 seen.push(Seen { item, look });
             }

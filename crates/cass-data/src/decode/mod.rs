@@ -1,16 +1,20 @@
+mod animation;
+mod frames;
 mod levels;
+mod palette;
 mod reading;
 mod tiff;
 mod turn;
 
+pub(crate) use frames::{Frames, frame_name};
 pub(crate) use levels::{Kind, Values};
 pub use reading::{Frame, Levels, Pages, Reading};
 
 use crate::image::Pixels;
 use crate::{Error, Result};
-use image::codecs::gif::GifDecoder;
 use image::metadata::Orientation;
-use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -51,13 +55,29 @@ pub fn decode(path: &Path) -> Result<Pixels> {
 }
 
 /// Decodes an image file as images of a data set are read; `size` is the side that it will be resized
-/// to, which chooses a page of a pyramid.
+/// to, which chooses a page of a pyramid. Under [`Frame::All`] a frame is read by its name, such as
+/// `scan.dcm#2` ([`frames_at`](crate::source::frames_at)).
 ///
 /// # Errors
 /// Those of [`decode()`], and what `reading` does not fit.
 pub fn decode_as(path: &Path, reading: &Reading, size: Option<usize>) -> Result<Pixels> {
-    read(path, reading)
-        .and_then(|bytes| Ok(decode_bytes(&bytes, reading, size)?.pixels))
+    let frame = match reading.frame {
+        Frame::All => frames::of_name(path),
+        _ => None,
+    };
+    let (file, reading) = match frame {
+        Some((file, number)) => {
+            let frame = Frame::Number(number);
+            let reading = Reading {
+                frame,
+                ..reading.clone()
+            };
+            (Cow::Owned(file), Cow::Owned(reading))
+        }
+        None => (Cow::Borrowed(path), Cow::Borrowed(reading)),
+    };
+    read(&file, &reading)
+        .and_then(|bytes| Ok(decode_bytes(&bytes, &reading, size)?.pixels))
         .map_err(|reason| Error::Image {
             path: path.to_owned(),
             reason,
@@ -184,8 +204,8 @@ pub(crate) fn decode_bytes(
     };
     let widest = widest.copied();
     let (pixels, range) = to_pixels(image, width as usize, height as usize, reading.levels)?;
-    if format == ImageFormat::Gif {
-        frames = gif_frames(bytes);
+    if format != ImageFormat::Tiff {
+        frames = animation::frames(format, bytes);
     }
     let (pixels, turned) = turned(pixels, turn, reading);
     Ok(Decoded {
@@ -254,20 +274,21 @@ fn turned(pixels: Pixels, turn: Orientation, reading: &Reading) -> (Pixels, bool
     }
 }
 
-/// The number of an animation's frames, of which more than a few are not counted.
-fn gif_frames(bytes: &[u8]) -> usize {
-    const COUNTED: usize = 16;
-    let decoder = GifDecoder::new(Cursor::new(bytes));
-    let frames = decoder.map(|decoder| decoder.into_frames().take(COUNTED).count());
-    frames.unwrap_or(1).max(1)
-}
-
 /// What is said of a file that is none of the formats: what it is, if that can be told, and the way
 /// out.
 fn foreign(bytes: &[u8]) -> String {
     let brand = bytes
         .get(8..12)
         .filter(|_| bytes.get(4..8) == Some(b"ftyp"));
+    let text = bytes.trim_ascii_start();
+    if text.starts_with(b"version https://git-lfs") {
+        return "is a pointer of Git LFS, expected an image: `git lfs pull` fetches it".into();
+    }
+    let html =
+        |start: &[u8]| text.len() > start.len() && text[..start.len()].eq_ignore_ascii_case(start);
+    if html(b"<!doctype html") || html(b"<html") {
+        return "is a web page, expected an image: was the download refused?".into();
+    }
     let is_nifti = [344, 0].iter().any(|&at| {
         let magic = bytes.get(at..at + 3);
         magic == Some(b"n+1") || magic == Some(b"ni1") || magic == Some(b"n+2")

@@ -74,6 +74,8 @@ pub enum Frame {
     Middle,
     /// This one, from 1.
     Number(usize),
+    /// Every one: each is an image of its own.
+    All,
 }
 
 impl Reading {
@@ -220,9 +222,10 @@ impl FromStr for Frame {
         match (text, number) {
             ("first", _) => Ok(Self::First),
             ("middle", _) => Ok(Self::Middle),
+            ("all", _) => Ok(Self::All),
             (_, Some(number)) => Ok(Self::Number(number)),
             _ => Err(format!(
-                "{text:?}; expected first, middle or a number from 1"
+                "{text:?}; expected first, middle, all or a number from 1"
             )),
         }
     }
@@ -233,6 +236,7 @@ impl fmt::Display for Frame {
         match self {
             Self::First => f.write_str("first"),
             Self::Middle => f.write_str("middle"),
+            Self::All => f.write_str("all"),
             Self::Number(number) => number.fmt(f),
         }
     }
@@ -266,6 +270,11 @@ impl Frame {
             Self::Middle => Ok(count / 2),
             Self::Number(number) if number <= count => Ok(number - 1),
             Self::Number(number) => Err(format!("has {count} frames, no frame {number}")),
+            Self::All if count < 2 => Ok(0),
+            // Taking one of them in silence would be worse.
+            Self::All => Err(format!(
+                "has {count} frames, expected one of them by its name, with #1 to #{count} at its end"
+            )),
         }
     }
 }
@@ -306,7 +315,7 @@ mod tests {
         for text in ["0", "1,2,3,4", "", "all"] {
             assert!(text.parse::<Pages>().is_err(), "{text}");
         }
-        for text in ["first", "middle", "7"] {
+        for text in ["first", "middle", "all", "7"] {
             assert_eq!(text.parse::<Frame>().unwrap().to_string(), text);
         }
         assert!("0".parse::<Frame>().is_err());

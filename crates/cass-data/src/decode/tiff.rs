@@ -2,6 +2,7 @@
 //! floating, or of more than 16 bits.
 
 use super::levels::{Kind, Values};
+use super::palette::Palette;
 use super::reading::{Pages, Reading};
 use super::{Decoded, expect_size};
 use crate::image::Pixels;
@@ -21,6 +22,10 @@ struct Page {
     eight_bits: bool,
     kind: Kind,
     mode: String,
+    /// Channels that say how transparent a pixel is.
+    transparent: usize,
+    /// Whether it is known what the channels are.
+    known: bool,
 }
 
 /// The number of pages; 1 where the file does not tell.
@@ -42,11 +47,12 @@ pub(super) fn decode(
     size: Option<usize>,
     count: usize,
 ) -> Result<Option<Decoded>, String> {
-    let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(undecodable)?;
-    let mut limits = Limits::default();
-    limits.decoding_buffer_size = reading.max_decoder_bytes() as usize;
-    limits.intermediate_buffer_size = reading.max_decoder_bytes() as usize;
-    decoder = decoder.with_limits(limits);
+    if reading.pages == Pages::First
+        && let Some(palette) = Palette::of(bytes)
+    {
+        return by_palette(&palette, reading, count).map(Some);
+    }
+    let mut decoder = open(bytes, reading)?;
     let (page, channels) = match &reading.pages {
         Pages::First if is_plain(&mut decoder)? => return Ok(None),
         Pages::First => as_it_is(read(&mut decoder, reading)?)?,
@@ -68,14 +74,42 @@ pub(super) fn decode(
     finish(page, channels, reading, count).map(Some)
 }
 
-/// A page that is grey or coloured, without what is transparent.
+fn open<'a>(bytes: &'a [u8], reading: &Reading) -> Result<Decoder<Cursor<&'a [u8]>>, String> {
+    let decoder = Decoder::new(Cursor::new(bytes)).map_err(undecodable)?;
+    let mut limits = Limits::default();
+    limits.decoding_buffer_size = reading.max_decoder_bytes() as usize;
+    limits.intermediate_buffer_size = reading.max_decoder_bytes() as usize;
+    Ok(decoder.with_limits(limits))
+}
+
+fn by_palette(palette: &Palette, reading: &Reading, count: usize) -> Result<Decoded, String> {
+    let page = read(&mut open(&palette.places, reading)?, reading)?;
+    let [places] = &page.channels[..] else {
+        return Err("has a palette and several channels, expected one".into());
+    };
+    let rgb = palette.rgb(places);
+    Ok(Decoded {
+        pixels: Pixels::from_rgb(page.width, page.height, rgb),
+        format: "TIFF",
+        mode: "Palette(8)".into(),
+        range: None,
+        widest: None,
+        turned: false,
+        frames: count,
+        patient: None,
+    })
+}
+
+/// A page that is grey or coloured, without what is transparent. None of two or four channels that may
+/// be anything is left out.
 fn as_it_is(mut page: Page) -> Result<(Page, usize), String> {
-    let channels = match page.channels.len() {
-        1 | 2 => 1,
-        3 | 4 => 3,
-        channels => {
+    let all = page.channels.len();
+    let channels = match (page.known, all.saturating_sub(page.transparent)) {
+        (_, 1) => 1,
+        (_, 3) | (true, 4) => 3,
+        _ => {
             return Err(format!(
-                "has {channels} channels, expected 1, 3 or 4 (--pages 1,2,3, mean or max chooses)"
+                "has {all} channels, expected grey, or red, green and blue (--pages 1,2,3, mean or max chooses)"
             ));
         }
     };
@@ -265,6 +299,8 @@ fn read(decoder: &mut Decoder<Cursor<&[u8]>>, reading: &Reading) -> Result<Page,
         (0..samples).map(channel).collect::<Vec<Vec<f32>>>()
     };
     let eight_bits = color.bit_depth() == 8 && kind == Kind::Unsigned16;
+    let extra = decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples);
+    let extra = extra.map_err(undecodable)?.unwrap_or_default();
     Ok(Page {
         width,
         height,
@@ -272,6 +308,9 @@ fn read(decoder: &mut Decoder<Cursor<&[u8]>>, reading: &Reading) -> Result<Page,
         eight_bits,
         kind,
         mode: format!("{color:?}"),
+        // Multiplied with the colours, or not.
+        transparent: extra.iter().filter(|kind| [1, 2].contains(*kind)).count(),
+        known: !matches!(color, ColorType::Multiband { .. }),
     })
 }
 

@@ -7,7 +7,7 @@ mod window;
 
 pub(crate) use elements::is_bare;
 
-use crate::decode::{Decoded, expect_size};
+use crate::decode::{Decoded, Frames, expect_size};
 use crate::image::{Pixels, Reading};
 use colour::Colour;
 use elements::{
@@ -16,6 +16,32 @@ use elements::{
 };
 use stored::{Frame, Stored};
 use window::Transform;
+
+/// How many frames a file has, and who is shown.
+pub(crate) fn frames(bytes: &[u8]) -> Result<Frames, String> {
+    let (syntax, data) = elements::start(bytes)?;
+    let elements = Elements::read(syntax, &data)?;
+    let area =
+        usize::from(elements.need(COLUMNS, "columns")?) * usize::from(elements.need(ROWS, "rows")?);
+    // One more than there can be: that one's error is of all that are missing.
+    let most = match &elements.pixels {
+        PixelData::Native(bytes, ..) => bytes.len() / area.max(1) + 1,
+        PixelData::Fragments(fragments) => fragments.len(),
+    };
+    Ok(Frames {
+        frames: count(&elements)?.min(most),
+        patient: patient(&elements),
+    })
+}
+
+fn count(elements: &Elements) -> Result<usize, String> {
+    let frames = elements.decimal(FRAMES, "number of frames")?.unwrap_or(1.0);
+    Ok((frames as usize).max(1)) // `as` saturates
+}
+
+fn patient(elements: &Elements) -> Option<String> {
+    elements.text(PATIENT).filter(|patient| !patient.is_empty())
+}
 
 /// The image in these bytes, or why not.
 pub(crate) fn decode(bytes: &[u8], reading: &Reading) -> Result<Decoded, String> {
@@ -48,8 +74,7 @@ pub(crate) fn decode(bytes: &[u8], reading: &Reading) -> Result<Decoded, String>
             "has {bits_allocated} bits allocated, expected {expected}"
         ));
     }
-    let frames = elements.decimal(FRAMES, "number of frames")?.unwrap_or(1.0);
-    let frames = (frames as usize).max(1); // `as` saturates
+    let frames = count(&elements)?;
     let (width, height) = (
         elements.need(COLUMNS, "columns")?,
         elements.need(ROWS, "rows")?,
@@ -80,8 +105,7 @@ pub(crate) fn decode(bytes: &[u8], reading: &Reading) -> Result<Decoded, String>
             (pixels, bits_allocated)
         }
         None => {
-            let transform =
-                Transform::of(&elements, bits_allocated, inverted, reading.window_index)?;
+            let transform = Transform::of(&elements, bits_allocated, inverted, reading)?;
             if let (Some(high), Some(stored)) = (
                 elements.number(HIGH_BIT, "high bit")?,
                 elements.number(BITS_STORED, "bits stored")?,
@@ -108,6 +132,6 @@ pub(crate) fn decode(bytes: &[u8], reading: &Reading) -> Result<Decoded, String>
         range: None,
         turned: false,
         frames: frame.frames,
-        patient: elements.text(PATIENT).filter(|patient| !patient.is_empty()),
+        patient: patient(&elements),
     })
 }

@@ -6,7 +6,7 @@ use super::elements::{
     PADDING, PADDING_LIMIT, SIGNED, SLOPE, VOI_LUT, WIDTH,
 };
 use crate::decode::{Kind, Values};
-use crate::image::Levels;
+use crate::image::{Levels, Reading};
 use dicom_core::Tag;
 
 /// How stored values become grey levels (DICOM PS3.3, C.11).
@@ -48,7 +48,7 @@ impl Transform {
         elements: &Elements,
         bits_allocated: u16,
         inverted: bool,
-        window_index: usize,
+        reading: &Reading,
     ) -> Result<Self, String> {
         let bits_stored = elements.number(BITS_STORED, "bits stored")?;
         let bits_stored = bits_stored.unwrap_or(bits_allocated);
@@ -58,12 +58,15 @@ impl Transform {
             ));
         }
         let signed = elements.number(SIGNED, "pixel representation")? == Some(1);
-        let window = Window::of(elements, window_index)?;
+        let window = match reading.levels {
+            Levels::HighByte => Window::of(elements, reading.window_index)?,
+            _ => None, // nor can it be wrong
+        };
         let modality = Table::of(elements, MODALITY_LUT, signed)?;
-        let interest = match &window {
-            // As pydicom would not, but as it was before tables were read.
-            Some(_) => None,
-            None => Table::of(elements, VOI_LUT, signed && modality.is_none())?,
+        let interest = match (&window, reading.levels) {
+            (None, Levels::HighByte) => Table::of(elements, VOI_LUT, signed && modality.is_none())?,
+            // A window goes first, as pydicom would not have it, but as it was before tables were read.
+            _ => None,
         };
         let slope = elements.decimal(SLOPE, "rescale slope")?;
         let intercept = elements.decimal(INTERCEPT, "rescale intercept")?;
@@ -262,7 +265,9 @@ impl Window {
             _ => ("above 0", width > 0.0),
         };
         if !fits {
-            return Err(format!("has window width {width}, expected {least}"));
+            return Err(format!(
+                "has window width {width}, expected {least} (--levels min-max does without)"
+            ));
         }
         Ok(Some(Self {
             center,

@@ -156,6 +156,7 @@ impl DataRecipe {
                 blank: self.blank,
                 exclude: self.exclude.clone(),
                 group_by: self.group_by.clone(),
+                every_frame: self.frame == Frame::All,
                 more: self.more_roots.clone(),
             },
             ..Layout::new(&self.name, &self.root)

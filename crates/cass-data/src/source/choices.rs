@@ -33,6 +33,8 @@ pub struct Choices {
     pub exclude: Vec<String>,
     /// A regular expression whose first group, in a file's path below the root, names the patient.
     pub group_by: Option<String>,
+    /// Whether every frame of a file is an image of its own.
+    pub every_frame: bool,
     /// More folders of the same layout.
     pub more: Vec<PathBuf>,
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Candidates, in the order in which they are preferred.
-const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
+const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// Lines that the separator is told by.
 const LOOKED_AT: usize = 50;
 
@@ -18,14 +18,27 @@ pub(super) struct Dialect<'a> {
 /// Tells how these bytes are written.
 ///
 /// # Errors
-/// UTF-16 that is damaged.
+/// UTF-16 that is damaged, and what is no text.
 pub(super) fn of(bytes: &[u8]) -> Result<Dialect<'_>, String> {
     let text = match bytes {
         [0xFF, 0xFE, rest @ ..] => Cow::Owned(from_utf16(rest, u16::from_le_bytes)?),
         [0xFE, 0xFF, rest @ ..] => Cow::Owned(from_utf16(rest, u16::from_be_bytes)?),
         [0xEF, 0xBB, 0xBF, rest @ ..] => Cow::Borrowed(rest),
-        _ => Cow::Borrowed(bytes),
+        [b'P', b'K', 3, 4, ..] | [0xD0, 0xCF, 0x11, 0xE0, ..] => {
+            return Err(
+                "it is a workbook of Excel or another archive, expected text: \
+                        spreadsheets save tables as `CSV UTF-8`"
+                    .into(),
+            );
+        }
+        _ => match unmarked_utf16(bytes) {
+            Some(unit) => Cow::Owned(from_utf16(bytes, unit)?),
+            None => Cow::Borrowed(bytes),
+        },
     };
+    if text.contains(&0) {
+        return Err("it has bytes of 0, expected text".into());
+    }
     // Excel's own word for it, which is no header.
     let told = text.strip_prefix(b"sep=").and_then(<[u8]>::split_first);
     if let Some((&separator, rest)) = told
@@ -87,6 +100,18 @@ fn separator(text: &[u8]) -> u8 {
     counted
         .max_by_key(|(fields, _)| *fields)
         .map_or(b',', |(_, s)| s)
+}
+
+/// UTF-16 without a mark: every second byte of its first letters is 0.
+fn unmarked_utf16(bytes: &[u8]) -> Option<fn([u8; 2]) -> u16> {
+    const LOOKED_AT: usize = 16;
+    let pairs = bytes.as_chunks::<2>().0;
+    let pairs = pairs.get(..LOOKED_AT.min(pairs.len()))?;
+    let all = |is: fn(&[u8; 2]) -> bool| pairs.len() > 1 && pairs.iter().all(is);
+    if all(|[low, high]| *low != 0 && *high == 0) {
+        return Some(u16::from_le_bytes);
+    }
+    all(|[high, low]| *low != 0 && *high == 0).then_some(u16::from_be_bytes)
 }
 
 fn from_utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<Vec<u8>, String> {

@@ -1,7 +1,7 @@
 use super::Origin;
 use crate::dataset::{Part, Task};
 use crate::image::Pixels;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One image with what is known of it, not yet looked into.
@@ -60,6 +60,14 @@ impl Item {
         index: usize,
     ) -> Self {
         Self::new(path, Origin::Array { images, index })
+    }
+
+    /// The file that the image is in.
+    pub(crate) fn file_of(&self) -> &Path {
+        match &self.origin {
+            Origin::Frame { file, .. } => file,
+            _ => &self.path,
+        }
     }
 
     /// The same image, of one class more.

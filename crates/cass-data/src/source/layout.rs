@@ -1,8 +1,8 @@
 //! The layouts on disk, by name.
 
 use super::{
-    Choices, Filter, Found, Source, biopsies, brain_mri, csv, folder, images, isic2019, medmnist,
-    named,
+    Choices, Filter, Found, Source, biopsies, brain_mri, csv, folder, frames, images, isic2019,
+    medmnist, named,
 };
 use crate::{Error, Result};
 use regex::Regex;
@@ -91,10 +91,13 @@ impl Layout {
         let filter = Filter::new(exclude)?;
         found.items.retain(|item| filter.keeps(&item.path));
         found.problems.retain(|problem| filter.keeps(&problem.path));
-        match group_by.as_deref() {
-            None | Some("none") => Ok(()),
-            Some(pattern) => group(found, pattern),
+        if let Some(pattern) = group_by.as_deref().filter(|by| *by != "none") {
+            group(found, pattern)?;
         }
+        if self.choices.every_frame {
+            frames::divide(found);
+        }
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Files and folders, in lower case, that systems and programs leave in folders; so are all whose
 /// names begin with a dot, `._*` of macOS and `.ipynb_checkpoints` among them.
-const LITTER: [&str; 9] = [
+const LITTER: [&str; 10] = [
     "thumbs.db",
     "desktop.ini",
     "__macosx",
@@ -19,6 +19,7 @@ const LITTER: [&str; 9] = [
     "system volume information",
     "lost+found",
     "__pycache__",
+    "dicomdir",
 ];
 /// Endings of image files, in the order in which they are preferred.
 pub(super) const ENDINGS: [&str; 15] = [

@@ -1,12 +1,13 @@
 //! A file of the MedMNIST collection (2D): images and labels of three parts in one archive.
 
 use super::listing::{list, name};
-use super::npz::{self, Array};
+use super::npz::{self, ImageArray};
 use super::origin::Images;
 use super::table::table;
 use super::{Found, Item, locate};
 use crate::Result;
 use crate::dataset::{Part, Task};
+use crate::decode::MAX_PIXELS;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,9 +50,10 @@ fn read(path: &Path) -> Result<Found, String> {
         };
         let labels = array("labels")?;
         let name = format!("{prefix}_images");
-        let pixels = npz::read_images(&mut archive, path, &name)?;
+        let expect = |shape: &[usize], width| sides(shape, width).map(drop);
+        let pixels = npz::read_images(&mut archive, path, &name, expect)?;
         let pixels = pixels.ok_or_else(|| format!("it has no array {name}"))?;
-        let images = images(pixels, prefix)?;
+        let images = images(pixels).map_err(|why| format!("array {name} {why}"))?;
         let width = match labels.shape[..] {
             [count, width] if count == images.count() && width > 0 => width,
             [count] if count == images.count() => 1,
@@ -108,26 +110,28 @@ fn labels_of(row: &[i128]) -> Option<Vec<usize>> {
     }
 }
 
-fn images(array: Array, prefix: &str) -> Result<Images, String> {
-    let (height, width, channels) = match array.shape[..] {
-        [_, height, width] => (height, width, 1),
-        [_, height, width, channels @ (1 | 3)] => (height, width, channels),
-        _ => (0, 0, 0),
+/// Height, width and channels of images in an array of this shape, whose values have so many bytes.
+fn sides(shape: &[usize], bytes: usize) -> Result<[usize; 3], String> {
+    let fits = |h: usize, w: usize| {
+        let area = h.checked_mul(w).map(|area| area as u64);
+        bytes == 1 && area.is_some_and(|area| (1..=MAX_PIXELS).contains(&area))
     };
-    if let [_, depth, height, width, ..] = array.shape[..]
-        && channels == 0
-    {
-        return Err(format!(
-            "array {prefix}_images holds volumes (3D) of {depth}x{height}x{width}, expected images: its slices can be \
-             written as an array of shape (images, height, width)"
-        ));
+    match *shape {
+        [_, h, w] if fits(h, w) => Ok([h, w, 1]),
+        [_, h, w, channels @ (1 | 3)] if fits(h, w) => Ok([h, w, channels]),
+        [_, depth, height, width] | [_, depth, height, width, _] => Err(format!(
+            "holds volumes (3D) of {depth}x{height}x{width}, expected images: its slices can be written as \
+             an array of shape (images, height, width)"
+        )),
+        _ => Err(format!(
+            "has shape {shape:?} of {bytes} bytes a value, expected bytes of shape (images, height, width) or \
+             (images, height, width, 3)"
+        )),
     }
-    if height * width * channels == 0 || array.width != 1 {
-        return Err(format!(
-            "array {prefix}_images has shape {:?}, expected bytes of shape (images, height, width) or (images, height, width, 3)",
-            array.shape
-        ));
-    }
+}
+
+fn images(array: ImageArray) -> Result<Images, String> {
+    let [height, width, channels] = sides(&array.shape, 1)?;
     Ok(Images {
         width,
         height,
@@ -138,7 +142,7 @@ fn images(array: Array, prefix: &str) -> Result<Images, String> {
 
 impl Images {
     fn count(&self) -> usize {
-        self.data.len() / (self.width * self.height * self.channels)
+        self.data.length() as usize / (self.width * self.height * self.channels)
     }
 }
 

@@ -1,7 +1,6 @@
 //! NumPy's arrays of bytes and whole numbers, in an `.npz` archive.
 
-use crate::pixels::Bytes;
-use memmap2::Mmap;
+use super::span::Span;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
@@ -12,9 +11,9 @@ use zip::{CompressionMethod, ZipArchive};
 /// Larger arrays of labels are refused: they are kept in memory.
 const MAX_BYTES: u64 = 1 << 30;
 /// Larger arrays of images are refused; the largest of MedMNIST+ has 14 GiB.
-const MAX_MAPPED: u64 = 64 << 30;
-/// Larger arrays of images are mapped, not read.
-const MAPPED_FROM: u64 = 128 << 20;
+const MAX_IMAGE_BYTES: u64 = 64 << 30;
+/// Larger arrays of images stay in a file.
+const IN_FILE_FROM: u64 = 128 << 20;
 const MAX_HEADER: usize = 1 << 16;
 
 /// An array of whole numbers in C order.
@@ -22,9 +21,16 @@ const MAX_HEADER: usize = 1 << 16;
 pub(crate) struct Array {
     pub(crate) shape: Vec<usize>,
     /// Little-endian, `width` bytes a number.
-    pub(crate) data: Bytes,
-    pub(crate) width: usize,
+    data: Vec<u8>,
+    width: usize,
     signed: bool,
+}
+
+/// An array of images, which may be larger than memory.
+#[derive(Debug)]
+pub(crate) struct ImageArray {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: Span,
 }
 
 /// The array of this name, `None` where there is none, or why it cannot be read.
@@ -37,67 +43,93 @@ pub(crate) fn read<R: Read + Seek>(
     };
     parse(entry)
         .map(Some)
-        .map_err(|why| format!("array {name}: {why}"))
+        .map_err(|why| format!("array {name} {why}"))
 }
 
-/// The same of an array of images, which may be larger than memory: what is stored is mapped where it
-/// is, what is compressed is inflated into a file that ends with this process.
+/// The same of an array of bytes that are images: a large one that is stored is read where it is, one that
+/// is compressed is inflated into a file that ends with this process. `expect` is asked of the shape before
+/// anything is read.
 pub(crate) fn read_images(
     archive: &mut ZipArchive<BufReader<File>>,
     path: &Path,
     name: &str,
-) -> Result<Option<Array>, String> {
-    read_images_from(archive, path, name, MAPPED_FROM)
+    expect: impl FnOnce(&[usize], usize) -> Result<(), String>,
+) -> Result<Option<ImageArray>, String> {
+    read_images_from(archive, path, name, expect, IN_FILE_FROM)
 }
 
 fn read_images_from(
     archive: &mut ZipArchive<BufReader<File>>,
     path: &Path,
     name: &str,
-    mapped_from: u64,
-) -> Result<Option<Array>, String> {
+    expect: impl FnOnce(&[usize], usize) -> Result<(), String>,
+    in_file_from: u64,
+) -> Result<Option<ImageArray>, String> {
     let Some(mut entry) = entry(archive, name)? else {
         return Ok(None);
     };
-    let fail = |why: String| format!("array {name}: {why}");
+    let fail = |why: String| format!("array {name} {why}");
     let header = header(&mut entry).map_err(fail)?;
-    let bytes = header.bytes(MAX_MAPPED).map_err(fail)?;
-    if bytes < mapped_from {
-        return read_data(header, bytes, entry).map(Some).map_err(fail);
+    expect(&header.shape, header.width).map_err(fail)?;
+    let bytes = header.bytes(MAX_IMAGE_BYTES).map_err(fail)?;
+    if bytes < in_file_from {
+        let array = read_data(header, bytes, entry).map_err(fail)?;
+        return Ok(Some(ImageArray {
+            shape: array.shape,
+            data: Span::Memory(array.data),
+        }));
     }
-    let io = |error: io::Error| fail(format!("cannot be mapped: {error}"));
     let (file, start) = match (entry.compression(), entry.data_start()) {
         (CompressionMethod::Stored, Some(start)) => {
+            let io = |error: io::Error| fail(format!("cannot be read: {error}"));
+            let file = File::open(path).map_err(io)?;
             let start = start + header.length;
-            (File::open(path).map_err(io)?, start)
-        }
-        _ => {
-            let mut file = tempfile::tempfile().map_err(io)?;
-            let copied = io::copy(&mut entry.take(bytes), &mut file).map_err(io)?;
-            if copied != bytes {
-                return Err(fail(format!(
-                    "has {copied} bytes of {bytes}: it is truncated"
-                )));
+            let found = file.metadata().map_err(io)?.len().saturating_sub(start);
+            if found < bytes {
+                return Err(fail(truncated(found, bytes)));
             }
-            (file, 0)
+            (file, start)
         }
+        _ => (inflate(&mut entry, bytes).map_err(fail)?, 0),
     };
-    // SAFETY: a temporary file has no name by which another could change it. As for the archive, who
-    // cuts it short while it is mapped ends this process, as for any program that maps files.
-    let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-    let end = start.saturating_add(bytes);
-    if (map.len() as u64) < end {
-        let found = (map.len() as u64).saturating_sub(start);
-        return Err(fail(format!(
-            "has {found} bytes of {bytes}: it is truncated"
-        )));
-    }
-    Ok(Some(Array {
+    Ok(Some(ImageArray {
         shape: header.shape,
-        data: Bytes::Mapped(map, start as usize, bytes as usize),
-        width: header.width,
-        signed: header.signed,
+        data: Span::File {
+            file,
+            start,
+            length: bytes,
+        },
     }))
+}
+
+/// The next so many bytes of a member in a file that has no name.
+fn inflate(entry: &mut impl Read, bytes: u64) -> Result<File, String> {
+    let folder = std::env::temp_dir();
+    let unpacked = |error: io::Error| {
+        format!(
+            "cannot be unpacked, {bytes} bytes in {}: {error} (TMPDIR names another folder)",
+            folder.display()
+        )
+    };
+    let mut file = tempfile::tempfile_in(&folder).map_err(unpacked)?;
+    let copied = io::copy(&mut entry.take(bytes), &mut file).map_err(unpacked)?;
+    if copied != bytes {
+        return Err(truncated(copied, bytes));
+    }
+    expect_end(entry)?;
+    Ok(file)
+}
+
+fn truncated(found: u64, bytes: u64) -> String {
+    format!("has {found} bytes of {bytes}: it is truncated")
+}
+
+/// Reads the end, where an archive's checksum is compared.
+fn expect_end(source: &mut impl Read) -> Result<(), String> {
+    match source.read(&mut [0]).map_err(cannot)? {
+        0 => Ok(()),
+        _ => Err("has more bytes than its shape says".into()),
+    }
 }
 
 fn entry<'a, R: Read + Seek>(
@@ -183,17 +215,18 @@ fn header(source: &mut impl Read) -> Result<Header, String> {
     })
 }
 
-fn read_data(header: Header, bytes: u64, source: impl Read) -> Result<Array, String> {
+fn read_data(header: Header, bytes: u64, mut source: impl Read) -> Result<Array, String> {
     // Grows with what is there, not with what the header promises.
     let mut data = Vec::new();
-    source.take(bytes).read_to_end(&mut data).map_err(cannot)?;
+    let mut part = source.by_ref().take(bytes);
+    part.read_to_end(&mut data).map_err(cannot)?;
     if data.len() as u64 != bytes {
-        let found = data.len();
-        return Err(format!("has {found} bytes of {bytes}: it is truncated"));
+        return Err(truncated(data.len() as u64, bytes));
     }
+    expect_end(&mut source)?;
     Ok(Array {
         shape: header.shape,
-        data: data.into(),
+        data,
         width: header.width,
         signed: header.signed,
     })
@@ -248,9 +281,9 @@ impl Array {
 mod tests {
     use super::*;
 
-    /// Stored and deflated members alike, read or mapped.
+    /// Stored and deflated members alike, in memory or in a file.
     #[test]
-    fn mapped_arrays_are_those_that_are_read() {
+    fn images_in_a_file_are_those_in_memory() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/medmnist");
         let stored = tempfile::tempdir().unwrap();
         let again = stored.path().join("stored.npz");
@@ -268,10 +301,26 @@ mod tests {
         for path in [path, again] {
             for name in ["train_images", "val_images"] {
                 let mut archive = open(File::open(&path).unwrap()).unwrap();
-                let read = read_images_from(&mut archive, &path, name, u64::MAX).unwrap();
-                let mapped = read_images_from(&mut archive, &path, name, 0).unwrap();
-                assert!(matches!(mapped.as_ref().unwrap().data, Bytes::Mapped(..)));
-                assert_eq!(read, mapped, "{name} of {}", path.display());
+                let mut read = |in_file_from| {
+                    let read =
+                        read_images_from(&mut archive, &path, name, |_, _| Ok(()), in_file_from);
+                    read.unwrap().unwrap()
+                };
+                let (memory, file) = (read(u64::MAX), read(0));
+                assert!(matches!(file.data, Span::File { .. }));
+                assert_eq!(memory.shape, file.shape);
+                let image = memory.shape[1] * memory.shape[2];
+                for place in 0..memory.shape[0] {
+                    let [a, b] = [&memory, &file].map(|array| {
+                        let part = array.data.part(place as u64 * image as u64, image);
+                        part.unwrap().into_owned()
+                    });
+                    assert_eq!(a, b, "{name} of {}, image {place}", path.display());
+                }
+                let beyond = memory.shape[0] as u64 * image as u64;
+                for array in [memory, file] {
+                    assert!(array.data.part(beyond, 1).unwrap_err().contains("beyond"));
+                }
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Where an image's bytes are.
 
+use super::span::Span;
 use crate::decode::{self, Decoded};
-use crate::image::{Pixels, Reading};
-use crate::pixels::Bytes;
+use crate::image::{Frame, Pixels, Reading};
 use std::borrow::Cow;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An image is a file, pixels in memory, or one of many in an array.
@@ -13,16 +13,23 @@ use std::sync::Arc;
 pub(crate) enum Origin {
     File,
     Pixels(Arc<Pixels>),
-    Array { images: Arc<Images>, index: usize },
+    Array {
+        images: Arc<Images>,
+        index: usize,
+    },
+    /// One of a file's frames, from 1.
+    Frame {
+        file: PathBuf,
+        number: usize,
+    },
 }
 
 /// 8-bit images of one shape, one after the other.
-#[derive(PartialEq, Eq)]
 pub(crate) struct Images {
     pub(crate) width: usize,
     pub(crate) height: usize,
     pub(crate) channels: usize,
-    pub(crate) data: Bytes,
+    pub(crate) data: Span,
 }
 
 impl Origin {
@@ -30,6 +37,12 @@ impl Origin {
     pub(crate) fn bytes(&self, path: &Path, reading: &Reading) -> Result<Cow<'_, [u8]>, String> {
         match self {
             Self::File => decode::read(path, reading).map(Cow::Owned),
+            Self::Frame { file, number } => {
+                // Frames of a file are told apart by their number.
+                let mut bytes = decode::read(file, reading)?;
+                bytes.extend((*number as u64).to_le_bytes());
+                Ok(Cow::Owned(bytes))
+            }
             Self::Pixels(pixels) => {
                 // Images of other shapes may have the same bytes.
                 let sides = [pixels.width, pixels.height, pixels.channels].map(|side| side as u64);
@@ -39,9 +52,7 @@ impl Origin {
             }
             Self::Array { images, index } => {
                 let length = images.width * images.height * images.channels;
-                let data = images.data.get(index * length..(index + 1) * length);
-                data.map(Cow::Borrowed)
-                    .ok_or("is beyond the array's end".into())
+                images.data.part(*index as u64 * length as u64, length)
             }
         }
     }
@@ -55,6 +66,19 @@ impl Origin {
     ) -> Result<Decoded, String> {
         let pixels = match self {
             Self::File => return decode::decode_bytes(bytes, reading, size),
+            Self::Frame { number, .. } => {
+                let file = &bytes[..bytes.len().saturating_sub(size_of::<u64>())];
+                let frame = Frame::Number(*number);
+                let reading = Reading {
+                    frame,
+                    ..reading.clone()
+                };
+                let decoded = decode::decode_bytes(file, &reading, size)?;
+                return Ok(Decoded {
+                    frames: 1,
+                    ..decoded
+                });
+            }
             Self::Pixels(pixels) => Pixels::clone(pixels),
             Self::Array { images, .. } => {
                 let (width, height, data) = (images.width, images.height, bytes.to_vec());
@@ -77,9 +101,19 @@ impl Origin {
     }
 }
 
+/// By their shape: what they show is compared by the SHA-256 of each.
+impl PartialEq for Images {
+    fn eq(&self, other: &Self) -> bool {
+        let shape = |images: &Self| [images.width, images.height, images.channels];
+        (shape(self), self.data.length()) == (shape(other), other.data.length())
+    }
+}
+
+impl Eq for Images {}
+
 impl fmt::Debug for Images {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (w, h, c) = (self.width, self.height, self.channels);
-        write!(f, "{w}x{h}x{c} images of {} bytes", self.data.len())
+        write!(f, "{w}x{h}x{c} images of {} bytes", self.data.length())
     }
 }

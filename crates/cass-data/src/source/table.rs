@@ -221,7 +221,9 @@ fn cell(line: u64, column: &str, value: &str, expected: &str) -> String {
 
 fn reason(error: &csv::Error) -> String {
     match error.kind() {
-        csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".into(),
+        csv::ErrorKind::Utf8 { .. } => {
+            "it is not UTF-8 (spreadsheets save it as `CSV UTF-8`)".into()
+        }
         _ => error.to_string().replace('\n', " "),
     }
 }

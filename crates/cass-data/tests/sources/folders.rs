@@ -19,7 +19,7 @@ fn excluding(patterns: &[&str]) -> Choices {
     }
 }
 
-const LITTER: [&str; 10] = [
+const LITTER: [&str; 11] = [
     "a/._1.png",
     "a/Thumbs.db",
     "a/.ipynb_checkpoints/1-checkpoint.png",
@@ -30,6 +30,7 @@ const LITTER: [&str; 10] = [
     "a/desktop.ini",
     "@eaDir/1.png",
     "#recycle/1.png",
+    "a/DICOMDIR",
 ];
 
 #[test]

@@ -164,7 +164,10 @@ fn marks_beside_other_columns_have_to_be_named() {
     // Other columns alone are no labels, and no matter to a pretraining.
     let dataset = read(&images(&TWO, "image,age,site\n1.png,55,a\n2.png,60,b\n"));
     assert!(!dataset.is_labelled());
-    assert!(dataset.notes[0].ends_with("path = image; ignored: age, site"));
+    assert!(
+        dataset.notes[0]
+            .contains("path = image; ignored: age, site (none is known to name classes: --columns")
+    );
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod dialects;
 mod folders;
 mod isic2019;
 mod kinds;
+mod named;
 mod splits;
 mod tables;
 

@@ -49,6 +49,23 @@ fn count(dataset: &Dataset, part: &[usize], label: usize) -> f64 {
     has.count() as f64
 }
 
+/// `--split 70/10/20`.
+#[test]
+fn the_three_shares_are_those_that_were_asked_for() {
+    let folder = many("label", 3);
+    let dataset = open("csv", folder.path(), false).unwrap();
+    for (val, test) in [(0.1, 0.2), (0.0, 0.5), (0.3, 0.0)] {
+        let split = dataset.split_by(5, val, Some(test));
+        assert_disjoint(&dataset, &split);
+        assert_groups_whole(&dataset, &split);
+        for (part, share) in [(&split.val, val), (&split.test, test)] {
+            let found = part.len() as f64 / 300.0;
+            assert!((found - share).abs() < 0.05, "{found} of {share}");
+            assert!(share > 0.0 || part.is_empty());
+        }
+    }
+}
+
 #[test]
 fn iterative_stratification_keeps_every_share() {
     let folder = many("labels", 1);

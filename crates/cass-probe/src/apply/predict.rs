@@ -4,6 +4,7 @@ use crate::fit::{Decision, Knn, ProbeMode, ProbeRecipe, decide};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use cass_data::augment::Normalization;
+use cass_data::image::Reading;
 use cass_metrics::joined;
 use cass_models::{Mode, Model};
 use cass_run::names::{CHECKPOINT, NEIGHBOURS};
@@ -93,6 +94,11 @@ impl Predictor {
         &self.classes
     }
 
+    /// How the probe's images were read, and others are.
+    pub fn reading(&self) -> Reading {
+        self.recipe.data.reading()
+    }
+
     pub(crate) fn into_model(self) -> Model {
         self.model
     }
@@ -104,7 +110,7 @@ impl Predictor {
     /// If the computation fails as a whole, say for want of memory.
     pub fn predict(&self, files: &[PathBuf]) -> Result<Vec<Result<Labelled>>> {
         let size = self.model.options().input_size;
-        let reading = self.recipe.data.reading();
+        let reading = self.reading();
         let pixels = files.par_iter().map(|file| {
             let mut values = vec![0f32; 3 * size * size];
             cass_data::image::decode_as(file, &reading, Some(size))?

@@ -34,9 +34,18 @@ pub(super) fn is_nothing(field: &str) -> bool {
 }
 
 /// A number, with a decimal comma or point.
-pub(super) fn number(field: &str) -> Option<f64> {
+fn number(field: &str) -> Option<f64> {
     let number = field.parse().or_else(|_| field.replace(',', ".").parse());
     number.ok().filter(|number: &f64| number.is_finite())
+}
+
+/// What stands in a 0/1 column: a number, or pandas' and people's words for 1 and 0.
+pub(super) fn mark(field: &str) -> Option<f64> {
+    match field.to_ascii_lowercase().as_str() {
+        "true" | "yes" => Some(1.0),
+        "false" | "no" => Some(0.0),
+        _ => number(field),
+    }
 }
 
 /// A class' name as it is shown: a whole number without the `.0` that pandas gives it where a row
@@ -74,6 +83,10 @@ mod tests {
             ("1,0,0", None),
         ] {
             assert_eq!(number(field), want, "{field}");
+            assert_eq!(mark(field), want, "{field}");
+        }
+        for (field, want) in [("True", 1.0), ("FALSE", 0.0), ("yes", 1.0), ("No", 0.0)] {
+            assert_eq!((number(field), mark(field)), (None, Some(want)), "{field}");
         }
     }
 

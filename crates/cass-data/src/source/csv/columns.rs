@@ -1,11 +1,11 @@
 //! Which column of a table says what.
 
-use super::cells::{Said, class, is_nothing, number};
+use super::cells::{Said, class, is_nothing, mark};
 use super::*;
 use crate::source::table::bare;
 use crate::source::{Blank, Column, Uncertain};
 
-const PATH: [&str; 18] = [
+const PATH: [&str; 19] = [
     "path",
     "file",
     "filename",
@@ -19,13 +19,14 @@ const PATH: [&str; 18] = [
     "img",
     "img_path",
     "img_name",
+    "img_id",
     "isic_id",
     "id_code",
     "dicom_id",
     "images",
     "id",
 ];
-const LABEL: [&str; 9] = [
+const LABEL: [&str; 13] = [
     "label",
     "class",
     "target",
@@ -35,6 +36,10 @@ const LABEL: [&str; 9] = [
     "category",
     "class_name",
     "label_name",
+    "diagnostic",
+    "level",
+    "grade",
+    "retinopathy_grade",
 ];
 const LABELS: [&str; 5] = [
     "labels",
@@ -75,6 +80,8 @@ pub(super) struct Columns {
     group: Option<usize>,
     uncertain: Option<Uncertain>,
     blank: Option<Blank>,
+    /// The user said that there are no labels.
+    unlabelled: bool,
 }
 
 pub(super) enum Labels {
@@ -150,6 +157,7 @@ impl Columns {
             group,
             uncertain: choices.uncertain,
             blank: choices.blank,
+            unlabelled: choices.labels == ["none"],
         };
         columns.expect_said_of_uncertain(table)?;
         Ok(columns)
@@ -178,10 +186,13 @@ impl Columns {
         );
         let ignored = (0..table.columns.len()).filter(|place| !in_use.contains(place));
         let ignored: Vec<_> = ignored.map(column).cloned().collect();
-        let ignored = match &ignored[..] {
+        let mut ignored = match &ignored[..] {
             [] => String::new(),
             ignored => format!("; ignored: {}", ignored.join(", ")),
         };
+        if matches!(self.labels, Labels::No) && !self.unlabelled && !ignored.is_empty() {
+            ignored += " (none is known to name classes: --columns label=NAME says which does)";
+        }
         format!("{}: {}{ignored}", name(&table.path), used.join("; "))
     }
 
@@ -216,7 +227,7 @@ impl Columns {
                 }
             }
             Labels::Hot(places) => {
-                let unsure = count(places, &|field| number(field) == Some(-1.0));
+                let unsure = count(places, &|field| mark(field) == Some(-1.0));
                 if let (1.., Some(taken)) = (unsure, self.uncertain) {
                     let taken = match taken {
                         Uncertain::Zero => "taken as 0",
@@ -288,7 +299,7 @@ impl Columns {
         let (mut of, mut unknown) = (Vec::new(), Vec::new());
         for &column in columns {
             let field = row.fields[column].as_str();
-            let into = match (number(field), self.uncertain, self.blank) {
+            let into = match (mark(field), self.uncertain, self.blank) {
                 (Some(0.0), ..) => continue,
                 (Some(1.0), ..) => &mut of,
                 (Some(-1.0), Some(Uncertain::Zero), _) => continue,
@@ -310,7 +321,7 @@ impl Columns {
         let (Labels::Hot(places), None) = (&self.labels, self.uncertain) else {
             return Ok(());
         };
-        let unsure = |row: &&Row| places.iter().any(|&p| number(&row.fields[p]) == Some(-1.0));
+        let unsure = |row: &&Row| places.iter().any(|&p| mark(&row.fields[p]) == Some(-1.0));
         let mut rows = table.rows.iter().filter(unsure);
         let Some(first) = rows.next() else {
             return Ok(());
@@ -404,7 +415,7 @@ fn between(table: &Table, place: usize) -> &'static [char] {
 /// All these columns as classes, if they can be; nothing where none of them can.
 fn all_marks(table: &Table, places: Vec<usize>) -> Result<Labels> {
     let is_mark =
-        |field: &str| is_nothing(field) || [-1.0, 0.0, 1.0].map(Some).contains(&number(field));
+        |field: &str| is_nothing(field) || [-1.0, 0.0, 1.0].map(Some).contains(&mark(field));
     // A slip in a column of marks is a row's problem; a column of other values is no class.
     let other = |place: usize| {
         let bad = table.rows.iter().filter(|row| !is_mark(&row.fields[place]));

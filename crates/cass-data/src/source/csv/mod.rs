@@ -117,6 +117,13 @@ impl Rows {
             return Err(self::table(&table.path, detail));
         }
         self.notes.extend(columns.notes(table));
+        if places.recased > 0 {
+            self.notes.push(format!(
+                "{}: {} paths are written in another case than their files",
+                name(&table.path),
+                places.recased
+            ));
+        }
         self.several |= columns.labels.are_several();
         match (columns.labels.marked(table), &self.marked) {
             (Some(marked), None) => self.marked = Some(marked),

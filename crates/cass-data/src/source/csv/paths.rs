@@ -1,5 +1,6 @@
 //! From what a table calls an image to the file.
 
+use super::cells::class;
 use super::{Choices, Problem, ProblemKind, Row, Table, list, name};
 use crate::Result;
 use crate::source::Filter;
@@ -17,6 +18,10 @@ pub(super) struct Places {
     below: Vec<PathBuf>,
     filter: Filter,
     by_name: OnceCell<BTreeMap<String, Vec<PathBuf>>>,
+    /// By paths and names in lower case.
+    by_case: OnceCell<BTreeMap<String, Vec<PathBuf>>>,
+    /// Paths that are written in another case than their files.
+    pub(super) recased: usize,
     /// The folders that a user named, and how many leading names of a path are of another computer:
     /// as many in every row, or `test/1.png` could be `train/1.png`.
     named: Vec<PathBuf>,
@@ -43,6 +48,8 @@ impl Places {
             below,
             filter: Filter::new(&choices.exclude)?,
             by_name: OnceCell::new(),
+            by_case: OnceCell::new(),
+            recased: 0,
             named: choices.images.clone(),
             foreign: None,
         })
@@ -72,7 +79,13 @@ impl Places {
             return Ok(file);
         }
         match self.of_name(said) {
-            [] => Err(missing("an image file that is there")),
+            [] => match self.of_any_case(said) {
+                Some(file) => {
+                    self.recased += 1;
+                    Ok(file)
+                }
+                None => Err(missing("an image file that is there")),
+            },
             [file] => Ok(file.clone()),
             [a, b, ..] => Err(missing(&format!(
                 "the name of one image: {} and {} have it (--images DIR or --exclude PATTERN chooses)",
@@ -104,6 +117,43 @@ impl Places {
         }
         let by_name = self.by_name.get_or_init(|| self.index());
         by_name.get(said).map_or(&[], Vec::as_slice)
+    }
+
+    /// The only file that has this path or bare name if case does not matter, as it does not where the
+    /// table was written.
+    fn of_any_case(&self, said: &str) -> Option<PathBuf> {
+        let by_case = self.by_case.get_or_init(|| self.index_in_lower_case());
+        let said = said.replace('\\', "/").to_lowercase();
+        match by_case
+            .get(said.trim_start_matches("./"))
+            .map(Vec::as_slice)
+        {
+            Some([file]) => Some(file.clone()),
+            _ => None,
+        }
+    }
+
+    fn index_in_lower_case(&self) -> BTreeMap<String, Vec<PathBuf>> {
+        let mut by_case: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+        for base in &self.below {
+            for file in listing::files_below(base).unwrap_or_default() {
+                if rank(&file).is_none() || !self.filter.keeps(&file) {
+                    continue;
+                }
+                let below = file.strip_prefix(base).unwrap_or(&file);
+                let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
+                let mut keys = BTreeSet::new();
+                for key in [parts.join("/"), name(&file)] {
+                    let key = key.to_lowercase();
+                    let stem = key.rsplit_once('.').map(|(stem, _)| stem.to_owned());
+                    keys.extend(stem.into_iter().chain([key]));
+                }
+                for key in keys {
+                    by_case.entry(key).or_default().push(file.clone());
+                }
+            }
+        }
+        by_case
     }
 
     fn index(&self) -> BTreeMap<String, Vec<PathBuf>> {
@@ -195,6 +245,11 @@ fn spellings(said: &str) -> Vec<String> {
     let mut texts = vec![said.to_owned()];
     if said.contains('\\') {
         texts.push(said.replace('\\', "/"));
+    }
+    // A number that pandas wrote with a fraction.
+    let whole = class(said);
+    if whole != said {
+        texts.push(whole);
     }
     texts
 }
