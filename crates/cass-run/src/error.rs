@@ -65,9 +65,9 @@ pub enum Error {
         /// Why it cannot, and what was expected.
         reason: String,
     },
-    /// A number of a recipe that no run can have.
+    /// A field of a recipe with a value that no run can have.
     #[error("`{field}` is {value}; expected {expected}")]
-    Number {
+    Field {
         /// The field, with dots for tables.
         field: String,
         /// What it was set to.
@@ -143,6 +143,19 @@ impl Error {
             action,
             path,
             source,
+        }
+    }
+
+    /// Names a field with a value that no run can have.
+    pub fn field(
+        field: impl Into<String>,
+        value: impl fmt::Display,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Field {
+            field: field.into(),
+            value: value.to_string(),
+            expected: expected.into(),
         }
     }
 }

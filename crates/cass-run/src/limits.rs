@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
+use std::fmt::Display;
 use std::fs;
 use toml::Value as Toml;
 
@@ -37,7 +38,7 @@ const LARGEST_OTHER: u64 = 1 << 31;
 /// ```
 ///
 /// # Errors
-/// [`Error::Number`] names the first that is not, in the order of the fields' names; [`Error::Recipe`]
+/// [`Error::Field`] names the first that is not, in the order of the fields' names; [`Error::Recipe`]
 /// says what cannot be written as text, such as a path that is not UTF-8.
 pub fn check_numbers(recipe: &impl Serialize) -> Result<()> {
     let unwritable = |error: &dyn std::fmt::Display| Error::Recipe(error.to_string());
@@ -47,6 +48,22 @@ pub fn check_numbers(recipe: &impl Serialize) -> Result<()> {
     integers("", "", &json)?;
     let toml = Toml::try_from(recipe).map_err(|error| unwritable(&error))?;
     floats("", &toml)
+}
+
+/// Checks one field: `fits` says whether a run can have its value.
+///
+/// # Errors
+/// [`Error::Field`] if not.
+pub fn check_field(
+    field: &str,
+    value: impl Display,
+    fits: bool,
+    expected: impl Into<String>,
+) -> Result<()> {
+    if fits {
+        return Ok(());
+    }
+    Err(Error::field(field, value, expected))
 }
 
 fn integers(path: &str, field: &str, value: &Value) -> Result<()> {
@@ -63,11 +80,9 @@ fn integers(path: &str, field: &str, value: &Value) -> Result<()> {
             let known = LARGEST.iter().find(|(name, _)| *name == field);
             let largest = known.map_or(LARGEST_OTHER, |(_, largest)| *largest);
             match number.as_u64() {
-                Some(value) if value > largest => Err(Error::Number {
-                    field: path.into(),
-                    value: value.to_string(),
-                    expected: format!("at most {largest}"),
-                }),
+                Some(value) if value > largest => {
+                    Err(Error::field(path, value, format!("at most {largest}")))
+                }
                 _ => Ok(()),
             }
         }
@@ -84,11 +99,7 @@ fn floats(path: &str, value: &Toml) -> Result<()> {
             .iter()
             .enumerate()
             .try_for_each(|(place, value)| floats(&join(path, &place.to_string()), value)),
-        Toml::Float(number) if !number.is_finite() => Err(Error::Number {
-            field: path.into(),
-            value: number.to_string(),
-            expected: "a finite number".into(),
-        }),
+        Toml::Float(number) => check_field(path, number, number.is_finite(), "a finite number"),
         _ => Ok(()),
     }
 }

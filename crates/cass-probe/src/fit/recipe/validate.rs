@@ -1,7 +1,8 @@
 //! What no probe can be, and what this computer cannot do.
 
 use super::{ProbeMode, ProbeRecipe};
-use crate::{Error, Result};
+use crate::Result;
+use cass_run::check_field;
 use cass_train::memory::network_memory;
 use cass_train::methods::FocalForm;
 
@@ -12,79 +13,48 @@ impl ProbeRecipe {
     /// Naming the first field that no probe can have, its value and what was expected.
     pub fn validate(&self) -> Result<()> {
         cass_run::check_numbers(self)?;
-        let check = |field: &str, value: f64, good: bool, expected: &str| {
-            if good {
-                return Ok(());
-            }
-            Err(Error::Train(cass_train::Error::Field {
-                field: field.into(),
-                value: value.to_string(),
-                expected: expected.into(),
-            }))
-        };
         self.normalization.check()?;
         self.as_arm().check_portion("")?;
         let whole = self.train.is_all() && self.layer_decay.is_none() && !self.frozen_statistics;
-        if !whole && self.mode != ProbeMode::Finetune {
-            return Err(Error::Train(cass_train::Error::Field {
-                field: "mode".into(),
-                value: self.mode.name().into(),
-                expected: "finetune where train, layer_decay or frozen_statistics is set".into(),
-            }));
-        }
+        let finetunes = self.mode == ProbeMode::Finetune;
+        let expected = "finetune where train, layer_decay or frozen_statistics is set";
+        check_field("mode", self.mode.name(), whole || finetunes, expected)?;
         let val = self.data.val_fraction;
-        check("val_fraction", val, val != 0.0, "a share above 0, below 1")?;
+        check_field("val_fraction", val, val != 0.0, "a share above 0, below 1")?;
         self.data.check()?;
         self.as_arm().check("")?;
-        check("epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
-        check("batch", self.batch as f64, self.batch > 1, "at least 2")?;
-        check("size", self.size as f64, self.size > 0, "at least 1")?;
-        check(
+        check_field("epochs", self.epochs, self.epochs > 0, "at least 1")?;
+        check_field("batch", self.batch, self.batch > 1, "at least 2")?;
+        check_field("size", self.size, self.size > 0, "at least 1")?;
+        check_field(
             "augment",
-            1.0,
+            self.augment,
             !self.augment || self.mode == ProbeMode::Linear,
             "false unless the mode is linear: finetune always augments, logistic and knn never",
         )?;
         if let Some(logistic) = &self.logistic {
             let rises = logistic.grid.is_sorted_by(|a, b| a < b);
             let good = |c: &f64| c.is_finite() && *c > 0.0;
-            if logistic.grid.is_empty() || !rises || !logistic.grid.iter().all(good) {
-                return Err(Error::Train(cass_train::Error::Field {
-                    field: "logistic.grid".into(),
-                    value: format!("{:?}", logistic.grid),
-                    expected: "rising numbers above 0".into(),
-                }));
-            }
-            let tolerance = logistic.tolerance;
-            check("logistic.tolerance", tolerance, tolerance > 0.0, "above 0")?;
-            let iterations = logistic.iterations;
-            check(
+            let grid = &logistic.grid;
+            let fits = !grid.is_empty() && rises && grid.iter().all(good);
+            let shown = format!("{grid:?}");
+            check_field("logistic.grid", shown, fits, "rising numbers above 0")?;
+            let (tolerance, iterations) = (logistic.tolerance, logistic.iterations);
+            check_field("logistic.tolerance", tolerance, tolerance > 0.0, "above 0")?;
+            check_field(
                 "logistic.iterations",
-                iterations as f64,
+                iterations,
                 iterations > 0,
                 "at least 1",
             )?;
         }
+        let found = self.logistic.as_ref().map_or("nothing", |_| "a table");
         let fits = self.logistic.is_some() == (self.mode == ProbeMode::Logistic);
-        if !fits {
-            return Err(Error::Train(cass_train::Error::Field {
-                field: "logistic".into(),
-                value: if self.logistic.is_some() {
-                    "a table"
-                } else {
-                    "nothing"
-                }
-                .into(),
-                expected: "a table under mode logistic, and no other".into(),
-            }));
-        }
-        if self.multi_label && self.loss == FocalForm::Softmax {
-            return Err(Error::Train(cass_train::Error::Field {
-                field: "loss".into(),
-                value: "softmax".into(),
-                expected: "sigmoid where an image may be of several classes".into(),
-            }));
-        }
+        let expected = "a table under mode logistic, and no other";
+        check_field("logistic", found, fits, expected)?;
+        let fits = !self.multi_label || self.loss != FocalForm::Softmax;
+        let expected = "sigmoid where an image may be of several classes";
+        check_field("loss", "softmax", fits, expected)?;
         Ok(())
     }
 
