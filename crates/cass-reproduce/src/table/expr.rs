@@ -302,7 +302,7 @@ impl<'a> Parser<'a> {
             ensure!(self.next_of(&[')']).is_some(), "`{text}` lacks a `)`");
             ensure!(
                 function != Function::Gap || arguments.len() == 2,
-                "`gap` in `{text}` has {} arguments, expected 2",
+                "`gap` in `{text}` has {} arguments; expected 2",
                 arguments.len()
             );
             return Ok(Expr::Call(function, arguments));
