@@ -1,72 +1,80 @@
 """Fits scikit-learn's logistic regression to the features of finished probes, beside what they printed.
 
-    python sklearn_logistic.py RUN... [--cache DIR]
+    python sklearn_logistic.py RUN... [--cass CASS]
 
-Reads what `cass probe` leaves: manifest.tsv (files, hashes, parts, labels), the kept features (RUN/../features or DIR)
-and metrics.json. Standardises by the training images, fits one C after another of the probe's grid, takes the one with
-the best macro F1 on the validation images (of equal ones the smallest) and prints the macro F1 on the test images.
-Needs numpy, safetensors and scikit-learn, and probes with all labels (`--fraction 1`).
+Lets `cass features` export the features of each run's images and reads which part and class they are of (manifest.tsv).
+Standardises by the training images, fits one C after another of the probe's grid, takes the one with the best macro F1
+on the validation images (of equal ones the smallest) and prints the macro F1 on the test images.
+Needs numpy and scikit-learn, and logistic probes with all labels (`--fraction 1`).
 """
 
 import argparse
+import csv
 import json
 import re
+import subprocess
+import tempfile
 import tomllib
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, recall_score
 from sklearn.preprocessing import StandardScaler
 
 
-def rows(manifest):
-    """(sha256, part, class) of each line."""
-    for line in manifest.read_text().splitlines():
-        path, sha256, part, label = re.split(r"(?<!\\)\t", line)
-        yield bytes.fromhex(sha256), part, label
+def features(cass, run, recipe):
+    """Features by file, of all images of a run."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "all.npy"
+        data = ["--data", recipe["data"]["name"], "--data-root", recipe["data"]["root"]]
+        subprocess.run([cass, "features", "--run", run, *data, "--out", out], check=True, capture_output=True)
+        with open(out.with_suffix(".files.csv"), newline="") as file:
+            names = [row["file"] for row in csv.DictReader(file)]
+        return dict(zip(names, np.load(out).astype(np.float64), strict=True))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--cache", type=Path, help="folder of the kept features, as `cass probe --feature-cache`")
+    parser.add_argument("--cass", default="cass", help="the command that exports features")
     args = parser.parse_args()
     for run in args.runs:
         recipe = tomllib.loads((run / "recipe.toml").read_text())
         metrics = json.loads((run / "metrics.json").read_text())
-        table = list(rows(run / "manifest.tsv"))
-        known = {}
-        for file in args.cache.glob(f"{recipe['network']}-{recipe['size']}-*.safetensors"):
-            kept = load_file(file)
-            found = dict(zip((bytes(h) for h in kept["sha256"]), kept["features"]))
-            known[file.name] = found
-        weighted = {"none": None, "balanced": "balanced"}.get(recipe["class_weights"], "unknown")
-        for name, found in known.items():
-            part = lambda wanted: [(found[h], label) for h, p, label in table if p == wanted and h in found]
-            (x, y), (xv, yv), (xt, yt) = (
-                (np.array([f for f, _ in part(p)], dtype=np.float64), np.array([l for _, l in part(p)]))
-                for p in ("train", "val", "test")
-            )
-            scaler = StandardScaler().fit(x)
-            best = None
-            for c in recipe["logistic"]["grid"]:
-                model = LogisticRegression(C=c, solver="lbfgs", tol=1e-8, max_iter=20_000, class_weight=weighted)
-                model.fit(scaler.transform(x), y)
-                score = f1_score(yv, model.predict(scaler.transform(xv)), average="macro")
-                if best is None or score > best[0]:
-                    best = score, c, model
-            _, c, model = best
-            said = model.predict(scaler.transform(xt))
-            theirs = f1_score(yt, said, average="macro")
-            ours = metrics["test"]["f1_macro"]
-            recall = recall_score(yt, said, average=None, labels=model.classes_)
-            print(
-                f"{run}: ours {ours:.4f} (C {metrics['logistic']['c']}), scikit-learn {theirs:.4f} (C {c}), "
-                f"difference {ours - theirs:+.4f}; {len(x)} + {len(xv)} + {len(xt)} images, "
-                f"recalls {dict(zip(model.classes_.tolist(), recall.round(3).tolist()))}"
-            )
+        of = features(args.cass, run, recipe)
+        weighted = {"none": None, "balanced": "balanced"}.get(recipe["class_weights"])
+        parts = {"train": ([], []), "val": ([], []), "test": ([], [])}
+        for line in (run / "manifest.tsv").read_text().splitlines():
+            name, _, part, label = re.split(r"(?<!\\)\t", line)
+            parts[part][0].append(of[name])
+            parts[part][1].append(label)
+        (x, y), (xv, yv), (xt, yt) = ((np.array(x), np.array(y)) for x, y in parts.values())
+        if recipe["class_weights"] == "paper":
+            # The published formula, by which the most frequent class weighs most.
+            counts = {label: int((y == label).sum()) for label in set(y)}
+            low, high = min(counts.values()), max(counts.values())
+            weighted = {label: 0.2 + 0.8 * (n - low) / (high - low) for label, n in counts.items()}
+        scaler = StandardScaler().fit(x)
+        best = None
+        for c in recipe["logistic"]["grid"]:
+            model = LogisticRegression(C=c, solver="lbfgs", tol=1e-8, max_iter=20_000, class_weight=weighted)
+            model.fit(scaler.transform(x), y)
+            score = f1_score(yv, model.predict(scaler.transform(xv)), average="macro")
+            if best is None or score > best[0]:
+                best = score, c, model
+        _, c, model = best
+        said = model.predict(scaler.transform(xt))
+        theirs = f1_score(yt, said, average="macro")
+        ours = metrics["test"]["f1_macro"]
+        recall = recall_score(yt, said, average=None, labels=model.classes_)
+        print(
+            f"{run}: ours {ours:.4f} (C {metrics['logistic']['c']}), scikit-learn {theirs:.4f} (C {c}), "
+            f"difference {ours - theirs:+.4f}; class weights {recipe['class_weights']}; "
+            f"{len(x)} + {len(xv)} + {len(xt)} images, "
+            f"recalls {dict(zip(model.classes_.tolist(), recall.round(3).tolist()))}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -76,7 +76,8 @@ fn main() -> ExitCode {
         Command::Test(args) => check::test(&args),
         Command::Bench(args) => bench::bench(args),
         Command::Torture(args) => {
-            checkout::debug_cass().and_then(|cass| cass_torture::torture(&args, &cass))
+            let cass = args.cass.clone().map_or_else(checkout::debug_cass, Ok);
+            cass.and_then(|cass| cass_torture::torture(&args, &cass))
         }
         Command::Golden {
             check,

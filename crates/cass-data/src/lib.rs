@@ -33,15 +33,12 @@ pub mod cache;
 pub mod check;
 pub mod dataset;
 mod decode;
-#[cfg(feature = "dicom")]
-mod dicom;
 mod encode;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod likeness;
 pub mod loader;
-mod manifest;
 pub mod phantom;
 mod phases;
 mod pixels;

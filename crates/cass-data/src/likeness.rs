@@ -1,6 +1,7 @@
 //! Pictures that are nearly the same: resized, or compressed again.
 
 use crate::image::Pixels;
+use std::collections::HashMap;
 
 /// Side of the thumbnails that pictures are compared by: their differences from one pixel to the next are the
 /// picture's perceptual hash.
@@ -18,6 +19,9 @@ pub(crate) struct Likeness {
     hash: [u64; 5],
     thumbnail: Box<[u8; PIXELS]>,
 }
+
+/// What images are recognised by, for each file's SHA-256.
+pub(crate) type Likenesses = HashMap<[u8; 32], Likeness>;
 
 impl Likeness {
     pub(crate) fn of(pixels: &Pixels) -> Self {

@@ -12,7 +12,7 @@ use crate::kinds::{Case, KINDS, Verdict};
 use crate::tally::Tally;
 use anyhow::Result;
 use cass_rng::Rng;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,9 @@ pub struct Args {
     /// Only faults whose names contain this.
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
+    /// Another `cass` than the debug build of this checkout.
+    #[arg(long, value_name = "FILE")]
+    pub cass: Option<PathBuf>,
     /// Leave the folder of a lost case, and say where.
     #[arg(long)]
     pub keep: bool,

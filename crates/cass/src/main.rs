@@ -7,8 +7,10 @@ mod cka;
 mod compare;
 mod data;
 mod embed;
+mod evaluate;
 mod export;
 mod failure;
+mod features;
 mod fetch;
 mod hub;
 mod images;
@@ -25,6 +27,7 @@ mod progress;
 mod recompute;
 mod reproduce;
 mod say;
+mod scores;
 mod sealed;
 mod trajectory;
 mod verify;
@@ -62,6 +65,8 @@ enum Command {
     Pretrain(pretrain::Args),
     Probe(probe::Args),
     Predict(predict::Args),
+    Evaluate(evaluate::Args),
+    Features(features::Args),
     Compare(compare::Args),
     Embed(embed::Args),
     Cka(cka::Args),
@@ -84,6 +89,8 @@ fn main() -> ExitCode {
         Command::Pretrain(args) => pretrain::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Predict(args) => predict::run(args, cli.json),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Features(args) => features::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Cka(args) => cka::run(args),

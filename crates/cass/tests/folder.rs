@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const PRETRAIN: &str = "pretrain --method cass --cnn vit_tiny_patch16_224 --vit deit_tiny_patch16_224 \
-    --weights random --data-root data --size 16 --epochs 2 --batch 8 --threads 2 --device cpu \
+    --weights random --data-root data --size 16 --epochs 4 --batch 8 --threads 2 --device cpu \
     --checkpoint-every 1";
 const PROBE: &str = "probe --weights random --arch vit_tiny_patch16_224 --mode knn --data-root data --size 16 \
     --batch 8 --threads 2 --device cpu";

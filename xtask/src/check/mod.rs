@@ -152,6 +152,12 @@ pub fn check(args: &Args) -> Result<ExitCode> {
     steps.run("doc tests", || {
         cargo(&["test", "--quiet", "--workspace", "--doc"], &[])
     });
+    // Off by default: it asks for a newer compiler than the rest.
+    steps.run("codecs", || {
+        let test = ["test", "--quiet", "-p", "cass-data"];
+        let codecs = ["--features", "dicom-codecs", "--test", "dicom_codecs"];
+        cargo(&[&test[..], &codecs].concat(), &[])
+    });
     steps.run("tests", || tests(false, None));
     ensure!(
         steps.any,

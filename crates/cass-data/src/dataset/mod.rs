@@ -10,17 +10,16 @@
 //! | `images` | any images below a folder, or those that a pattern fits | no labels |
 //! | `medmnist` | a 2D `.npz` file of the MedMNIST collection | both |
 
-mod divided;
 mod open;
 mod told;
 
-pub(crate) use divided::Likenesses;
-
+pub use crate::source::{Part, Task};
 pub use cass_run::Skipped;
 pub use open::OpenOptions;
 
 use crate::cache::{Key, Store};
 use crate::image::{Pixels, Reading};
+use crate::likeness::Likenesses;
 use crate::phases::{Clock, Phase};
 use crate::source::Origin;
 use crate::{Error, Result};
@@ -29,47 +28,6 @@ use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// A part of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Part {
-    /// For training.
-    Train,
-    /// For early stopping and choices.
-    Val,
-    /// For testing only.
-    Test,
-}
-
-impl Part {
-    /// `train`, `val` or `test`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Val => "val",
-            Self::Test => "test",
-        }
-    }
-}
-
-/// What the labels of a data set are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
-    /// Every image is of exactly one class.
-    MultiClass,
-    /// An image is of any number of classes.
-    MultiLabel,
-}
-
-impl Task {
-    /// `multi-class` or `multi-label`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::MultiClass => "multi-class",
-            Self::MultiLabel => "multi-label",
-        }
-    }
-}
 
 /// One image, with its label if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +81,7 @@ pub struct Dataset {
     /// How files become pixels.
     pub reading: Reading,
     /// Until a split was looked at.
-    likenesses: Likenesses,
+    pub(crate) likenesses: Likenesses,
     cache: Store,
 }
 
@@ -168,11 +126,28 @@ impl Dataset {
     }
 
     /// Leaves out the images of these SHA-256, in hexadecimal; how many these were.
-    pub(crate) fn leave_out(&mut self, hashes: &HashSet<String>) -> usize {
+    pub fn leave_out(&mut self, hashes: &HashSet<String>) -> usize {
         let before = self.len();
         self.samples
             .retain(|sample| !hashes.contains(&hex(&sample.sha256)));
         before - self.len()
+    }
+
+    /// Gives the classes the names and order of `classes`; `places` are those of the ones that there are. Where an image
+    /// may have several labels, it is not known whether it has those of the other classes.
+    pub fn take_classes(&mut self, classes: Vec<String>, places: &[usize]) {
+        let several = self.task == Task::MultiLabel;
+        let others = (0..classes.len()).filter(|class| several && !places.contains(class));
+        let others: Vec<usize> = others.collect();
+        for sample in &mut self.samples {
+            for labels in [&mut sample.labels, &mut sample.unknown] {
+                labels.iter_mut().for_each(|label| *label = places[*label]);
+                labels.sort_unstable();
+            }
+            sample.unknown.extend(&others);
+            sample.unknown.sort_unstable();
+        }
+        self.classes = classes;
     }
 
     /// The labels of some samples as 0 and 1, row-major `(samples, classes)`; NaN where it is not known

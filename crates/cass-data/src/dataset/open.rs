@@ -1,11 +1,10 @@
 //! From a source's list to a data set: every image is one that decodes.
 
-use super::divided::Likenesses;
 use super::told::{Told, give_patients};
 use super::{Dataset, Part, Sample, Skipped, Task, keyed};
 use crate::cache::{Checked, Key, Storage, Store};
 use crate::image::Reading;
-use crate::likeness::Likeness;
+use crate::likeness::{Likeness, Likenesses};
 use crate::source::{Found, Item, Problem, ProblemKind, Source, brain_mri, csv, folder};
 use crate::{Error, Result};
 use rayon::prelude::*;

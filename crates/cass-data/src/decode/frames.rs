@@ -15,7 +15,7 @@ impl Frames {
     pub(crate) fn of(bytes: &[u8]) -> Self {
         #[cfg(feature = "dicom")]
         if super::is_dicom(bytes) {
-            return crate::dicom::frames(bytes).unwrap_or_default();
+            return super::dicom::frames(bytes).unwrap_or_default();
         }
         let _ = bytes;
         Self::default()

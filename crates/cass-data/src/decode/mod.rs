@@ -1,4 +1,6 @@
 mod animation;
+#[cfg(feature = "dicom")]
+mod dicom;
 mod frames;
 mod levels;
 mod palette;
@@ -134,7 +136,7 @@ pub(crate) fn is_image(start: &[u8]) -> bool {
 /// Whether a file that begins so is DICOM, with its preamble or without.
 fn is_dicom(start: &[u8]) -> bool {
     #[cfg(feature = "dicom")]
-    if crate::dicom::is_bare(start) {
+    if dicom::is_bare(start) {
         return true;
     }
     start.get(128..132) == Some(b"DICM")
@@ -151,7 +153,7 @@ pub(crate) fn decode_bytes(
     }
     if is_dicom(bytes) {
         #[cfg(feature = "dicom")]
-        return crate::dicom::decode(bytes, reading);
+        return dicom::decode(bytes, reading);
         #[cfg(not(feature = "dicom"))]
         return Err("is a DICOM file, which only a build with feature dicom reads".into());
     }

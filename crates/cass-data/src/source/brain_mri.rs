@@ -3,7 +3,7 @@
 use super::listing::{list, name};
 use super::{Found, Item, Problem, ProblemKind, locate};
 use crate::Result;
-use crate::dataset::{Part, Task};
+use crate::source::{Part, Task};
 use std::path::Path;
 
 pub(crate) const NAME: &str = "brain-mri";

@@ -3,13 +3,15 @@
 use super::listing::{files_below, folders, is_image, left_out, list, name};
 use super::{Choices, Filter, Found, Item, Problem, ProblemKind, images, locate};
 use crate::Result;
-use crate::dataset::{Part, Task};
+use crate::source::{Part, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub(crate) const NAME: &str = "folder";
 /// For `--labels`: that folders are classes, whatever their names.
 const BY_FOLDER: &str = "by-folder";
+/// Of a path that is looked down; links may go in circles.
+const MOST_NAMES: usize = 64;
 
 /// Lists the images below the class folders of `data_root`. A folder without class folders is one of
 /// images without labels.
@@ -22,6 +24,7 @@ pub(crate) fn find(data_root: &Path, choices: &Choices) -> Result<Found> {
     let filter = Filter::new(&choices.exclude)?;
     let holds = |root: &Path| list(root).is_ok_and(|l| l.iter().any(|p| p.is_dir() || is_image(p)));
     let root = locate(data_root, NAME, expected, holds)?;
+    let filter = filter.below([&root]);
     let top = kept(&filter, &root)?;
     let by_folder = choices.labels == [BY_FOLDER];
     if top.is_empty() || !by_folder && top.iter().all(|folder| is_date(&name(folder))) {
@@ -106,6 +109,10 @@ impl Tree {
     /// The folders of the parts, or the root where there are none.
     fn parts(&mut self, root: &Path, top: Vec<PathBuf>) -> Vec<(Option<Part>, PathBuf)> {
         if !top.iter().any(|f| part(&name(f)) == Some(Part::Train)) {
+            if top.len() > 1 && top.iter().all(|f| part(&name(f)).is_some()) {
+                let detail = "training images, as the other folders are parts of a data set";
+                self.problem(ProblemKind::UnknownClass, &top[0], detail.into());
+            }
             return vec![(None, root.to_owned())];
         }
         let mut parts = Vec::new();
@@ -170,10 +177,21 @@ impl Tree {
     /// A single class whose folders look like the classes.
     fn find_deeper(&mut self, class: &str, places: &[(Option<Part>, PathBuf)]) {
         let [(_, folder), ..] = places else { return };
-        let inside = folders(folder).unwrap_or_default();
-        let files = list(folder).unwrap_or_default();
-        let images = files.iter().any(|file| !file.is_dir() && is_image(file));
-        if inside.len() > 1 && !images {
+        let mut folder = folder.clone();
+        let mut inside = folders(&folder).unwrap_or_default();
+        let has_images = |folder: &Path| {
+            let files = list(folder).unwrap_or_default();
+            files.iter().any(|file| !file.is_dir() && is_image(file))
+        };
+        // An archive in an archive.
+        while let [only] = &inside[..]
+            && !has_images(&folder)
+            && only.components().count() < MOST_NAMES
+        {
+            folder = only.clone();
+            inside = folders(&folder).unwrap_or_default();
+        }
+        if inside.len() > 1 && !has_images(&folder) {
             const NAMED: usize = 4;
             let named: Vec<_> = inside.iter().take(NAMED).map(|f| name(f)).collect();
             let detail = format!(
@@ -182,7 +200,7 @@ impl Tree {
                 named.join(", "),
                 folder.display()
             );
-            self.problem(ProblemKind::TooDeep, folder, detail);
+            self.problem(ProblemKind::TooDeep, &folder, detail);
         }
     }
 }
@@ -242,9 +260,13 @@ fn is_date(name: &str) -> bool {
     numbers.next().is_some_and(year) && numbers.all(two)
 }
 
-/// The part that a word names.
+/// The part that a word names, as in `train`, `Training` or `test_set`.
 pub(super) fn part(word: &str) -> Option<Part> {
-    match word.to_ascii_lowercase().as_str() {
+    let word = word.to_ascii_lowercase();
+    let ends = ["set", "data", "images", "imgs"];
+    let short = ends.iter().find_map(|end| word.strip_suffix(end));
+    let short = short.map(|short| short.trim_end_matches(['_', '-', ' ']));
+    match short.unwrap_or(&word) {
         "train" | "training" => Some(Part::Train),
         "val" | "valid" | "validation" => Some(Part::Val),
         "test" | "testing" => Some(Part::Test),
@@ -255,6 +277,23 @@ pub(super) fn part(word: &str) -> Option<Part> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_told_from_classes() {
+        for (word, want) in [
+            ("train", Some(Part::Train)),
+            ("Training", Some(Part::Train)),
+            ("train_set", Some(Part::Train)),
+            ("TestData", Some(Part::Test)),
+            ("valid-images", Some(Part::Val)),
+            ("trained", None),
+            ("set", None),
+            ("latest", None),
+            ("onset", None),
+        ] {
+            assert_eq!(part(word), want, "{word}");
+        }
+    }
 
     #[test]
     fn dates_are_told_from_classes() {

@@ -3,7 +3,6 @@
 use super::{Found, Item, Origin};
 use crate::decode::{self, Frames, frame_name};
 use crate::image::{Frame, Reading};
-use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -37,7 +36,8 @@ fn look(path: &Path, reading: &Reading) -> Frames {
 /// neither table nor folder gives groups and the files name several patients, or one of their own.
 pub(super) fn divide(found: &mut Found) {
     let reading = Reading::default();
-    let looked: Vec<Frames> = (found.items.par_iter())
+    // On this thread: lists are made before it is known how many threads there are to be.
+    let looked: Vec<Frames> = (found.items.iter())
         .map(|item| match item.origin {
             Origin::File => look(&item.path, &reading),
             _ => Frames::default(),

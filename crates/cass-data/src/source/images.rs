@@ -2,7 +2,7 @@
 
 use super::listing::{files_below, is_image, left_out};
 use super::{Choices, Filter, Found, Item, locate};
-use crate::dataset::Task;
+use crate::source::Task;
 use crate::{Error, Result};
 use globset::GlobBuilder;
 use std::collections::BTreeSet;
@@ -39,6 +39,7 @@ pub(crate) fn find(data_root: &Path, choices: &Choices) -> Result<Found> {
             (root, files)
         }
     };
+    let filter = filter.below([&root]);
     let files = files.into_iter().filter(|file| filter.keeps(file));
     let (images, others): (Vec<PathBuf>, BTreeSet<PathBuf>) = {
         let (images, others): (Vec<_>, Vec<_>) = files.partition(|file| is_image(file));

@@ -4,7 +4,7 @@ use super::listing::Images;
 use super::table::Table;
 use super::{Found, locate, one_hot};
 use crate::Result;
-use crate::dataset::Task;
+use crate::source::Task;
 use std::path::Path;
 
 pub(crate) const NAME: &str = "isic2019";

@@ -1,6 +1,6 @@
 use super::Origin;
-use crate::dataset::{Part, Task};
 use crate::image::Pixels;
+use crate::source::{Part, Task};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

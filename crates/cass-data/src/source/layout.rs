@@ -88,7 +88,10 @@ impl Layout {
         let Choices {
             exclude, group_by, ..
         } = &self.choices;
-        let filter = Filter::new(exclude)?;
+        let own = self.root.join(&self.name);
+        let roots = [&found.root, &self.root, &own].into_iter();
+        let roots = roots.chain(&self.choices.more).chain(&self.choices.images);
+        let filter = Filter::new(exclude)?.below(roots);
         found.items.retain(|item| filter.keeps(&item.path));
         found.problems.retain(|problem| filter.keeps(&problem.path));
         if let Some(pattern) = group_by.as_deref().filter(|by| *by != "none") {

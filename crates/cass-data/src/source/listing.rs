@@ -135,7 +135,11 @@ pub fn images_at(path: &Path) -> Result<Vec<PathBuf>> {
 
 /// Patterns of what is left out.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Filter(GlobSet);
+pub(super) struct Filter {
+    patterns: GlobSet,
+    /// Folders of the data set, of whose own names and those above no pattern is.
+    roots: Vec<PathBuf>,
+}
 
 impl Filter {
     /// A pattern without a slash is of a name, of a file or any folder above it; one with a slash is
@@ -154,12 +158,22 @@ impl Filter {
                 set.add(glob.map_err(|_| wrong(pattern))?);
             }
         }
-        let set = set.build().map_err(|_| wrong(&patterns.join(" ")))?;
-        Ok(Self(set))
+        let patterns = set.build().map_err(|_| wrong(&patterns.join(" ")))?;
+        let roots = Vec::new();
+        Ok(Self { patterns, roots })
+    }
+
+    /// The patterns, for what is below these folders.
+    pub(super) fn below<'a>(self, roots: impl IntoIterator<Item = &'a PathBuf>) -> Self {
+        let roots = roots.into_iter().cloned().collect();
+        Self { roots, ..self }
     }
 
     pub(super) fn keeps(&self, path: &Path) -> bool {
-        self.0.is_empty() || !self.0.is_match(path)
+        let below = |root: &PathBuf| path.strip_prefix(root).ok();
+        let shortest = |path: &&Path| path.components().count();
+        let below = self.roots.iter().filter_map(below).min_by_key(shortest);
+        !self.patterns.is_match(below.unwrap_or(path))
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod named;
 pub(crate) mod npz;
 pub(crate) mod one_hot;
 mod origin;
+mod part;
 mod span;
 pub(crate) mod table;
 
@@ -31,9 +32,9 @@ pub use layout::Layout;
 pub(crate) use layout::locate;
 pub use listing::images_at;
 pub(crate) use origin::Origin;
+pub use part::{Part, Task};
 
 use crate::Result;
-use crate::dataset::Task;
 use listing::Filter;
 use std::path::PathBuf;
 

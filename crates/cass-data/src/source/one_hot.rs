@@ -4,7 +4,7 @@ use super::listing::{Images, name};
 use super::table::{Row, Table, table as unusable};
 use super::{Item, Problem, ProblemKind};
 use crate::Result;
-use crate::dataset::Task;
+use crate::source::Task;
 
 /// What a table says of its images.
 pub(super) struct Labelled {

@@ -1,10 +1,12 @@
 //! Training, validation and test images; the labelled few among them.
 
+mod divided;
 mod few;
 mod iterative;
+mod manifest;
 
-pub use crate::manifest::{Manifest, ManifestRow};
 pub use few::fraction;
+pub use manifest::{Manifest, ManifestRow};
 
 use crate::dataset::{Dataset, Part, Task};
 use cass_rng::Rng;

@@ -2,7 +2,7 @@
 
 use super::*;
 use cass_data::check::{FindingKind, check};
-use cass_data::source::{Choices, images_at};
+use cass_data::source::{Choices, Source, images_at};
 
 fn of(kind: &str, root: &Path, choices: Choices) -> cass_data::Result<Dataset> {
     let layout = Layout {
@@ -260,4 +260,75 @@ fn links_are_followed_and_circles_are_not() {
     fs::remove_file(folder.path().join("b/gone.png")).unwrap();
     let dataset = open("folder", folder.path(), false).unwrap();
     assert_eq!(names(&dataset), ["a/1.png a", "a/2.png a", "b/1.png b"]);
+}
+
+#[test]
+fn patterns_are_of_names_below_the_data_set() {
+    // The set's own folder fits the pattern, too.
+    let folder = layout(&[
+        ("my_masks/folder/a/1.png", None),
+        ("my_masks/folder/a/1_mask.png", None),
+        ("my_masks/folder/b/2_masks/1.png", None),
+        ("my_masks/folder/b/1.png", None),
+        (
+            "my_masks/all.csv",
+            Some("path,label\nfolder/a/1.png,x\nfolder/a/1_mask.png,x\n"),
+        ),
+    ]);
+    let root = folder.path().join("my_masks");
+    for (kind, place, left) in [
+        ("folder", "folder", 2),
+        ("folder", "", 2),
+        ("images", "folder", 2),
+        ("csv", "", 1),
+    ] {
+        let dataset = of(kind, &root.join(place), excluding(&["*_mask*"])).unwrap();
+        assert_eq!(dataset.len(), left, "{kind} {place}");
+    }
+}
+
+#[test]
+fn parts_under_other_names_are_no_classes() {
+    for (train, test) in [
+        ("train_set", "test_set"),
+        ("TrainData", "TestData"),
+        ("training", "testing"),
+    ] {
+        let names = [train, test].map(|part| format!("{part}/a/1.png"));
+        let folder = layout(&[(&names[0], None), (&names[1], None)]);
+        let dataset = open("folder", folder.path(), false).unwrap();
+        assert_eq!(dataset.classes, ["a"], "{train}");
+        assert_eq!(dataset.split(0, 0.0).test.len(), 1);
+    }
+    let none = layout(&[("val/a/1.png", None), ("test/a/1.png", None)]);
+    fails("folder", none.path(), false, &["test", "training images"]);
+}
+
+#[test]
+fn two_folders_too_many_are_noticed() {
+    let folder = layout(&[
+        ("archive/set/yes/1.png", None),
+        ("archive/set/no/1.png", None),
+    ]);
+    let found = Layout::new("folder", folder.path()).find().unwrap();
+    let [problem] = &found.problems[..] else {
+        panic!("{:?}", found.problems)
+    };
+    assert!(problem.path.ends_with("archive/set"), "{problem:?}");
+    assert!(problem.detail.contains("such as no, yes"), "{problem:?}");
+}
+
+#[test]
+fn of_several_tables_one_has_to_be_named() {
+    let folder = layout(&[
+        ("1.png", None),
+        ("a.csv", Some("path\n1.png\n")),
+        ("b.csv", Some("path\n1.png\n")),
+    ]);
+    fails(
+        "csv",
+        folder.path(),
+        false,
+        &["it holds a.csv, b.csv, expected one table", "a.csv?"],
+    );
 }

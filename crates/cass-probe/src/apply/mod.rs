@@ -1,7 +1,9 @@
-//! Using a finished probe: labels for new images, and its network as a folder that timm loads.
+//! Using a finished probe: labels for new images, how well it does on another hospital's, and its network as a folder that timm loads.
 
+mod evaluate;
 mod export;
 mod predict;
 
+pub use evaluate::Evaluation;
 pub use export::export;
 pub use predict::{Labelled, Predictor};

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 
 /// The network of a finished probe with its fitted classifier.
 pub struct Predictor {
-    model: Model,
+    pub(super) model: Model,
     classes: Vec<String>,
-    recipe: ProbeRecipe,
+    pub(super) recipe: ProbeRecipe,
     /// Neighbours of a knn probe, and how many of them vote.
     neighbours: Option<(Knn, usize)>,
 }

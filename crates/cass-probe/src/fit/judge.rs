@@ -5,11 +5,11 @@ use super::recipe::{ProbeMode, ProbeRecipe};
 use crate::{Error, Result};
 use candle_core::{D, DType, Tensor};
 use candle_nn::ops::{sigmoid, softmax};
-use cass_data::dataset::Part;
+use cass_data::dataset::{Dataset, Part};
 use cass_metrics::metrics::{
     Confusion, Interval, Metrics, MultiLabelMetrics, NotGiven, multi_label_f1_macro,
 };
-use cass_metrics::{MultiLabelPredictions, Prediction, Predictions};
+use cass_metrics::{Groups, MultiLabelPredictions, Prediction, Predictions};
 use cass_run::RunDir;
 use cass_run::names::{GROUPS, PREDICTIONS};
 use cass_train::methods::FocalForm;
@@ -55,8 +55,10 @@ pub(crate) struct Judged {
 }
 
 /// Predictions of either kind.
-pub(crate) enum Said {
+pub enum Said {
+    /// Where each image is of one class.
     One(Predictions),
+    /// Any number of classes an image.
     Any(MultiLabelPredictions),
 }
 
@@ -154,10 +156,22 @@ impl Judged {
         part: Part,
         decisions: Vec<Decision>,
     ) -> Result<Self> {
-        let classes = parts.dataset.classes.clone();
-        let groups = parts.groups();
-        let (dataset, indices) = (&parts.dataset, parts.indices(part).iter());
-        let samples = indices.map(|&i| (dataset.file_name(i), &dataset.samples[i]));
+        let (dataset, indices) = (&parts.dataset, parts.indices(part));
+        Self::of_images(recipe, dataset, indices, parts.groups(), decisions)
+    }
+
+    /// Judges what was said of each of these images, in their order.
+    pub(crate) fn of_images(
+        recipe: &ProbeRecipe,
+        dataset: &Dataset,
+        indices: &[usize],
+        groups: Option<&Groups>,
+        decisions: Vec<Decision>,
+    ) -> Result<Self> {
+        let classes = dataset.classes.clone();
+        let samples = indices
+            .iter()
+            .map(|&i| (dataset.file_name(i), &dataset.samples[i]));
         if recipe.multi_label {
             let mut said = MultiLabelPredictions::new(classes);
             for ((file, sample), decision) in samples.zip(decisions) {
@@ -205,6 +219,14 @@ impl Judged {
 
     /// Leaves `predictions.csv`, the groups of its images and its figures in the folder of a run.
     pub(crate) fn write(&self, parts: &Parts, run: &RunDir) -> Result<()> {
+        for (name, bytes) in self.files(parts.groups())? {
+            run.write(name, &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// `predictions.csv`, the groups of its images and its figures, by name.
+    pub(crate) fn files(&self, groups: Option<&Groups>) -> Result<Vec<(&'static str, Vec<u8>)>> {
         let (csv, confusion, curves) = match &self.said {
             Said::One(p) => (
                 p.to_csv()?,
@@ -218,19 +240,16 @@ impl Judged {
             ),
         };
         let [reliability, roc, precision_recall] = curves.map(Option::unwrap_or_default);
-        run.write(PREDICTIONS, &csv)?;
-        if let Some(groups) = parts.groups() {
-            run.write(GROUPS, &groups.to_csv())?;
-        }
-        for (name, svg) in [
+        let mut files = vec![(PREDICTIONS, csv)];
+        files.extend(groups.map(|groups| (GROUPS, groups.to_csv())));
+        let figures = [
             ("confusion.svg", confusion),
             ("reliability.svg", reliability),
             ("roc.svg", roc),
             ("precision-recall.svg", precision_recall),
-        ] {
-            run.write(name, svg.as_bytes())?;
-        }
-        Ok(())
+        ];
+        files.extend(figures.map(|(name, svg)| (name, svg.into_bytes())));
+        Ok(files)
     }
 }
 

@@ -16,10 +16,11 @@ mod vector;
 mod warnings;
 mod ways;
 
-pub(crate) use judge::Decision;
-pub use judge::{AnyMetrics, PartMetrics};
+pub use judge::{AnyMetrics, PartMetrics, Said};
+pub(crate) use judge::{Decision, Judged};
 pub use knn::{KNN_NEIGHBOURS, Knn};
 pub use logistic::{Labels, Logistic, LogisticConfig, Standard};
+pub(crate) use parts::{groups_of, pretrained_on};
 pub(crate) use probe::load_backbone;
 pub use probe::probe;
 pub use recipe::{ClassWeights, LogisticRecipe, ProbeMode, ProbeRecipe, Stopping};

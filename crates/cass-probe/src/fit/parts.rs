@@ -82,7 +82,7 @@ impl Parts {
             }
         }
         Ok(Self {
-            groups: groups(&dataset, &test),
+            groups: groups_of(&dataset, &test),
             dataset,
             device,
             images,
@@ -175,7 +175,8 @@ impl Parts {
     }
 }
 
-fn groups(dataset: &Dataset, images: &[usize]) -> Option<Groups> {
+/// The groups of these images, if any has one.
+pub(crate) fn groups_of(dataset: &Dataset, images: &[usize]) -> Option<Groups> {
     let grouped = images.iter();
     let grouped =
         grouped.filter_map(|&i| Some((dataset.file_name(i), dataset.samples[i].group.clone()?)));
@@ -184,7 +185,7 @@ fn groups(dataset: &Dataset, images: &[usize]) -> Option<Groups> {
 }
 
 /// SHA-256 of the images that the pretraining which left these weights was trained on; nothing of other weights.
-fn pretrained_on(weights: &Weights) -> Result<HashSet<[u8; 32]>> {
+pub(crate) fn pretrained_on(weights: &Weights) -> Result<HashSet<[u8; 32]>> {
     let Weights::File(file) = weights else {
         return Ok(HashSet::new());
     };

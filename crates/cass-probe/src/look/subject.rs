@@ -110,6 +110,14 @@ impl Subjects {
         }
     }
 
+    /// The images that the run was for.
+    pub fn data(&self) -> &DataRecipe {
+        match &self.kind {
+            Kind::Pretraining(recipe) => &recipe.data,
+            Kind::Probe(recipe, _) => &recipe.data,
+        }
+    }
+
     /// How the run's images were read, and others have to be.
     pub fn reading(&self) -> Reading {
         match &self.kind {
@@ -197,6 +205,20 @@ impl Subjects {
 }
 
 impl Subject {
+    /// A network with other weights than a run's: the recipe's network, weights, size and normalisation.
+    ///
+    /// # Errors
+    /// A network or device that is not there, or weights that cannot be read or do not fit.
+    pub fn of_weights(recipe: &ProbeRecipe) -> Result<Self> {
+        let device = cass_train::device::open_device(&recipe.device)?;
+        let model = recipe.network(1, device)?;
+        load_backbone(&model, recipe)?;
+        Ok(Self {
+            name: recipe.network.clone(),
+            model: model.frozen()?,
+        })
+    }
+
     /// Features `(N, D)` of a loader's images, row-major.
     ///
     /// # Errors

@@ -168,7 +168,8 @@ fn phantom_args(set: DataSet, phantom: &Phantom) -> Vec<String> {
     arguments
 }
 
-/// Draws the phantoms of a job unless they exist. Written aside and renamed, so half a set is never read.
+/// Draws the phantoms of a job unless they exist, every one as it was drawn. Written aside and renamed, so half a
+/// set is never read.
 pub fn draw_phantoms(cass: &Path, data: &Data) -> Result<()> {
     let Some(phantom) = &data.phantom else {
         return Ok(());
@@ -176,7 +177,11 @@ pub fn draw_phantoms(cass: &Path, data: &Data) -> Result<()> {
     let (name, arguments) = (data.set.name(), phantom_args(data.set, phantom));
     let stamp = data.root.join(format!("{name}.txt"));
     let folder = data.root.join(name);
-    if folder.is_dir() && fs::read_to_string(&stamp).is_ok_and(|text| text == arguments.join(" ")) {
+    let stamped = |sum: &str| format!("{}\n{sum}\n", arguments.join(" "));
+    if folder.is_dir()
+        && let Ok(text) = fs::read_to_string(&stamp)
+        && text == stamped(&sum_of(&folder)?)
+    {
         return Ok(());
     }
     let part = data.root.join(format!("{name}.part"));
@@ -207,7 +212,22 @@ pub fn draw_phantoms(cass: &Path, data: &Data) -> Result<()> {
     }
     rename_whole(&part, &folder)
         .with_context(|| format!("{} cannot be written", folder.display()))?;
-    store::write(&stamp, arguments.join(" ").as_bytes())
+    store::write(&stamp, stamped(&sum_of(&folder)?).as_bytes())
+}
+
+/// SHA-256 of the names and contents of all files under `folder`.
+fn sum_of(folder: &Path) -> Result<String> {
+    let mut files = Vec::new();
+    list(folder, &mut files)?;
+    files.sort();
+    let mut lines = String::new();
+    for (name, _) in files {
+        let path = folder.join(&name);
+        let sum = cass_run::sha256_of(&path)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
+        lines += &format!("{name} {sum}\n");
+    }
+    Ok(cass_run::sha256(lines))
 }
 
 /// `(path/file, bytes)` of every file under `folder`.

@@ -201,6 +201,22 @@ fn wrong_input_or_a_folder_in_use_stops_the_job_at_its_first_run() {
     }
 }
 
+#[test]
+fn phantoms_that_are_not_as_they_were_drawn_are_drawn_again() {
+    let job = Job::new();
+    succeeded(&job.demo());
+    job.started();
+    let image = job.out().join("data/brain-mri/Training/glioma/1.png");
+    let drawn = fs::read(&image).unwrap();
+    fs::remove_file(&image).unwrap();
+    for _ in 0..2 {
+        succeeded(&job.demo());
+        assert_eq!(job.started().len(), 1, "the phantoms, and no run");
+        assert_eq!(fs::read(&image).unwrap(), drawn);
+        fs::write(&image, "y").unwrap();
+    }
+}
+
 /// Polls until `there` says so.
 fn until(what: &str, there: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);

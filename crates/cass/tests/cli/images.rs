@@ -253,3 +253,46 @@ fn wrong_choices_are_one_line() {
         &["`group_by` is", "fits the names"],
     );
 }
+
+#[test]
+fn frames_are_images_of_their_own_from_probe_to_prediction() {
+    let bench = Bench::new();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/dicom");
+    let bytes = fs::read(golden.join("frames.dcm")).unwrap();
+    let place = bytes.windows(4).position(|w| w == b"P-7 ").unwrap();
+    for patient in 0..8 {
+        let folder = bench.path(["set/a", "set/b"][patient % 2]);
+        fs::create_dir_all(&folder).unwrap();
+        let mut bytes = bytes.clone();
+        bytes[place..place + 4].copy_from_slice(format!("P-{patient} ").as_bytes());
+        fs::write(folder.join(format!("{patient}.dcm")), bytes).unwrap();
+    }
+    let probe = format!("probe --weights random --arch resnet18 {TINY} --mode logistic --out p");
+    let data = "--data folder --data-root set --frame all --split 50/25/25";
+    let run = bench.cass(&format!("{probe} {data}"));
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert_eq!(code(&run), 0, "{said}");
+    assert!(
+        said.contains("folder in set: 40 images, 2 classes (a, b), 8 patients"),
+        "{said}"
+    );
+    let manifest = fs::read_to_string(bench.path("p/manifest.tsv")).unwrap();
+    let mut parts: HashMap<&str, HashSet<&str>> = HashMap::new();
+    for line in manifest.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let (file, _) = fields[0].split_once('#').unwrap();
+        parts.entry(file).or_default().insert(fields[2]);
+    }
+    assert_eq!(parts.len(), 8, "{manifest}");
+    assert!(parts.values().all(|parts| parts.len() == 1), "{manifest}");
+    let predicted = bench.cass("predict --run p set/b/1.dcm");
+    let text = String::from_utf8_lossy(&predicted.stdout).into_owned();
+    let files = text
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').next().unwrap());
+    let want: Vec<_> = (1..=5)
+        .map(|frame| format!("set/b/1.dcm#{frame}"))
+        .collect();
+    assert_eq!(files.collect::<Vec<_>>(), want, "{predicted:?}");
+}

@@ -10,6 +10,7 @@ mod wrong;
 
 use bench::Bench;
 use serde_json::Value;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 use std::process::Output;

@@ -1,73 +1,11 @@
 //! Which column of a table says what.
 
 use super::cells::{Said, class, is_nothing, mark};
+use super::names::{GROUP, LABEL, LABELS, NO_CLASS, PATH, SPLIT};
 use super::*;
 use crate::source::table::bare;
 use crate::source::{Blank, Column, Uncertain};
 
-const PATH: [&str; 19] = [
-    "path",
-    "file",
-    "filename",
-    "filepath",
-    "image",
-    "image_path",
-    "image_file",
-    "image_id",
-    "image_name",
-    "image_index",
-    "img",
-    "img_path",
-    "img_name",
-    "img_id",
-    "isic_id",
-    "id_code",
-    "dicom_id",
-    "images",
-    "id",
-];
-const LABEL: [&str; 13] = [
-    "label",
-    "class",
-    "target",
-    "dx",
-    "diagnosis",
-    "diagnosis_1",
-    "category",
-    "class_name",
-    "label_name",
-    "diagnostic",
-    "level",
-    "grade",
-    "retinopathy_grade",
-];
-const LABELS: [&str; 5] = [
-    "labels",
-    "finding_labels",
-    "findings",
-    "classes",
-    "diagnoses",
-];
-const SPLIT: [&str; 4] = ["split", "part", "subset", "partition"];
-const GROUP: [&str; 15] = [
-    "group",
-    "patient",
-    "patient_id",
-    "lesion_id",
-    "study",
-    "patient_no",
-    "subject",
-    "subject_id",
-    "case",
-    "case_id",
-    "case_num",
-    "mrn",
-    "person_id",
-    "participant_id",
-    "study_id",
-];
-/// 0/1 columns of these names are no classes.
-const NO_CLASS: [&str; 6] = ["age", "sex", "gender", "male", "female", "is_male"];
 /// Separators of names in a field, the surest first.
 const SURE: [char; 2] = ['|', ';'];
 const COMMA: [char; 1] = [','];

@@ -2,6 +2,7 @@
 
 mod cells;
 mod columns;
+mod names;
 mod paths;
 
 use self::cells::{Said, in_order};
@@ -12,7 +13,7 @@ use super::listing::{list, name};
 use super::table::{Row, Table, table};
 use super::{Choices, Found, Item, Problem, ProblemKind, locate};
 use crate::Result;
-use crate::dataset::{Part, Task};
+use crate::source::{Part, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,10 @@ pub(crate) fn find(data_root: &Path, choices: &Choices) -> Result<Found> {
     let expected = "a CSV file, or a folder with exactly one or with train.csv and test.csv, with a \
                     column of paths and perhaps a column label, or labels separated by | or ;, or a \
                     0/1 column a class";
-    let root = locate(data_root, NAME, expected, |root| !tables(root).is_empty())?;
+    let root = match locate(data_root, NAME, expected, |root| !tables(root).is_empty()) {
+        Ok(root) => root,
+        Err(error) => return Err(several(data_root).unwrap_or(error)),
+    };
     let files = tables(&root);
     let root = match files.first().and_then(|(file, _)| file.parent()) {
         Some(folder) => folder.to_owned(),
@@ -44,17 +48,35 @@ pub(crate) fn find(data_root: &Path, choices: &Choices) -> Result<Found> {
     all.found(root)
 }
 
+/// What to say of a folder with tables of which none is the one.
+fn several(folder: &Path) -> Option<crate::Error> {
+    let found = all_tables(folder);
+    let first = found.first()?;
+    let names: Vec<_> = found.iter().map(|table| name(table)).collect();
+    let detail = format!(
+        "it holds {}, expected one table, or train.csv and test.csv: is it --data-root {}?",
+        names.join(", "),
+        first.display()
+    );
+    Some(table(folder, detail))
+}
+
+fn all_tables(folder: &Path) -> Vec<PathBuf> {
+    let is_table = |path: &PathBuf| {
+        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+        ENDINGS.iter().any(|known| ending == *known) && path.is_file()
+    };
+    let mut tables = list(folder).unwrap_or_default();
+    tables.retain(is_table);
+    tables
+}
+
 /// The tables at a path, each with the part that its name says.
 fn tables(root: &Path) -> Vec<(PathBuf, Option<Part>)> {
     if root.is_file() {
         return vec![(root.to_owned(), None)];
     }
-    let is_table = |path: &PathBuf| {
-        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-        ENDINGS.iter().any(|known| ending == *known) && path.is_file()
-    };
-    let mut tables = list(root).unwrap_or_default();
-    tables.retain(is_table);
+    let tables = all_tables(root);
     if let [only] = &tables[..] {
         return vec![(only.clone(), None)];
     }

@@ -45,8 +45,8 @@ impl Places {
         };
         Ok(Self {
             bases,
+            filter: Filter::new(&choices.exclude)?.below(&below),
             below,
-            filter: Filter::new(&choices.exclude)?,
             by_name: OnceCell::new(),
             by_case: OnceCell::new(),
             recased: 0,

@@ -1,13 +1,10 @@
 //! What a split divides that belongs together: copies, nearly equal pictures, names that begin alike.
 
-use super::Dataset;
-use crate::likeness::Likeness;
-use crate::split::Split;
+use super::Split;
+use crate::dataset::Dataset;
+use crate::likeness::{Likeness, Likenesses};
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
-
-/// What images are recognised by, for each file's SHA-256.
-pub(crate) type Likenesses = HashMap<[u8; 32], Likeness>;
 
 impl Dataset {
     /// How many test images have a copy among the others: the same file, or nearly the same picture. Validation images,

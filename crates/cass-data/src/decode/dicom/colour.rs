@@ -19,7 +19,8 @@ impl Colour {
     /// By the photometric interpretation; `None` where it is monochrome or unknown.
     pub(super) fn of(photometric: &str) -> Option<Self> {
         Some(match photometric {
-            "RGB" => Self::Rgb,
+            // The latter two are JPEG 2000's own, of which it makes the former.
+            "RGB" | "YBR_RCT" | "YBR_ICT" => Self::Rgb,
             "YBR_FULL" => Self::Ybr,
             "YBR_FULL_422" => Self::Ybr422,
             "PALETTE COLOR" => Self::Palette,

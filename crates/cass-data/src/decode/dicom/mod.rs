@@ -1,5 +1,9 @@
 //! DICOM images: one frame, through modality transform and window or from its colours, as 8 bits.
 
+#[cfg(feature = "dicom-codecs")]
+mod codecs;
+#[cfg(feature = "dicom-codecs")]
+mod codestream;
 mod colour;
 mod elements;
 mod stored;
@@ -92,7 +96,8 @@ pub(crate) fn decode(bytes: &[u8], reading: &Reading) -> Result<Decoded, String>
     };
     let planes = elements.number(PLANAR, "planar configuration")? == Some(1);
     let is_rgb = colour == Some(Colour::Rgb);
-    let stored = || stored::values(&elements, frame, planes, is_rgb);
+    let most = reading.max_decoder_bytes();
+    let stored = || stored::values(&elements, frame, planes, is_rgb, most);
     let (pixels, bits) = match colour {
         Some(colour) => {
             let rgb = match stored()? {

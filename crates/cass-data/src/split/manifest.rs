@@ -1,8 +1,8 @@
 //! Which file is in which part: the record of a split.
 
+use super::Split;
 use crate::dataset::{Dataset, Part};
 use crate::source::table::table;
-use crate::split::Split;
 use crate::{Error, Result};
 use base16ct::lower::encode_string as hex;
 use std::path::Path;

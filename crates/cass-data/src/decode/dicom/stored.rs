@@ -1,5 +1,7 @@
 //! The stored values of the first frame, by transfer syntax.
 
+#[cfg(feature = "dicom-codecs")]
+use super::codecs;
 use super::elements::{BIG_ENDIAN, Elements, PixelData};
 use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
 use std::io::Cursor;
@@ -67,21 +69,27 @@ pub(super) fn expect_readable(syntax: &str) -> Result<(), String> {
     if NATIVE.contains(&syntax) || JPEG.contains(&syntax) || syntax == RLE {
         return Ok(());
     }
+    #[cfg(feature = "dicom-codecs")]
+    if codecs::JPEG_2000.contains(&syntax) || codecs::JPEG_LS.contains(&syntax) {
+        return Ok(());
+    }
     let name = REFUSED.iter().find(|(uid, _)| syntax.starts_with(uid));
     let name = name.map_or(String::new(), |(_, name)| format!(" ({name})"));
     Err(format!(
         "has DICOM transfer syntax {syntax:?}{name}, expected uncompressed, RLE, or JPEG that is \
-         baseline or lossless; `gdcmconv --raw` writes uncompressed files"
+         baseline or lossless; `gdcmconv --raw` writes uncompressed files, and a build with feature dicom-codecs reads JPEG 2000 \
+         and JPEG-LS"
     ))
 }
 
 /// The frame's stored values, rows from the top, with whatever else is in their words; `rgb` says
-/// whether a JPEG image of three colours is of red, green and blue.
+/// whether a JPEG image of three colours is of red, green and blue, and `most` what a decoder may allocate.
 pub(super) fn values(
     elements: &Elements,
     frame: Frame,
     planes: bool,
     rgb: bool,
+    most: u64,
 ) -> Result<Stored, String> {
     match &elements.pixels {
         &PixelData::Native(bytes, promised, words) => {
@@ -104,7 +112,19 @@ pub(super) fn values(
                     planes: true,
                 });
             }
-            jpeg(&fragments.concat(), frame, rgb)
+            let image = fragments.concat();
+            #[cfg(feature = "dicom-codecs")]
+            match elements.transfer_syntax.as_str() {
+                syntax if codecs::JPEG_2000.contains(&syntax) => {
+                    return codecs::jpeg_2000(&image, frame, most);
+                }
+                syntax if codecs::JPEG_LS.contains(&syntax) => {
+                    return codecs::jpeg_ls(&image, frame);
+                }
+                _ => {}
+            }
+            let _ = most;
+            jpeg(&image, frame, rgb)
         }
     }
 }

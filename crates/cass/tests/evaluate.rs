@@ -1,0 +1,167 @@
+//! A finished probe on other images, and features for other programs.
+
+mod bench;
+
+use bench::Bench;
+use serde_json::Value;
+use std::fs;
+use std::process::Output;
+
+const PROBE: &str = "probe --weights random --arch resnet18 --mode knn --data-root data --size 16 --batch 8 \
+    --threads 2 --device cpu --out run";
+
+/// The JSON object that a command that succeeds prints last.
+fn json(output: &Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+}
+
+fn refused(output: &Output, part: &str) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let errors: Vec<&str> = said.lines().filter(|l| l.starts_with("error: ")).collect();
+    assert!(errors.len() == 1 && errors[0].contains(part), "{said}");
+}
+
+#[test]
+fn a_probe_is_judged_on_all_images_of_another_origin() {
+    let bench = Bench::new();
+    assert!(bench.cass(PROBE).status.success());
+    let draw = "data phantom --out other --seed 9 --train-per-class 4 --test-per-class 2 --size 24";
+    assert!(bench.cass(draw).status.success());
+    let evaluate = "evaluate --run run --device cpu --threads 2 --json --data-root";
+    let other = json(&bench.cass(&format!("{evaluate} other --out external")));
+    assert_eq!(
+        (&other["kind"], &other["samples"]),
+        (&"evaluate".into(), &24.into())
+    );
+    assert_eq!(
+        (&other["seen"], &other["absent_classes"]),
+        (&0.into(), &Value::Array(vec![]))
+    );
+    // Predictions are those of `predict`, and score as `metrics` scores them.
+    let predicted = bench.cass("predict --run run --device cpu --threads 2 other/Testing/glioma");
+    let written = fs::read_to_string(bench.path("external/predictions.csv")).unwrap();
+    for line in String::from_utf8_lossy(&predicted.stdout).lines().skip(1) {
+        let (file, said) = line.split_once(',').unwrap();
+        let name = file.strip_prefix("other/").unwrap();
+        let row = written
+            .lines()
+            .find(|row| row.starts_with(&format!("{name},glioma,")));
+        assert_eq!(row.unwrap().splitn(3, ',').last().unwrap(), said);
+    }
+    let scores = json(&bench.cass("metrics --json --predictions external/predictions.csv"));
+    assert_eq!(scores["f1_macro"], other["f1_macro"]);
+    // Its own images: those that it was fitted on are left out, the test images are those that it was tested on.
+    let own = json(&bench.cass(&format!("{evaluate} data")));
+    assert_eq!((&own["seen"], &own["samples"]), (&24.into(), &8.into()));
+    let metrics = fs::read_to_string(bench.path("run/metrics.json")).unwrap();
+    let metrics: Value = serde_json::from_str(&metrics).unwrap();
+    assert_eq!(own["f1_macro"], metrics["test"]["f1_macro"]);
+}
+
+#[test]
+fn classes_are_told_by_name() {
+    let bench = Bench::new();
+    assert!(bench.cass(PROBE).status.success());
+    // Two of the four classes, in another order of labels.
+    for class in ["pituitary", "meningioma"] {
+        let (from, to) = (
+            bench.path(&format!("data/Testing/{class}")),
+            bench.path("two").join(class),
+        );
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::rename(from, to).unwrap();
+    }
+    let evaluate = "evaluate --run run --device cpu --threads 2 --json --data folder --data-root";
+    let two = json(&bench.cass(&format!("{evaluate} two")));
+    assert_eq!(two["samples"], 4);
+    assert_eq!(
+        two["absent_classes"],
+        serde_json::json!(["glioma", "notumor"])
+    );
+    fs::rename(bench.path("two/pituitary"), bench.path("two/hypophysis")).unwrap();
+    refused(
+        &bench.cass(&format!("{evaluate} two")),
+        "knows no class \"hypophysis\"",
+    );
+    refused(&bench.cass(&format!("{evaluate} nowhere")), "nowhere");
+    refused(
+        &bench.cass("evaluate --run run --device cpu"),
+        "--data-root is missing",
+    );
+    let full = format!("{evaluate} two --out data");
+    refused(&bench.cass(&full), "--out data: expected a new folder");
+}
+
+#[test]
+fn features_are_those_of_a_probe_and_say_what_they_are_of() {
+    let bench = Bench::new();
+    assert!(bench.cass(PROBE).status.success());
+    let features = "features --device cpu --threads 2 --json";
+    let arch = "--weights random --arch resnet18 --size 16";
+    let npy = json(&bench.cass(&format!("{features} {arch} --data-root data --out all.npy")));
+    assert_eq!((&npy["images"], &npy["dim"]), (&32.into(), &512.into()));
+    let bytes = fs::read(bench.path("all.npy")).unwrap();
+    let values = &bytes[bytes.len() - 32 * 512 * 4..];
+    let header = String::from_utf8_lossy(&bytes[10..bytes.len() - values.len()]).into_owned();
+    assert!(
+        bytes.starts_with(b"\x93NUMPY\x01\x00") && (bytes.len() - values.len()).is_multiple_of(64)
+    );
+    assert!(
+        header.contains("'<f4'") && header.contains("(32, 512)"),
+        "{header}"
+    );
+    let values: Vec<f32> = (values.as_chunks().0.iter())
+        .map(|b| f32::from_le_bytes(*b))
+        .collect();
+    // The table has the same numbers.
+    assert!(
+        bench
+            .cass(&format!("{features} {arch} --data-root data --out all.csv"))
+            .status
+            .success()
+    );
+    let table = fs::read_to_string(bench.path("all.csv")).unwrap();
+    let list = fs::read_to_string(bench.path("all.files.csv")).unwrap();
+    for (row, (line, file)) in table.lines().zip(list.lines()).skip(1).enumerate() {
+        let fields: Vec<&str> = line.split(',').collect();
+        assert_eq!(fields[..3].join(","), file);
+        let class = fields[0].split('/').nth(1).unwrap();
+        assert_eq!((fields[1], fields.len()), (class, 3 + 512));
+        let own: Vec<f32> = fields[3..].iter().map(|f| f.parse().unwrap()).collect();
+        assert_eq!(own, values[row * 512..(row + 1) * 512]);
+    }
+    // Each row is of the image that it says: alone, an image has the same features.
+    for row in [0, 7, 31] {
+        let line = table.lines().nth(1 + row).unwrap();
+        let file = line.split(',').next().unwrap();
+        let one = format!("{features} {arch} --out one.csv data/{file}");
+        assert!(bench.cass(&one).status.success());
+        let one = fs::read_to_string(bench.path("one.csv")).unwrap();
+        let values = |line: &str| -> Vec<f32> {
+            let fields = line.split(',').skip(3);
+            fields.map(|f| f.parse().unwrap()).collect()
+        };
+        let pairs = values(line)
+            .into_iter()
+            .zip(values(one.lines().nth(1).unwrap()));
+        let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(most < 1e-4, "{file}: {most}");
+    }
+    // Any images, without labels, of a run's network.
+    let some = json(&bench.cass(&format!(
+        "{features} --run run --out some.csv data/Testing data/Training/glioma"
+    )));
+    assert_eq!(some["images"], 8 + 6);
+    refused(
+        &bench.cass(&format!("{features} --run run --out some.txt data")),
+        "FILE.npy or FILE.csv",
+    );
+    refused(
+        &bench.cass(&format!("{features} --run run --out some.csv nowhere")),
+        "nowhere",
+    );
+}
