@@ -143,5 +143,20 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
+/// Checks a setting: `fits` says whether it is in its range.
+pub(crate) fn expect(
+    name: &'static str,
+    value: impl ToString,
+    fits: bool,
+    expected: &'static str,
+) -> Result<()> {
+    let value = value.to_string();
+    fits.then_some(()).ok_or(Error::Setting {
+        name,
+        value,
+        expected,
+    })
+}
+
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -6,6 +6,7 @@ use crate::augment::dino::DinoDraw;
 use crate::augment::transform::{self, Transform};
 use crate::augment::{Normalization, Pipeline};
 use crate::dataset::Dataset;
+use crate::error::expect;
 use crate::image::Pixels;
 use crate::phases::{Clock, Phase};
 use crate::{Error, Result};
@@ -70,19 +71,10 @@ impl Default for LoaderConfig {
 
 impl LoaderConfig {
     pub(crate) fn check(&self) -> Result<()> {
-        expect(self.batch > 0, "batch", self.batch, "at least 1")?;
-        expect(self.size > 0, "size", self.size, "at least 1")?;
+        expect("batch", self.batch, self.batch > 0, "at least 1")?;
+        expect("size", self.size, self.size > 0, "at least 1")?;
         self.pipeline.check(self.size)
     }
-}
-
-fn expect(fits: bool, name: &'static str, value: usize, expected: &'static str) -> Result<()> {
-    let value = value.to_string();
-    fits.then_some(()).ok_or(Error::Setting {
-        name,
-        value,
-        expected,
-    })
 }
 
 /// One batch, as a network takes it.
@@ -141,14 +133,10 @@ impl Loader {
     /// threads that do not start.
     pub fn new(dataset: Arc<Dataset>, indices: Vec<usize>, config: LoaderConfig) -> Result<Self> {
         config.check()?;
-        expect(!indices.is_empty(), "samples", 0, "at least 1")?;
+        expect("samples", 0, !indices.is_empty(), "at least 1")?;
         let last = indices.iter().copied().max().unwrap_or(0);
-        expect(
-            last < dataset.len(),
-            "sample",
-            last,
-            "an index into the data set",
-        )?;
+        let fits = last < dataset.len();
+        expect("sample", last, fits, "an index into the data set")?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(config.threads)
             .thread_name(|i| format!("cass-data-{i}"))

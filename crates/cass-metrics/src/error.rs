@@ -52,14 +52,6 @@ pub enum Error {
         /// The cause, with the line if there is one.
         source: csv::Error,
     },
-    /// A file that cannot be written.
-    #[error("{} cannot be written: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
     /// A field of a predictions file that does not mean what its column should.
     #[error("{}, line {line}, column {column}: {value:?}, expected {expected}", path.display())]
     Field {

@@ -32,6 +32,7 @@ pub mod family;
 mod fault;
 #[cfg(feature = "hub")]
 pub mod hub;
+mod images;
 mod init;
 pub mod intermediates;
 mod keys;

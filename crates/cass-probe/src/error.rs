@@ -32,7 +32,7 @@ pub enum Error {
     /// A data set in which there is nothing to tell apart.
     #[error("the data set has the one class {class:?}, expected at least two")]
     OneClass {
-        /// Its name.
+        /// Name of the class.
         class: String,
     },
     /// A run folder that is not of the kind that is needed.
@@ -42,16 +42,6 @@ pub enum Error {
         path: PathBuf,
         /// What it lacks.
         reason: String,
-    },
-    /// A file or folder that could not be read or written.
-    #[error("{} cannot be {action}: {source}", path.display())]
-    Io {
-        /// What was tried, as a participle: "read", "written".
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// Why it failed.
-        source: std::io::Error,
     },
     /// Features of an image that nothing can be read from.
     #[error(

@@ -77,7 +77,7 @@ fn main() {
             score(&name, fraction, noise),
         ))
     };
-    leave(out, &recipe, &metrics);
+    leave(out, &recipe, metrics);
 }
 
 /// CASS's frozen features fail, supervised training does best.

@@ -70,7 +70,7 @@ fn answers(program: &str, argument: &str) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Where a run came from. Written beside it, so a report can be made of run folders alone.
+/// Where a run came from. Written next to it, so a report can be made of run folders alone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Provenance {
     /// Git commit of the workspace, `-dirty` where files differed from it.

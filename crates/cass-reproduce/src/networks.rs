@@ -10,11 +10,11 @@ use std::sync::LazyLock;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figures {
-    /// Of its ImageNet weights, behind the dot of a full name.
+    /// Tag of its ImageNet weights, behind the dot of a full name.
     pub tag: String,
     /// Millions.
     pub parameters: f64,
-    /// Of the forward pass of an image of `input` pixels, in units of 10⁹ operations.
+    /// Operations of the forward pass of an image of `input` pixels, in units of 10⁹.
     pub gflops: f64,
     pub input: u32,
 }
@@ -68,7 +68,7 @@ pub fn check(printed: &str) -> Result<()> {
 pub struct Network(String);
 
 impl Network {
-    /// As in a command line.
+    /// The name as in a command line.
     pub fn name(&self) -> &str {
         &self.0
     }

@@ -54,7 +54,7 @@ pub fn assign<R: Serialize + DeserializeOwned>(recipe: &R, assignment: &str) -> 
     read.map_err(|error| wrong(suggest::message(&error)))
 }
 
-/// As TOML, or else as text.
+/// The value that a text stands for: TOML, or else the text itself.
 fn value(text: &str) -> Value {
     let table = format!("value = {text}").parse::<Table>();
     let value = table.ok().filter(|table| table.len() == 1);

@@ -59,9 +59,9 @@ fn nan() -> f64 {
 /// finite.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BeforeAfter {
-    /// With the initial weights.
+    /// Reading with the initial weights.
     pub before: Option<Collapse>,
-    /// With the final weights.
+    /// Reading with the final weights.
     pub after: Option<Collapse>,
 }
 

@@ -60,14 +60,14 @@ pub enum Error {
     /// A field of a recipe that cannot be given a value.
     #[error("`{assignment}` cannot be set: {reason}")]
     Assignment {
-        /// As it was given, `FIELD=VALUE`.
+        /// The assignment as it was given, `FIELD=VALUE`.
         assignment: String,
         /// Why it cannot, and what was expected.
         reason: String,
     },
-    /// A number of a recipe that no run can have.
-    #[error("`{field}` = {value}: expected {expected}")]
-    Number {
+    /// A field of a recipe with a value that no run can have.
+    #[error("`{field}` is {value}; expected {expected}")]
+    Field {
         /// The field, with dots for tables.
         field: String,
         /// What it was set to.
@@ -100,11 +100,11 @@ pub enum Error {
         reason: String,
     },
     /// A file of a run that a later version wrote.
-    #[error("{} is of schema {found}: expected at most {known}; use the version of cass that wrote it", path.display())]
+    #[error("{} is of schema {found}; expected at most {known}: use the version of cass that wrote it", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its schema.
+        /// The file's schema.
         found: u32,
         /// The latest one that is known here.
         known: u32,
@@ -143,6 +143,19 @@ impl Error {
             action,
             path,
             source,
+        }
+    }
+
+    /// Names a field with a value that no run can have.
+    pub fn field(
+        field: impl Into<String>,
+        value: impl fmt::Display,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::Field {
+            field: field.into(),
+            value: value.to_string(),
+            expected: expected.into(),
         }
     }
 }

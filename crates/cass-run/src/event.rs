@@ -101,7 +101,7 @@ pub enum PretrainEvent {
         epoch: usize,
         /// Name of the network's arm.
         arm: String,
-        /// One line, in plain words.
+        /// The warning as one line, in plain words.
         text: String,
     },
     /// The run is finished.
@@ -118,7 +118,7 @@ pub enum PretrainEvent {
     },
     /// Something is not as it should be, and the run continues.
     Warning {
-        /// One line.
+        /// The text as one line.
         text: String,
     },
 }
@@ -193,7 +193,7 @@ pub enum ProbeEvent {
     Penalty(PenaltyTried),
     /// Something that a reader of the score should know.
     Warning {
-        /// One sentence.
+        /// The text as one sentence.
         text: String,
     },
     /// The probe is finished.
@@ -203,7 +203,7 @@ pub enum ProbeEvent {
     },
     /// Something that this attempt met and that changes no result.
     Note {
-        /// One line.
+        /// The text as one line.
         text: String,
     },
 }

@@ -33,7 +33,7 @@ pub use finished::Finished;
 pub use folder::RunDir;
 pub use grown::{Grown, Log};
 pub use hash::{Hasher, sha256, sha256_of};
-pub use limits::{check_numbers, expect_memory};
+pub use limits::{check_field, check_numbers, expect_memory};
 pub use lock::{FolderLock, Owner, RunLock, is_in_use};
 pub use metrics::{
     Bounds, ClassScores, Common, Metrics, Neighbours, NeighboursTried, Origin, Penalty,

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
+use std::fmt::Display;
 use std::fs;
 use toml::Value as Toml;
 
@@ -23,7 +24,7 @@ const LARGEST: [(&str, u64); 12] = [
     ("t_max", 1 << 31),
     ("threads", 1024),
 ];
-/// The same of every other field.
+/// The largest integer of every other field.
 const LARGEST_OTHER: u64 = 1 << 31;
 
 /// Checks every number of a recipe: an integer has to be of use, any other number finite. What a field
@@ -33,11 +34,11 @@ const LARGEST_OTHER: u64 = 1 << 31;
 /// use std::collections::BTreeMap;
 /// let recipe = BTreeMap::from([("epochs", u64::MAX)]);
 /// let error = cass_run::check_numbers(&recipe).unwrap_err().to_string();
-/// assert_eq!(error, "`epochs` = 18446744073709551615: expected at most 1000000");
+/// assert_eq!(error, "`epochs` is 18446744073709551615; expected at most 1000000");
 /// ```
 ///
 /// # Errors
-/// [`Error::Number`] names the first that is not, in the order of the fields' names; [`Error::Recipe`]
+/// [`Error::Field`] names the first that is not, in the order of the fields' names; [`Error::Recipe`]
 /// says what cannot be written as text, such as a path that is not UTF-8.
 pub fn check_numbers(recipe: &impl Serialize) -> Result<()> {
     let unwritable = |error: &dyn std::fmt::Display| Error::Recipe(error.to_string());
@@ -47,6 +48,22 @@ pub fn check_numbers(recipe: &impl Serialize) -> Result<()> {
     integers("", "", &json)?;
     let toml = Toml::try_from(recipe).map_err(|error| unwritable(&error))?;
     floats("", &toml)
+}
+
+/// Checks one field: `fits` says whether a run can have its value.
+///
+/// # Errors
+/// [`Error::Field`] if not.
+pub fn check_field(
+    field: &str,
+    value: impl Display,
+    fits: bool,
+    expected: impl Into<String>,
+) -> Result<()> {
+    if fits {
+        return Ok(());
+    }
+    Err(Error::field(field, value, expected))
 }
 
 fn integers(path: &str, field: &str, value: &Value) -> Result<()> {
@@ -63,11 +80,9 @@ fn integers(path: &str, field: &str, value: &Value) -> Result<()> {
             let known = LARGEST.iter().find(|(name, _)| *name == field);
             let largest = known.map_or(LARGEST_OTHER, |(_, largest)| *largest);
             match number.as_u64() {
-                Some(value) if value > largest => Err(Error::Number {
-                    field: path.into(),
-                    value: value.to_string(),
-                    expected: format!("at most {largest}"),
-                }),
+                Some(value) if value > largest => {
+                    Err(Error::field(path, value, format!("at most {largest}")))
+                }
                 _ => Ok(()),
             }
         }
@@ -84,11 +99,7 @@ fn floats(path: &str, value: &Toml) -> Result<()> {
             .iter()
             .enumerate()
             .try_for_each(|(place, value)| floats(&join(path, &place.to_string()), value)),
-        Toml::Float(number) if !number.is_finite() => Err(Error::Number {
-            field: path.into(),
-            value: number.to_string(),
-            expected: "a finite number".into(),
-        }),
+        Toml::Float(number) => check_field(path, number, number.is_finite(), "a finite number"),
         _ => Ok(()),
     }
 }
@@ -103,7 +114,7 @@ fn join(path: &str, name: &str) -> String {
 
 /// Checks that a run that needs at least `bytes` of memory can have them here: physical memory and swap,
 /// and where the system sets this process a lower limit, that one. Where the system says nothing,
-/// everything can be had.
+/// there is no limit.
 ///
 /// # Errors
 /// [`Error::Memory`] if not.
@@ -165,11 +176,11 @@ mod tests {
         };
         assert!(check_numbers(&recipe(-1e300, 1 << 14, 0.0)).is_ok());
         let infinite = said(f64::INFINITY, 1, 1.0);
-        assert_eq!(infinite, "`arms.cnn.lr` = inf: expected a finite number");
+        assert_eq!(infinite, "`arms.cnn.lr` is inf; expected a finite number");
         let large = said(0.0, 1_000_000, 1.0);
-        assert_eq!(large, "`data.size` = 1000000: expected at most 16384");
+        assert_eq!(large, "`data.size` is 1000000; expected at most 16384");
         let none = said(0.0, 1, f64::NAN);
-        assert_eq!(none, "`grid.1` = NaN: expected a finite number");
+        assert_eq!(none, "`grid.1` is NaN; expected a finite number");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub const NEIGHBOURS: &str = "neighbours.safetensors";
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The scalars of the run for TensorBoard, which finds the file by the `tfevents` in its name.
 pub const TENSORBOARD: &str = "events.out.tfevents.cass";
-/// In the name of a file in the making, `.NAME.new.N`: before its owner's generation.
+/// What stands before the owner's generation in the name of an unfinished file, `.NAME.new.N`.
 pub(crate) const BEGUN: &str = ".new.";
 /// Folder of the states that an unfinished pretraining continues from.
 pub const RESUME: &str = "resume";
@@ -68,5 +68,5 @@ pub fn checkpoint(arm: &str) -> String {
     format!("checkpoint-{arm}.safetensors")
 }
 
-/// What those who start runs leave in the folder of one, beside what the run itself does.
+/// What those who start a run leave in its folder, next to what the run itself leaves (`seal.json` in earlier versions).
 pub const OF_STARTERS: [&str; 4] = ["run.json", "seal.json", "stderr.log", "failures.txt"];

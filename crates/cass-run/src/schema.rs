@@ -41,7 +41,7 @@ pub(crate) fn text(value: &impl Serialize) -> String {
     format!("{value:#}\n")
 }
 
-/// The same of a file that says its schema, with its own SHA-256 under `seal`: any later change of it is
+/// The [`text`] of a file that says its schema, with its own SHA-256 under `seal`: any later change of it is
 /// noticed.
 pub(crate) fn sealed_text(value: &impl Serialize) -> String {
     let value = serde_json::to_value(value);
@@ -112,7 +112,7 @@ pub(crate) fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error
     Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
-/// The same of numbers by name.
+/// Numbers by name, each as [`number`] reads it.
 pub(crate) fn numbers<'de, D: Deserializer<'de>>(
     from: D,
 ) -> Result<std::collections::BTreeMap<String, f64>, D::Error> {

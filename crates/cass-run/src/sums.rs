@@ -13,9 +13,9 @@ use std::path::Path;
 /// Length and SHA-256 of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileSum {
-    /// Its length.
+    /// Length of the file.
     pub bytes: u64,
-    /// 64 hexadecimal digits.
+    /// SHA-256 of the file, 64 hexadecimal digits.
     pub sha256: String,
 }
 
@@ -24,7 +24,7 @@ pub struct FileSum {
 pub type FileSums = BTreeMap<String, FileSum>;
 
 impl FileSum {
-    /// Of some bytes.
+    /// Length and SHA-256 of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self {
             bytes: bytes.len() as u64,

@@ -1,7 +1,7 @@
 //! `docs/run-folder.md` describes every key that a run writes.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The keys of the structs and variants that are written, as their source declares them.
 fn keys(source: &str) -> Vec<&str> {
@@ -34,16 +34,24 @@ fn keys(source: &str) -> Vec<&str> {
     keys
 }
 
+/// The files of a folder of sources, at any depth.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap();
+    let paths = paths.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => sources(&path),
+            false => vec![path],
+        })
+        .collect()
+}
+
 #[test]
 fn every_key_of_a_run_is_described() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("../../docs/run-folder.md")).unwrap();
     let mut described = 0;
-    for entry in fs::read_dir(root.join("src")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|end| end != "rs") {
-            continue;
-        }
+    for path in sources(&root.join("src")) {
         for key in keys(&fs::read_to_string(&path).unwrap()) {
             let place = path.display();
             let row = format!("| `{key}` |");

@@ -119,7 +119,12 @@ pub fn begin(folder: &Path, recipe: &str) -> RunDir {
 }
 
 /// Leaves the folder of a finished run.
-pub fn leave(folder: &Path, recipe: &str, metrics: &Metrics) {
-    let finished = begin(folder, recipe).finish(metrics);
-    finished.expect("metrics in the folder");
+pub fn leave(folder: &Path, recipe: &str, mut metrics: Metrics) {
+    let run = begin(folder, recipe);
+    let common = match &mut metrics {
+        Metrics::Pretrain(metrics) => &mut metrics.common,
+        Metrics::Probe(metrics) => &mut metrics.common,
+    };
+    common.files = run.sums();
+    run.finish(&metrics).expect("metrics in the folder");
 }

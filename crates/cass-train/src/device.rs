@@ -1,6 +1,6 @@
 //! Devices by name.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::recipe::{Precision, Recipe};
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;
@@ -12,11 +12,7 @@ use std::sync::{Mutex, PoisonError};
 /// # Errors
 /// If the device is not there, or this build cannot use it.
 pub fn open_device(name: &str) -> Result<Device> {
-    let wrong = |expected: String| Error::Field {
-        field: "device".into(),
-        value: name.into(),
-        expected,
-    };
+    let wrong = |expected: String| cass_run::Error::field("device", name, expected).into();
     let ordinal = match name {
         "cpu" => return Ok(Device::Cpu),
         "auto" if cfg!(feature = "cuda") => {
@@ -63,11 +59,7 @@ fn open_gpu(ordinal: usize) -> candle_core::Result<Device> {
 /// has no bf16.
 pub fn device_of(recipe: &Recipe, emulate_bf16: bool) -> Result<Device> {
     let device = open_device(&recipe.device)?;
-    let wrong = |expected: String| Error::Field {
-        field: "precision".into(),
-        value: "bf16".into(),
-        expected,
-    };
+    let wrong = |expected: String| cass_run::Error::field("precision", "bf16", expected).into();
     match (recipe.precision, device.is_cpu()) {
         (Precision::F32, _) => {}
         (Precision::Bf16, true) if emulate_bf16 => {}
@@ -86,7 +78,7 @@ pub fn device_of(recipe: &Recipe, emulate_bf16: bool) -> Result<Device> {
     Ok(device)
 }
 
-/// One convolution, whose kernel older GPUs (below compute capability 8.0) lack, and one product.
+/// Tries one convolution, whose kernel older GPUs (below compute capability 8.0) lack, and one product.
 fn try_bf16(device: &Device) -> candle_core::Result<()> {
     let one = Tensor::ones((1, 1, 1, 1), DType::F32, device)?.to_dtype(DType::BF16)?;
     let one = one.conv2d(&one, 0, 1, 1, 1)?.matmul(&one)?;

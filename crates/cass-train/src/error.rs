@@ -1,16 +1,6 @@
 /// What can go wrong in training. Each message is a sentence by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A recipe field has a value that no run can have.
-    #[error("`{field}` is {value}; expected {expected}")]
-    Field {
-        /// The field, with dots for tables.
-        field: String,
-        /// What it was set to.
-        value: String,
-        /// What would have been accepted.
-        expected: String,
-    },
     /// A parameter that the loss did not reach.
     #[error("`{0}` cannot be updated: it has no gradient")]
     NoGradient(String),

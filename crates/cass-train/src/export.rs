@@ -14,7 +14,7 @@ use std::path::Path;
 pub struct Network<'a> {
     /// timm's name.
     pub name: &'a str,
-    /// Its weights, a file of the run's folder.
+    /// The network's weights, a file of the run's folder.
     pub checkpoint: &'a str,
     /// Outputs of its classifier.
     pub outputs: usize,

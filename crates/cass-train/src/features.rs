@@ -22,7 +22,7 @@ pub struct ArmLook {
 
 /// What all networks say of some images.
 pub(crate) struct Look {
-    /// That of each network, in the arms' order.
+    /// The look at each network, in the arms' order.
     pub(crate) arms: Vec<ArmLook>,
     /// Mean cosine of two networks' logits of the same image, from -1 to 1.
     pub(crate) agreement: Option<f64>,

@@ -18,7 +18,7 @@ const ABOUT: &str = "about";
 const KEPT: usize = 2;
 
 /// The states of one run. Each is a safetensors file, `step-000000120.safetensors`, next to its
-/// SHA-256 in the form of `sha256sum`; a state is there as a whole or not at all.
+/// SHA-256 in the form of `sha256sum`; a state is complete or does not exist.
 pub(crate) struct States<'a> {
     run: &'a RunDir,
     folder: PathBuf,

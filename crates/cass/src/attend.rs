@@ -1,5 +1,6 @@
 //! `cass attend`: where a run's networks look.
 
+use crate::choice::one_of;
 use crate::failure::{Failure, Result};
 use crate::options::Compute;
 use crate::say::Report;
@@ -9,7 +10,7 @@ use cass_data::augment::Normalization;
 use cass_data::image::Pixels;
 use cass_data::source::{frames_at, images_at};
 use cass_probe::look::{Heat, Look, Moment, Subject, Subjects};
-use clap::ValueEnum;
+use clap::builder::TypedValueParser;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -40,8 +41,8 @@ pub struct Args {
     #[arg(long)]
     before: bool,
     /// How to look; by default rollout where the network has it, else grad-cam.
-    #[arg(long, value_name = "HOW")]
-    look: Option<LookName>,
+    #[arg(long, value_name = "HOW", value_parser = look())]
+    look: Option<Look>,
     /// The class that Grad-CAM asks about; by default the one predicted.
     #[arg(long, value_name = "CLASS")]
     class: Option<String>,
@@ -56,24 +57,19 @@ Examples:
 
 Exit status: 0 all shown, 1 some file failed, 2 wrong usage or input.";
 
-#[derive(Clone, Copy, ValueEnum)]
-enum LookName {
-    /// Attention through all blocks (ViT, DeiT).
-    Rollout,
-    /// Attention of the last block (ViT, DeiT).
-    LastBlock,
-    /// What speaks for a class in the last map (all others).
-    GradCam,
-}
-
-impl From<LookName> for Look {
-    fn from(name: LookName) -> Self {
-        match name {
-            LookName::Rollout => Self::Rollout,
-            LookName::LastBlock => Self::LastBlock,
-            LookName::GradCam => Self::GradCam,
-        }
-    }
+/// Reads the name of a way to look.
+fn look() -> impl TypedValueParser<Value = Look> {
+    one_of(
+        [
+            (Look::Rollout, "Attention through all blocks (ViT, DeiT)"),
+            (Look::LastBlock, "Attention of the last block (ViT, DeiT)"),
+            (
+                Look::GradCam,
+                "What speaks for a class in the last map (all others)",
+            ),
+        ]
+        .map(|(look, about)| (look, look.name(), about)),
+    )
 }
 
 pub fn run(args: Args) -> Result<Report> {
@@ -121,9 +117,7 @@ pub fn run(args: Args) -> Result<Report> {
         let stem = free_name(file, &mut names);
         for subject in &networks {
             let model = &subject.model;
-            let look = args
-                .look
-                .map_or_else(|| Look::for_network(model), Look::from);
+            let look = args.look.unwrap_or_else(|| Look::for_network(model));
             let images = tensor(&pixels, &model.options().device)?;
             let heat = look.at(model, &images, class)?.remove(0);
             let time = if args.before { "-before" } else { "" };

@@ -145,7 +145,7 @@ fn of_train(error: &cass_train::Error) -> bool {
     use cass_train::Error;
     match error {
         Error::Model(error) => of_models(error),
-        Error::Field { .. } | Error::Mismatch(_) => true,
+        Error::Mismatch(_) => true,
         Error::Data(_) // has an answer of its own
         | Error::NoGradient(_)
         | Error::State(_)

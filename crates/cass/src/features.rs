@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Result};
 use crate::images::{DataArgs, expect_root, survey};
-use crate::options::{Compute, NormalizationName};
+use crate::options::{Compute, normalization};
 use crate::say::Report;
 use crate::{hub, process, sealed};
 use cass_data::augment::Pipeline;
@@ -50,8 +50,8 @@ pub struct Args {
     #[arg(long, value_name = "PX", conflicts_with = "run")]
     size: Option<usize>,
     /// What images are normalised by; by default as the run has it, or as the weights were trained.
-    #[arg(long, value_name = "STATISTICS", conflicts_with = "run")]
-    normalization: Option<NormalizationName>,
+    #[arg(long, value_name = "STATISTICS", conflicts_with = "run", value_parser = normalization())]
+    normalization: Option<Normalize>,
     /// Seed of random weights.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -188,7 +188,7 @@ fn network(args: &Args) -> Result<(Subject, DataRecipe)> {
     recipe.seed = args.seed;
     recipe.device.clone_from(&args.compute.device);
     recipe.normalization = match args.normalization {
-        Some(name) => name.into(),
+        Some(normalization) => normalization,
         None => Normalize::for_weights(arch, &recipe.weights)?,
     };
     hub::bring(&recipe.weights, arch)?;

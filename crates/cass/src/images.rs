@@ -1,10 +1,12 @@
 //! Which images a command works on: flags that all of them share.
 
+use crate::choice::one_of;
 use crate::failure::{Failure, Result};
 use cass_data::cache::{Cache, Storage};
 use cass_data::image::{Frame, Levels, Pages};
 use cass_data::recipe::DataRecipe;
 use cass_data::source::{Blank, Column, Found, Source, Uncertain};
+use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -36,11 +38,11 @@ pub struct DataArgs {
     #[arg(long, value_name = "DIR", num_args = 1..)]
     pub images: Vec<PathBuf>,
     /// What -1 in a 0/1 column is: not of the class, of it, or left out of loss and metrics.
-    #[arg(long, value_name = "HOW")]
-    pub uncertain: Option<UncertainName>,
+    #[arg(long, value_name = "HOW", value_parser = uncertain())]
+    pub uncertain: Option<Uncertain>,
     /// What an empty field in a 0/1 column is; by default left out of loss and metrics.
-    #[arg(long, value_name = "HOW")]
-    pub blank: Option<BlankName>,
+    #[arg(long, value_name = "HOW", value_parser = blank())]
+    pub blank: Option<Blank>,
     /// Leave out files and folders of such names, as in '*_mask.*'. May be repeated.
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
@@ -118,8 +120,8 @@ impl DataArgs {
         set(&mut recipe.frame, self.frame);
         set(&mut recipe.window_index, self.window_index);
         set(&mut recipe.max_megapixels, self.max_megapixels);
-        recipe.uncertain = self.uncertain.map(Uncertain::from).or(recipe.uncertain);
-        recipe.blank = self.blank.map(Blank::from).or(recipe.blank);
+        recipe.uncertain = self.uncertain.or(recipe.uncertain);
+        recipe.blank = self.blank.or(recipe.blank);
         recipe.group_by = self.group_by.or(recipe.group_by.take());
         recipe.exclude_test_of = self.exclude_test_of.or(recipe.exclude_test_of.take());
         if let Some([val, test]) = self.split {
@@ -165,41 +167,21 @@ impl PlaceArgs {
     }
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub enum UncertainName {
-    /// Not of the class.
-    Zero,
-    /// Of the class.
-    One,
-    /// Left out of loss and metrics.
-    Ignore,
+/// Reads what -1 is.
+fn uncertain() -> impl TypedValueParser<Value = Uncertain> {
+    one_of([
+        (Uncertain::Zero, "zero", "Not of the class"),
+        (Uncertain::One, "one", "Of the class"),
+        (Uncertain::Ignore, "ignore", "Left out of loss and metrics"),
+    ])
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub enum BlankName {
-    /// Not of the class.
-    Zero,
-    /// Left out of loss and metrics.
-    Ignore,
-}
-
-impl From<UncertainName> for Uncertain {
-    fn from(name: UncertainName) -> Self {
-        match name {
-            UncertainName::Zero => Self::Zero,
-            UncertainName::One => Self::One,
-            UncertainName::Ignore => Self::Ignore,
-        }
-    }
-}
-
-impl From<BlankName> for Blank {
-    fn from(name: BlankName) -> Self {
-        match name {
-            BlankName::Zero => Self::Zero,
-            BlankName::Ignore => Self::Ignore,
-        }
-    }
+/// Reads what an empty field is.
+fn blank() -> impl TypedValueParser<Value = Blank> {
+    one_of([
+        (Blank::Zero, "zero", "Not of the class"),
+        (Blank::Ignore, "ignore", "Left out of loss and metrics"),
+    ])
 }
 
 /// `WHAT=NAME`.

@@ -2,6 +2,7 @@
 
 mod attend;
 mod bench;
+mod choice;
 mod cka;
 mod compare;
 mod data;

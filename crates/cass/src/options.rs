@@ -1,9 +1,11 @@
 //! Flags that several commands share.
 
+use crate::choice::one_of;
 use crate::images::{CacheArgs, DataArgs};
 use cass_train::Protocol;
 use cass_train::recipe::Normalize;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::TypedValueParser;
 use std::path::PathBuf;
 
 /// Which images, how many, where to compute. A flag that is not given leaves the recipe's value.
@@ -66,38 +68,30 @@ pub struct Compute {
     pub threads: usize,
 }
 
-/// What images are normalised by.
-#[derive(Clone, Copy, ValueEnum)]
-pub enum NormalizationName {
-    /// ImageNet's statistics, as the paper's.
-    Imagenet,
-    /// Those that the weights were trained with, as the registry knows them by the network's name.
-    Weights,
+/// Reads what images are normalised by.
+pub fn normalization() -> impl TypedValueParser<Value = Normalize> {
+    one_of([
+        (
+            Normalize::Imagenet,
+            "imagenet",
+            "ImageNet's statistics, as the paper's",
+        ),
+        (
+            Normalize::Weights,
+            "weights",
+            "Those that the weights were trained with, as the registry knows them by the network's name",
+        ),
+    ])
 }
 
-impl From<NormalizationName> for Normalize {
-    fn from(name: NormalizationName) -> Self {
-        match name {
-            NormalizationName::Imagenet => Self::Imagenet,
-            NormalizationName::Weights => Self::Weights,
-        }
-    }
-}
-
-/// Whose settings a run starts from.
-#[derive(Clone, Copy, ValueEnum)]
-pub enum ProtocolName {
-    /// The paper's text.
-    Paper,
-    /// The authors' published notebooks, quirks included.
-    Notebook,
-}
-
-impl From<ProtocolName> for Protocol {
-    fn from(name: ProtocolName) -> Self {
-        match name {
-            ProtocolName::Paper => Self::Paper,
-            ProtocolName::Notebook => Self::Notebook,
-        }
-    }
+/// Reads whose settings a run starts from.
+pub fn protocol() -> impl TypedValueParser<Value = Protocol> {
+    one_of([
+        (Protocol::Paper, "paper", "The paper's text"),
+        (
+            Protocol::Notebook,
+            "notebook",
+            "The authors' published notebooks, quirks included",
+        ),
+    ])
 }

@@ -1,8 +1,9 @@
 //! `cass pretrain`: flags to a recipe, a recipe to a run.
 
+use crate::choice::one_of;
 use crate::failure::{Failure, Result};
 use crate::images::{expect_root, set, survey};
-use crate::options::{Common, NormalizationName, ProtocolName, apply};
+use crate::options::{Common, apply, normalization, protocol};
 use crate::progress::Progress;
 use crate::recompute::Recompute;
 use crate::say::{Report, left_out};
@@ -13,9 +14,8 @@ use cass_run::{
 };
 use cass_train::methods::Guard;
 use cass_train::recipe::{Normalize, Precision};
-use cass_train::{Method, PretrainOptions, Recipe, Weights};
-use clap::ValueEnum;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use cass_train::{Method, PretrainOptions, Protocol, Recipe, Weights};
+use clap::builder::TypedValueParser;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
@@ -37,8 +37,8 @@ pub struct Args {
     #[arg(long, required_unless_present = "recipe", conflicts_with = "recipe", value_parser = methods())]
     method: Option<Method>,
     /// Whose settings to start from.
-    #[arg(long, conflicts_with = "recipe", default_value = "paper")]
-    protocol: ProtocolName,
+    #[arg(long, conflicts_with = "recipe", default_value = "paper", value_parser = protocol())]
+    protocol: Protocol,
     /// Start from this recipe instead of a protocol.
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
@@ -58,8 +58,8 @@ pub struct Args {
     weights: Option<Weights>,
     /// What images are normalised by: each network by the statistics of its own weights, or all by
     /// ImageNet's, as both protocols have it.
-    #[arg(long, value_name = "STATISTICS")]
-    normalization: Option<NormalizationName>,
+    #[arg(long, value_name = "STATISTICS", value_parser = normalization())]
+    normalization: Option<Normalize>,
     /// Let a batch go through the networks in K parts and gather their gradients: less memory. The
     /// step is the whole batch's, but for BatchNorm, which then normalises each part by itself.
     #[arg(long, value_name = "K")]
@@ -69,13 +69,13 @@ pub struct Args {
     clip_grad_norm: Option<f64>,
     /// Beyond the paper, and off by default: what keeps CASS from collapsing from random weights. A
     /// Transformer then also wants a lower rate: --set arms.vit.optimizer.lr=1e-4.
-    #[arg(long, value_name = "GUARD")]
-    guard: Option<GuardName>,
+    #[arg(long, value_name = "GUARD", value_parser = guard())]
+    guard: Option<Guard>,
     /// Precision of the products in training steps, on a GPU: with bf16, convolutions, linear maps and attention
     /// multiply as under PyTorch's autocast; weights, their gradients, normalisation and losses stay
     /// f32. How fast that is has not been measured.
-    #[arg(long)]
-    precision: Option<PrecisionName>,
+    #[arg(long, value_parser = precision())]
+    precision: Option<Precision>,
     /// Change any field of the recipe, by its name there, after all other flags; may be repeated:
     /// --set zero_grad=false --set arms.cnn.optimizer.lr=0.01 --set swa=none.
     #[arg(long = "set", value_name = "FIELD=VALUE")]
@@ -113,40 +113,24 @@ or input, 75 another process works in the run folder, 130 stopped by a signal, w
 
 /// Reads a method's name.
 pub fn methods() -> impl TypedValueParser<Value = Method> {
-    let value = |method: &Method| PossibleValue::new(method.name()).help(method.about());
-    let values: Vec<_> = Method::all().iter().map(value).collect();
-    PossibleValuesParser::new(values).try_map(|name| name.parse::<Method>())
+    let methods = Method::all().into_iter();
+    one_of(methods.map(|method| (method.clone(), method.name(), method.about())))
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum GuardName {
-    /// Add VICReg's penalty of logits that hardly differ between images, or only together.
-    Variance,
+/// Reads a guard's name.
+fn guard() -> impl TypedValueParser<Value = Guard> {
+    let about =
+        "Add VICReg's penalty of logits that hardly differ between images, or only together";
+    one_of([(Guard::Variance, Guard::Variance.name(), about)])
 }
 
-impl From<GuardName> for Guard {
-    fn from(name: GuardName) -> Self {
-        match name {
-            GuardName::Variance => Self::Variance,
-        }
-    }
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum PrecisionName {
-    /// Single precision, as the paper's.
-    F32,
-    /// Products of eight bits; refused on a CPU, which gains nothing by it.
-    Bf16,
-}
-
-impl From<PrecisionName> for Precision {
-    fn from(name: PrecisionName) -> Self {
-        match name {
-            PrecisionName::F32 => Self::F32,
-            PrecisionName::Bf16 => Self::Bf16,
-        }
-    }
+/// Reads a precision's name.
+fn precision() -> impl TypedValueParser<Value = Precision> {
+    let of_bf16 = "Products of eight bits; refused on a CPU, which gains nothing by it";
+    one_of([
+        (Precision::F32, "f32", "Single precision, as the paper's"),
+        (Precision::Bf16, "bf16", of_bf16),
+    ])
 }
 
 pub fn run(mut args: Args) -> Result<Report> {
@@ -209,7 +193,7 @@ impl Args {
     fn recipe(self) -> Result<Recipe> {
         let mut recipe = match (&self.recipe, self.method) {
             (Some(file), _) => read(file)?,
-            (None, Some(method)) => Recipe::preset(self.protocol.into(), method),
+            (None, Some(method)) => Recipe::preset(self.protocol, method),
             (None, None) => return Err(Failure::Wrong("expected --method or --recipe".into())),
         };
         for (flag, network) in [("cnn", self.cnn), ("vit", self.vit), ("net", self.net)] {
@@ -233,14 +217,10 @@ impl Args {
         }
         apply!(self.common, recipe);
         set(&mut recipe.accumulate, self.accumulate);
-        set(
-            &mut recipe.normalization,
-            self.normalization.map(Normalize::from),
-        );
-        set(&mut recipe.precision, self.precision.map(Precision::from));
+        set(&mut recipe.normalization, self.normalization);
+        set(&mut recipe.precision, self.precision);
         if let Some(guard) = self.guard {
-            let guard = Guard::from(guard).name();
-            recipe = recipe.set(&format!("method.guard={guard}"))?;
+            recipe = recipe.set(&format!("method.guard={}", guard.name()))?;
         }
         recipe.clip_grad_norm = self.clip_grad_norm.or(recipe.clip_grad_norm);
         for field in &self.fields {

@@ -1,8 +1,9 @@
 //! `cass probe`: weights to a score.
 
+use crate::choice::one_of;
 use crate::failure::{Failure, Result};
 use crate::images::{expect_root, set, survey};
-use crate::options::{Common, NormalizationName, ProtocolName, apply};
+use crate::options::{Common, apply, normalization, protocol};
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
 use crate::{hub, process, sealed};
@@ -12,8 +13,8 @@ use cass_data::recipe::DataRecipe;
 use cass_probe::fit::{ClassWeights, PartMetrics, ProbeMode, ProbeRecipe, Stopping};
 use cass_run::{Bounds, Finished, ProbeEvent as Event, ProbeMetrics, RunDir, names};
 use cass_train::recipe::{Normalize, Portion};
-use cass_train::{Recipe, Stop, Weights};
-use clap::ValueEnum;
+use cass_train::{Protocol, Recipe, Stop, Weights};
+use clap::builder::TypedValueParser;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -41,18 +42,18 @@ pub struct Args {
     #[arg(long, value_name = "NAME", requires = "weights")]
     arch: Option<String>,
     /// How to probe; by default logistic, or linear where --protocol is given.
-    #[arg(long)]
-    mode: Option<ModeName>,
+    #[arg(long, value_parser = mode())]
+    mode: Option<ProbeMode>,
     /// What images are normalised by: the statistics that the weights were trained with, or ImageNet's.
     /// By default those of the pretraining with --run; else those of the weights, or ImageNet's where
     /// --protocol is given.
-    #[arg(long, value_name = "STATISTICS", conflicts_with = "run")]
-    normalization: Option<NormalizationName>,
+    #[arg(long, value_name = "STATISTICS", conflicts_with = "run", value_parser = normalization())]
+    normalization: Option<Normalize>,
     /// What images of a class weigh: all the same, or those of rare classes more (balanced), or as
     /// published (paper), which gives those of the most frequent class the most. By default none, or
     /// paper where --protocol is given.
-    #[arg(long, value_name = "WEIGHTS")]
-    class_weights: Option<WeightsName>,
+    #[arg(long, value_name = "WEIGHTS", value_parser = class_weights())]
+    class_weights: Option<ClassWeights>,
     /// Fit the chosen penalty again to training and validation images together (logistic).
     #[arg(long)]
     refit: bool,
@@ -80,8 +81,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     feature_cache: Option<PathBuf>,
     /// Whose settings to start from: the paper's where none is given, but for --mode and --class-weights.
-    #[arg(long)]
-    protocol: Option<ProtocolName>,
+    #[arg(long, value_parser = protocol())]
+    protocol: Option<Protocol>,
     /// Stop after so many epochs without a lower validation loss (paper's protocol).
     #[arg(long, value_name = "N")]
     patience: Option<usize>,
@@ -96,26 +97,38 @@ Examples:
   cass probe --weights random --arch resnet18 --mode finetune --size 64 --data-root phantoms \\
       --out runs/supervised";
 
-#[derive(Clone, Copy, ValueEnum)]
-enum ModeName {
-    /// A classifier on features of the frozen network, trained by Adam.
-    Linear,
-    /// A logistic regression on standardised features of the frozen network.
-    Logistic,
-    /// All parameters.
-    Finetune,
-    /// Nothing: the nearest labelled images vote, by the cosine of their features.
-    Knn,
+/// Reads a mode's name.
+fn mode() -> impl TypedValueParser<Value = ProbeMode> {
+    one_of(
+        [
+            (
+                ProbeMode::Linear,
+                "A classifier on features of the frozen network, trained by Adam",
+            ),
+            (
+                ProbeMode::Logistic,
+                "A logistic regression on standardised features of the frozen network",
+            ),
+            (ProbeMode::Finetune, "All parameters"),
+            (
+                ProbeMode::Knn,
+                "Nothing: the nearest labelled images vote, by the cosine of their features",
+            ),
+        ]
+        .map(|(mode, about)| (mode, mode.name(), about)),
+    )
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum WeightsName {
-    /// All images the same.
-    None,
-    /// Every class the same.
-    Balanced,
-    /// The published formula.
-    Paper,
+/// Reads what images of a class weigh.
+fn class_weights() -> impl TypedValueParser<Value = ClassWeights> {
+    one_of(
+        [
+            (ClassWeights::None, "All images the same"),
+            (ClassWeights::Balanced, "Every class the same"),
+            (ClassWeights::Paper, "The published formula"),
+        ]
+        .map(|(weights, about)| (weights, weights.name(), about)),
+    )
 }
 
 pub fn run(mut args: Args) -> Result<Report> {
@@ -170,24 +183,15 @@ pub fn run(mut args: Args) -> Result<Report> {
 impl Args {
     fn recipe(self) -> Result<ProbeRecipe> {
         let given = self.protocol.is_some();
-        let mode = match self.mode {
-            Some(ModeName::Linear) => ProbeMode::Linear,
-            Some(ModeName::Logistic) => ProbeMode::Logistic,
-            Some(ModeName::Finetune) => ProbeMode::Finetune,
-            Some(ModeName::Knn) => ProbeMode::Knn,
-            None if given => ProbeMode::Linear,
-            None => ProbeMode::Logistic,
+        let (mode, class_weights) = match given {
+            true => (ProbeMode::Linear, ClassWeights::Paper),
+            false => (ProbeMode::Logistic, ClassWeights::None),
         };
-        let protocol = self.protocol.unwrap_or(ProtocolName::Paper);
-        let mut recipe = ProbeRecipe::preset(protocol.into(), mode);
+        let mode = self.mode.unwrap_or(mode);
+        let protocol = self.protocol.unwrap_or(Protocol::Paper);
+        let mut recipe = ProbeRecipe::preset(protocol, mode);
         if mode != ProbeMode::Knn {
-            recipe.class_weights = match self.class_weights {
-                Some(WeightsName::None) => ClassWeights::None,
-                Some(WeightsName::Balanced) => ClassWeights::Balanced,
-                Some(WeightsName::Paper) => ClassWeights::Paper,
-                None if given => ClassWeights::Paper,
-                None => ClassWeights::None,
-            };
+            recipe.class_weights = self.class_weights.unwrap_or(class_weights);
         }
         if self.refit {
             let Some(logistic) = &mut recipe.logistic else {
@@ -204,7 +208,7 @@ impl Args {
         set(&mut recipe.weights, self.weights);
         set(&mut recipe.network, self.arch);
         recipe.normalization = match self.normalization {
-            Some(NormalizationName::Imagenet) => Normalize::Imagenet,
+            Some(Normalize::Imagenet) => Normalize::Imagenet,
             _ if of_weights => Normalize::for_weights(&recipe.network, &recipe.weights)?,
             _ => recipe.normalization,
         };

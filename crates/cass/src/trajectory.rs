@@ -1,11 +1,11 @@
 //! `cass verify --trajectory`: training steps against what PyTorch recorded.
 
 use crate::failure::Result;
-use crate::options::ProtocolName;
+use crate::options::protocol;
 use crate::pretrain::methods;
 use crate::say::Report;
-use cass_train::Method;
 use cass_train::trajectory::{Deviation, Replay};
+use cass_train::{Method, Protocol};
 use clap::ValueEnum;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -23,8 +23,8 @@ pub struct Recorded {
     #[arg(long, requires = "trajectory", value_parser = methods())]
     method: Option<Method>,
     /// The protocol of the recorded run: the notebook's never zeroes gradients.
-    #[arg(long, requires = "trajectory", default_value = "paper")]
-    protocol: ProtocolName,
+    #[arg(long, requires = "trajectory", default_value = "paper", value_parser = protocol())]
+    protocol: Protocol,
     /// The optimiser of CASS' first network in the recorded run; all others are Adam.
     #[arg(
         long,
@@ -62,7 +62,7 @@ enum OptimizerName {
 impl Recorded {
     /// The replay that is asked for, and its folder, if one is.
     pub fn replay(self) -> Option<(Method, Replay, PathBuf)> {
-        let mut replay = Replay::new(self.protocol.into());
+        let mut replay = Replay::new(self.protocol);
         replay.cnn_sgd = self.cnn_optimizer == OptimizerName::Sgd;
         (replay.swa_start, replay.lr) = (self.swa_start, self.lr);
         Some((self.method?, replay, self.trajectory?))

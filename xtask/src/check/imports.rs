@@ -9,31 +9,9 @@ use std::path::Path;
 /// Which modules a module of a crate imports, by name.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// Crates whose modules have an order, which has to stay; circles of the others are only told of.
-const ORDERED: [&str; 14] = [
-    "cass",
-    "cass-data",
-    "cass-metrics",
-    "cass-models",
-    "cass-ops",
-    "cass-page",
-    "cass-probe",
-    "cass-reproduce",
-    "cass-rng",
-    "cass-run",
-    "cass-testing",
-    "cass-torture",
-    "cass-train",
-    "xtask",
-];
-
-/// Refuses an [ordered](ORDERED) crate whose top modules import each other in a circle, tests apart.
+/// Refuses a crate whose top modules import each other in a circle, tests apart.
 pub fn check(member: &Path) -> Result<()> {
     let circle = circle(&listing(&member.join("src"))?);
-    if !circle.is_empty() && !ORDERED.contains(&name(member).as_str()) {
-        eprintln!("    {}: {}", name(member), circle.join(" -> "));
-        return Ok(());
-    }
     ensure!(
         circle.is_empty(),
         "the modules of {} import each other in a circle: {}",

@@ -39,18 +39,22 @@ pub struct TestArgs {
     filter: Option<String>,
 }
 
-/// Steps that have been run, and those that failed.
+/// Steps that are known, whether any was run, and those that failed.
 struct Steps<'a> {
     only: Option<&'a str>,
+    known: Vec<&'static str>,
+    any: bool,
     failed: Vec<String>,
 }
 
 impl Steps<'_> {
     /// Runs a step if it is wanted, even after one failed.
-    fn run(&mut self, name: &str, step: impl FnOnce() -> Result<()>) {
+    fn run(&mut self, name: &'static str, step: impl FnOnce() -> Result<()>) {
+        self.known.push(name);
         if !self.only.is_none_or(|only| name.contains(only)) {
             return;
         }
+        self.any = true;
         eprintln!("==> {name}");
         let since = Instant::now();
         match step() {
@@ -68,6 +72,8 @@ pub fn check(args: &Args) -> Result<ExitCode> {
     let members = members()?;
     let mut steps = Steps {
         only: args.only.as_deref(),
+        known: Vec::new(),
+        any: false,
         failed: Vec::new(),
     };
     steps.run("format", || cargo(&["fmt", "--all", "--check"], &[]));
@@ -153,6 +159,12 @@ pub fn check(args: &Args) -> Result<ExitCode> {
         cargo(&[&test[..], &codecs].concat(), &[])
     });
     steps.run("tests", || tests(false, None));
+    ensure!(
+        steps.any,
+        "--only {} names no step; expected a part of one of {}",
+        args.only.as_deref().unwrap_or_default(),
+        steps.known.join(", ")
+    );
     if steps.failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }

@@ -3,9 +3,10 @@
 use super::color::{JitterDraw, JitterRanges};
 use super::crop;
 use super::geometry::{Affine, Corners, draw_corners};
+use crate::Result;
+use crate::error::expect;
 use crate::image::Pixels;
 use crate::resample::Crop;
-use crate::{Error, Result};
 use cass_rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -348,18 +349,4 @@ impl Transform {
 
 fn push(drawn: &mut Vec<Drawn>, rng: &mut Rng, p: f64, step: Drawn) {
     drawn.extend(rng.bernoulli(p).then_some(step));
-}
-
-fn expect(
-    name: &'static str,
-    value: impl ToString,
-    fits: bool,
-    expected: &'static str,
-) -> Result<()> {
-    let value = value.to_string();
-    fits.then_some(()).ok_or(Error::Setting {
-        name,
-        value,
-        expected,
-    })
 }

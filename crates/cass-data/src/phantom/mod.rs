@@ -8,6 +8,7 @@ mod tables;
 mod texture;
 
 use crate::dataset::Part;
+use crate::error::expect;
 use crate::source::brain_mri::{self, CLASSES, PARTS};
 use crate::source::{biopsies, isic2019};
 use crate::{Error, Result};
@@ -59,17 +60,10 @@ pub struct PhantomConfig {
 /// An unknown kind; a setting out of range; an `out` with anything in it, lest phantoms mix with patients; a folder
 /// or file that cannot be written.
 pub fn write_phantom_of(kind: &str, out: &Path, config: &PhantomConfig) -> Result<()> {
-    let expect = |name, value: usize, min, expected| {
-        let value_text = value.to_string();
-        (value >= min).then_some(()).ok_or(Error::Setting {
-            name,
-            value: value_text,
-            expected,
-        })
-    };
-    expect("size", config.size, MIN_SIZE, "at least 16 pixels")?;
-    expect("train-per-class", config.train_per_class, 2, "at least 2")?;
-    expect("test-per-class", config.test_per_class, 1, "at least 1")?;
+    let least = |name, value, least, expected| expect(name, value, value >= least, expected);
+    least("size", config.size, MIN_SIZE, "at least 16 pixels")?;
+    least("train-per-class", config.train_per_class, 2, "at least 2")?;
+    least("test-per-class", config.test_per_class, 1, "at least 1")?;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         let source = std::io::ErrorKind::DirectoryNotEmpty.into();
         return Err(io("filled with phantoms", out, source));

@@ -2,11 +2,12 @@
 
 mod canvas;
 
+use crate::Result;
 use crate::augment::{Normalization, Pipeline};
 use crate::dataset::{Dataset, Part};
+use crate::error::expect;
 use crate::loader::{Loader, LoaderConfig};
 use crate::recipe::RunImages;
-use crate::{Error, Result};
 use canvas::{Canvas, LINE};
 use cass_rng::Rng;
 use std::path::Path;
@@ -57,13 +58,8 @@ pub fn preview(images: &RunImages, config: &PreviewConfig, out: &Path) -> Result
             width.max(height) <= MAX_SIDE,
         ),
     ] {
-        if !ok {
-            return Err(Error::Setting {
-                name,
-                value: value.to_string(),
-                expected: "at least 1, and a picture of at most 30000 pixels a side",
-            });
-        }
+        let expected = "at least 1, and a picture of at most 30000 pixels a side";
+        expect(name, value, ok, expected)?;
     }
     let samples: Vec<usize> = shown.iter().flat_map(|(_, s)| s.clone()).collect();
     let mut columns = vec![grid(images, &samples, &Pipeline::Eval, 1)?];

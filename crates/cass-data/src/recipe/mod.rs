@@ -4,10 +4,11 @@ mod images;
 
 pub use images::RunImages;
 
+use crate::Result;
 use crate::dataset::{Dataset, OpenOptions};
+use crate::error::expect;
 use crate::image::{Frame, Levels, Pages, Reading};
 use crate::source::{Blank, Choices, Column, Layout, Uncertain};
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -184,35 +185,18 @@ impl DataRecipe {
         self.reading().check()?;
         let (val, share) = (self.val_fraction, self.fraction);
         let test = self.test_fraction.unwrap_or(0.0);
-        for (name, value, fits, expected) in [
-            (
-                "val_fraction",
-                val,
-                (0.0..1.0).contains(&val),
-                "a share from 0 to below 1",
-            ),
-            (
-                "fraction",
-                share,
-                share > 0.0 && share <= 1.0,
-                "a share above 0, at most 1",
-            ),
-            (
-                "test_fraction",
-                test,
-                (0.0..1.0).contains(&test) && val + test < 1.0,
-                "a share from 0 that leaves images for training",
-            ),
-        ] {
-            if !fits {
-                return Err(Error::Setting {
-                    name,
-                    value: value.to_string(),
-                    expected,
-                });
-            }
-        }
-        Ok(())
+        let is_share = |value: f64| (0.0..1.0).contains(&value);
+        expect(
+            "val_fraction",
+            val,
+            is_share(val),
+            "a share from 0 to below 1",
+        )?;
+        let fits = share > 0.0 && share <= 1.0;
+        expect("fraction", share, fits, "a share above 0, at most 1")?;
+        let fits = is_share(test) && val + test < 1.0;
+        let expected = "a share from 0 that leaves images for training";
+        expect("test_fraction", test, fits, expected)
     }
 }
 

@@ -179,10 +179,10 @@ pub(crate) trait Network: fmt::Debug + Send + Sync {
     }
 }
 
-impl ModelConfig {
-    /// The one place that tells families apart.
-    pub(crate) fn family(&self) -> &dyn Family {
-        match self {
+/// The one place that tells families apart.
+macro_rules! family_of {
+    ($config:expr) => {
+        match $config {
             Self::ResNet(c) => c,
             Self::DenseNet(c) => c,
             Self::EfficientNet(c) => c,
@@ -191,18 +191,16 @@ impl ModelConfig {
             Self::Eva(c) => c,
             Self::Swin(c) => c,
         }
+    };
+}
+
+impl ModelConfig {
+    pub(crate) fn family(&self) -> &dyn Family {
+        family_of!(self)
     }
 
     fn family_mut(&mut self) -> &mut dyn Family {
-        match self {
-            Self::ResNet(c) => c,
-            Self::DenseNet(c) => c,
-            Self::EfficientNet(c) => c,
-            Self::ConvNext(c) => c,
-            Self::Vit(c) => c,
-            Self::Eva(c) => c,
-            Self::Swin(c) => c,
-        }
+        family_of!(self)
     }
 
     /// Cost of the network on square images of `input_size` px and `in_chans` channels with

@@ -76,6 +76,20 @@ impl PatchEmbed {
     }
 }
 
+/// Tokens that are the same for every image, each `(1, n, D)`, before the patches `(B, N, D)` → `(B, n + N, D)`.
+pub(crate) fn prefixed(prefix: &[Tracked], patches: Tracked) -> Result<Tracked> {
+    let (b, _, d) = patches.value().dims3()?;
+    let (dtype, device) = (patches.value().dtype(), patches.value().device().clone());
+    // Room for the tokens, which the sum fills: zeros and the token.
+    let spread = |token: &Tracked| {
+        let room = Tensor::zeros((b, token.dims()[1], d), dtype, &device)?;
+        Tracked::constant(&room).broadcast_add(token)
+    };
+    let mut tokens = prefix.iter().map(spread).collect::<Result<Vec<_>>>()?;
+    tokens.push(patches);
+    Tracked::cat(&tokens.iter().collect::<Vec<_>>(), 1)
+}
+
 /// `timm.layers.Mlp`: four times as wide between two linear maps.
 #[derive(Debug)]
 pub(crate) struct Mlp {

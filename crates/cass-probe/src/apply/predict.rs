@@ -30,7 +30,7 @@ pub struct Labelled {
     /// Name of the most probable class; of a multi-label probe the names of all above 0.5, separated
     /// by `|`.
     pub predicted: String,
-    /// One probability for each class, in the order of [`Predictor::classes`], each in [0, 1].
+    /// Probability of each class, in the order of [`Predictor::classes`], each in [0, 1].
     pub probabilities: Vec<f64>,
 }
 

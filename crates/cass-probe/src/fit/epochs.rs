@@ -15,7 +15,7 @@ use std::time::Instant;
 
 pub(crate) struct Fitted {
     pub(crate) epochs: Vec<ProbeEpoch>,
-    /// From 0: the epoch whose weights the network has now.
+    /// The epoch, from 0, whose weights the network has now.
     pub(crate) best_epoch: usize,
 }
 

@@ -112,7 +112,7 @@ impl Features {
         &self.parts[part as usize]
     }
 
-    /// The same as a tensor.
+    /// The features of a part as a tensor.
     pub(crate) fn tensor(&self, part: Part, device: &Device) -> Result<Tensor> {
         let rows = self.rows(part);
         Ok(Tensor::from_slice(

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Decision {
     /// Ascending; exactly one where images have one class.
     pub(crate) classes: Vec<usize>,
-    /// One a class, in [0, 1].
+    /// Probability of each class, in [0, 1].
     pub(crate) probabilities: Vec<f64>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct Judged {
     pub(crate) metrics: AnyMetrics,
     /// Metrics of the mean probabilities of each group, where there are groups.
     pub(crate) by_group: Option<AnyMetrics>,
-    /// Of the macro F1.
+    /// Interval of the macro F1.
     pub(crate) interval: Result<Interval, NotGiven>,
     pub(crate) said: Said,
 }
@@ -63,7 +63,7 @@ pub enum Said {
 }
 
 impl Decision {
-    /// Of each row of logits `(N, C)`: the class of the largest, the first of equal ones; or of several
+    /// Decisions on each row of logits `(N, C)`: the class of the largest, the first of equal ones; or of several
     /// classes those of a probability above 0.5.
     pub(crate) fn of(logits: &Tensor, recipe: &ProbeRecipe) -> Result<Vec<Self>> {
         let rows = probabilities(logits, recipe)?;
@@ -102,7 +102,7 @@ impl Decision {
     }
 }
 
-/// One a class: softmax, or under the sigmoid form each class' own.
+/// Probability of each class: softmax, or under the sigmoid form each class' own.
 fn probabilities(logits: &Tensor, recipe: &ProbeRecipe) -> Result<Vec<Vec<f64>>> {
     let logits = logits.to_dtype(DType::F64)?;
     let form = match recipe.mode {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub(crate) struct TrainedEpoch {
     /// Mean over the images.
     pub(crate) loss: f64,
-    /// Of the logits as they were at each step.
+    /// Counts of the decisions by the logits as they were at each step.
     pub(crate) counts: MicroCounts,
 }
 
@@ -116,18 +116,18 @@ pub(crate) struct Linear<'a> {
     recipe: &'a ProbeRecipe,
     trains: Classifier,
     features: Features,
-    /// Of the labelled images, `(N, C)`.
+    /// Targets of the labelled images, `(N, C)`.
     targets: Vec<f32>,
     dataset: Arc<Dataset>,
 }
 
 /// How the classifier is trained.
 enum Classifier {
-    /// On features that are computed once, in a step of its own, with each image's class.
+    /// Trained on features that are computed once, in a step of its own, with each image's class.
     Fused(Head, Vec<usize>),
-    /// The same for what that step does not do.
+    /// Trained on the same features, for what that step does not do.
     Cached(SupervisedStep),
-    /// On features of newly augmented images in every epoch.
+    /// Trained on features of newly augmented images in every epoch.
     Augmented(SupervisedStep, Loader),
 }
 

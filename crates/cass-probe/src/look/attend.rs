@@ -196,7 +196,7 @@ fn grad_cam(model: &Model, images: &Tensor, class: Option<usize>) -> Result<Vec<
 }
 
 impl Heat {
-    /// Of a square of values from 0 up.
+    /// A map of a square of values from 0 up.
     fn scaled(mut values: Vec<f32>, class: Option<usize>) -> Self {
         let largest = values.iter().copied().fold(0.0, f32::max);
         if largest > 0.0 {

@@ -55,7 +55,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// How a job stands, from its run folders alone, whoever runs it.
+    /// How a job stands, from its run folders alone, wherever it runs.
     #[command(after_help = example("status runs/paper"))]
     Status(StatusArgs),
     /// End what was submitted from a folder; the same `reproduce` continues from there.

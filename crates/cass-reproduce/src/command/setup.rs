@@ -68,7 +68,7 @@ pub struct Setup {
 /// What stands for the images where there are none.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Images {
-    /// They are needed.
+    /// The images themselves are needed.
     Real,
     /// The paper's numbers of them do, for an estimate.
     Counted,

@@ -1,9 +1,10 @@
-//! `status DIR`: how a job stands, from `plan.json` and the run folders alone, whoever runs it.
+//! `status DIR`: how a job stands, from `plan.json` and the run folders alone, wherever it runs.
 
 use crate::plan::{Costs, Run, schedule};
-use crate::store::{self, Entry, Folder, PLAN, Stand, State, read_json, unfinished};
+use crate::store::{self, Entry, Folder, PLAN, Stand, State, unfinished};
 use crate::units::duration;
 use anyhow::{Context, Result};
+use cass_run::read_json;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

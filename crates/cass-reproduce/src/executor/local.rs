@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// This machine, so many runs at a time.
+/// Runs a job on this machine, so many runs at a time.
 pub struct Local {
     pub jobs: usize,
 }
@@ -29,14 +29,14 @@ enum Status {
     Failed,
 }
 
-/// A run going on; ended with its owner.
+/// A run in progress; ended with its owner.
 struct Active {
     /// Index in the plan.
     run: usize,
     child: Child,
     tail: Tail,
     since: Instant,
-    /// To stop.
+    /// Whether it was asked to stop.
     asked: bool,
 }
 
@@ -45,7 +45,7 @@ impl Active {
         self.since.elapsed().as_secs_f64()
     }
 
-    /// Asked once, a run leaves a checkpoint to go on from; asked twice, it stops at once.
+    /// Asked once, a run leaves a checkpoint to continue from; asked twice, it stops at once.
     fn ask_to_stop(&mut self) {
         if cfg!(unix) && !std::mem::replace(&mut self.asked, true) {
             let _ = Command::new("kill")
@@ -76,7 +76,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `cass`'s exit code for wrong usage or input.
 const WRONG_INPUT: i32 = 2;
-/// Its exit code where another process works in the run folder.
+/// Exit code of `cass` where another process works in the run folder.
 const ELSEWHERE: i32 = 75;
 /// A run that fails, or whose folder was in use a moment ago, is started once more.
 const ATTEMPTS: u32 = 2;
@@ -144,7 +144,7 @@ struct Board<'a> {
     runs: &'a [Run],
     jobs: usize,
     by_name: BTreeMap<&'a str, usize>,
-    /// Of each run.
+    /// Status of each run.
     statuses: Vec<Status>,
     /// Times each run was started.
     attempts: Vec<u32>,
@@ -275,7 +275,7 @@ impl<'a> Board<'a> {
         Ok(())
     }
 
-    /// Starts what may go on now.
+    /// Starts the runs that may begin now.
     fn launch(&mut self) -> Result<()> {
         for (index, run) in self.runs.iter().enumerate() {
             if self.active.len() >= self.jobs {
@@ -329,7 +329,7 @@ impl<'a> Board<'a> {
         Ok(())
     }
 
-    /// Whether there is memory for it beside what goes on; one run always may.
+    /// Whether there is memory for it next to the runs in progress; one run alone always may start.
     fn fits(&self, run: &Run) -> bool {
         let taken = self
             .active

@@ -31,7 +31,7 @@ pub struct Outcome {
     pub failures: Vec<(Run, String)>,
     /// Ctrl-C was pressed.
     pub interrupted: bool,
-    /// It goes on by itself; nothing is known yet.
+    /// Whether the job runs by itself from here, and nothing is known of it yet.
     pub detached: bool,
 }
 
@@ -80,11 +80,11 @@ impl Site<'_> {
     }
 
     /// Makes a run's folder ready for its command: `run.json` is in it, and what an earlier attempt at this very
-    /// run left, for `cass` to go on from. What another run left, or was damaged, is removed.
+    /// run left, for `cass` to continue from. What another run left, or was damaged, is removed.
     pub fn open(&self, run: &Run) -> Result<PathBuf> {
         let path = self.folder(&run.name);
-        let goes_on = match Folder::state(&path, run) {
-            // `cass` goes on only with the settings that it started with, such as the number of threads.
+        let continues = match Folder::state(&path, run) {
+            // `cass` continues only with the settings that it started with, such as the number of threads.
             State::Unfinished(info) => {
                 let (old, new) = (&info.provenance, &self.info.provenance);
                 (&old.device, old.threads) == (&new.device, new.threads)
@@ -95,7 +95,7 @@ impl Site<'_> {
             }
             _ => false,
         };
-        if path.exists() && !goes_on {
+        if path.exists() && !continues {
             ensure!(
                 is_of_a_run(&path)?,
                 "{} is not a run's: it is not empty, and neither run.json nor recipe.toml is in it; move it away, or \

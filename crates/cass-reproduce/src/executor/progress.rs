@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Instant;
 
-/// One for a whole job.
+/// What is shown of a whole job.
 pub struct Display {
     bar: Option<ProgressBar>,
     total: usize,
@@ -42,7 +42,7 @@ impl Display {
         }
     }
 
-    /// A line beside the counted ones.
+    /// A line between the counted ones.
     pub fn note(&self, line: &str) {
         let line = cass_run::printable(line);
         match &self.bar {
@@ -51,7 +51,7 @@ impl Display {
         }
     }
 
-    /// Runs go on: `spent` and `left` are seconds.
+    /// Runs are in progress: `spent` and `left` are seconds.
     pub fn running<'a>(
         &self,
         runs: impl Iterator<Item = (&'a str, &'a Event)>,

@@ -123,7 +123,7 @@ impl Data {
         })
     }
 
-    /// As many images as the paper has, nowhere.
+    /// Images that exist nowhere, as many as the paper has.
     pub fn counted(set: DataSet) -> Data {
         Data {
             set,
@@ -168,7 +168,7 @@ fn phantom_args(set: DataSet, phantom: &Phantom) -> Vec<String> {
     arguments
 }
 
-/// Draws the phantoms of a job unless they are there, every one as it was drawn. Written aside and renamed, so half a
+/// Draws the phantoms of a job unless they exist, every one as it was drawn. Written aside and renamed, so half a
 /// set is never read.
 pub fn draw_phantoms(cass: &Path, data: &Data) -> Result<()> {
     let Some(phantom) = &data.phantom else {

@@ -29,7 +29,7 @@ impl Facts {
         }
     }
 
-    /// As many images as the paper has, nowhere: for an estimate.
+    /// Facts of as many images as the paper has, which exist nowhere: for an estimate.
     pub fn counted(set: DataSet) -> Facts {
         Facts {
             fingerprint: "the paper's".to_owned(),

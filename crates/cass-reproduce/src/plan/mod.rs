@@ -53,7 +53,7 @@ pub struct Run {
     pub variant: String,
     /// Share of the images it pretrains on, or of the labels it probes with.
     pub percent: u32,
-    /// Of a probe.
+    /// What a probe trains on the labels; none of a pretraining.
     pub downstream: Option<Downstream>,
     pub seed: u64,
     /// `cass`'s arguments but for paths, device and threads, which decide no result.

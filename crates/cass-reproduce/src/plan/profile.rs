@@ -49,7 +49,7 @@ pub struct Profile {
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DefaultDownstream {
-    /// The protocol's own, and those on frozen features that cost next to nothing beside a pretraining.
+    /// The protocol's own, and those on frozen features that cost next to nothing compared with a pretraining.
     Headline,
     /// All of them.
     #[serde(alias = "both")]
@@ -66,7 +66,7 @@ pub struct Phantom {
     pub test_per_class: u32,
 }
 
-/// For the paper's 100 epochs and batch of 16; cells with others get them in proportion.
+/// Pretraining in place of the paper's 100 epochs and batch of 16; cells with others get them in proportion.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pretrain {
@@ -93,7 +93,7 @@ fn scale(paper: u32, ours: u32, standard: u32) -> u32 {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
-    /// At most.
+    /// Epochs at most.
     pub epochs: u32,
     /// Epochs without a better validation loss before it stops.
     pub patience: u32,
@@ -133,7 +133,7 @@ impl Profile {
         })
     }
 
-    /// One's own. Reports call it by the file's name, which must not be that of another scale.
+    /// Reads a profile of one's own. Reports call it by the file's name, which must not be that of another scale.
     fn read(path: &Path) -> Result<Profile> {
         let text = fs::read_to_string(path)
             .with_context(|| format!("profile {} cannot be read", path.display()))?;

@@ -78,13 +78,13 @@ fn rows<'a>(
     rows
 }
 
-/// A part of a table: a downstream step, and those whose cells stand in further columns beside its own.
+/// A part of a table: a downstream step, and those whose cells stand in further columns next to its own.
 struct Section {
     downstream: Downstream,
     beside: Vec<Downstream>,
 }
 
-/// What is ours alone stands beside the paper's probe, where that is there.
+/// What is ours alone stands next to the paper's probe, where there is one.
 fn sections(table: &TableEntry) -> Vec<Section> {
     let linear = table.downstream.contains(&Downstream::Linear);
     let is_beside = |one: &Downstream| linear && !one.is_papers();
@@ -99,7 +99,7 @@ fn sections(table: &TableEntry) -> Vec<Section> {
     .collect()
 }
 
-/// A cell's columns: itself, and the same under the steps beside. Times have no other.
+/// A cell's columns: itself, and the same under the steps next to it. Times have no other.
 fn across<'a>(results: &'a Results, cell: &'a Cell, section: &Section) -> Vec<Option<&'a Cell>> {
     let other = |downstream: &Downstream| {
         results.cells.iter().find(|other| {

@@ -198,7 +198,7 @@ impl Source<'_> {
         Ok(score)
     }
 
-    /// Of all pretrainings together.
+    /// Hours of all pretrainings together.
     fn hours(&self, runs: &[Run]) -> Result<f64, String> {
         let seconds: Result<Vec<f64>, String> = runs
             .iter()

@@ -40,7 +40,7 @@ pub struct Judged {
     /// Whether the paper's own printed means agree with the claim; absent where it prints none.
     pub paper_agrees: Option<bool>,
     pub comparisons: Vec<Compared>,
-    /// The same under a probe that has converged, where the verdict above rests on the paper's.
+    /// Verdict under a probe that has converged, where the verdict above rests on the paper's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub converged: Option<Converged>,
 }
@@ -71,7 +71,7 @@ pub struct Compared {
     pub interval: Option<[f64; 2]>,
     /// Seeds that both sides have.
     pub n: usize,
-    /// By the paper's own printed means.
+    /// Difference by the paper's own printed means.
     pub paper: Option<f64>,
 }
 

@@ -43,7 +43,7 @@ pub struct Results {
     pub provenance: Vec<Provenance>,
     /// Work of all runs together.
     pub seconds: f64,
-    /// The same times the threads of each run, where it ran on a CPU.
+    /// Seconds times the threads of each run, where it ran on a CPU.
     pub core_seconds: f64,
 }
 
@@ -60,12 +60,12 @@ pub struct TableEntry {
     /// The downstream steps it is shown for.
     pub downstream: Vec<Downstream>,
     pub contradictions: Vec<String>,
-    /// Nothing in it is pretrained.
+    /// Whether nothing in it is pretrained.
     #[serde(skip)]
     pub supervised: bool,
 }
 
-/// A mean over seeds beside the paper's.
+/// A mean over seeds next to the paper's.
 #[derive(Clone, Serialize)]
 pub struct Cell {
     pub table: String,
@@ -86,13 +86,13 @@ pub struct Cell {
     pub mean: Option<f64>,
     pub std: Option<f64>,
     pub n: usize,
-    /// By seed, in `seeds`' order.
+    /// Score of each seed, in `seeds`' order.
     pub values: Vec<f64>,
     pub seeds: Vec<u64>,
     pub runs: Vec<String>,
     pub paper_mean: Option<f64>,
     pub paper_std: Option<f64>,
-    /// As printed, `**` for bold.
+    /// The paper's cell as printed, `**` for bold.
     pub paper_printed: Option<String>,
     /// Ours minus the paper's.
     pub delta: Option<f64>,

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// What a report is made of.
 pub struct Source<'a> {
     pub job: &'a Job<'a>,
-    /// In the order of a report.
+    /// Run folders in the order of a report.
     pub folders: &'a [Folder],
     /// Runs that failed just now, with the reason.
     pub failures: &'a [(Run, String)],

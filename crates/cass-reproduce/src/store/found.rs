@@ -1,22 +1,21 @@
-//! What is found in run folders, whoever filled them.
+//! What is found in run folders, whatever filled them.
 
-use super::files::read_json;
+use super::intact::changed;
 use super::log::last_words;
 use super::noted::Info;
-use super::seal::Seal;
 use crate::plan::Run;
 use anyhow::{Context, Result, bail};
-use cass_run::Metrics;
+use cass_run::{Metrics, read_json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How a run stands in its folder.
 pub enum State {
     Absent,
-    /// Begun, to go on.
+    /// Begun, to be continued.
     Unfinished(Box<Info>),
     Finished(Box<Metrics>),
-    /// To be done again, and why.
+    /// Damaged, so that it is done again: and why.
     Damaged(String),
 }
 
@@ -24,7 +23,7 @@ pub enum State {
 pub struct Folder {
     pub path: PathBuf,
     pub info: Info,
-    /// Or why there are none.
+    /// What the run measured, or why there is nothing.
     pub metrics: Result<Metrics, String>,
 }
 
@@ -46,7 +45,7 @@ impl Folder {
         }))
     }
 
-    /// How exactly that run stands in its folder. Seals what is finished and was not looked at before.
+    /// How exactly that run stands in its folder.
     pub fn state(path: &Path, run: &Run) -> State {
         let folder = match Folder::read(path) {
             Ok(Some(folder)) => folder,
@@ -58,23 +57,15 @@ impl Folder {
         }
         let metrics = match folder.metrics {
             Ok(metrics) => metrics,
-            Err(reason) if path.join("metrics.json").exists() || Seal::exists(path) => {
+            Err(reason) if path.join("metrics.json").exists() => {
                 return State::Damaged(reason);
             }
             Err(_) => return State::Unfinished(Box::new(folder.info)),
         };
-        let from = run
-            .needs
-            .as_ref()
-            .and_then(|needs| Some(path.parent()?.join(needs)));
-        if let Some(what) = Seal::broken(path, from.as_deref()) {
-            return State::Damaged(what);
+        match changed(path, &metrics, needed(path, run).as_deref()) {
+            Some(what) => State::Damaged(what),
+            None => State::Finished(Box::new(metrics)),
         }
-        if !Seal::exists(path) {
-            // A folder that may only be read is looked at again the next time.
-            let _ = Seal::put(path, from.as_deref());
-        }
-        State::Finished(Box::new(metrics))
     }
 
     /// The metrics of exactly that run, if it is finished. Damaged folders count as unfinished.
@@ -86,7 +77,7 @@ impl Folder {
     }
 
     /// Every run folder of `dirs`, each the output of a job, its `runs`, or one run folder. One that was changed
-    /// since it was sealed has no metrics.
+    /// since it finished has no metrics.
     pub fn all(dirs: &[PathBuf]) -> Result<Vec<Folder>> {
         let mut folders = Vec::new();
         for dir in dirs {
@@ -114,16 +105,19 @@ impl Folder {
             }
         }
         for folder in &mut folders {
-            let needs = folder.info.run.needs.as_ref();
-            let from = needs.and_then(|needs| Some(folder.path.parent()?.join(needs)));
-            if let Some(what) = Seal::broken(&folder.path, from.as_deref())
-                && folder.metrics.is_ok()
-            {
+            let from = needed(&folder.path, &folder.info.run);
+            let metrics = folder.metrics.as_ref().ok();
+            if let Some(what) = metrics.and_then(|it| changed(&folder.path, it, from.as_deref())) {
                 folder.metrics = Err(format!("its folder was changed since it finished: {what}"));
             }
         }
         Ok(folders)
     }
+}
+
+/// The folder of the run that a run starts from.
+fn needed(path: &Path, run: &Run) -> Option<PathBuf> {
+    Some(path.parent()?.join(run.needs.as_ref()?))
 }
 
 #[cfg(test)]
@@ -145,7 +139,7 @@ mod tests {
             },
         )]
         .into();
-        leave(folder.path(), "", &Metrics::Pretrain(lost));
+        leave(folder.path(), "", Metrics::Pretrain(lost));
         let metrics = Metrics::read(folder.path()).unwrap().unwrap();
         assert_eq!(
             super::super::summary(&metrics),

@@ -1,17 +1,17 @@
-//! What a job leaves on disk, and nothing else: what is noted before a run, what is found after it, and the seal that
-//! tells whether it is still the same.
+//! What a job leaves on disk, and nothing else: what is noted before a run, what is found after it, and whether
+//! that is still what the run left.
 //!
 //! Nothing here asks who ran a run, or when: a folder that was copied from another machine is as good as one's own.
 
 mod files;
 mod found;
+mod intact;
 mod log;
 mod noted;
-mod seal;
 mod stand;
 mod summary;
 
-pub use files::{hash, read_json, write};
+pub use files::write;
 pub use found::{Folder, State};
 pub use log::{Event, Tail, last_words, log_tail};
 pub use noted::{Entry, Info, PLAN, folder, write_plan};

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// `run.json`: all a report needs to know of a run beside its metrics.
+/// `run.json`: all a report needs to know of a run besides its metrics.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Info {
     /// The tables that were asked for when it was started.

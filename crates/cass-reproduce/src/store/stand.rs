@@ -1,8 +1,8 @@
 //! How a run that is not finished stands, from what it and its owner left in its folder.
 
-use super::files::read_json;
 use super::log::{Tail, last_words, log_tail};
 use crate::plan::Run;
+use cass_run::read_json;
 use serde::Deserialize;
 use std::fs;
 use std::path::Path;
@@ -15,12 +15,12 @@ pub const FAILURES: &str = "failures.txt";
 #[derive(Debug, PartialEq)]
 pub enum Stand {
     Done,
-    /// And the share of its steps that are done, where that is known.
+    /// In progress, and the share of its steps that are done, where that is known.
     Running(Option<f64>),
     Waiting,
-    /// And the last lines it wrote.
+    /// Failed, and the last lines it wrote.
     Failed(Vec<String>),
-    /// What it needs has failed.
+    /// Not to be run, as this that it needs has failed.
     Blocked(String),
 }
 

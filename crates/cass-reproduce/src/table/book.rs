@@ -48,7 +48,7 @@ impl Book {
         Ok(book)
     }
 
-    /// The same with a table of one's own, which is found by its number.
+    /// Adds a table of one's own, which is found by its number.
     pub fn with_file(mut self, path: &Path) -> Result<(Book, String)> {
         let failed = || format!("table {} cannot be read", path.display());
         let text = fs::read_to_string(path).with_context(failed)?;
@@ -64,7 +64,7 @@ impl Book {
         Ok((self, number))
     }
 
-    /// Cells that are named are there, and none is computed of computed ones.
+    /// Cells that are named exist, and none is computed of computed ones.
     pub(crate) fn check(&self, table: &Table) -> Result<()> {
         let find = |name: &CellName| {
             let number = name.table.as_ref().unwrap_or(&table.number);

@@ -43,7 +43,7 @@ pub struct Comparison {
 pub enum Relation {
     Greater,
     AtLeast,
-    /// Not further apart than that.
+    /// At most so far apart.
     Within(f64),
 }
 
@@ -55,7 +55,7 @@ pub enum Value {
 }
 
 impl Expr {
-    /// Its value, given the cells'; `None` if one is not there.
+    /// Value by seed, given the cells'; `None` if one is missing.
     pub fn value(&self, cell: &dyn Fn(&CellName) -> Option<BTreeMap<u64, f64>>) -> Option<Value> {
         match self {
             Expr::Number(number) => Some(Value::Constant(*number)),
@@ -128,7 +128,7 @@ impl Value {
         }
     }
 
-    /// One number a seed.
+    /// Number of each seed.
     pub fn values(&self) -> Vec<f64> {
         match self {
             Value::Constant(value) => vec![*value],
@@ -302,7 +302,7 @@ impl<'a> Parser<'a> {
             ensure!(self.next_of(&[')']).is_some(), "`{text}` lacks a `)`");
             ensure!(
                 function != Function::Gap || arguments.len() == 2,
-                "`gap` in `{text}` has {} arguments, expected 2",
+                "`gap` in `{text}` has {} arguments; expected 2",
                 arguments.len()
             );
             return Ok(Expr::Call(function, arguments));

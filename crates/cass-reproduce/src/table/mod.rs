@@ -47,7 +47,7 @@ pub struct Row {
     pub id: String,
     /// The paper's leading columns.
     pub head: Vec<String>,
-    /// One a column.
+    /// Cell of each column.
     pub cells: Vec<Cell>,
 }
 
@@ -59,9 +59,9 @@ pub struct Cell {
 /// Where a cell's numbers come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// From runs.
+    /// Measured by runs.
     Runs(Box<Subject>),
-    /// From other cells; with the method it is of.
+    /// Computed from other cells, and the method that it is of.
     Computed { value: Expr, method: String },
 }
 

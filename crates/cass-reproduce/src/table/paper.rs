@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use toml::Spanned;
 
-/// The paper's text: `CASS_PAPER`, or `../shared/paper/cass.md` beside the workspace or its repository.
+/// The paper's text: `CASS_PAPER`, or `../shared/paper/cass.md` next to the workspace or its repository.
 fn text() -> Option<String> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let git = fs::read_to_string(workspace.join(".git")).unwrap_or_default();

@@ -172,25 +172,25 @@ impl Fields {
         }
         let percent = self.percent.unwrap_or(100);
         if !(1..=100).contains(&percent) {
-            bail!("`percent` is {percent}, expected 1 to 100");
+            bail!("`percent` is {percent}; expected 1 to 100");
         }
         let (batch, epochs) = (self.batch.unwrap_or(16), self.epochs.unwrap_or(100));
         if batch < 2 || epochs < 1 {
-            bail!("`batch` is {batch} and `epochs` {epochs}, expected at least 2 and 1");
+            bail!("`batch` is {batch} and `epochs` {epochs}; expected at least 2 and 1");
         }
         let set = self.set.unwrap_or_default();
         if !set.is_empty() && !matches!(method, Method::Cass | Method::Dino) {
             bail!("`set` is of a pretraining's recipe, but {method} has none");
         }
         if let Some(wrong) = set.iter().find(|one| !one.contains('=')) {
-            bail!("`set` holds `{wrong}`, expected field=value");
+            bail!("`set` holds `{wrong}`; expected field=value");
         }
         if self
             .label
             .as_ref()
             .is_some_and(|label| label.trim().is_empty())
         {
-            bail!("`label` is empty, expected a name");
+            bail!("`label` is empty; expected a name");
         }
         Ok(Subject {
             data,

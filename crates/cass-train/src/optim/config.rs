@@ -80,7 +80,7 @@ impl OptimizerConfig {
         }
     }
 
-    /// The same without weight decay.
+    /// The same optimiser without weight decay.
     pub(crate) fn without_decay(&self) -> Self {
         match self {
             Self::Adam(adam) => Self::Adam(AdamConfig {

@@ -5,15 +5,16 @@ mod inplace;
 mod kernels;
 mod norm;
 mod reference;
+mod update;
 
 pub use config::{AdamConfig, OptimizerConfig, SgdConfig};
 
 use crate::error::{Error, Result};
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, Tensor, Var};
+use candle_core::{Tensor, Var};
 use cass_ops::Gradients;
-use kernels::{AdamKernel, AddKernel, BlendKernel, MomentumKernel, SgdKernel};
+use kernels::{AddKernel, BlendKernel};
 use std::collections::HashMap;
+use update::{State, apply};
 
 /// Updates named parameters from the gradients of a backward pass.
 ///
@@ -66,12 +67,6 @@ pub struct Rate {
     pub decays: bool,
 }
 
-/// A buffer of the parameter's shape and dtype: owned memory on a CPU, a tensor elsewhere.
-enum State {
-    Host(CpuStorage),
-    Device(Tensor),
-}
-
 impl Optimizer {
     /// An optimiser of `params` whose state is zero and whose gradients are zeroed at every step.
     ///
@@ -103,7 +98,8 @@ impl Optimizer {
         })
     }
 
-    /// With `false`, gradients of all steps are summed, as in a loop that never calls `zero_grad`.
+    /// Sets whether gradients begin at zero in every step; with `false` those of all steps are summed, as in a loop
+    /// that never calls `zero_grad`.
     pub fn with_zero_grad(mut self, zero_grad: bool) -> Self {
         self.zero_grad = zero_grad;
         self
@@ -122,8 +118,8 @@ impl Optimizer {
         slot.map(|slot| slot.rate)
     }
 
-    /// With a number, gradients whose norm over all parameters exceeds it are scaled down to it
-    /// before each step (`torch.nn.utils.clip_grad_norm_`).
+    /// Sets the largest norm of the gradients over all parameters: longer ones are scaled down to it before
+    /// each step (`torch.nn.utils.clip_grad_norm_`).
     pub fn set_clip_norm(&mut self, clip_norm: Option<f64>) {
         self.clip_norm = clip_norm;
     }
@@ -306,125 +302,6 @@ fn add(sum: &mut Tensor, grad: &Tensor) -> Result<()> {
     }
     *sum = (&*sum + grad)?;
     Ok(())
-}
-
-/// One update of one parameter; `step` counts from 1.
-fn apply(
-    config: &OptimizerConfig,
-    step: u64,
-    lr: f64,
-    var: &Var,
-    grad: &Tensor,
-    state: &mut [State],
-) -> Result<()> {
-    match (config, state) {
-        (OptimizerConfig::Adam(adam), [State::Host(m), State::Host(v)]) => {
-            inplace::update(&adam_kernel(adam, step, lr), var, grad, [m, v])?;
-        }
-        (OptimizerConfig::Adam(adam), [State::Device(m), State::Device(v)]) => {
-            reference::adam(&adam_kernel(adam, step, lr), var, grad, [m, v])?;
-        }
-        (OptimizerConfig::Sgd(sgd), []) if var.device().is_cpu() => {
-            inplace::update(&sgd_kernel(sgd, lr), var, grad, [])?;
-        }
-        (OptimizerConfig::Sgd(sgd), []) => reference::sgd(&sgd_kernel(sgd, lr), var, grad)?,
-        (OptimizerConfig::Sgd(sgd), [State::Host(buffer)]) => {
-            inplace::update(&momentum_kernel(sgd, step, lr), var, grad, [buffer])?;
-        }
-        (OptimizerConfig::Sgd(sgd), [State::Device(buffer)]) => {
-            reference::momentum(&momentum_kernel(sgd, step, lr), var, grad, buffer)?;
-        }
-        _ => unreachable!("state is made by State::zeros or State::from_tensor, one a name"),
-    }
-    Ok(())
-}
-
-impl AdamConfig {
-    /// Updates a parameter by its gradient with learning rate `lr`: the step number `step`, from 1, of
-    /// [`Optimizer`], over slices. `averages` are those of the gradient and of its square, zero before
-    /// the first step.
-    ///
-    /// # Panics
-    /// If the slices differ in length.
-    pub fn update(
-        &self,
-        step: u64,
-        lr: f64,
-        param: &mut [f32],
-        grad: &[f32],
-        averages: [&mut [f32]; 2],
-    ) {
-        let lengths = [grad.len(), averages[0].len(), averages[1].len()];
-        assert_eq!(lengths, [param.len(); 3], "slices of one parameter");
-        kernels::run(&adam_kernel(self, step, lr), param, grad, averages);
-    }
-}
-
-fn adam_kernel(config: &AdamConfig, step: u64, lr: f64) -> AdamKernel {
-    let [beta1, beta2] = config.betas;
-    let power = i32::try_from(step).unwrap_or(i32::MAX);
-    AdamKernel {
-        beta1,
-        beta2,
-        eps: config.eps,
-        weight_decay: config.weight_decay,
-        step_size: lr / (1.0 - beta1.powi(power)),
-        bias_correction2_sqrt: (1.0 - beta2.powi(power)).sqrt(),
-    }
-}
-
-fn sgd_kernel(config: &SgdConfig, lr: f64) -> SgdKernel {
-    SgdKernel {
-        lr,
-        weight_decay: config.weight_decay,
-    }
-}
-
-fn momentum_kernel(config: &SgdConfig, step: u64, lr: f64) -> MomentumKernel {
-    MomentumKernel {
-        sgd: sgd_kernel(config, lr),
-        momentum: config.momentum,
-        gain: if step == 1 {
-            1.0
-        } else {
-            1.0 - config.dampening
-        },
-        nesterov: config.nesterov,
-    }
-}
-
-impl State {
-    fn zeros(var: &Var) -> Result<Self> {
-        Self::from_tensor(&var.zeros_like()?, var)
-    }
-
-    fn from_tensor(tensor: &Tensor, var: &Var) -> Result<Self> {
-        if !var.device().is_cpu() {
-            return Ok(Self::Device(tensor.to_device(var.device())?.copy()?));
-        }
-        let tensor = tensor.contiguous()?.copy()?;
-        let (storage, layout) = tensor.storage_and_layout();
-        match &*storage {
-            candle_core::Storage::Cpu(data) => Ok(Self::Host(data.try_clone(layout)?)),
-            _ => Err(Error::State("a buffer on the CPU".into())),
-        }
-    }
-
-    fn tensor(&self, var: &Var) -> Result<Tensor> {
-        match self {
-            Self::Device(tensor) => Ok(tensor.copy()?),
-            Self::Host(data) => {
-                let storage = candle_core::Storage::Cpu(data.clone());
-                let op = candle_core::op::BackpropOp::none();
-                Ok(Tensor::from_storage(
-                    storage,
-                    var.shape().clone(),
-                    op,
-                    false,
-                ))
-            }
-        }
-    }
 }
 
 #[cfg(test)]

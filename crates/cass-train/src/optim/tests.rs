@@ -1,3 +1,4 @@
+use super::update::sgd_kernel;
 use super::*;
 use candle_core::{DType, Device};
 use cass_ops::Tracked;

@@ -83,7 +83,7 @@ impl FromStr for Portion {
             return Ok(Self::All);
         }
         let blocks = text.strip_prefix("last:").and_then(|n| n.parse().ok());
-        let wrong = || format!("`{text}` is no portion of a network, expected all or last:N");
+        let wrong = || format!("`{text}` is no portion of a network; expected all or last:N");
         blocks.map(Self::Last).ok_or_else(wrong)
     }
 }

@@ -6,7 +6,7 @@ mod weights;
 pub use arm::{Arm, Arms, Portion};
 pub use weights::Weights;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
@@ -61,12 +61,5 @@ pub(crate) fn at_least(field: &str, value: usize, least: usize) -> Result<()> {
 
 /// Names a field with a value that no run can have.
 pub(crate) fn check(field: &str, value: impl Display, fits: bool, expected: &str) -> Result<()> {
-    if fits {
-        return Ok(());
-    }
-    Err(Error::Field {
-        field: field.into(),
-        value: value.to_string(),
-        expected: expected.into(),
-    })
+    Ok(cass_run::check_field(field, value, fits, expected)?)
 }

@@ -31,7 +31,7 @@ pub struct Held {
     pub weights: usize,
     /// Moments of the optimisers.
     pub optimizer: usize,
-    /// One gradient for each parameter that is trained: all are there at the end of a backward pass.
+    /// One gradient for each parameter that is trained: all exist at the end of a backward pass.
     pub gradients: usize,
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 pub(crate) type Tensors = HashMap<String, Tensor>;
 
-/// Adds variables under `prefix`; they go on changing.
+/// Adds variables under `prefix`; they continue to change.
 pub(crate) fn put(state: &mut Tensors, prefix: &str, variables: Vec<(String, Var)>) {
     let named = variables.into_iter();
     state.extend(named.map(|(name, var)| (format!("{prefix}{name}"), var.as_detached_tensor())));

@@ -101,11 +101,11 @@ pub fn pretrain(
 struct Training<'a> {
     step: Box<dyn Step>,
     origins: Origins,
-    /// One an arm, once averaging has started.
+    /// Average of each arm's weights, once averaging has started.
     averages: Vec<WeightAverage>,
     progress: Progress,
     cadence: Cadence,
-    /// This attempt.
+    /// When this attempt began.
     started: Instant,
     recipe: &'a ValidRecipe,
     run: &'a RunDir,

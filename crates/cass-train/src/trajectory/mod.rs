@@ -174,7 +174,7 @@ pub(crate) fn compare(
         let theirs = recorded.get(&key)?;
         if theirs.dims() != var.dims() {
             let (found, wanted) = (theirs.dims(), var.dims());
-            return Err(recorded.wrong(format!("`{key}` is {found:?}, expected {wanted:?}")));
+            return Err(recorded.wrong(format!("`{key}` is {found:?}; expected {wanted:?}")));
         }
         let ours = var.as_detached_tensor().to_dtype(DType::F64)?;
         let theirs = theirs.to_dtype(DType::F64)?;

@@ -10,6 +10,7 @@ use method::{Method, Run};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::ptr;
 
 /// Compare finished probes on the same test images.
 ///
@@ -125,16 +126,19 @@ fn methods(args: &Args) -> Result<Vec<Method>> {
 
 /// What the `i`-th method is compared with: the starting weights of its network probed in the same way, or the first
 /// method. A starting point that others are compared with needs no comparison of its own with one that is probed in
-/// another way.
+/// another way, nor where the first method is compared with it.
 fn reference(methods: &[Method], i: usize, across: bool) -> Option<&Method> {
     let method = &methods[i];
     let first = (i > 0).then(|| &methods[0]);
+    let start_of = |of: &Method| (methods.iter()).find(|m| m.is_start() && m.probes_as(of));
     if method.is_start() {
         let serves = |m: &Method| !m.is_start() && m.probes_as(method);
-        return first.filter(|f| across || f.is_asked_as(method) || !methods.iter().any(serves));
+        let is_start_of =
+            |f: &Method| !f.is_start() && start_of(f).is_some_and(|s| ptr::eq(s, method));
+        let needs_one = |f: &Method| across || f.is_asked_as(method) || !methods.iter().any(serves);
+        return first.filter(|f| !is_start_of(f) && needs_one(f));
     }
-    let start = methods.iter().find(|m| m.is_start() && m.probes_as(method));
-    let start = start.or_else(|| {
+    let start = start_of(method).or_else(|| {
         let near = |m: &&Method| m.is_start() && m.is_asked_as(method);
         first.and(methods.iter().find(near))
     });

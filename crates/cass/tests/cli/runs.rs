@@ -189,6 +189,16 @@ fn a_probe_labels_new_images_and_is_compared() {
     let compared = json(&bench.cass("compare s f --across --json"));
     assert_eq!(compared["groups"].as_array().map(Vec::len), Some(2));
     assert_eq!(compared["differences"][0]["pairs"], 1);
+    // Weights of a file next to those it started from: one pair, in whichever order.
+    let judged = "probe --weights s/checkpoint.safetensors --arch resnet18";
+    json(&bench.cass(&format!("{judged} {SMALL} --mode knn --out t --json")));
+    for order in ["t k", "k t"] {
+        let compared = json(&bench.cass(&format!("compare {order} --json")));
+        let pairs = compared["differences"].as_array().unwrap();
+        assert_eq!(pairs.len(), 1, "{order}: {pairs:?}");
+        let over = pairs[0]["over"].as_str();
+        assert!(over.unwrap().starts_with("random"), "{order}: {over:?}");
+    }
     bench.fails("compare s s", 2, &["another run given has its settings"]);
     bench.fails("compare data", 2, &["no finished run"]);
     bench.fails("metrics --predictions none.csv", 2, &["none.csv"]);

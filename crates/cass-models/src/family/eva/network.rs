@@ -1,6 +1,6 @@
 use super::EvaConfig;
 use crate::family::Network;
-use crate::family::transformer::{LINEAR, LayerScale, Mlp, PatchEmbed, add_branch};
+use crate::family::transformer::{LINEAR, LayerScale, Mlp, PatchEmbed, add_branch, prefixed};
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{LayerNorm, Linear, Mode};
@@ -74,15 +74,7 @@ impl Eva {
     /// `(B, C, S, S)` → tokens `(B, prefix + (S/p)², D)`
     fn embed(&self, x: &Tensor, taps: &mut Collector) -> Result<Tracked> {
         let x = taps.take(self.patch_embed_tap, self.patch_embed.forward(x)?);
-        let (b, _, d) = x.value().dims3()?;
-        let spread = |token: &Tracked| {
-            let shape = (b, token.dims()[1], d);
-            let room = Tensor::zeros(shape, x.value().dtype(), x.value().device())?;
-            Tracked::constant(&room).broadcast_add(token)
-        };
-        let mut tokens = self.prefix.iter().map(spread).collect::<Result<Vec<_>>>()?;
-        tokens.push(x.clone());
-        Tracked::cat(&tokens.iter().collect::<Vec<_>>(), 1)
+        prefixed(&self.prefix, x)
     }
 }
 

@@ -1,6 +1,6 @@
 use super::{VitConfig, VitPool};
 use crate::family::Network;
-use crate::family::transformer::{LINEAR, LayerScale, Mlp, PatchEmbed, add_branch};
+use crate::family::transformer::{LINEAR, LayerScale, Mlp, PatchEmbed, add_branch, prefixed};
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
 use crate::layers::{LayerNorm, Linear, Mode};
@@ -142,21 +142,11 @@ impl VisionTransformer {
     /// `(B, C, S, S)` → tokens `(B, prefix + (S/p)², D)`
     fn embed(&self, x: &Tensor, taps: &mut Collector) -> Result<Tracked> {
         let x = taps.take(self.patch_embed_tap, self.patch_embed.forward(x)?);
-        let (b, _, d) = x.value().dims3()?;
         let x = match self.prefix_has_positions {
             true => x,
             false => x.broadcast_add(&self.pos_embed)?,
         };
-        // Room for the prefix tokens, which the sum below fills: zeros and the token.
-        let spread = |token: &Tracked| {
-            let shape = (b, token.dims()[1], d);
-            let room = Tensor::zeros(shape, x.value().dtype(), x.value().device())?;
-            Tracked::constant(&room).broadcast_add(token)
-        };
-        let mut tokens = self.prefix.iter().map(spread).collect::<Result<Vec<_>>>()?;
-        tokens.push(x.clone());
-        let tokens: Vec<_> = tokens.iter().collect();
-        let mut tokens = Tracked::cat(&tokens, 1)?;
+        let mut tokens = prefixed(&self.prefix, x)?;
         if self.prefix_has_positions {
             tokens = tokens.broadcast_add(&self.pos_embed)?;
         }

@@ -13,13 +13,13 @@ pub struct Cluster {
     pub partition: Option<String>,
     pub account: Option<String>,
     pub qos: Option<String>,
-    /// As `gpu:1` or `gpu:a100:1`.
+    /// Generic resources of one run, such as `gpu:1` or `gpu:a100:1`.
     pub gres: Option<String>,
-    /// Of one run, as `24:00:00`; a run that takes longer goes on in a new task.
+    /// Time limit of one run, as `24:00:00`; a run that takes longer continues in a new task.
     pub time: Option<String>,
-    /// Of one run, as `32G`.
+    /// Memory of one run, as `32G`.
     pub memory: Option<String>,
-    /// Of one run; also its threads, unless `--threads` says otherwise.
+    /// Cores of one run; also its threads, unless `--threads` says otherwise.
     pub cpus: Option<u32>,
     /// Tasks of an array that may run at a time.
     pub concurrency: Option<u32>,

@@ -32,7 +32,7 @@ pub struct Slurm {
     pub detach: bool,
 }
 
-/// In the out folder.
+/// Name of the scripts' folder in the out folder.
 const FOLDER: &str = "slurm";
 /// Between two looks at the run folders.
 const LOOK: Duration = Duration::from_secs(3);
@@ -232,7 +232,7 @@ fn wait(site: &Site, plan: &Plan, job: &str) -> Result<bool> {
             Ok(queue) if queue.is_empty() => return Ok(true),
             Ok(_) => answers = true,
             Err(error) => {
-                // It may be restarted. What it runs goes on without it.
+                // It may be restarted. What it runs continues without it.
                 if answers {
                     eprintln!("{error:#}; waiting for it to answer");
                 }

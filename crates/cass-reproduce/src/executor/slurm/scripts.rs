@@ -20,7 +20,7 @@ pub struct Array<'a> {
     pub kind: Kind,
     /// The array whose tasks of the same index these need.
     pub after: Option<String>,
-    /// By index; not every index is taken.
+    /// Runs by index; not every index is taken.
     pub tasks: BTreeMap<usize, &'a Run>,
 }
 
@@ -119,7 +119,7 @@ impl Line {
     }
 }
 
-/// One word of sh, whatever is in it, on one line.
+/// A text as one word of sh, whatever is in it, on one line.
 pub fn quote(word: &str) -> Result<String> {
     ensure!(
         !word.contains(['\n', '\r', '\0']),

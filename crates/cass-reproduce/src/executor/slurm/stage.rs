@@ -2,7 +2,6 @@
 
 use super::scripts::quote;
 use crate::images::Data;
-use crate::store;
 use anyhow::{Context, Result, ensure};
 use std::fmt::Write as _;
 use std::fs;
@@ -23,12 +22,12 @@ pub fn name(data: &Data) -> String {
     format!("cass-{}-{}", data.set.name(), data.facts.fingerprint)
 }
 
-/// Its copy as a word of sh, given `scratch` there.
+/// The images' copy on a node as a word of sh, which knows `scratch`.
 pub fn root(data: &Data) -> String {
     format!("\"$scratch\"/{}", name(data))
 }
 
-/// The file of its checksums beside the scripts.
+/// The file of its checksums next to the scripts.
 pub fn sums_file(data: &Data) -> String {
     format!("{}.sha256", name(data))
 }
@@ -53,7 +52,8 @@ pub fn sums(data: &Data) -> Result<String> {
         let _ = writeln!(
             text,
             "{}  ./{}",
-            store::hash(&file)?,
+            cass_run::sha256_of(&file)
+                .with_context(|| format!("{} cannot be read", file.display()))?,
             name.unwrap_or_default()
         );
     }

@@ -10,7 +10,7 @@ use cass_page::chart::{self, Line};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
-/// From so many rows on a list is folded.
+/// Rows from which on a list is folded.
 const LONG: usize = 24;
 
 /// Folds what is long.

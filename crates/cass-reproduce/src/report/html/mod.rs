@@ -126,7 +126,7 @@ fn differences(results: &Results) -> Markup {
     }
 }
 
-/// Of several tables: where each is, and how its claims fared.
+/// Contents of a page of several tables: where each is, and how its claims fared.
 fn overview(results: &Results) -> Markup {
     let count = |number: &str, verdict| {
         let claims = results.claims.iter();

@@ -144,7 +144,7 @@ fn bar(colour: &'static str, name: String, cell: &Cell) -> Bar {
 }
 
 fn cells(results: &Results, table: &TableEntry, rows: &[Vec<&Cell>], section: &Section) -> Markup {
-    // The columns of each column of the paper: one, or the paper's probe and ours beside it.
+    // The columns of each column of the paper: one, or the paper's probe and ours next to it.
     let columns = |index: usize| {
         let mut cells = rows.iter().flatten().filter(|cell| cell.place.1 == index);
         let times = cells.all(|cell| cell.metric == "hours");
@@ -251,7 +251,7 @@ fn printed(cell: &Cell, text: &str) -> Markup {
     html! { @if text.starts_with("**") { b { (bare) } } @else { (bare) } }
 }
 
-/// Of the cells with the most labels.
+/// Confusion matrices of the cells with the most labels.
 fn confusions(rows: &[Vec<&Cell>]) -> Markup {
     let cells = || rows.iter().flatten();
     let most = cells().map(|cell| cell.percent).max();

@@ -109,7 +109,7 @@ impl Projector {
         self.map(|var| var.copy())
     }
 
-    /// The same layers over variables made of its own.
+    /// The same layers over variables that `copy` makes of this projector's.
     fn map(&self, copy: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Self> {
         let copy = |var: &Var| Var::from_tensor(&copy(&var.as_detached_tensor())?.detach());
         let layers = self.layers.iter().map(|layer| {

@@ -14,7 +14,7 @@ pub struct FocalLoss {
     pub alpha: f64,
     /// How much less an example counts that is classified well already; 0 or from 1.
     pub gamma: f64,
-    /// One weight a class.
+    /// Weight of each class.
     pub weights: Vec<f64>,
     /// What the loss is taken of.
     pub form: FocalForm,
@@ -106,7 +106,7 @@ impl FocalLoss {
         loss.mean(0)? * -self.alpha
     }
 
-    /// Of each sample and class, `(B, C)`, without α.
+    /// Loss of each sample and class, `(B, C)`, without α.
     fn sigmoid(&self, logits: &Tensor, hot: &Tensor) -> Result<Tensor> {
         let p = sigmoid(logits)?;
         // As published: in f32 this is 0 from a logit of 17 on, where the ε then stands alone.

@@ -1,80 +1,6 @@
-//! What a pickle of tensors says, without running anything it asks for.
-//!
-//! Calls are noted, not made: those that build tensors and dictionaries are understood, and whatever else
-//! a checkpoint holds (arguments of its training, random states) becomes a thing that nobody looks into.
-//! Values stand in one list and name each other by their place, so that neither depth nor sharing costs
-//! more than the file is long.
+//! The instructions of a pickle, one after the other.
 
-use std::collections::HashMap;
-
-/// Instructions, and values that they make.
-const MOST_STEPS: usize = 20_000_000;
-/// Dictionaries inside each other that are looked through for tensors.
-const DEEPEST: usize = 5;
-/// Entries of dictionaries that are looked through.
-const MOST_ENTRIES: usize = 1_000_000;
-
-/// A place in the list of values.
-type Id = usize;
-
-#[derive(Debug, Clone)]
-enum Value {
-    /// `None`, floats, bytes, sets, calls of anything unknown.
-    Thing,
-    Mark,
-    Int(i64),
-    Text(String),
-    Global(String, String),
-    Tuple(Vec<Id>),
-    List(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    Storage(Storage),
-    Tensor(Strided),
-}
-
-/// A block of numbers that lies next to the pickle in a file of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Storage {
-    /// torch's class of it, `FloatStorage`.
-    pub(super) class: String,
-    /// Its file's name.
-    pub(super) key: String,
-    /// How many there are.
-    pub(super) count: usize,
-}
-
-/// A tensor as a view of its storage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Strided {
-    pub(super) storage: Storage,
-    pub(super) offset: usize,
-    pub(super) sizes: Vec<usize>,
-    pub(super) strides: Vec<usize>,
-}
-
-/// The tensors of the pickled dictionary, those of dictionaries inside it behind the outer key and a dot.
-pub(super) fn tensors(pickle: &[u8]) -> Result<Vec<(String, Strided)>, String> {
-    let mut machine = Machine {
-        pickle,
-        at: 0,
-        values: Vec::new(),
-        stack: Vec::new(),
-        memo: HashMap::new(),
-    };
-    let root = machine.run()?;
-    let mut found = Vec::new();
-    let mut entries = 0;
-    machine.collect(root, "", 0, &mut entries, &mut found)?;
-    Ok(found)
-}
-
-struct Machine<'a> {
-    pickle: &'a [u8],
-    at: usize,
-    values: Vec<Value>,
-    stack: Vec<Id>,
-    memo: HashMap<usize, Id>,
-}
+use super::{Id, MOST_STEPS, Machine, Value};
 
 impl Machine<'_> {
     fn take(&mut self, count: usize) -> Result<&[u8], String> {
@@ -128,11 +54,13 @@ impl Machine<'_> {
     }
 
     fn last(&mut self) -> Result<&mut Value, String> {
-        let id = *self
-            .stack
-            .last()
-            .ok_or("the pickle takes more than it gave")?;
+        let id = self.top()?;
         Ok(&mut self.values[id])
+    }
+
+    fn top(&self) -> Result<Id, String> {
+        let top = self.stack.last().copied();
+        top.ok_or_else(|| "the pickle takes more than it gave".into())
     }
 
     fn tuple(&mut self, count: usize) -> Result<(), String> {
@@ -152,7 +80,7 @@ impl Machine<'_> {
     }
 
     /// Until the pickle stops; gives what it leaves.
-    fn run(&mut self) -> Result<Id, String> {
+    pub(super) fn run(&mut self) -> Result<Id, String> {
         for _ in 0..MOST_STEPS {
             let code = self.take(1)?[0];
             match code {
@@ -269,18 +197,10 @@ impl Machine<'_> {
                 }
                 b'q' | b'r' => {
                     let at = self.number(if code == b'q' { 1 } else { 4 })?;
-                    let id = *self
-                        .stack
-                        .last()
-                        .ok_or("the pickle takes more than it gave")?;
-                    self.memo.insert(at, id);
+                    self.memo.insert(at, self.top()?);
                 }
                 0x94 => {
-                    let id = *self
-                        .stack
-                        .last()
-                        .ok_or("the pickle takes more than it gave")?;
-                    self.memo.insert(self.memo.len(), id);
+                    self.memo.insert(self.memo.len(), self.top()?);
                 }
                 b'h' | b'j' => {
                     let at = self.number(if code == b'h' { 1 } else { 4 })?;
@@ -309,109 +229,6 @@ impl Machine<'_> {
         Err(format!(
             "the pickle has more than {MOST_STEPS} instructions"
         ))
-    }
-
-    /// What a call gives that builds a tensor or a dictionary; nothing else is called.
-    fn call(&self, callee: Id, arguments: Id) -> Value {
-        let (Value::Global(module, name), Value::Tuple(arguments)) =
-            (&self.values[callee], &self.values[arguments])
-        else {
-            return Value::Thing;
-        };
-        match (module.as_str(), name.as_str()) {
-            ("collections", "OrderedDict" | "defaultdict") => Value::Dict(Vec::new()),
-            ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => {
-                self.tensor(arguments).map_or(Value::Thing, Value::Tensor)
-            }
-            ("torch._utils", "_rebuild_parameter") => match arguments.first() {
-                Some(&id) => self.values[id].clone(),
-                None => Value::Thing,
-            },
-            _ => Value::Thing,
-        }
-    }
-
-    fn tensor(&self, arguments: &[Id]) -> Option<Strided> {
-        let &[storage, offset, sizes, strides, ..] = arguments else {
-            return None;
-        };
-        let Value::Storage(storage) = &self.values[storage] else {
-            return None;
-        };
-        Some(Strided {
-            storage: storage.clone(),
-            offset: self.size(offset)?,
-            sizes: self.sizes(sizes)?,
-            strides: self.sizes(strides)?,
-        })
-    }
-
-    fn size(&self, id: Id) -> Option<usize> {
-        match self.values[id] {
-            Value::Int(size) => usize::try_from(size).ok(),
-            _ => None,
-        }
-    }
-
-    fn sizes(&self, id: Id) -> Option<Vec<usize>> {
-        match &self.values[id] {
-            Value::Tuple(items) | Value::List(items) => {
-                items.iter().map(|&id| self.size(id)).collect()
-            }
-            _ => None,
-        }
-    }
-
-    /// `("storage", class, key, device, count)`
-    fn storage(&self, id: Id) -> Result<Value, String> {
-        let fields = match &self.values[id] {
-            Value::Tuple(items) => items.as_slice(),
-            _ => &[],
-        };
-        let field = |n: usize| fields.get(n).map(|&id| &self.values[id]);
-        match (field(0), field(1), field(2), fields.get(4)) {
-            (
-                Some(Value::Text(kind)),
-                Some(Value::Global(_, class)),
-                Some(Value::Text(key)),
-                Some(&count),
-            ) if kind == "storage" => Ok(Value::Storage(Storage {
-                class: class.clone(),
-                key: key.clone(),
-                count: self.size(count).ok_or("a storage without a size")?,
-            })),
-            _ => Err("the pickle refers to something outside it that is no storage".into()),
-        }
-    }
-
-    fn collect(
-        &self,
-        id: Id,
-        path: &str,
-        depth: usize,
-        entries: &mut usize,
-        found: &mut Vec<(String, Strided)>,
-    ) -> Result<(), String> {
-        match &self.values[id] {
-            Value::Tensor(tensor) => found.push((path.into(), tensor.clone())),
-            Value::Dict(items) if depth < DEEPEST => {
-                for &(key, value) in items {
-                    *entries += 1;
-                    if *entries > MOST_ENTRIES {
-                        return Err(format!("more than {MOST_ENTRIES} entries"));
-                    }
-                    if let Value::Text(key) = &self.values[key] {
-                        let path = match path {
-                            "" => key.clone(),
-                            path => format!("{path}.{key}"),
-                        };
-                        self.collect(value, &path, depth + 1, entries, found)?;
-                    }
-                }
-            }
-            _ => {}
-        }
-        Ok(())
     }
 }
 

@@ -1,40 +1,25 @@
 //! Who may write in a run folder.
 
+mod file;
+mod owner;
+
+pub(crate) use file::is_untouched;
+pub use file::{FolderLock, is_in_use};
+pub use owner::Owner;
+pub(crate) use owner::has_owner;
+
 use crate::error::{Action, Error, Result};
-use crate::file::read_bounded;
-use serde::{Deserialize, Serialize};
+use file::{LOCK, open};
+use owner::{OWNER, last, owner_path, owners, silence, silent};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-const LOCK: &str = ".lock";
-/// Before the generation in an owner's file name.
-const OWNER: &str = ".owner.";
-/// A folder has had fewer owners.
-const MOST_OWNERS: u64 = 1 << 48;
 /// Time between two signs of life.
 const BEAT: Duration = Duration::from_secs(10);
-/// An owner on another host that gives no sign of life for so long is dead.
-const SILENCE: Duration = Duration::from_secs(45);
-
-/// Who works in a run folder, as its owner's file says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    /// Name of the computer.
-    pub host: String,
-    /// Number of the process there.
-    pub pid: u32,
-    /// Signs of life so far.
-    beat: u64,
-    /// Milliseconds without one after which it is dead, by its own word.
-    #[serde(default = "silence")]
-    silence: u64,
-    /// Whether it has left the folder.
-    released: bool,
-}
 
 /// The sole right to write in a run folder, until dropped.
 ///
@@ -157,7 +142,7 @@ impl RunLock {
         &self.owner
     }
 
-    /// Signs of life until the sender is dropped; none where no thread is to be had, which only
+    /// Signs of life until the sender is dropped; none where no thread can be started, which only
     /// matters to claimants elsewhere.
     fn start_beating(&self) -> Option<(Sender<()>, JoinHandle<()>)> {
         let (mut file, mut owner) = (self.file.try_clone().ok()?, self.owner.clone());
@@ -172,9 +157,7 @@ impl RunLock {
         let beating = thread::Builder::new().name("cass-beat".into()).spawn(beat);
         beating.ok().map(|thread| (stop, thread))
     }
-}
 
-impl RunLock {
     /// Leaves the folder as if it had never been claimed.
     pub(crate) fn forget(&mut self) {
         self.stop_beating();
@@ -197,134 +180,6 @@ impl Drop for RunLock {
         // Without it the next one waits, or relies on the system's lock.
         let _ = self.owner.write(&mut self.file);
     }
-}
-
-impl Owner {
-    /// Writes in place, and always as much: who reads at the same moment reads a whole.
-    fn write(&self, file: &mut File) -> io::Result<()> {
-        const LENGTH: usize = 512;
-        let mut text = serde_json::to_string(self)?;
-        let padding = LENGTH.saturating_sub(text.len() + 1);
-        text.extend(std::iter::repeat_n(' ', padding));
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(format!("{text}\n").as_bytes())
-    }
-}
-
-impl std::fmt::Display for Owner {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "process {} on {}", self.pid, self.host)
-    }
-}
-
-/// The lock's file. What a link of that name leads to is neither opened nor changed: the file is
-/// never written.
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    }
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    Ok(file)
-}
-
-/// Whether a process of this computer works in a run folder now.
-pub fn is_in_use(folder: &Path) -> bool {
-    let path = folder.join(LOCK);
-    let is_file = path.symlink_metadata().is_ok_and(|kind| kind.is_file());
-    let file = is_file.then(|| open(&path).ok()).flatten();
-    file.is_some_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
-}
-
-/// The sole use of a folder by one kind of program, on this computer, until dropped.
-#[derive(Debug)]
-pub struct FolderLock {
-    /// Held for the system's lock, which ends with the process.
-    _held: File,
-}
-
-impl FolderLock {
-    /// Claims a folder that exists by its file `name`, which stays there, empty. On a file system without
-    /// locks it is granted.
-    ///
-    /// # Errors
-    /// [`Error::Locked`] naming `program` if another process has it, or if the file cannot be made.
-    pub fn claim(folder: &Path, name: &str, program: &str) -> Result<Self> {
-        let path = folder.join(name);
-        let held = open(&path).map_err(Error::io(Action::Create, &path))?;
-        match held.try_lock() {
-            Err(TryLockError::WouldBlock) => Err(Error::Locked {
-                path: folder.into(),
-                owner: format!("another {program}"),
-            }),
-            _ => Ok(Self { _held: held }),
-        }
-    }
-}
-
-/// What owners say of themselves.
-fn silence() -> u64 {
-    SILENCE.as_millis() as u64
-}
-
-/// Whether an owner's file stays as it is, or goes, for as long as it says, or the usual time.
-fn silent(path: &Path, owner: &Owner) -> bool {
-    let silence = Duration::from_millis(owner.silence).min(SILENCE);
-    let since = Instant::now();
-    while since.elapsed() < silence {
-        match read(path) {
-            Some(now) if now.released => return true,
-            Some(now) if now != *owner => return false,
-            _ => thread::sleep(silence.min(Duration::from_millis(500))),
-        }
-    }
-    true
-}
-
-/// Whether a process has owned the folder.
-pub(crate) fn has_owner(folder: &Path) -> Result<bool> {
-    let is_file = |path: &Path| path.symlink_metadata().is_ok_and(|kind| kind.is_file());
-    Ok(owners(folder)?.iter().any(|(_, path)| is_file(path)))
-}
-
-/// Whether a file is the lock's, as a process left it that was killed before it owned the folder.
-pub(crate) fn is_untouched(path: &Path) -> bool {
-    let empty = |kind: fs::Metadata| kind.is_file() && kind.len() == 0;
-    path.ends_with(LOCK) && path.symlink_metadata().is_ok_and(empty)
-}
-
-fn owner_path(folder: &Path, generation: u64) -> PathBuf {
-    folder.join(format!("{OWNER}{generation}"))
-}
-
-/// The newest generation, and its owner where the file can be read.
-fn last(folder: &Path) -> Result<Option<(u64, Option<Owner>)>> {
-    let newest = owners(folder)?.into_iter().max();
-    Ok(newest.map(|(generation, path)| (generation, read(&path))))
-}
-
-fn read(path: &Path) -> Option<Owner> {
-    const LARGEST: u64 = 1 << 12;
-    serde_json::from_slice(&read_bounded(path, LARGEST).ok()?).ok()
-}
-
-/// The owners' files of a folder.
-fn owners(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::io(Action::Read, folder))? {
-        let path = entry.map_err(Error::io(Action::Read, folder))?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        let generation: Option<u64> = name.and_then(|name| name.strip_prefix(OWNER)?.parse().ok());
-        let generation = generation.filter(|generation| *generation < MOST_OWNERS);
-        found.extend(generation.map(|generation| (generation, path)));
-    }
-    Ok(found)
 }
 
 #[cfg(test)]
