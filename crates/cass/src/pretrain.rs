@@ -7,7 +7,7 @@ use crate::options::{Common, apply, normalization, protocol};
 use crate::progress::Progress;
 use crate::recompute::Recompute;
 use crate::say::{Report, left_out};
-use crate::{hub, process};
+use crate::{hub, process, sealed};
 use cass_data::cache::Cache;
 use cass_run::{
     Collapse, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir, When, names,
@@ -164,7 +164,7 @@ pub fn run(mut args: Args) -> Result<Report> {
     process::configure(recipe.threads)?;
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
-        tracing::info!("{} is finished already; nothing to do", out.display());
+        tracing::info!("{}", sealed::finished_already(&run)?);
         return Ok(report(&out, &metrics));
     }
     for arm in recipe.arms.values() {

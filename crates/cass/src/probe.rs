@@ -170,7 +170,7 @@ pub fn run(mut args: Args) -> Result<Report> {
     process::configure(recipe.threads)?;
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
-        tracing::info!("{} is finished already; nothing to do", out.display());
+        tracing::info!("{}", sealed::finished_already(&run)?);
         return Ok(report(&out, &metrics, per_patient));
     }
     hub::bring(&recipe.weights, &recipe.network)?;

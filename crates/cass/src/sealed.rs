@@ -1,6 +1,7 @@
-//! Runs from before files were counted.
+//! What finished runs still have of their files.
 
-use cass_run::Metrics;
+use crate::failure::Result;
+use cass_run::{Metrics, RunDir};
 use std::path::Path;
 
 /// Says so where a finished run was left without checksums, so that damage to its files cannot be told.
@@ -13,4 +14,20 @@ pub fn note(run: &Path) {
             run.display()
         );
     }
+}
+
+/// That a run is not repeated, and which of its files are not there any more.
+pub fn finished_already(run: &RunDir) -> Result<String> {
+    let mut said = format!(
+        "{} is finished already; nothing to do",
+        run.path().display()
+    );
+    let removed = run.removed()?;
+    if !removed.is_empty() {
+        said += &format!(
+            "\n  removed since it finished: {} (without metrics.json the same command does the run again)",
+            removed.join(", ")
+        );
+    }
+    Ok(said)
 }

@@ -330,3 +330,25 @@ fn a_run_stops_when_who_started_it_lets_go_of_its_input() {
     assert_eq!(code, Some(130), "{said}");
     assert!(bench.path("run/resume").is_dir());
 }
+
+#[test]
+fn a_finished_run_says_which_of_its_files_are_not_there_any_more() {
+    let bench = Bench::new();
+    let probe = format!("{PROBE} --out run");
+    assert_eq!(bench.told(&probe).0, 0);
+    let predictions = bench.path("run/predictions.csv");
+    let written = fs::read(&predictions).unwrap();
+    let (code, said) = bench.told(&probe);
+    assert!(code == 0 && !said.contains("removed"), "{said}");
+    fs::remove_file(&predictions).unwrap();
+    let (code, said) = bench.told(&probe);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("removed since it finished: predictions.csv ("),
+        "{said}"
+    );
+    // As it says.
+    fs::remove_file(bench.path("run/metrics.json")).unwrap();
+    assert_eq!(bench.told(&probe).0, 0);
+    assert_eq!(fs::read(&predictions).unwrap(), written);
+}

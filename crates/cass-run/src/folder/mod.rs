@@ -137,6 +137,15 @@ impl RunDir {
         Ok(metrics)
     }
 
+    /// Files that the finished run left and that are not there any more.
+    ///
+    /// # Errors
+    /// If `metrics.json` cannot be read.
+    pub fn removed(&self) -> Result<Vec<String>> {
+        let sums = sums::read(&self.file(METRICS))?.into_keys();
+        Ok(sums.filter(|name| !self.file(name).exists()).collect())
+    }
+
     /// What this process has written by [`RunDir::write`] so far, and the recipe:
     /// [`Common::files`](crate::Common::files) of a run that finishes. What a clock decides is left out.
     pub fn sums(&self) -> FileSums {
