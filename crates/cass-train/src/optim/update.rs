@@ -45,7 +45,7 @@ pub(super) fn apply(
 
 impl AdamConfig {
     /// Updates a parameter by its gradient with learning rate `lr`: the step number `step`, from 1, of
-    /// [`Optimizer`], over slices. `averages` are those of the gradient and of its square, zero before
+    /// [`Optimizer`](super::Optimizer), over slices. `averages` are those of the gradient and of its square, zero before
     /// the first step.
     ///
     /// # Panics
