@@ -96,12 +96,27 @@ fn unfinished(case: &mut Case, damage: fn(&mut Case, &Path) -> Result<String>) -
     let subject = case.subject();
     case.kill_midway(subject)?;
     let out = case.out();
+    let mut removed = None;
     if let Some((name, path)) = case.any_file(&out)? {
         let what = damage(case, &path)?;
         case.tell(format!("{name}: {what}"));
+        // It may have finished before it was killed.
+        removed = Some(name).filter(|_| !path.exists() && out.join("metrics.json").is_file());
     }
     let ended = case.again(subject)?;
-    subject.expect_done_or_refused(&ended, &out)?;
+    let Some(name) =
+        removed.filter(|_| ended.code == Some(0) && subject.expect_whole(&out).is_err())
+    else {
+        subject.expect_done_or_refused(&ended, &out)?;
+        return case.survived();
+    };
+    // A result that is gone is named, and not missed otherwise.
+    let said = ended.said.contains("removed since it finished: ") && ended.said.contains(&name);
+    ensure!(
+        said,
+        "{name} is gone, and nothing is said of it: {}",
+        ended.said
+    );
     case.survived()
 }
 
