@@ -70,6 +70,17 @@ impl Default for LoaderConfig {
 }
 
 impl LoaderConfig {
+    /// The same for images as they are, all of them, in the order of the indices.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self {
+            pipeline: Pipeline::Eval,
+            shuffle: false,
+            drop_last: false,
+            ..self
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         expect("batch", self.batch, self.batch > 0, "at least 1")?;
         expect("size", self.size, self.size > 0, "at least 1")?;

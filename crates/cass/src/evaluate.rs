@@ -3,6 +3,7 @@
 use crate::failure::{Failure, Result};
 use crate::images::{DataArgs, expect_root, survey};
 use crate::options::Compute;
+use crate::output::unwritten;
 use crate::say::Report;
 use crate::{process, scores, sealed};
 use cass_probe::apply::{Evaluation, Predictor};
@@ -26,7 +27,7 @@ pub struct Args {
     /// Score also the mean probabilities of each patient's images.
     #[arg(long)]
     per_patient: bool,
-    /// A new folder for predictions.csv and its figures.
+    /// A new or an empty folder for predictions.csv and its figures.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Images at a time.
@@ -108,20 +109,27 @@ fn notes(evaluation: &Evaluation) -> String {
 fn expect_new(out: &Path) -> Result<()> {
     let holds = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if holds || out.is_file() {
-        let text = format!("--out {}: expected a new folder", out.display());
+        let text = format!("--out {}: expected a new or an empty folder", out.display());
         return Err(Failure::Wrong(text));
     }
     Ok(())
 }
 
+/// Leaves the files in a folder that appears whole or not at all.
 fn leave(evaluation: &Evaluation, out: &Path) -> Result<()> {
-    let unwritten = |path: &Path, error: std::io::Error| {
-        Failure::Failed(format!("{} cannot be written: {error}", path.display()))
+    let files = evaluation.files()?;
+    let make = || {
+        fs::create_dir_all(out.parent().unwrap_or(out))?;
+        cass_run::put_whole(out, |beside| {
+            fs::create_dir(beside)?;
+            for (name, bytes) in &files {
+                cass_run::write_whole(&beside.join(name), bytes)?;
+            }
+            if out.is_dir() {
+                fs::remove_dir(out)?; // an empty one
+            }
+            Ok(())
+        })
     };
-    fs::create_dir_all(out).map_err(|error| unwritten(out, error))?;
-    for (name, bytes) in evaluation.files()? {
-        let path = out.join(name);
-        cass_run::write_whole(&path, &bytes).map_err(|error| unwritten(&path, error))?;
-    }
-    Ok(())
+    make().map_err(|error| unwritten(out, &error))
 }

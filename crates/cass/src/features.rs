@@ -3,21 +3,18 @@
 use crate::failure::{Failure, Result};
 use crate::images::{DataArgs, expect_root, survey};
 use crate::options::{Compute, normalization};
+use crate::output::write;
 use crate::say::Report;
 use crate::{hub, process, sealed};
-use cass_data::augment::Pipeline;
-use cass_data::cache::{Cache, Storage};
 use cass_data::dataset::{Dataset, OpenOptions};
 use cass_data::loader::{Loader, LoaderConfig};
 use cass_data::recipe::DataRecipe;
-use cass_data::source::images_at;
 use cass_probe::fit::{ProbeMode, ProbeRecipe};
 use cass_probe::look::{Moment, Subject, Subjects};
 use cass_run::for_spreadsheet;
 use cass_train::recipe::Normalize;
 use cass_train::{Protocol, Weights};
 use serde_json::json;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -98,9 +95,6 @@ pub fn run(args: Args) -> Result<Report> {
     let (subject, mut recipe) = network(&args)?;
     match args.inputs.split_first() {
         Some((first, more)) => {
-            for input in &args.inputs {
-                images_at(input)?; // one line for what is not there
-            }
             recipe.name = "images".into();
             (recipe.root, recipe.more_roots) = (first.clone(), more.to_vec());
             args.images.apply(&mut recipe);
@@ -112,30 +106,27 @@ pub fn run(args: Args) -> Result<Report> {
     let size = subject.model.options().input_size;
     let dataset = Arc::new(recipe.open(&OpenOptions {
         size: Some(size),
-        storage: Storage::from(Cache::Off),
         ..OpenOptions::default()
     })?);
     let config = LoaderConfig {
         size,
         batch: args.batch as usize,
-        pipeline: Pipeline::Eval,
-        shuffle: false,
-        drop_last: false,
         device: subject.model.options().device.clone(),
         ..LoaderConfig::default()
     };
-    let loader = Loader::new(dataset.clone(), (0..dataset.len()).collect(), config)?;
+    let loader = Loader::new(
+        dataset.clone(),
+        (0..dataset.len()).collect(),
+        config.plain(),
+    )?;
     let features = subject.features(&loader)?;
     let dim = subject.model.feature_dim();
     let list = args.out.with_extension("files.csv");
-    let unwritten = |error: io::Error| {
-        Failure::Failed(format!("{} cannot be written: {error}", args.out.display()))
-    };
     if form == Form::Npy {
-        cass_run::write_whole(&list, &table(&dataset, &[], 0)?).map_err(unwritten)?;
-        cass_run::write_whole(&args.out, &npy(&features, dim)).map_err(unwritten)?;
+        write(&list, table(&dataset, &[], 0)?)?;
+        write(&args.out, npy(&features, dim))?;
     } else {
-        cass_run::write_whole(&args.out, &table(&dataset, &features, dim)?).map_err(unwritten)?;
+        write(&args.out, table(&dataset, &features, dim)?)?;
     }
     let images = dataset.len();
     let text = format!(

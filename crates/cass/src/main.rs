@@ -18,7 +18,7 @@ mod list;
 mod metrics;
 mod models;
 mod options;
-mod page;
+mod output;
 mod predict;
 mod pretrain;
 mod probe;

@@ -1,6 +1,5 @@
 use super::DataRecipe;
 use crate::Result;
-use crate::augment::Pipeline;
 use crate::cache::Storage;
 use crate::dataset::{Dataset, OpenOptions, Part};
 use crate::loader::{Loader, LoaderConfig};
@@ -158,12 +157,6 @@ impl RunImages {
     /// # Errors
     /// Those of [`Loader::new`].
     pub fn plain(&self, indices: Vec<usize>) -> Result<Loader> {
-        let config = LoaderConfig {
-            pipeline: Pipeline::Eval,
-            shuffle: false,
-            drop_last: false,
-            ..self.config.clone()
-        };
-        Loader::new(self.dataset.clone(), indices, config)
+        Loader::new(self.dataset.clone(), indices, self.config.clone().plain())
     }
 }

@@ -3,8 +3,6 @@
 use super::Predictor;
 use crate::fit::{Decision, Judged, Said, groups_of, pretrained_on};
 use crate::{Error, Result};
-use cass_data::augment::Pipeline;
-use cass_data::cache::{Cache, Storage};
 use cass_data::dataset::{Dataset, OpenOptions, Part, Task};
 use cass_data::loader::{Loader, LoaderConfig};
 use cass_data::recipe::DataRecipe;
@@ -69,7 +67,6 @@ impl Predictor {
         let size = self.model.options().input_size;
         let mut dataset = recipe.open(&OpenOptions {
             size: Some(size),
-            storage: Storage::from(Cache::Off),
             ..OpenOptions::default()
         })?;
         let places = places(self, &dataset, run)?;
@@ -110,13 +107,10 @@ impl Predictor {
         let config = LoaderConfig {
             size,
             batch,
-            pipeline: Pipeline::Eval,
-            shuffle: false,
-            drop_last: false,
             device: self.model.options().device.clone(),
             ..LoaderConfig::default()
         };
-        let loader = Loader::new(dataset.clone(), indices.clone(), config)?;
+        let loader = Loader::new(dataset.clone(), indices.clone(), config.plain())?;
         let mut said = Vec::with_capacity(indices.len());
         for batch in loader.epoch(0) {
             let decisions = self.decisions(batch?.images())?;

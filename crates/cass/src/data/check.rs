@@ -3,7 +3,7 @@
 use super::html;
 use crate::failure::Result;
 use crate::images::DataArgs;
-use crate::page::write;
+use crate::output::write;
 use crate::process;
 use crate::say::Report;
 use cass_data::check::{Checkup, FindingKind};

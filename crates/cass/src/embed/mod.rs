@@ -4,7 +4,7 @@ mod page;
 
 use crate::failure::{Failure, Result};
 use crate::options::Compute;
-use crate::page::write;
+use crate::output::write;
 use crate::say::Report;
 use crate::{process, sealed};
 use base64::Engine as _;
