@@ -2,7 +2,7 @@
 
 use super::{Finding, FindingKind};
 use crate::decode::Decoded;
-use crate::image::{Frame, Levels, Pages, Reading};
+use crate::image::{Levels, Reading};
 use crate::likeness::Likeness;
 use crate::source::Item;
 use sha2::{Digest, Sha256};
@@ -77,12 +77,11 @@ impl Look {
             let detail = "says by EXIF that it is to be turned, which is not done".into();
             found(FindingKind::Rotated, detail);
         }
-        let (what, chosen) = match self.format {
-            "TIFF" => ("pages", reading.pages != Pages::First),
-            "DICOM" => ("frames", reading.frame != Frame::First),
-            _ => ("frames", false),
-        };
-        if self.frames > 1 && !chosen {
+        if self.frames > 1 && !reading.chooses_of(self.format) {
+            let what = match self.format {
+                "TIFF" => "pages",
+                _ => "frames",
+            };
             let detail = format!("has {} {what}, of which the first is used", self.frames);
             found(FindingKind::SeveralFrames, detail);
         }

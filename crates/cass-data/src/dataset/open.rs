@@ -129,10 +129,10 @@ impl Dataset {
                 Err(bad) => skipped.push(bad),
             }
         }
-        // What there is something to say of is looked at again, to say it again.
-        let likenesses: Likenesses = (samples.iter().zip(&seen))
-            .filter_map(|(sample, told)| Some((sample.sha256, told.likeness.clone()?)))
+        let likenesses: Likenesses = (samples.iter().zip(&mut seen))
+            .filter_map(|(sample, told)| Some((sample.sha256, told.likeness.take()?)))
             .collect();
+        // What there is something to say of is looked at again, to say it again.
         let silent = samples
             .iter()
             .zip(&seen)

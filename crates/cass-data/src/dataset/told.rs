@@ -2,7 +2,7 @@
 
 use super::Sample;
 use crate::decode::Decoded;
-use crate::image::{Frame, Levels, Pages, Reading};
+use crate::image::{Levels, Reading};
 use crate::likeness::Likeness;
 use std::collections::BTreeSet;
 
@@ -22,12 +22,7 @@ impl Told {
         const FEW: u16 = 64;
         let by_byte = matches!(reading.levels, Levels::HighByte | Levels::Bits(_));
         self.turned = decoded.turned;
-        let chosen = match decoded.format {
-            "TIFF" => reading.pages != Pages::First,
-            "DICOM" => reading.frame != Frame::First,
-            _ => false,
-        };
-        self.frames = decoded.frames > 1 && !chosen;
+        self.frames = decoded.frames > 1 && !reading.chooses_of(decoded.format);
         self.dark = by_byte && decoded.range.is_some_and(|range| range < FEW);
     }
 

@@ -92,6 +92,15 @@ impl Reading {
         }
     }
 
+    /// Whether this says which pages or frames of a format's files are used, and the first is not merely the default.
+    pub(crate) fn chooses_of(&self, format: &str) -> bool {
+        match format {
+            "TIFF" => self.pages != Pages::First,
+            "DICOM" => self.frame != Frame::First,
+            _ => false,
+        }
+    }
+
     /// Larger files are refused unread.
     pub(crate) fn max_bytes(&self) -> u64 {
         match self.max_megapixels {

@@ -157,7 +157,7 @@ impl DataRecipe {
                 blank: self.blank,
                 exclude: self.exclude.clone(),
                 group_by: self.group_by.clone(),
-                every_frame: self.frame == Frame::All,
+                every_frame: (self.frame == Frame::All).then(|| self.reading()),
                 more: self.more_roots.clone(),
             },
             ..Layout::new(&self.name, &self.root)

@@ -1,5 +1,6 @@
 //! What a table or a folder does not say of itself, and a user has to.
 
+use crate::image::Reading;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,8 +34,8 @@ pub struct Choices {
     pub exclude: Vec<String>,
     /// A regular expression whose first group, in a file's path below the root, names the patient.
     pub group_by: Option<String>,
-    /// Whether every frame of a file is an image of its own.
-    pub every_frame: bool,
+    /// How files are read where every frame of one is an image of its own.
+    pub every_frame: Option<Reading>,
     /// More folders of the same layout.
     pub more: Vec<PathBuf>,
 }

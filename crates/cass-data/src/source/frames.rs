@@ -34,12 +34,11 @@ fn look(path: &Path, reading: &Reading) -> Frames {
 
 /// Makes an image of each frame. Those of a file stay together: in its group, or its patient's where
 /// neither table nor folder gives groups and the files name several patients, or one of their own.
-pub(super) fn divide(found: &mut Found) {
-    let reading = Reading::default();
+pub(super) fn divide(found: &mut Found, reading: &Reading) {
     // On this thread: lists are made before it is known how many threads there are to be.
     let looked: Vec<Frames> = (found.items.iter())
         .map(|item| match item.origin {
-            Origin::File => look(&item.path, &reading),
+            Origin::File => look(&item.path, reading),
             _ => Frames::default(),
         })
         .collect();

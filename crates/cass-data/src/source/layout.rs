@@ -97,8 +97,8 @@ impl Layout {
         if let Some(pattern) = group_by.as_deref().filter(|by| *by != "none") {
             group(found, pattern)?;
         }
-        if self.choices.every_frame {
-            frames::divide(found);
+        if let Some(reading) = &self.choices.every_frame {
+            frames::divide(found, reading);
         }
         Ok(())
     }
