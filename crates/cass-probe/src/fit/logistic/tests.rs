@@ -158,7 +158,7 @@ fn the_gradient_equals_finite_differences() {
     }
 }
 
-/// Features that go together and differ in size by orders, and hardly a penalty: L-BFGS alone needs thousands of steps.
+/// Features that go together, and hardly a penalty: in plain coordinates L-BFGS takes 1,318 evaluations.
 #[test]
 fn features_that_go_together_converge() {
     let (rows, dim) = (300, 40);
@@ -175,6 +175,7 @@ fn features_that_go_together_converge() {
     let labels = Labels::One(labels);
     let config = LogisticConfig {
         c: 100.0,
+        iterations: 200,
         ..LogisticConfig::default()
     };
     let fit = || Logistic::fit(&features, dim, &labels, &[[1.0; 2]; 3], &config).unwrap();
