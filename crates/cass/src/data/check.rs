@@ -51,7 +51,7 @@ pub fn run(args: Args) -> Result<Report> {
     bar.finish_and_clear();
     let checkup = checkup?;
     if let Some(file) = &args.html {
-        write(file, &html::page(data, &checkup))?;
+        write(file, html::page(data, &checkup))?;
     }
     Ok(Report {
         text: text(data, &checkup),
