@@ -1,6 +1,7 @@
 //! `cass export`: a run's network as a folder that timm loads.
 
 use crate::failure::Result;
+use crate::next::word;
 use crate::say::Report;
 use crate::sealed;
 use cass_run::{Finished, Metrics};
@@ -44,15 +45,14 @@ pub fn run(args: &Args) -> Result<Report> {
     let (name, outputs) = (model.name(), model.num_classes());
     let size = model.options().input_size;
     let out = args.out.display().to_string();
-    let text = format!(
-        "{out}: {name} with {outputs} outputs at {size} px\n\
-         timm.create_model(\"local-dir:{out}\", pretrained=True)"
-    );
+    let create = format!("timm.create_model(\"local-dir:{out}\", pretrained=True)");
+    let text = format!("{out}: {name} with {outputs} outputs at {size} px\n{create}");
+    let python = format!("import timm; {create}");
     let json = json!({
         "out": out,
         "architecture": name,
         "num_classes": outputs,
         "input_size": size,
     });
-    Ok(Report::done(text, json))
+    Ok(Report::done(text, json).next(format!("python -c {}", word(python))))
 }

@@ -94,9 +94,11 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
     }
     tracing::info!("labelled {images} images, {} failed", failed.len());
     Ok(Report {
-        text: String::new(),
         passed: failed.is_empty(),
-        json: json!({"kind": "predict", "images": images, "failed": failed}),
+        ..Report::done(
+            String::new(),
+            json!({"kind": "predict", "images": images, "failed": failed}),
+        )
     })
 }
 

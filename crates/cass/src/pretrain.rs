@@ -7,7 +7,7 @@ use crate::options::{Common, apply, normalization, protocol};
 use crate::progress::Progress;
 use crate::recompute::Recompute;
 use crate::say::{Report, left_out};
-use crate::{hub, process, sealed};
+use crate::{estimate, hub, next, process, sealed};
 use cass_data::cache::Cache;
 use cass_run::{
     Collapse, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir, When, names,
@@ -165,12 +165,13 @@ pub fn run(mut args: Args) -> Result<Report> {
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{}", sealed::finished_already(&run)?);
-        return Ok(report(&out, &metrics));
+        let labelled = recipe.data.name != "images";
+        return Ok(report(&out, &metrics).next(probe(&out, &recipe, labelled)));
     }
     for arm in recipe.arms.values() {
         hub::bring(&arm.weights, &arm.network)?;
     }
-    survey(&recipe.data)?;
+    let labelled = survey(&recipe.data)?.is_labelled();
     let mut progress = Progress::new();
     let mut remedy = recipe.method.remedy();
     let show = &mut |event: &Event| {
@@ -178,6 +179,12 @@ pub fn run(mut args: Args) -> Result<Report> {
             begun.set();
         }
         show(&mut progress, event);
+        if let Event::Start { steps, device, .. } = event
+            && device == "cpu"
+            && let Ok(Some(estimate)) = estimate::of_pretraining(&recipe, *steps)
+        {
+            progress.line(&estimate);
+        }
         if matches!(event, Event::Collapsed { .. })
             && let Some(remedy) = remedy.take()
         {
@@ -186,7 +193,18 @@ pub fn run(mut args: Args) -> Result<Report> {
     };
     let metrics = cass_train::pretrain(&recipe, &run, &options, show)?;
     drop(progress);
-    Ok(report(&out, &metrics))
+    Ok(report(&out, &metrics).next(probe(&out, &recipe, labelled)))
+}
+
+/// What measures with labels what the first network of a run has learned.
+fn probe(out: &Path, recipe: &Recipe, labelled: bool) -> String {
+    let arm = recipe.arms.keys().next().map_or("cnn", String::as_str);
+    let labels = match labelled {
+        true => "",
+        false => "--data csv --data-root LABELS.csv ",
+    };
+    let (run, out) = (next::word(out), next::word(next::beside(out, arm)));
+    format!("cass probe --run {run} --arm {arm} {labels}--out {out}")
 }
 
 impl Args {
@@ -261,11 +279,12 @@ fn show(progress: &mut Progress, event: &Event) {
         }
         Event::Weights { arm, text } => progress.line(&format!("{arm}: {text}")),
         Event::Step {
+            epoch,
             step,
             loss,
             images_per_s,
             ..
-        } => progress.step(*step, *loss, *images_per_s),
+        } => progress.step(*epoch, *step, *loss, *images_per_s),
         Event::Epoch {
             epoch,
             loss,
@@ -273,9 +292,12 @@ fn show(progress: &mut Progress, event: &Event) {
         } => {
             progress.line(&format!("epoch {epoch}: loss {loss:.4e}, {seconds:.1} s"));
         }
+        // Looking at the images is over.
         Event::Collapse {
-            when: When::Epoch | When::Start,
-            ..
+            when: When::Start, ..
+        } => progress.begin(0),
+        Event::Collapse {
+            when: When::Epoch, ..
         }
         | Event::Agreement { .. }
         | Event::Done { .. } => {}

@@ -6,7 +6,7 @@ use crate::images::{expect_root, set, survey};
 use crate::options::{Common, apply, normalization, protocol};
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
-use crate::{hub, process, sealed};
+use crate::{hub, next, process, sealed};
 use cass_data::cache::Cache;
 use cass_data::dataset::Task;
 use cass_data::recipe::DataRecipe;
@@ -171,13 +171,18 @@ pub fn run(mut args: Args) -> Result<Report> {
     let run = RunDir::open(&out, &recipe.to_toml())?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{}", sealed::finished_already(&run)?);
-        return Ok(report(&out, &metrics, per_patient));
+        return Ok(report(&out, &metrics, per_patient).next(predict(&out)));
     }
     hub::bring(&recipe.weights, &recipe.network)?;
     let mut progress = Progress::new();
     let metrics = cass_probe::fit::probe(&recipe, &run, &mut |event| show(&mut progress, event))?;
     drop(progress);
-    Ok(report(&out, &metrics, per_patient))
+    Ok(report(&out, &metrics, per_patient).next(predict(&out)))
+}
+
+/// What labels new images by a finished probe.
+fn predict(out: &Path) -> String {
+    format!("cass predict --run {} NEW_IMAGES", next::word(out))
 }
 
 impl Args {
@@ -294,11 +299,13 @@ fn show(progress: &mut Progress, event: &Event) {
             ));
         }
         Event::Step {
+            epoch,
             step,
             loss,
             images_per_s,
             ..
-        } => progress.step(*step, *loss, *images_per_s),
+        } => progress.step(*epoch, *step, *loss, *images_per_s),
+        Event::Computing { done, images } => progress.count(*done, *images),
         Event::Epoch(epoch) => {
             let val = epoch
                 .val_loss
