@@ -32,6 +32,9 @@ pub fn run(args: &Args) -> Result<Report> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Failed(format!(
             "standard output cannot be written to: {error}"
         ))),
-        _ => Ok(Report::done(String::new(), json!({ "shell": args.shell.to_string() }))),
+        _ => Ok(Report::done(
+            String::new(),
+            json!({ "shell": args.shell.to_string() }),
+        )),
     }
 }

@@ -36,7 +36,11 @@ fn said(recipe: &Recipe, steps: u64, speed: f64) -> Result<Option<String>> {
     if seconds < LONG {
         return Ok(None);
     }
-    let networks: Vec<&str> = recipe.arms.values().map(|arm| arm.network.as_str()).collect();
+    let networks: Vec<&str> = recipe
+        .arms
+        .values()
+        .map(|arm| arm.network.as_str())
+        .collect();
     let mut text = format!(
         "estimate: about {} on this computer, for {steps} steps of {} images at {} px through {}; the first steps will tell",
         span(seconds),
@@ -48,7 +52,10 @@ fn said(recipe: &Recipe, steps: u64, speed: f64) -> Result<Option<String>> {
     let share = shorter.epochs as f64 / recipe.epochs as f64;
     let less = steps as f64 * share * step_gflops(&shorter)? / speed;
     if less < seconds / 2.0 {
-        text += &format!("\n  shorter: {flags} makes it about {}; --fraction 0.1 a tenth of either", span(less));
+        text += &format!(
+            "\n  shorter: {flags} makes it about {}; --fraction 0.1 a tenth of either",
+            span(less)
+        );
     }
     Ok(Some(text))
 }

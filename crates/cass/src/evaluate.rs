@@ -52,7 +52,7 @@ pub fn run(args: Args) -> Result<Report> {
     let predictor = Predictor::open(&args.run, &args.compute.device)?;
     sealed::note(&args.run);
     let mut recipe = predictor.images_of_its_kind();
-    args.images.apply(&mut recipe);
+    args.images.apply(&mut recipe, true)?;
     expect_root(&recipe)?;
     if let Some(out) = &args.out {
         expect_new(out)?;

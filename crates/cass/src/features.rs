@@ -97,9 +97,9 @@ pub fn run(args: Args) -> Result<Report> {
         Some((first, more)) => {
             recipe.name = "images".into();
             (recipe.root, recipe.more_roots) = (first.clone(), more.to_vec());
-            args.images.apply(&mut recipe);
+            args.images.apply(&mut recipe, true)?;
         }
-        None => args.images.apply(&mut recipe),
+        None => args.images.apply(&mut recipe, args.run.is_some())?,
     }
     expect_root(&recipe)?;
     survey(&recipe)?;

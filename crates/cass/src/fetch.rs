@@ -63,9 +63,11 @@ pub fn run(args: &Args) -> Result<Report> {
         }
         name => ("hub".into(), name.map(word).unwrap_or_default()),
     };
-    Ok(Report::done(text, json!({ "fetched": fetched })).next(format!(
-        "cass probe --weights {weights} --arch {arch} --data-root DIR --out runs/probe"
-    )))
+    Ok(
+        Report::done(text, json!({ "fetched": fetched })).next(format!(
+            "cass probe --weights {weights} --arch {arch} --data-root DIR --out runs/probe"
+        )),
+    )
 }
 
 fn id(name: &str) -> Result<HubId> {

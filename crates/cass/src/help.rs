@@ -9,10 +9,16 @@ use std::collections::HashSet;
 const TASKS: [(&str, &[&str]); 6] = [
     ("From a folder of images to an answer", &["study", "data"]),
     ("Train and measure", &["pretrain", "probe", "compare"]),
-    ("Use on new images", &["predict", "evaluate", "features", "export"]),
+    (
+        "Use on new images",
+        &["predict", "evaluate", "features", "export"],
+    ),
     ("Look inside", &["embed", "cka", "attend", "metrics"]),
     ("Reproduce the paper", &["reproduce", "verify", "bench"]),
-    ("Networks and this command", &["models", "completions", "help"]),
+    (
+        "Networks and this command",
+        &["models", "completions", "help"],
+    ),
 ];
 
 /// What the command line may be, its help by tasks.
@@ -62,7 +68,9 @@ mod tests {
         assert!(!text.contains("Others:"), "{text}");
         for subcommand in command.get_subcommands() {
             let name = subcommand.get_name();
-            let lines = text.lines().filter(|line| line.trim_start().starts_with(&format!("{name} ")));
+            let lines = text
+                .lines()
+                .filter(|line| line.trim_start().starts_with(&format!("{name} ")));
             assert_eq!(lines.count(), 1, "{name}: {text}");
         }
     }

@@ -5,7 +5,7 @@ use crate::failure::{Failure, Result};
 use cass_data::cache::{Cache, Storage};
 use cass_data::image::{Frame, Levels, Pages};
 use cass_data::recipe::DataRecipe;
-use cass_data::source::{Blank, Column, Found, Source, Uncertain};
+use cass_data::source::{Blank, Column, Found, Source, Uncertain, recognise};
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 use std::collections::HashSet;
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Images")]
 pub struct DataArgs {
     /// Data set: brain-mri, isic2018, isic2019, isic2020, isic2024, dermofit, biopsies, folder, csv, medmnist,
-    /// or images (any, without labels).
+    /// or images (any, without labels). By default what --data-root looks like, where that is unmistakable.
     #[arg(long, value_name = "NAME")]
     pub data: Option<String>,
     /// Folder that holds the data set, or a folder of its name; for csv the table, for images also a
@@ -83,8 +83,10 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
-    /// Writes the flags that were given into a recipe's table of the images.
-    pub fn apply(self, recipe: &mut DataRecipe) {
+    /// Writes the flags that were given into a recipe's table of the images. Without `--data` the layout is that of
+    /// the recipe where that was `decided`, or else what the folder looks like.
+    pub fn apply(self, recipe: &mut DataRecipe, decided: bool) -> Result<()> {
+        let told = (self.data.is_some(), self.data_root.clone());
         if let Some(name) = self.data
             && name != recipe.name
         {
@@ -129,12 +131,16 @@ impl DataArgs {
             recipe.test_fraction = Some(test);
         }
         recipe.skip_bad |= self.skip_bad;
+        match told {
+            (false, roots) if !roots.is_empty() => look(recipe, decided),
+            _ => Ok(()),
+        }
     }
 
     /// The images of a command that has no other recipe.
     pub fn recipe(self) -> Result<DataRecipe> {
         let mut recipe = DataRecipe::default();
-        self.apply(&mut recipe);
+        self.apply(&mut recipe, false)?;
         expect_root(&recipe)?;
         Ok(recipe)
     }
@@ -159,11 +165,36 @@ impl PlaceArgs {
     /// The images of the command.
     pub fn recipe(self) -> Result<DataRecipe> {
         let mut recipe = DataRecipe::default();
+        let told = self.data.is_some();
         set(&mut recipe.name, self.data);
         set(&mut recipe.root, self.data_root);
         recipe.skip_bad = self.skip_bad;
         expect_root(&recipe)?;
+        if !told {
+            look(&mut recipe, false)?;
+        }
         Ok(recipe)
+    }
+}
+
+/// Names the layout of a recipe's folder by what is in it. One that was decided stays, where it is there.
+fn look(recipe: &mut DataRecipe, decided: bool) -> Result<()> {
+    let there = || !matches!(recipe.layout().find(), Err(cass_data::Error::Layout { .. }));
+    if decided && there() {
+        return Ok(());
+    }
+    match recognise(&recipe.root) {
+        Ok(name) => {
+            if name != recipe.name {
+                let root = recipe.root.display();
+                tracing::info!("{root} is laid out as --data {name}");
+                recipe.name = name.into();
+            }
+            Ok(())
+        }
+        // What it was to be says best what is missing.
+        Err(_) if decided => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -25,7 +25,10 @@ pub fn beside(run: &Path, name: &str) -> PathBuf {
 
 /// What pretrains on the images of a recipe.
 pub fn pretrain(recipe: &DataRecipe) -> String {
-    format!("cass pretrain --method cass {} --out runs/cass", images(recipe))
+    format!(
+        "cass pretrain --method cass {} --out runs/cass",
+        images(recipe)
+    )
 }
 
 /// The flags by which `cass` finds the images of a recipe and reads them alike.
@@ -68,7 +71,11 @@ pub fn images(recipe: &DataRecipe) -> String {
     if read.max_megapixels > 0 {
         flag("max-megapixels", read.max_megapixels.to_string());
     }
-    for (choice, said) in [("zero", Uncertain::Zero), ("one", Uncertain::One), ("ignore", Uncertain::Ignore)] {
+    for (choice, said) in [
+        ("zero", Uncertain::Zero),
+        ("one", Uncertain::One),
+        ("ignore", Uncertain::Ignore),
+    ] {
         if recipe.uncertain == Some(said) {
             flag("uncertain", choice.into());
         }

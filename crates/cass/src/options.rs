@@ -1,7 +1,9 @@
 //! Flags that several commands share.
 
 use crate::choice::one_of;
+use crate::failure::{Failure, Result};
 use crate::images::{CacheArgs, DataArgs};
+use cass_run::first_difference;
 use cass_train::Protocol;
 use cass_train::recipe::Normalize;
 use clap::Args;
@@ -41,11 +43,26 @@ pub struct Common {
     pub out: PathBuf,
 }
 
+/// The folder that relative paths of a command line are of.
+pub fn here() -> Result<PathBuf> {
+    let wrong = |error| Failure::Failed(format!("the current folder cannot be told: {error}"));
+    std::env::current_dir().map_err(wrong)
+}
+
+/// The text of the recipe that a run folder has, where that says the same once its paths are absolute; else the
+/// new one.
+pub fn kept(has: Option<String>, resolved: Option<String>, new: String) -> String {
+    match (has, resolved) {
+        (Some(has), Some(resolved)) if first_difference(&resolved, &new).is_none() => has,
+        _ => new,
+    }
+}
+
 /// Writes the flags that were given into a recipe, whichever kind it is of.
 macro_rules! apply {
-    ($common:expr, $recipe:expr) => {{
+    ($common:expr, $recipe:expr, $decided:expr) => {{
         let (common, recipe) = ($common, &mut $recipe);
-        common.images.apply(&mut recipe.data);
+        common.images.apply(&mut recipe.data, $decided)?;
         $crate::images::set(&mut recipe.size, common.size);
         $crate::images::set(&mut recipe.epochs, common.epochs);
         $crate::images::set(&mut recipe.batch, common.batch);

@@ -3,7 +3,7 @@
 use crate::choice::one_of;
 use crate::failure::{Failure, Result};
 use crate::images::{expect_root, set, survey};
-use crate::options::{Common, apply, normalization, protocol};
+use crate::options::{Common, apply, here, kept, normalization, protocol};
 use crate::progress::Progress;
 use crate::recompute::Recompute;
 use crate::say::{Report, left_out};
@@ -39,7 +39,8 @@ pub struct Args {
     /// Whose settings to start from.
     #[arg(long, conflicts_with = "recipe", default_value = "paper", value_parser = protocol())]
     protocol: Protocol,
-    /// Start from this recipe instead of a protocol.
+    /// Start from this recipe instead of a protocol. Relative paths in it are of the folder that it is in;
+    /// those in the recipe.toml of a run are absolute.
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
     /// CASS' first network, by timm's name, such as resnet18. Any two networks can be paired: two
@@ -152,8 +153,12 @@ pub fn run(mut args: Args) -> Result<Report> {
     if valid.precision == Precision::Bf16 {
         cass_train::device::device_of(&valid, options.emulate_bf16)?;
     }
-    let earlier = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
-    let earlier = earlier.and_then(|text| Recipe::from_toml(&text).ok());
+    let earlier_text = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
+    let earlier = earlier_text.as_ref();
+    let mut earlier = earlier.and_then(|text| Recipe::from_toml(text).ok());
+    if let Some(earlier) = &mut earlier {
+        earlier.resolve(&here()?);
+    }
     for (name, arm) in &mut recipe.arms {
         let earlier = earlier.as_ref().and_then(|recipe| recipe.arms.get(name));
         let earlier = earlier.map(|arm| &arm.weights);
@@ -162,12 +167,14 @@ pub fn run(mut args: Args) -> Result<Report> {
     let recipe = recipe.validate()?;
     cass_train::memory::expect_memory(&recipe)?;
     process::configure(recipe.threads)?;
-    let run = RunDir::open(&out, &recipe.to_toml())?;
+    let text = kept(earlier_text, earlier.map(|e| e.to_toml()), recipe.to_toml());
+    let run = RunDir::open(&out, &text)?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{}", sealed::finished_already(&run)?);
         let labelled = recipe.data.name != "images";
         return Ok(report(&out, &metrics).next(probe(&out, &recipe, labelled)));
     }
+    begun.claimed(&run);
     for arm in recipe.arms.values() {
         hub::bring(&arm.weights, &arm.network)?;
     }
@@ -209,6 +216,7 @@ fn probe(out: &Path, recipe: &Recipe, labelled: bool) -> String {
 
 impl Args {
     fn recipe(self) -> Result<Recipe> {
+        let decided = self.recipe.is_some();
         let mut recipe = match (&self.recipe, self.method) {
             (Some(file), _) => read(file)?,
             (None, Some(method)) => Recipe::preset(self.protocol, method),
@@ -233,7 +241,7 @@ impl Args {
                 .values_mut()
                 .for_each(|arm| arm.weights = weights.clone());
         }
-        apply!(self.common, recipe);
+        apply!(self.common, recipe, decided);
         set(&mut recipe.accumulate, self.accumulate);
         set(&mut recipe.normalization, self.normalization);
         set(&mut recipe.precision, self.precision);
@@ -245,14 +253,19 @@ impl Args {
             recipe = recipe.set(field)?;
         }
         expect_root(&recipe.data)?;
+        recipe.resolve(&here()?);
         Ok(recipe)
     }
 }
 
+/// Reads a recipe. Relative paths in it are of the folder that it is in.
 fn read(file: &Path) -> Result<Recipe> {
     let wrong = |why: String| Failure::Wrong(format!("{} cannot be read: {why}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    Recipe::from_toml(&text).map_err(|error| wrong(error.to_string()))
+    let mut recipe = Recipe::from_toml(&text).map_err(|error| wrong(error.to_string()))?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    recipe.resolve(&here()?.join(folder));
+    Ok(recipe)
 }
 
 fn show(progress: &mut Progress, event: &Event) {

@@ -3,7 +3,7 @@
 use crate::choice::one_of;
 use crate::failure::{Failure, Result};
 use crate::images::{expect_root, set, survey};
-use crate::options::{Common, apply, normalization, protocol};
+use crate::options::{Common, apply, here, kept, normalization, protocol};
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
 use crate::{hub, next, process, sealed};
@@ -144,8 +144,12 @@ pub fn run(mut args: Args) -> Result<Report> {
     process::on_signal(Stop::default(), process::Begun::default())?;
     recipe.validate()?;
     recipe.expect_memory()?;
-    let earlier = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
-    let earlier = earlier.and_then(|text| ProbeRecipe::from_toml(&text).ok());
+    let earlier_text = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
+    let earlier = earlier_text.as_ref();
+    let mut earlier = earlier.and_then(|text| ProbeRecipe::from_toml(text).ok());
+    if let Some(earlier) = &mut earlier {
+        earlier.resolve(&here()?);
+    }
     let same_data = |e: &&ProbeRecipe| e.data.layout() == recipe.data.layout();
     // A finished run is told again without its images.
     let multi_label = match earlier.as_ref().filter(same_data) {
@@ -165,10 +169,11 @@ pub fn run(mut args: Args) -> Result<Report> {
     if multi_label {
         recipe = recipe.for_multi_label();
     }
-    let earlier = earlier.map(|recipe| recipe.weights);
-    recipe.weights = hub::resolve(&recipe.weights, &recipe.network, earlier.as_ref())?;
+    let weights = earlier.as_ref().map(|recipe| &recipe.weights);
+    recipe.weights = hub::resolve(&recipe.weights, &recipe.network, weights)?;
     process::configure(recipe.threads)?;
-    let run = RunDir::open(&out, &recipe.to_toml())?;
+    let text = kept(earlier_text, earlier.map(|e| e.to_toml()), recipe.to_toml());
+    let run = RunDir::open(&out, &text)?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{}", sealed::finished_already(&run)?);
         return Ok(report(&out, &metrics, per_patient).next(predict(&out)));
@@ -207,6 +212,7 @@ impl Args {
         }
         recipe.exclude_seen = self.exclude_seen;
         let of_weights = self.run.is_none() && (!given || self.normalization.is_some());
+        let decided = self.run.is_some();
         if let Some(run) = &self.run {
             take_over(&mut recipe, run, self.arm)?;
         }
@@ -228,8 +234,9 @@ impl Args {
         recipe.frozen_statistics = self.frozen_statistics;
         let own = self.run.map(|run| run.join(names::FEATURES));
         recipe.feature_cache = self.feature_cache.or(own);
-        apply!(self.common, recipe);
+        apply!(self.common, recipe, decided);
         expect_root(&recipe.data)?;
+        recipe.resolve(&here()?);
         Ok(recipe)
     }
 }

@@ -69,7 +69,9 @@ impl Progress {
     pub fn count(&mut self, done: usize, of: usize) {
         let (bar, pace) = self.counted.get_or_insert_with(|| {
             let bar = ProgressBar::new(of as u64);
-            bar.set_style(style("{bar:30} features {pos}/{len}  {per_sec}  {eta} left"));
+            bar.set_style(style(
+                "{bar:30} features {pos}/{len}  {per_sec}  {eta} left",
+            ));
             let mut pace = Pace::default();
             pace.begin(0, Instant::now());
             (bar, pace)
@@ -77,7 +79,10 @@ impl Progress {
         bar.set_position(done as u64);
         let left = pace.at(done as u64, of as u64, Instant::now());
         if let (true, Some(left)) = (self.lines, left) {
-            tracing::info!("features of {done} of {of} images, about {} left", span(left));
+            tracing::info!(
+                "features of {done} of {of} images, about {} left",
+                span(left)
+            );
         }
         if done >= of {
             bar.finish_and_clear();

@@ -278,9 +278,17 @@ fn a_hub_that_nobody_reaches_is_given_up_within_five_seconds_with_both_ways_out(
     let endpoint = format!("http://{address}");
     let pretrain = format!("pretrain --method dino --net resnet18 --weights hub {SMALL} --out r");
     let since = Instant::now();
-    let ways = ["cannot be reached", "`cass models fetch resnet18`", "`--weights random`"];
+    let ways = [
+        "cannot be reached",
+        "`cass models fetch resnet18`",
+        "`--weights random`",
+    ];
     bench.fails(&pretrain, &[("HF_ENDPOINT", &endpoint)], 1, &ways);
-    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    assert!(
+        since.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        since.elapsed()
+    );
     assert!(!bench.path("r").exists());
     drop(queue);
 }

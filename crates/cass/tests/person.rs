@@ -21,7 +21,8 @@ fn next(output: &Output) -> String {
     assert!(output.status.success(), "{said}");
     let last = said.lines().last().unwrap_or_default();
     let next = last.strip_prefix("next: ");
-    next.unwrap_or_else(|| panic!("no next line: {said}")).to_owned()
+    next.unwrap_or_else(|| panic!("no next line: {said}"))
+        .to_owned()
 }
 
 /// What a shell makes of a line, with this `cass` in its path.
@@ -29,18 +30,25 @@ fn shell(bench: &Bench, line: &str) -> Output {
     let folder = Path::new(env!("CARGO_BIN_EXE_cass")).parent().unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
-    shell.args(["-c", line]).env("PATH", path).env_remove("RUST_LOG");
+    shell
+        .args(["-c", line])
+        .env("PATH", path)
+        .env_remove("RUST_LOG");
     shell.current_dir(bench.folder.path()).output().unwrap()
 }
 
 #[test]
 fn each_command_names_the_next_one_with_the_users_own_paths() {
     let bench = Bench::new();
-    let draw = "cass data phantom --out 'my scans' --train-per-class 6 --test-per-class 2 --size 24";
+    let draw =
+        "cass data phantom --out 'my scans' --train-per-class 6 --test-per-class 2 --size 24";
     let pretrain = next(&shell(&bench, draw));
     assert!(pretrain.contains("--data-root 'my scans'"), "{pretrain}");
     let probe = next(&shell(&bench, &pretrain));
-    assert_eq!(probe, "cass probe --run runs/cass --arm cnn --out runs/cass-cnn");
+    assert_eq!(
+        probe,
+        "cass probe --run runs/cass --arm cnn --out runs/cass-cnn"
+    );
     let predict = next(&shell(&bench, &probe));
     assert_eq!(predict, "cass predict --run runs/cass-cnn NEW_IMAGES");
     let predicted = shell(&bench, &predict.replace("NEW_IMAGES", "'my scans/Testing'"));
@@ -55,7 +63,10 @@ fn each_command_names_the_next_one_with_the_users_own_paths() {
     let preview = next(&shell(&bench, preview));
     let of_preview = "cass pretrain --method cass --data brain-mri --data-root 'my scans' --exclude 'x*' --out runs/cass";
     assert_eq!(preview, of_preview);
-    let export = next(&shell(&bench, "cass export --run runs/cass --arm vit --out 'to timm'"));
+    let export = next(&shell(
+        &bench,
+        "cass export --run runs/cass --arm vit --out 'to timm'",
+    ));
     assert_eq!(
         export,
         "python -c 'import timm; timm.create_model(\"local-dir:to timm\", pretrained=True)'"
@@ -70,7 +81,11 @@ fn images_without_labels_lead_to_a_probe_on_a_table() {
     let labels = "--data csv --data-root LABELS.csv";
     let expected = format!("cass probe --run run --arm net {labels} --out run-net");
     assert_eq!(next(&shell(&bench, pretrain)), expected);
-    assert_eq!(next(&shell(&bench, pretrain)), expected, "of the finished run");
+    assert_eq!(
+        next(&shell(&bench, pretrain)),
+        expected,
+        "of the finished run"
+    );
 }
 
 #[test]
@@ -79,17 +94,35 @@ fn a_long_run_says_after_its_first_steps_how_fast_it_is_and_what_is_left() {
     let pretrain = "pretrain --method dino --net vit_tiny_patch16_224 --weights random --data-root data \
         --size 32 --set method.num_classes_k=64 --epochs 20000 --batch 8 --threads 1 --device cpu --json --out run";
     let mut command = bench.command(pretrain);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let line = lines.find_map(|line| line.ok().filter(|line| line.contains(" left")));
     let line = line.expect("it ended without a line");
-    assert!(line.starts_with("epoch 0, step 3 of 60000: loss "), "{line}");
+    assert!(
+        line.starts_with("epoch 0, step 3 of 60000: loss "),
+        "{line}"
+    );
     assert!(line.contains(" images/s, about "), "{line}");
     let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     let rest: Vec<String> = lines.map_while(Result::ok).collect();
     let mut out = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut out)
+        .unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
     assert_eq!(out, "", "a stopped run has no result");
 }
@@ -112,14 +145,22 @@ fn shells_complete_commands_and_flags() {
         _cass cass ev cass; echo \"${COMPREPLY[@]}\"";
     fs::write(bench.path("try.sh"), try_it).unwrap();
     let tried = shell(&bench, "bash try.sh");
-    assert_eq!(text(&tried.stdout).trim(), "evaluate", "{}", text(&tried.stderr));
+    assert_eq!(
+        text(&tried.stdout).trim(),
+        "evaluate",
+        "{}",
+        text(&tried.stderr)
+    );
 }
 
 #[test]
 fn help_groups_commands_by_task() {
     let bench = Bench::new();
     let help = text(&bench.cass("--help").stdout);
-    let place = |part: &str| help.find(part).unwrap_or_else(|| panic!("no {part}: {help}"));
+    let place = |part: &str| {
+        help.find(part)
+            .unwrap_or_else(|| panic!("no {part}: {help}"))
+    };
     assert!(place("Train and measure:") < place("\n  pretrain "));
     assert!(place("\n  pretrain ") < place("Use on new images:"));
     assert!(place("Use on new images:") < place("\n  predict "));

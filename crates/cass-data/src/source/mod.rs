@@ -22,6 +22,7 @@ pub(crate) mod npz;
 pub(crate) mod one_hot;
 mod origin;
 mod part;
+mod recognise;
 mod span;
 pub(crate) mod table;
 
@@ -33,6 +34,7 @@ pub(crate) use layout::locate;
 pub use listing::images_at;
 pub(crate) use origin::Origin;
 pub use part::{Part, Task};
+pub use recognise::recognise;
 
 use crate::Result;
 use listing::Filter;
