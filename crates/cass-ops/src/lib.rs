@@ -53,6 +53,7 @@ mod channels;
 mod check;
 mod conv2d;
 mod element;
+mod interrupt;
 mod layer_norm;
 mod linear;
 mod matrix;
@@ -95,6 +96,7 @@ pub mod nn {
 /// Computing a part in another way: with products in bf16, or twice to save memory.
 pub mod scope {
     pub use crate::autocast::autocast;
+    pub use crate::interrupt::interruptible;
     pub use crate::recompute::{is_recomputing, recompute};
 }
 

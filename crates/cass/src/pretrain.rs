@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 /// protocol's: the paper's 100 epochs at 384 pixels from ImageNet weights. Or give a recipe file,
 /// such as a run's recipe.toml; flags then change single fields of it.
 ///
-/// Ctrl-C, SIGTERM and SIGHUP stop the run after the step it is at, with a checkpoint; a second one
+/// Ctrl-C, SIGTERM and SIGHUP stop the run in the middle of a step, with a checkpoint; a second one
 /// stops it at once. However it ended, by kill -9 too, the same command continues from the last
 /// checkpoint, to the same result byte for byte.
 #[derive(clap::Args)]
@@ -167,7 +167,14 @@ pub fn run(mut args: Args) -> Result<Report> {
     let recipe = recipe.validate()?;
     cass_train::memory::expect_memory(&recipe)?;
     process::configure(recipe.threads)?;
-    let text = kept(earlier_text, earlier.map(|e| e.to_toml()), recipe.to_toml());
+    // What is written means the same from any folder; what is said keeps the paths as they were given.
+    let mut written = Recipe::clone(&recipe);
+    written.resolve(&here()?);
+    let text = kept(
+        earlier_text,
+        earlier.map(|e| e.to_toml()),
+        written.to_toml(),
+    );
     let run = RunDir::open(&out, &text)?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{}", sealed::finished_already(&run)?);
@@ -253,7 +260,6 @@ impl Args {
             recipe = recipe.set(field)?;
         }
         expect_root(&recipe.data)?;
-        recipe.resolve(&here()?);
         Ok(recipe)
     }
 }

@@ -150,7 +150,14 @@ pub fn run(mut args: Args) -> Result<Report> {
     if let Some(earlier) = &mut earlier {
         earlier.resolve(&here()?);
     }
-    let same_data = |e: &&ProbeRecipe| e.data.layout() == recipe.data.layout();
+    // What is written means the same from any folder; what is said keeps the paths as they were given.
+    let written = |recipe: &ProbeRecipe| {
+        let mut written = recipe.clone();
+        written.resolve(&here()?);
+        Ok::<_, Failure>(written)
+    };
+    let layout = written(&recipe)?.data.layout();
+    let same_data = |e: &&ProbeRecipe| e.data.layout() == layout;
     // A finished run is told again without its images.
     let multi_label = match earlier.as_ref().filter(same_data) {
         Some(earlier) => earlier.multi_label,
@@ -172,7 +179,11 @@ pub fn run(mut args: Args) -> Result<Report> {
     let weights = earlier.as_ref().map(|recipe| &recipe.weights);
     recipe.weights = hub::resolve(&recipe.weights, &recipe.network, weights)?;
     process::configure(recipe.threads)?;
-    let text = kept(earlier_text, earlier.map(|e| e.to_toml()), recipe.to_toml());
+    let text = kept(
+        earlier_text,
+        earlier.map(|e| e.to_toml()),
+        written(&recipe)?.to_toml(),
+    );
     let run = RunDir::open(&out, &text)?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{}", sealed::finished_already(&run)?);
@@ -236,7 +247,6 @@ impl Args {
         recipe.feature_cache = self.feature_cache.or(own);
         apply!(self.common, recipe, decided);
         expect_root(&recipe.data)?;
-        recipe.resolve(&here()?);
         Ok(recipe)
     }
 }

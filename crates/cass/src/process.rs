@@ -142,7 +142,7 @@ pub fn on_signal(stop: Stop, begun: Begun) -> Result<()> {
             std::process::exit(130);
         }
         stop.request();
-        tracing::info!("stopping after this step, with a checkpoint; once more to stop at once");
+        tracing::info!("stopping, with a checkpoint; once more to stop at once");
     };
     let ignored = ignore_hangup();
     let set = ctrlc::set_handler(handler);

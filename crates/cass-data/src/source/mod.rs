@@ -27,7 +27,7 @@ mod span;
 pub(crate) mod table;
 
 pub use choices::{Blank, Choices, Column, Uncertain};
-pub use frames::frames_at;
+pub use frames::{frames_at, items_in};
 pub use item::Item;
 pub use layout::Layout;
 pub(crate) use layout::locate;

@@ -9,6 +9,7 @@ mod winograd;
 
 use crate::autocast::{casts, in_bf16};
 use crate::element::{Element, Read, tensor, with_float};
+use crate::interrupt;
 use crate::profile::{Pass, timed};
 use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{Result, Tensor, bail};
@@ -69,6 +70,7 @@ pub fn conv2d(x: &Tracked, weight: &Tracked, config: &Conv2dConfig) -> Result<Tr
         return compose(&[x, weight], |t| twin(&t[0], &t[1], config));
     }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    interrupt::check()?;
     let y = timed("conv2d", Pass::Forward, || {
         let (xr, wr) = (Read::new(x.value())?, Read::new(weight.value())?);
         with_float!(x.value().dtype(), "conv2d", T => {

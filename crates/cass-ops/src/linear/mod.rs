@@ -5,6 +5,7 @@ pub(crate) mod reference;
 
 use crate::autocast::{casts, in_bf16};
 use crate::element::{Read, tensor, with_float};
+use crate::interrupt;
 use crate::profile::{Pass, timed};
 use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{Result, Tensor};
@@ -77,6 +78,7 @@ pub fn linear_add(
     let bias = bias.map(Tracked::contiguous).transpose()?;
     let residual = residual.map(Tracked::contiguous).transpose()?;
     let sizes = [rows, k, n];
+    interrupt::check()?;
     let y = timed("linear", Pass::Forward, || {
         let (xr, wr) = (Read::new(x.value())?, Read::new(weight.value())?);
         let br = bias.as_ref().map(|b| Read::new(b.value())).transpose()?;

@@ -1,6 +1,7 @@
 //! Gradients through anything written with Candle.
 
 use super::{Gradient, Tracked};
+use crate::interrupt;
 use crate::profile::{Pass, timed};
 use candle_core::{Result, Tensor, Var};
 
@@ -27,6 +28,7 @@ pub fn compose(
     inputs: &[&Tracked],
     f: impl FnOnce(&[Tensor]) -> Result<Tensor>,
 ) -> Result<Tracked> {
+    interrupt::check()?;
     let variables = inputs.iter().map(|input| match input.is_tracked() {
         true => Var::from_tensor(&input.value).map(Some),
         false => Ok(None),

@@ -11,6 +11,7 @@ pub use compose::compose;
 pub(crate) use gradients::Gradient;
 pub use gradients::Gradients;
 
+use crate::interrupt;
 use crate::profile::{Pass, timed};
 use candle_core::{Result, Tensor, TensorId, Var, bail};
 use std::cell::Cell;
@@ -254,6 +255,7 @@ impl Tracked {
             pending.insert(node.order, (node, gradient));
         }
         while let Some((_, (node, gradient))) = pending.pop_last() {
+            interrupt::check()?;
             let (name, inputs, backward) = match &node.kind {
                 Kind::Variable(id) => {
                     gradients.add(*id, gradient)?;
