@@ -55,20 +55,21 @@ pub struct DataArgs {
     #[arg(long, value_name = "A/B/C", value_parser = shares)]
     pub split: Option<[f64; 2]>,
     /// How more than 8 bits become 8: high-byte, min-max, percentile:LOW,HIGH, bits:N or
-    /// window:CENTER,WIDTH; kept with the run, and used by predict.
+    /// window:CENTER,WIDTH; kept with the run, and used by predict [default: high-byte].
     #[arg(long, value_name = "HOW")]
     pub levels: Option<Levels>,
     /// Turn pictures as their EXIF data say; by default, as PIL has it, they are not.
     #[arg(long, value_name = "TRUE|FALSE", num_args = 0..=1, default_missing_value = "true")]
     pub exif: Option<bool>,
     /// Pages or channels of TIFF files: first, one to three numbers for red, green and blue (1,2,3), mean,
-    /// max, or pyramid (the smallest page that is large enough).
+    /// max, or pyramid (the smallest page that is large enough) [default: first].
     #[arg(long, value_name = "WHICH")]
     pub pages: Option<Pages>,
-    /// Which frame of DICOM files: first, middle, a number from 1, or all, each an image of its own.
+    /// Which frame of DICOM files: first, middle, a number from 1, or all, each an image of its own [default:
+    /// first].
     #[arg(long, value_name = "WHICH")]
     pub frame: Option<Frame>,
-    /// Which window of DICOM files, from 1.
+    /// Which window of DICOM files, from 1 [default: 1].
     #[arg(long, value_name = "N")]
     pub window_index: Option<usize>,
     /// The most pixels that an image may have, in millions; by default 100.
@@ -297,7 +298,7 @@ pub fn set<T>(field: &mut T, value: Option<T>) {
 /// Where resized pixels are kept between epochs: no setting of a run, as it changes no pixel.
 #[derive(Args, Default)]
 pub struct CacheArgs {
-    /// Keep resized pixels in memory (up to 2 GiB), in files, or not at all; no pixel changes.
+    /// Keep resized pixels in memory (up to 2 GiB), in files, or not at all; no pixel changes [default: ram].
     #[arg(long, value_name = "WHERE")]
     pub cache: Option<CacheName>,
     /// Folder of the files of --cache disk, which several runs may share; by default

@@ -15,25 +15,26 @@ use std::path::PathBuf;
 pub struct Common {
     #[command(flatten)]
     pub images: DataArgs,
-    /// Height and width of the images the networks see, in pixels.
+    /// Height and width of the images the networks see, in pixels [default: 384, or that of --run or --recipe].
     #[arg(long, value_name = "PX")]
     pub size: Option<usize>,
-    /// Passes over the images.
+    /// Passes over the images [default: 100 to pretrain, 50 to probe, or those of --recipe].
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
-    /// Images a step.
+    /// Images a step [default: 16, or that of --recipe].
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
-    /// Seed of weights, split, order and augmentation.
+    /// Seed of weights, split, order and augmentation [default: 0, or that of --run or --recipe].
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Share of the training images to use, above 0 to 1, the same share of every class.
+    /// Share of the training images to use, above 0 to 1, the same share of every class [default: 1].
     #[arg(long, value_name = "SHARE")]
     pub fraction: Option<f64>,
-    /// Where to compute: auto, cpu, cuda or cuda:N.
+    /// Where to compute: auto, cpu, cuda or cuda:N [default: auto].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Worker threads; 0 for one a core. The same number repeats a run to the last digit.
+    /// Worker threads; 0 for one a core [default: 0]. Any number gives the same bytes, and a run may continue with
+    /// another.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
     #[command(flatten)]

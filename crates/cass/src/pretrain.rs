@@ -44,25 +44,25 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
     /// CASS' first network, by timm's name, such as resnet18. Any two networks can be paired: two
-    /// CNNs or two Transformers too.
+    /// CNNs or two Transformers too [default: resnet50].
     #[arg(long, value_name = "NAME")]
     cnn: Option<String>,
-    /// CASS' second network, by timm's name, such as vit_tiny_patch16_224.
+    /// CASS' second network, by timm's name, such as vit_tiny_patch16_224 [default: vit_base_patch16_384].
     #[arg(long, value_name = "NAME")]
     vit: Option<String>,
-    /// DINO's network, by timm's name.
+    /// DINO's network, by timm's name [default: resnet50].
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
     /// Initial weights of every network: random, hub (ImageNet, by its name), hub:OWNER/NAME@REVISION,
-    /// or a safetensors file or a folder with a model.safetensors.
+    /// or a safetensors file or a folder with a model.safetensors [default: hub].
     #[arg(long, value_name = "WEIGHTS")]
     weights: Option<Weights>,
     /// What images are normalised by: each network by the statistics of its own weights, or all by
-    /// ImageNet's, as both protocols have it.
+    /// ImageNet's, as both protocols have it [default: imagenet].
     #[arg(long, value_name = "STATISTICS", value_parser = normalization())]
     normalization: Option<Normalize>,
     /// Let a batch go through the networks in K parts and gather their gradients: less memory. The
-    /// step is the whole batch's, but for BatchNorm, which then normalises each part by itself.
+    /// step is the whole batch's, but for BatchNorm, which then normalises each part by itself [default: 1].
     #[arg(long, value_name = "K")]
     accumulate: Option<usize>,
     /// Scale each arm's gradients down to this norm where they exceed it; off by default.
@@ -74,7 +74,7 @@ pub struct Args {
     guard: Option<Guard>,
     /// Precision of the products in training steps, on a GPU: with bf16, convolutions, linear maps and attention
     /// multiply as under PyTorch's autocast; weights, their gradients, normalisation and losses stay
-    /// f32. How fast that is has not been measured.
+    /// f32. How fast that is has not been measured [default: f32].
     #[arg(long, value_parser = precision())]
     precision: Option<Precision>,
     /// Change any field of the recipe, by its name there, after all other flags; may be repeated:

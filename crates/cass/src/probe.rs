@@ -67,7 +67,7 @@ pub struct Args {
     /// are computed once.
     #[arg(long)]
     augment: bool,
-    /// Fine-tune the last blocks of the network alone, and what stands behind them: last:N.
+    /// Fine-tune the last blocks of the network alone, and what stands behind them: last:N [default: all].
     #[arg(long, value_name = "PORTION")]
     train: Option<Portion>,
     /// Fine-tune each layer at this share of the next one's learning rate, such as 0.75.
@@ -83,7 +83,7 @@ pub struct Args {
     /// Whose settings to start from: the paper's where none is given, but for --mode and --class-weights.
     #[arg(long, value_parser = protocol())]
     protocol: Option<Protocol>,
-    /// Stop after so many epochs without a lower validation loss (paper's protocol).
+    /// Stop after so many epochs without a lower validation loss (paper's protocol) [default: 5].
     #[arg(long, value_name = "N")]
     patience: Option<usize>,
     #[command(flatten)]

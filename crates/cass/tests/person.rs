@@ -167,3 +167,43 @@ fn help_groups_commands_by_task() {
     assert!(place("\n  predict ") < place("\nOptions:"));
     assert!(place("\nOptions:") < place("Example, on drawn images"));
 }
+
+#[test]
+fn help_shows_what_a_flag_is_where_it_is_not_given() {
+    use cass_probe::fit::{ProbeMode, ProbeRecipe, Stopping};
+    use cass_train::methods::{CassConfig, DinoConfig};
+    use cass_train::{Protocol, Recipe};
+    let bench = Bench::new();
+    let help = |command: &str| {
+        let text = text(&bench.cass(&format!("{command} --help")).stdout);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let (pretrain, probe) = (help("pretrain"), help("probe"));
+    let (cass, dino) = (Recipe::paper(CassConfig::default()), Recipe::paper(DinoConfig::default()));
+    let fit = ProbeRecipe::preset(Protocol::Paper, ProbeMode::Linear);
+    assert_eq!((cass.size, cass.batch, cass.seed), (fit.size, fit.batch, fit.seed));
+    let name = |recipe: &Recipe, arm: &str| {
+        let network = &recipe.arms[arm].network;
+        network.split('.').next().unwrap().to_owned()
+    };
+    let Stopping::Patience { epochs: patience } = fit.stopping else {
+        panic!("the paper's probe stops by patience")
+    };
+    for (text, default) in [
+        (&pretrain, cass.size.to_string()),
+        (&pretrain, format!("{} to pretrain, {} to probe", cass.epochs, fit.epochs)),
+        (&pretrain, cass.batch.to_string()),
+        (&pretrain, format!("{}, or that of --run", cass.seed)),
+        (&pretrain, cass.device.clone()),
+        (&pretrain, cass.threads.to_string()),
+        (&pretrain, name(&cass, "cnn")),
+        (&pretrain, name(&cass, "vit")),
+        (&pretrain, name(&dino, "net")),
+        (&pretrain, cass.arms["cnn"].weights.to_string()),
+        (&probe, patience.to_string()),
+        (&probe, fit.data.fraction.to_string()),
+    ] {
+        let shown = format!("[default: {default}");
+        assert!(text.contains(&shown), "no {shown}: {text}");
+    }
+}
