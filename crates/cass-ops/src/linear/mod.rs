@@ -6,6 +6,7 @@ pub(crate) mod reference;
 use crate::autocast::{casts, in_bf16};
 use crate::element::{Read, tensor, with_float};
 use crate::profile::{Pass, timed};
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{Result, Tensor};
 
@@ -100,7 +101,7 @@ pub fn linear_add(
     let mut inputs = vec![&x, &weight];
     inputs.extend(&bias);
     inputs.extend(&residual);
-    Ok(Tracked::record("linear", y, &inputs, move |dy| {
+    Ok(Tracked::record(Op::Linear { has_bias }, y, &inputs, move |dy| {
         let mut found = saved.backward(dy)?;
         if has_residual {
             found.push(Some(Gradient::shared(dy.clone())));
