@@ -1,4 +1,4 @@
-//! A network as a folder that timm loads.
+//! A network as a folder for other programs.
 
 use crate::error::{Error, Result};
 use crate::family::Readout;
@@ -11,7 +11,16 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::{fs, io};
 
-/// Description of a network that goes into a folder for timm, next to the weights.
+/// What reads a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// timm: [`Model::export`].
+    Timm,
+    /// Whatever runs ONNX: [`Model::export_onnx`].
+    Onnx,
+}
+
+/// Description of a network that goes into a folder, next to the weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Export {
     /// Names of the classifier's outputs, in order; empty where they have none.

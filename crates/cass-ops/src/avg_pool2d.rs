@@ -42,14 +42,19 @@ pub fn avg_pool2d(x: &Tracked, config: &AvgPool2dConfig) -> Result<Tracked> {
         })
     })?;
     let dims = [b, c, h, w];
-    Ok(Tracked::record(Op::AvgPool2d(config), y, &[&x], move |dy| {
-        let dy = dy.contiguous()?;
-        let dyr = Read::new(&dy)?;
-        with_float!(dy.dtype(), "avg_pool2d", T => {
-            let dx = backward(&config, dyr.slice::<T>()?, [h, w], [oh, ow]);
-            Ok(vec![Some(Gradient::fresh(tensor(dx, &dims)?))])
-        })
-    }))
+    Ok(Tracked::record(
+        Op::AvgPool2d(config),
+        y,
+        &[&x],
+        move |dy| {
+            let dy = dy.contiguous()?;
+            let dyr = Read::new(&dy)?;
+            with_float!(dy.dtype(), "avg_pool2d", T => {
+                let dx = backward(&config, dyr.slice::<T>()?, [h, w], [oh, ow]);
+                Ok(vec![Some(Gradient::fresh(tensor(dx, &dims)?))])
+            })
+        },
+    ))
 }
 
 impl AvgPool2dConfig {

@@ -42,16 +42,21 @@ pub fn max_pool2d(x: &Tracked, config: &MaxPool2dConfig) -> Result<Tracked> {
         })
     })?;
     let saved = [x.value().clone(), y.clone()];
-    Ok(Tracked::record(Op::MaxPool2d(config), y, &[&x], move |dy| {
-        let dy = dy.contiguous()?;
-        let [x, y] = &saved;
-        let (xr, yr, dyr) = (Read::new(x)?, Read::new(y)?, Read::new(&dy)?);
-        with_float!(x.dtype(), "max_pool2d", T => {
-            let slices = [xr.slice::<T>()?, yr.slice()?, dyr.slice()?];
-            let dx = backward(&config, slices, [h, w], [oh, ow]);
-            Ok(vec![Some(Gradient::fresh(tensor(dx, x.dims())?))])
-        })
-    }))
+    Ok(Tracked::record(
+        Op::MaxPool2d(config),
+        y,
+        &[&x],
+        move |dy| {
+            let dy = dy.contiguous()?;
+            let [x, y] = &saved;
+            let (xr, yr, dyr) = (Read::new(x)?, Read::new(y)?, Read::new(&dy)?);
+            with_float!(x.dtype(), "max_pool2d", T => {
+                let slices = [xr.slice::<T>()?, yr.slice()?, dyr.slice()?];
+                let dx = backward(&config, slices, [h, w], [oh, ow]);
+                Ok(vec![Some(Gradient::fresh(tensor(dx, x.dims())?))])
+            })
+        },
+    ))
 }
 
 impl MaxPool2dConfig {

@@ -124,18 +124,13 @@ impl Tracked {
             .filter(|&(i, &n)| i < lacks || (shape.dims()[i - lacks] == 1 && n != 1))
             .map(|(i, _)| i)
             .collect();
-        Ok(Self::record(
-            Op::Add,
-            value,
-            &[self, other],
-            move |dy| {
-                let sum = dy.sum_keepdim(repeated)?.reshape(shape)?;
-                Ok(vec![
-                    Some(Gradient::shared(dy.clone())),
-                    Some(Gradient::shared(sum)),
-                ])
-            },
-        ))
+        Ok(Self::record(Op::Add, value, &[self, other], move |dy| {
+            let sum = dy.sum_keepdim(repeated)?.reshape(shape)?;
+            Ok(vec![
+                Some(Gradient::shared(dy.clone())),
+                Some(Gradient::shared(sum)),
+            ])
+        }))
     }
 
     /// The one entry of the first dimension `count` times.

@@ -92,18 +92,23 @@ pub fn gate_planes(x: &Tracked, gate: &Tracked) -> Result<Tracked> {
         })
     })?;
     let (saved, saved_gate) = (x.value().clone(), gate.value().clone());
-    Ok(Tracked::record(Op::GatePlanes, y, &[&x, &gate], move |dy| {
-        let dy = dy.contiguous()?;
-        let (xr, gr, dyr) = (Read::new(&saved)?, Read::new(&saved_gate)?, Read::new(&dy)?);
-        with_float!(dy.dtype(), "gate_planes", T => {
-            let (xs, gs, dys) = (xr.slice::<T>()?, gr.slice::<T>()?, dyr.slice::<T>()?);
-            let (dx, dgate) = (gated(dys, gs, plane), inner_products(xs, dys, gs.len(), plane));
-            Ok(vec![
-                Some(Gradient::fresh(tensor(dx, saved.dims())?)),
-                Some(Gradient::fresh(tensor(dgate, saved_gate.dims())?)),
-            ])
-        })
-    }))
+    Ok(Tracked::record(
+        Op::GatePlanes,
+        y,
+        &[&x, &gate],
+        move |dy| {
+            let dy = dy.contiguous()?;
+            let (xr, gr, dyr) = (Read::new(&saved)?, Read::new(&saved_gate)?, Read::new(&dy)?);
+            with_float!(dy.dtype(), "gate_planes", T => {
+                let (xs, gs, dys) = (xr.slice::<T>()?, gr.slice::<T>()?, dyr.slice::<T>()?);
+                let (dx, dgate) = (gated(dys, gs, plane), inner_products(xs, dys, gs.len(), plane));
+                Ok(vec![
+                    Some(Gradient::fresh(tensor(dx, saved.dims())?)),
+                    Some(Gradient::fresh(tensor(dgate, saved_gate.dims())?)),
+                ])
+            })
+        },
+    ))
 }
 
 /// Every plane of `x` plus its channel's bias.

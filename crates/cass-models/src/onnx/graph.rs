@@ -26,7 +26,10 @@ impl Graph {
         inputs: &[&str],
         attributes: Vec<(&str, Attribute)>,
     ) -> String {
-        let (number, slash) = (self.proto.node.len(), if self.scope.is_empty() { "" } else { "/" });
+        let (number, slash) = (
+            self.proto.node.len(),
+            if self.scope.is_empty() { "" } else { "/" },
+        );
         let name = format!("{}{slash}{kind}_{number}", self.scope);
         self.named(name.clone(), kind, inputs, attributes);
         name
@@ -96,7 +99,10 @@ impl Graph {
 
     /// Adds a list of whole numbers and gives its name.
     pub(super) fn ints(&mut self, values: &[i64]) -> String {
-        let (name, raw) = (self.constant_name(), values.iter().flat_map(|v| v.to_le_bytes()));
+        let (name, raw) = (
+            self.constant_name(),
+            values.iter().flat_map(|v| v.to_le_bytes()),
+        );
         self.initializer(name.clone(), &[values.len()], INT64, raw.collect());
         name
     }
@@ -128,7 +134,9 @@ impl Graph {
         input: (&str, &[usize]),
         outputs: &[(&str, usize)],
     ) -> GraphProto {
-        let outputs = outputs.iter().map(|&(name, width)| batch_of(name, &[width]));
+        let outputs = outputs
+            .iter()
+            .map(|&(name, width)| batch_of(name, &[width]));
         GraphProto {
             name: name.into(),
             input: vec![batch_of(input.0, input.1)],

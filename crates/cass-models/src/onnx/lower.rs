@@ -59,7 +59,11 @@ impl<'a> Lowering<'a> {
             let inputs = step.inputs.iter().map(|&input| self.value(input));
             let inputs = inputs.collect::<Result<Vec<_>>>()?;
             let parameter = |name: &&String| self.known.contains(name.as_str());
-            if let Some((scope, _)) = inputs.iter().find(parameter).and_then(|n| n.rsplit_once('.')) {
+            if let Some((scope, _)) = inputs
+                .iter()
+                .find(parameter)
+                .and_then(|n| n.rsplit_once('.'))
+            {
                 self.graph.scope = scope.into();
             }
             let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
@@ -88,7 +92,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// The name of a parameter, or of a constant.
-    fn tensor(&mut self, tensor: &Tensor) -> Result<String> {
+    pub(super) fn tensor(&mut self, tensor: &Tensor) -> Result<String> {
         let values = || tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>();
         let Some(name) = self.names.get(&place(tensor)) else {
             return Ok(self.graph.floats(tensor.dims(), &values()?));
@@ -127,15 +131,22 @@ impl<'a> Lowering<'a> {
                 let kernel = Ints(vec![c.kernel_size as i64; 2]);
                 let strides = Ints(vec![c.stride as i64; 2]);
                 let pads = Ints(vec![c.padding as i64; 4]);
-                let attributes = vec![("kernel_shape", kernel), ("strides", strides), ("pads", pads)];
+                let attributes = vec![
+                    ("kernel_shape", kernel),
+                    ("strides", strides),
+                    ("pads", pads),
+                ];
                 self.graph.node("MaxPool", inputs, attributes)
             }
             Op::AvgPool2d(c) => {
                 let kernel = Ints(vec![c.kernel_size as i64; 2]);
                 let strides = Ints(vec![c.stride as i64; 2]);
                 let ceil = Int(c.ceil_mode.into());
-                let attributes =
-                    vec![("kernel_shape", kernel), ("strides", strides), ("ceil_mode", ceil)];
+                let attributes = vec![
+                    ("kernel_shape", kernel),
+                    ("strides", strides),
+                    ("ceil_mode", ceil),
+                ];
                 self.graph.node("AveragePool", inputs, attributes)
             }
             Op::BatchNorm {
@@ -188,7 +199,10 @@ impl<'a> Lowering<'a> {
             Op::Reshape => {
                 let sizes = self.sizes(number);
                 if sizes.iter().filter(|&&size| size < 0).count() > 1 {
-                    bail!("several sizes of {:?} follow the number of images", step.shape);
+                    bail!(
+                        "several sizes of {:?} follow the number of images",
+                        step.shape
+                    );
                 }
                 self.reshape(x, &sizes)
             }
@@ -213,7 +227,8 @@ impl<'a> Lowering<'a> {
             Op::Rows(numbers) => {
                 let numbers = numbers.to_dtype(DType::I64)?.to_vec1::<i64>()?;
                 let numbers = self.graph.ints(&numbers);
-                self.graph.node("Gather", &[x, &numbers], vec![("axis", Int(0))])
+                self.graph
+                    .node("Gather", &[x, &numbers], vec![("axis", Int(0))])
             }
             Op::Cat(dim) => self.concat(inputs, *dim),
             Op::Add => self.plain("Add", inputs),
@@ -230,7 +245,10 @@ impl<'a> Lowering<'a> {
                     bail!("a repeated tensor has no dimension");
                 };
                 if *first >= 0 || step.shape[0] != self.images.dim(0)? {
-                    bail!("{:?} is repeated to another number than that of images", step.shape);
+                    bail!(
+                        "{:?} is repeated to another number than that of images",
+                        step.shape
+                    );
                 }
                 let rest = self.graph.ints(rest);
                 let count = vec![("start", Int(0)), ("end", Int(1))];
@@ -243,26 +261,27 @@ impl<'a> Lowering<'a> {
     }
 
     /// A node without settings.
-    fn plain(&mut self, kind: &str, inputs: &[&str]) -> String {
+    pub(super) fn plain(&mut self, kind: &str, inputs: &[&str]) -> String {
         self.graph.node(kind, inputs, vec![])
     }
 
-    fn reshape(&mut self, x: &str, sizes: &[i64]) -> String {
+    pub(super) fn reshape(&mut self, x: &str, sizes: &[i64]) -> String {
         let sizes = self.graph.ints(sizes);
         self.plain("Reshape", &[x, &sizes])
     }
 
-    fn transpose(&mut self, x: &str, dims: &[i64]) -> String {
+    pub(super) fn transpose(&mut self, x: &str, dims: &[i64]) -> String {
         let attributes = vec![("perm", Ints(dims.to_vec()))];
         self.graph.node("Transpose", &[x], attributes)
     }
 
-    fn concat(&mut self, parts: &[&str], dim: usize) -> String {
-        self.graph.node("Concat", parts, vec![("axis", Int(dim as i64))])
+    pub(super) fn concat(&mut self, parts: &[&str], dim: usize) -> String {
+        self.graph
+            .node("Concat", parts, vec![("axis", Int(dim as i64))])
     }
 
     /// The places `start..end` of a dimension.
-    fn slice(&mut self, x: &str, dim: usize, start: usize, end: usize) -> String {
+    pub(super) fn slice(&mut self, x: &str, dim: usize, start: usize, end: usize) -> String {
         let [start, end, dim] = [start, end, dim].map(|n| self.graph.ints(&[n as i64]));
         self.plain("Slice", &[x, &start, &end, &dim])
     }
@@ -315,74 +334,6 @@ impl<'a> Lowering<'a> {
             }
             Function::HardSwish => self.plain("HardSwish", &[x]),
         }
-    }
-
-    /// Of `(B, N, 3 · heads · D)`, and of the bias `(heads, N, N)` where it is windows'.
-    fn attention(
-        &mut self,
-        inputs: &[&str],
-        sizes: &[i64],
-        heads: i64,
-        mask: Option<&Tensor>,
-    ) -> Result<String> {
-        let &[batch, n, width] = sizes else {
-            bail!("attention of {sizes:?}: expected three dimensions");
-        };
-        let d = width / (3 * heads);
-        let parts = self.reshape(inputs[0], &[batch, n, 3, heads, d]);
-        let parts = self.transpose(&parts, &[2, 0, 3, 1, 4]); // (3, B, heads, N, D)
-        let [q, k, v] = [0, 1, 2].map(|part| {
-            let part = self.graph.int(part);
-            self.graph.node("Gather", &[&parts, &part], vec![("axis", Int(0))])
-        });
-        let scale = self.graph.float((d as f64).sqrt().recip());
-        let q = self.plain("Mul", &[&q, &scale]);
-        let k = self.transpose(&k, &[0, 1, 3, 2]);
-        let mut scores = self.plain("MatMul", &[&q, &k]); // (B, heads, N, N)
-        if let Some(bias) = inputs.get(1) {
-            scores = self.plain("Add", &[&scores, bias]);
-        }
-        if let Some(mask) = mask {
-            let windows = mask.dim(0)? as i64;
-            let mask = self.tensor(&mask.unsqueeze(1)?)?; // (windows, 1, N, N)
-            scores = self.reshape(&scores, &[-1, windows, heads, n, n]);
-            scores = self.plain("Add", &[&scores, &mask]);
-            scores = self.reshape(&scores, &[-1, heads, n, n]);
-        }
-        let weights = self.graph.node("Softmax", &[&scores], vec![("axis", Int(-1))]);
-        let y = self.plain("MatMul", &[&weights, &v]);
-        let y = self.transpose(&y, &[0, 2, 1, 3]);
-        Ok(self.reshape(&y, &[batch, n, heads * d]))
-    }
-
-    /// Of `(B, N, 3 · heads · D)`: tokens before the patches are turned by nothing.
-    fn rotary(
-        &mut self,
-        x: &str,
-        sizes: &[i64],
-        heads: i64,
-        [sin, cos]: [&Tensor; 2],
-    ) -> Result<String> {
-        let (&[batch, n, width], (patches, half)) = (sizes, sin.dims2()?) else {
-            bail!("rotary positions of {sizes:?}: expected three dimensions");
-        };
-        let before = n as usize - patches;
-        let mut angles = |turn: &Tensor, fill: f32| -> Result<String> {
-            let mut values = vec![fill; before * half];
-            values.extend(turn.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?);
-            Ok(self.graph.floats(&[1, n as usize, 1, 1, half], &values))
-        };
-        let (sin, cos) = (angles(sin, 0.0)?, angles(cos, 1.0)?);
-        let x = self.reshape(x, &[batch, n, 3, heads, width / (3 * heads)]);
-        let (turned, v) = (self.slice(&x, 2, 0, 2), self.slice(&x, 2, 2, 3));
-        let (a, b) = (self.slice(&turned, 4, 0, half), self.slice(&turned, 4, half, 2 * half));
-        let [a_cos, b_sin] = [(&a, &cos), (&b, &sin)].map(|(x, t)| self.plain("Mul", &[x, t]));
-        let [b_cos, a_sin] = [(&b, &cos), (&a, &sin)].map(|(x, t)| self.plain("Mul", &[x, t]));
-        let first = self.plain("Sub", &[&a_cos, &b_sin]);
-        let second = self.plain("Add", &[&b_cos, &a_sin]);
-        let turned = self.concat(&[&first, &second], 4);
-        let x = self.concat(&[&turned, &v], 2);
-        Ok(self.reshape(&x, sizes))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What is written is what runs: a forward pass is [traced](cass_ops::trace), so that a family needs to say nothing.
 
+mod attention;
 mod graph;
 mod lower;
 pub mod proto;
@@ -25,7 +26,7 @@ use std::path::Path;
 pub const ONNX_FILE: &str = "model.onnx";
 
 /// The operators' version, the first with layer normalisation.
-const OPSET: i64 = 17;
+pub const OPSET: i64 = 17;
 /// The format's version that came with them.
 const IR_VERSION: i64 = 8;
 /// A protobuf message has at most 2³¹ - 1 bytes; what is not weights takes less than a hundredth.
@@ -46,17 +47,14 @@ impl Model {
             folder: folder.to_path_buf(),
             reason,
         };
-        let bytes: usize = 4 * self.params().parameter_count();
-        if bytes > MOST_BYTES {
-            return Err(wrong(format!(
-                "{} has {:.1} GB of weights; expected at most 2 GB, which is what an ONNX file holds",
-                self.name(),
-                bytes as f64 / 1e9
-            )));
-        }
+        check_size(self.name(), self.params().parameter_count()).map_err(wrong)?;
         let model = self.to_onnx(export, with_logits);
-        let bytes = model.map_err(|e| wrong(printable(&e.to_string())))?.encode_to_vec();
-        put_folder(folder, |beside| write_whole(&beside.join(ONNX_FILE), &bytes))
+        let bytes = model
+            .map_err(|e| wrong(printable(&e.to_string())))?
+            .encode_to_vec();
+        put_folder(folder, |beside| {
+            write_whole(&beside.join(ONNX_FILE), &bytes)
+        })
     }
 
     fn to_onnx(&self, export: &Export, with_logits: bool) -> candle_core::Result<ModelProto> {
@@ -71,8 +69,15 @@ impl Model {
             let images = Tensor::zeros(shape, DType::F32, &options.device)?;
             let mut nothing = Collector::nothing(false);
             let (outputs, trace) = trace(|| match with_logits {
-                true => Ok(model.network().forward(&images, Mode::Eval, &mut nothing)?.into()),
-                false => Ok(vec![model.network().features(&images, Mode::Eval, &mut nothing)?]),
+                true => Ok(model
+                    .network()
+                    .forward(&images, Mode::Eval, &mut nothing)?
+                    .into()),
+                false => Ok(vec![model.network().features(
+                    &images,
+                    Mode::Eval,
+                    &mut nothing,
+                )?]),
             })?;
             let found = outputs.iter().map(|output| trace.find(output));
             match found.collect::<Option<Vec<_>>>() {
@@ -83,7 +88,10 @@ impl Model {
         let ((_, _, one), (images, outputs, two)) = (pass(1)?, pass(2)?);
         let mut lowering = Lowering::new(&one, &two, &images, model.params())?;
         lowering.run()?;
-        let named = [("features", self.feature_dim()), ("logits", self.num_classes())];
+        let named = [
+            ("features", self.feature_dim()),
+            ("logits", self.num_classes()),
+        ];
         let named = &named[..outputs.len()];
         for (&(name, _), value) in named.iter().zip(outputs) {
             let value = lowering.value(value)?;
@@ -108,11 +116,21 @@ impl Model {
     fn onnx_metadata(&self, export: &Export) -> Vec<StringStringEntryProto> {
         let config = self.timm_config(export);
         let mut all = Map::new();
-        all.insert("pixel_range".into(), "0 to 1, then minus mean, over std".into());
+        all.insert(
+            "pixel_range".into(),
+            "0 to 1, then minus mean, over std".into(),
+        );
         for key in ["architecture", "label_names"] {
             all.extend(config.get(key).map(|value| (key.into(), value.clone())));
         }
-        let preprocessing = ["input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std"];
+        let preprocessing = [
+            "input_size",
+            "interpolation",
+            "crop_pct",
+            "crop_mode",
+            "mean",
+            "std",
+        ];
         for key in preprocessing {
             all.insert(key.into(), config["pretrained_cfg"][key].clone());
         }
@@ -127,5 +145,30 @@ impl Model {
             },
         };
         all.into_iter().map(entry).collect()
+    }
+}
+
+/// # Errors
+/// In words, if so many parameters are more than a file holds.
+fn check_size(name: &str, parameters: usize) -> std::result::Result<(), String> {
+    let bytes = 4 * parameters;
+    if bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    Err(format!(
+        "{name} has {:.1} GB of weights; expected at most 2.1 GB, which is what an ONNX file holds",
+        bytes as f64 / 1e9
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_that_no_file_holds_is_refused() {
+        assert_eq!(check_size("vit_large_patch16_224", 304_326_632), Ok(()));
+        let text = check_size("vit_giant", 1_134_000_000).unwrap_err();
+        assert!(text.starts_with("vit_giant has 4.5 GB of weights; expected at most 2.1 GB"));
     }
 }

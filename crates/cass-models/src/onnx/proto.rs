@@ -2,7 +2,10 @@
 //!
 //! By hand: crates that carry all of them run a protobuf compiler when they are built.
 
-#![expect(missing_docs, reason = "the fields are those of onnx.proto, which says what they mean")]
+#![expect(
+    missing_docs,
+    reason = "the fields are those of onnx.proto, which says what they mean"
+)]
 
 use prost::{Message, Oneof};
 

@@ -101,13 +101,18 @@ pub fn linear_add(
     let mut inputs = vec![&x, &weight];
     inputs.extend(&bias);
     inputs.extend(&residual);
-    Ok(Tracked::record(Op::Linear { has_bias }, y, &inputs, move |dy| {
-        let mut found = saved.backward(dy)?;
-        if has_residual {
-            found.push(Some(Gradient::shared(dy.clone())));
-        }
-        Ok(found)
-    }))
+    Ok(Tracked::record(
+        Op::Linear { has_bias },
+        y,
+        &inputs,
+        move |dy| {
+            let mut found = saved.backward(dy)?;
+            if has_residual {
+                found.push(Some(Gradient::shared(dy.clone())));
+            }
+            Ok(found)
+        },
+    ))
 }
 
 struct Saved {
