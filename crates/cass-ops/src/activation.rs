@@ -3,6 +3,7 @@
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::{map, zip_map};
 use crate::profile::{Pass, timed};
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose};
 use candle_core::{Result, Tensor};
 
@@ -70,9 +71,38 @@ pub fn hard_swish(x: &Tracked) -> Result<Tracked> {
     elementwise::<HardSwish>(x)
 }
 
-/// A function of every element by itself.
+/// A function of every element by itself, each named as the one that computes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the function of its name")]
+pub enum Function {
+    Relu,
+    Relu6,
+    Gelu,
+    QuickGelu,
+    Silu,
+    Sigmoid,
+    HardSigmoid,
+    HardSwish,
+}
+
+impl Function {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Relu6 => "relu6",
+            Self::Gelu => "gelu",
+            Self::QuickGelu => "quick_gelu",
+            Self::Silu => "silu",
+            Self::Sigmoid => "sigmoid",
+            Self::HardSigmoid => "hard_sigmoid",
+            Self::HardSwish => "hard_swish",
+        }
+    }
+}
+
+/// How a [`Function`] and its gradient are computed.
 pub(crate) trait Elementwise {
-    const NAME: &'static str;
+    const FUNCTION: Function;
 
     fn value<T: Element>(x: T) -> T;
 
@@ -88,17 +118,17 @@ fn elementwise<F: Elementwise>(x: &Tracked) -> Result<Tracked> {
         return compose(&[x], |t| F::reference(&t[0]));
     }
     let x = x.contiguous()?;
-    let y = timed(F::NAME, Pass::Forward, || {
+    let y = timed(F::FUNCTION.name(), Pass::Forward, || {
         let xr = Read::new(x.value())?;
-        with_float!(x.value().dtype(), F::NAME, T => {
+        with_float!(x.value().dtype(), F::FUNCTION.name(), T => {
             tensor(map(xr.slice::<T>()?, #[inline(always)] |x| F::value(x)), x.dims())
         })
     })?;
     let saved = x.value().clone();
-    Ok(Tracked::record(F::NAME, y, &[&x], move |dy| {
+    Ok(Tracked::record(Op::Map(F::FUNCTION), y, &[&x], move |dy| {
         let dy = dy.contiguous()?;
         let (xr, dyr) = (Read::new(&saved)?, Read::new(&dy)?);
-        with_float!(saved.dtype(), F::NAME, T => {
+        with_float!(saved.dtype(), F::FUNCTION.name(), T => {
             let (xs, dys) = (xr.slice::<T>()?, dyr.slice::<T>()?);
             let dx = zip_map(xs, dys, #[inline(always)] |x, dy| F::gradient(x, dy));
             Ok(vec![Some(Gradient::fresh(tensor(dx, saved.dims())?))])
@@ -109,7 +139,7 @@ fn elementwise<F: Elementwise>(x: &Tracked) -> Result<Tracked> {
 pub(crate) struct Relu;
 
 impl Elementwise for Relu {
-    const NAME: &'static str = "relu";
+    const FUNCTION: Function = Function::Relu;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -137,7 +167,7 @@ fn normal_cdf<T: Element>(x: T) -> T {
 }
 
 impl Elementwise for Gelu {
-    const NAME: &'static str = "gelu";
+    const FUNCTION: Function = Function::Gelu;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -181,7 +211,7 @@ impl QuickGelu {
 }
 
 impl Elementwise for QuickGelu {
-    const NAME: &'static str = "quick_gelu";
+    const FUNCTION: Function = Function::QuickGelu;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -201,7 +231,7 @@ impl Elementwise for QuickGelu {
 pub(crate) struct Silu;
 
 impl Elementwise for Silu {
-    const NAME: &'static str = "silu";
+    const FUNCTION: Function = Function::Silu;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -221,7 +251,7 @@ impl Elementwise for Silu {
 struct Sigmoid;
 
 impl Elementwise for Sigmoid {
-    const NAME: &'static str = "sigmoid";
+    const FUNCTION: Function = Function::Sigmoid;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -242,7 +272,7 @@ impl Elementwise for Sigmoid {
 pub(crate) struct Relu6;
 
 impl Elementwise for Relu6 {
-    const NAME: &'static str = "relu6";
+    const FUNCTION: Function = Function::Relu6;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -265,7 +295,7 @@ impl Elementwise for Relu6 {
 struct HardSigmoid;
 
 impl Elementwise for HardSigmoid {
-    const NAME: &'static str = "hard_sigmoid";
+    const FUNCTION: Function = Function::HardSigmoid;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -285,7 +315,7 @@ impl Elementwise for HardSigmoid {
 pub(crate) struct HardSwish;
 
 impl Elementwise for HardSwish {
-    const NAME: &'static str = "hard_swish";
+    const FUNCTION: Function = Function::HardSwish;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {

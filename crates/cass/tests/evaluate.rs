@@ -169,6 +169,16 @@ fn features_are_those_of_a_probe_and_say_what_they_are_of() {
         let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(most < 1e-4, "{file}: {most}");
     }
+    // And so has the other table.
+    let parquet = json(&bench.cass(&format!(
+        "{features} {arch} --data-root data --out all.parquet"
+    )));
+    assert_eq!(
+        (&parquet["images"], &parquet["list"]),
+        (&32.into(), &Value::Null)
+    );
+    let bytes = fs::read(bench.path("all.parquet")).unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
     // Any images, without labels, of a run's network.
     let some = json(&bench.cass(&format!(
         "{features} --run run --out some.csv data/Testing data/Training/glioma"
@@ -176,7 +186,7 @@ fn features_are_those_of_a_probe_and_say_what_they_are_of() {
     assert_eq!(some["images"], 8 + 6);
     refused(
         &bench.cass(&format!("{features} --run run --out some.txt data")),
-        "FILE.npy or FILE.csv",
+        "FILE.npy, FILE.csv or FILE.parquet",
     );
     refused(
         &bench.cass(&format!("{features} --run run --out some.csv nowhere")),

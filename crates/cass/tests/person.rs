@@ -179,9 +179,15 @@ fn help_shows_what_a_flag_is_where_it_is_not_given() {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let (pretrain, probe) = (help("pretrain"), help("probe"));
-    let (cass, dino) = (Recipe::paper(CassConfig::default()), Recipe::paper(DinoConfig::default()));
+    let (cass, dino) = (
+        Recipe::paper(CassConfig::default()),
+        Recipe::paper(DinoConfig::default()),
+    );
     let fit = ProbeRecipe::preset(Protocol::Paper, ProbeMode::Linear);
-    assert_eq!((cass.size, cass.batch, cass.seed), (fit.size, fit.batch, fit.seed));
+    assert_eq!(
+        (cass.size, cass.batch, cass.seed),
+        (fit.size, fit.batch, fit.seed)
+    );
     let name = |recipe: &Recipe, arm: &str| {
         let network = &recipe.arms[arm].network;
         network.split('.').next().unwrap().to_owned()
@@ -191,7 +197,10 @@ fn help_shows_what_a_flag_is_where_it_is_not_given() {
     };
     for (text, default) in [
         (&pretrain, cass.size.to_string()),
-        (&pretrain, format!("{} to pretrain, {} to probe", cass.epochs, fit.epochs)),
+        (
+            &pretrain,
+            format!("{} to pretrain, {} to probe", cass.epochs, fit.epochs),
+        ),
         (&pretrain, cass.batch.to_string()),
         (&pretrain, format!("{}, or that of --run", cass.seed)),
         (&pretrain, cass.device.clone()),

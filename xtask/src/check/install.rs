@@ -13,7 +13,14 @@ pub fn by_cargo() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut install = cargo();
     install
-        .args(["install", "--quiet", "--debug", "--locked", "--no-track", "--path"])
+        .args([
+            "install",
+            "--quiet",
+            "--debug",
+            "--locked",
+            "--no-track",
+            "--path",
+        ])
         .arg(workspace().join("crates/cass"))
         .arg("--target-dir")
         .arg(target())
@@ -27,7 +34,10 @@ pub fn by_cargo() -> Result<()> {
 
 /// By pip, from a wheel that maturin makes, into an environment with nothing else.
 pub fn by_pip() -> Result<()> {
-    let Some(python) = ["python3", "python"].into_iter().find(|python| runs(python, &["-c", "import venv, ensurepip"])) else {
+    let Some(python) = ["python3", "python"]
+        .into_iter()
+        .find(|python| runs(python, &["-c", "import venv, ensurepip"]))
+    else {
         skipped("no Python with venv and pip is there");
         return Ok(());
     };
@@ -40,7 +50,15 @@ pub fn by_pip() -> Result<()> {
     let wheels = folder.path().join("wheels");
     let mut build = Command::new(maturin);
     build
-        .args(["build", "--quiet", "--profile", "dev", "--compatibility", "linux", "--out"])
+        .args([
+            "build",
+            "--quiet",
+            "--profile",
+            "dev",
+            "--compatibility",
+            "linux",
+            "--out",
+        ])
         .arg(&wheels)
         .arg("--target-dir")
         .arg(target())
@@ -56,7 +74,11 @@ pub fn by_pip() -> Result<()> {
     succeed(Command::new(python).args(["-m", "venv"]).arg(&venv))?;
     let bin = venv.join(if cfg!(windows) { "Scripts" } else { "bin" });
     let pip = ["-m", "pip", "install", "--quiet", "--no-index", "--no-deps"];
-    succeed(Command::new(bin.join(program("python"))).args(pip).arg(wheel))?;
+    succeed(
+        Command::new(bin.join(program("python")))
+            .args(pip)
+            .arg(wheel),
+    )?;
     works(&bin.join(program("cass")))
 }
 
@@ -65,19 +87,41 @@ fn works(cass: &Path) -> Result<()> {
     let folder = tempfile::tempdir()?;
     for arguments in [
         &["--version"][..],
-        &["data", "phantom", "--out", "images", "--train-per-class", "2", "--test-per-class", "1", "--size", "16"],
+        &[
+            "data",
+            "phantom",
+            "--out",
+            "images",
+            "--train-per-class",
+            "2",
+            "--test-per-class",
+            "1",
+            "--size",
+            "16",
+        ],
         &["data", "check", "--data-root", "images", "--json"],
         &["models", "list", "vit_tiny*"],
         &["completions", "bash"],
     ] {
         let mut command = Command::new(cass);
-        command.args(arguments).current_dir(folder.path()).env_clear();
-        let output = command.output().with_context(|| format!("{} cannot be started", cass.display()))?;
+        command
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_clear();
+        let output = command
+            .output()
+            .with_context(|| format!("{} cannot be started", cass.display()))?;
         let line = arguments.join(" ");
         // Of so few images a check may have something to say: 1.
-        let fits = output.status.success() || arguments[..2] == ["data", "check"] && output.status.code() == Some(1);
+        let fits = output.status.success()
+            || arguments[..2] == ["data", "check"] && output.status.code() == Some(1);
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(fits, "`cass {line}` ended with {}: {}", output.status, said.trim());
+        ensure!(
+            fits,
+            "`cass {line}` ended with {}: {}",
+            output.status,
+            said.trim()
+        );
         ensure!(!output.stdout.is_empty(), "`cass {line}` printed nothing");
     }
     Ok(())
@@ -89,7 +133,10 @@ fn skipped(why: &str) {
 
 fn runs(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
-    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
