@@ -6,7 +6,6 @@ mod check;
 mod checkout;
 mod cuda;
 mod golden;
-mod onnx;
 #[cfg(unix)]
 mod test_slurm;
 
@@ -48,9 +47,6 @@ enum Command {
     /// Do to `cass` what computers and people do: kills, damage, full disks, links, hostile recipes and images.
     #[command(after_help = "Example: cargo xtask torture --minutes 20 --seed 1")]
     Torture(cass_torture::Args),
-    /// Compare exported networks of every family with onnxruntime.
-    #[command(after_help = "Example: cargo xtask onnx --python .venv/bin/python resnet50 224")]
-    Onnx(onnx::Args),
     /// Write the golden files again with PyTorch, or compare.
     #[command(after_help = "Example: cargo xtask golden --check --python .venv/bin/python")]
     Golden {
@@ -83,7 +79,6 @@ fn main() -> ExitCode {
             let cass = args.cass.clone().map_or_else(checkout::debug_cass, Ok);
             cass.and_then(|cass| cass_torture::torture(&args, &cass))
         }
-        Command::Onnx(args) => onnx::compare(&args),
         Command::Golden {
             check,
             python,

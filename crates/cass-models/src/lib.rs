@@ -39,7 +39,6 @@ mod keys;
 mod layers;
 mod layouts;
 mod model;
-pub mod onnx;
 mod options;
 mod params;
 mod read;

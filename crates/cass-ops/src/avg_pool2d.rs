@@ -1,10 +1,10 @@
 //! Average pooling.
 
+use crate::cuda::{self, Gpu, Pooling};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::{for_each_chunk, vectorized, write_chunks, write_each};
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, bail};
 use std::ops::Range;
 
@@ -31,8 +31,18 @@ pub struct AvgPool2dConfig {
 pub fn avg_pool2d(x: &Tracked, config: &AvgPool2dConfig) -> Result<Tracked> {
     let (b, c, h, w) = x.value().dims4()?;
     let (oh, ow) = (config.out_size(h)?, config.out_size(w)?);
+    if let Some(gpu) = Gpu::of(x) {
+        let pooling = Pooling {
+            from: [h, w],
+            to: [oh, ow],
+            kernel: config.kernel_size,
+            stride: config.stride,
+            padding: 0,
+        };
+        return cuda::avg_pool2d(gpu, x, pooling);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x], |t| reference::avg_pool2d(&t[0], config));
+        return compose_as("avg_pool2d", &[x], |t| reference::avg_pool2d(&t[0], config));
     }
     let (x, config) = (x.contiguous()?, *config);
     let y = timed("avg_pool2d", Pass::Forward, || {
@@ -42,19 +52,14 @@ pub fn avg_pool2d(x: &Tracked, config: &AvgPool2dConfig) -> Result<Tracked> {
         })
     })?;
     let dims = [b, c, h, w];
-    Ok(Tracked::record(
-        Op::AvgPool2d(config),
-        y,
-        &[&x],
-        move |dy| {
-            let dy = dy.contiguous()?;
-            let dyr = Read::new(&dy)?;
-            with_float!(dy.dtype(), "avg_pool2d", T => {
-                let dx = backward(&config, dyr.slice::<T>()?, [h, w], [oh, ow]);
-                Ok(vec![Some(Gradient::fresh(tensor(dx, &dims)?))])
-            })
-        },
-    ))
+    Ok(Tracked::record("avg_pool2d", y, &[&x], move |dy| {
+        let dy = dy.contiguous()?;
+        let dyr = Read::new(&dy)?;
+        with_float!(dy.dtype(), "avg_pool2d", T => {
+            let dx = backward(&config, dyr.slice::<T>()?, [h, w], [oh, ow]);
+            Ok(vec![Some(Gradient::fresh(tensor(dx, &dims)?))])
+        })
+    }))
 }
 
 impl AvgPool2dConfig {

@@ -1,10 +1,10 @@
 //! Maps with their channels last and first.
 
+use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::for_each_chunk;
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use crate::transpose::transpose;
 use candle_core::{Result, Tensor};
 
@@ -14,10 +14,15 @@ use candle_core::{Result, Tensor};
 /// If it is no batch of maps, or neither f32 nor f64.
 pub fn channels_last(x: &Tracked) -> Result<Tracked> {
     let (b, c, h, w) = x.value().dims4()?;
-    if !x.is_on_cpu() {
-        return compose(&[x], |t| t[0].permute((0, 2, 3, 1))?.contiguous());
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::swap_middle(gpu, x, [b, c, h * w], [b, h, w, c]);
     }
-    swap(x, [c, h * w], [b, h, w, c], [0, 2, 3, 1])
+    if !x.is_on_cpu() {
+        return compose_as("channels_last", &[x], |t| {
+            t[0].permute((0, 2, 3, 1))?.contiguous()
+        });
+    }
+    swap(x, [c, h * w], [b, h, w, c])
 }
 
 /// `(B, H, W, C)` → `(B, C, H, W)`, in rows after each other.
@@ -26,26 +31,25 @@ pub fn channels_last(x: &Tracked) -> Result<Tracked> {
 /// If it is no batch of maps, or neither f32 nor f64.
 pub fn channels_first(x: &Tracked) -> Result<Tracked> {
     let (b, h, w, c) = x.value().dims4()?;
-    if !x.is_on_cpu() {
-        return compose(&[x], |t| t[0].permute((0, 3, 1, 2))?.contiguous());
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::swap_middle(gpu, x, [b, h * w, c], [b, c, h, w]);
     }
-    swap(x, [h * w, c], [b, c, h, w], [0, 3, 1, 2])
+    if !x.is_on_cpu() {
+        return compose_as("channels_first", &[x], |t| {
+            t[0].permute((0, 3, 1, 2))?.contiguous()
+        });
+    }
+    swap(x, [h * w, c], [b, c, h, w])
 }
 
-/// Transposes every image's matrix of `rows` and `cols`, which puts the dimensions in the order of `dims`.
-fn swap(
-    x: &Tracked,
-    [rows, cols]: [usize; 2],
-    shape: [usize; 4],
-    dims: [usize; 4],
-) -> Result<Tracked> {
+/// Transposes every image's matrix of `rows` and `cols`.
+fn swap(x: &Tracked, [rows, cols]: [usize; 2], shape: [usize; 4]) -> Result<Tracked> {
     let x = x.contiguous()?;
     let y = timed("transpose", Pass::Forward, || {
         transposed(x.value(), [rows, cols], &shape)
     })?;
     let before = x.value().shape().clone();
-    let op = Op::Permute(dims.to_vec());
-    Ok(Tracked::record(op, y, &[&x], move |dy| {
+    Ok(Tracked::record("transpose", y, &[&x], move |dy| {
         let dx = transposed(&dy.contiguous()?, [cols, rows], before.dims())?;
         Ok(vec![Some(Gradient::fresh(dx))])
     }))

@@ -35,8 +35,6 @@
 //!
 //! [`autocast`](scope::autocast) has products made in bf16.
 //!
-//! [`trace`] tells which operations a computation consists of.
-//!
 //! Each op is a plain twin in Candle's own operations, which is also its path on other devices,
 //! and kernels over slices; tests hold the two equal. This crate knows tensors only: no network, no
 //! data, no randomness.
@@ -54,7 +52,10 @@ mod channels;
 #[cfg(test)]
 mod check;
 mod conv2d;
+mod cuda;
 mod element;
+mod emulated;
+pub mod gpu;
 mod layer_norm;
 mod linear;
 mod matrix;
@@ -68,9 +69,9 @@ mod recompute;
 mod rotary;
 mod scale;
 mod soft_cross_entropy;
-pub mod trace;
 mod tracked;
 mod transpose;
+pub mod update;
 mod vector;
 
 pub use tracked::{Gradients, Tracked, compose};

@@ -1,11 +1,11 @@
 //! A factor or a summand a channel: LayerScale, the gates of squeeze-and-excitation, the bias of a
 //! convolution.
 
+use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::{collect, for_each_chunk, lane_sum, vectorized};
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, bail};
 
 /// Rows that a task takes at once, and over which the gradient of the factors is summed apart.
@@ -26,8 +26,11 @@ pub fn scale_add(x: &Tracked, gamma: &Tracked, residual: &Tracked) -> Result<Tra
         let (x, residual) = (x.dims(), residual.dims());
         bail!("scale_add: {x:?} times {d} factors does not add to {residual:?}");
     }
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::scale_add(gpu, x, gamma, residual);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x, gamma, residual], |t| {
+        return compose_as("scale_add", &[x, gamma, residual], |t| {
             scale_add_reference(&t[0], &t[1], &t[2])
         });
     }
@@ -42,7 +45,7 @@ pub fn scale_add(x: &Tracked, gamma: &Tracked, residual: &Tracked) -> Result<Tra
     })?;
     let (saved, saved_gamma) = (x.value().clone(), gamma.value().clone());
     Ok(Tracked::record(
-        Op::ScaleAdd,
+        "scale_add",
         y,
         &[&x, &gamma, &residual],
         move |dy| {
@@ -81,8 +84,13 @@ pub fn gate_planes(x: &Tracked, gate: &Tracked) -> Result<Tracked> {
             x.dims()
         );
     }
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::gate_planes(gpu, x, gate);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x, gate], |t| gate_planes_reference(&t[0], &t[1]));
+        return compose_as("gate_planes", &[x, gate], |t| {
+            gate_planes_reference(&t[0], &t[1])
+        });
     }
     let (x, gate, plane) = (x.contiguous()?, gate.contiguous()?, (h * w).max(1));
     let y = timed("gate_planes", Pass::Forward, || {
@@ -92,23 +100,18 @@ pub fn gate_planes(x: &Tracked, gate: &Tracked) -> Result<Tracked> {
         })
     })?;
     let (saved, saved_gate) = (x.value().clone(), gate.value().clone());
-    Ok(Tracked::record(
-        Op::GatePlanes,
-        y,
-        &[&x, &gate],
-        move |dy| {
-            let dy = dy.contiguous()?;
-            let (xr, gr, dyr) = (Read::new(&saved)?, Read::new(&saved_gate)?, Read::new(&dy)?);
-            with_float!(dy.dtype(), "gate_planes", T => {
-                let (xs, gs, dys) = (xr.slice::<T>()?, gr.slice::<T>()?, dyr.slice::<T>()?);
-                let (dx, dgate) = (gated(dys, gs, plane), inner_products(xs, dys, gs.len(), plane));
-                Ok(vec![
-                    Some(Gradient::fresh(tensor(dx, saved.dims())?)),
-                    Some(Gradient::fresh(tensor(dgate, saved_gate.dims())?)),
-                ])
-            })
-        },
-    ))
+    Ok(Tracked::record("gate_planes", y, &[&x, &gate], move |dy| {
+        let dy = dy.contiguous()?;
+        let (xr, gr, dyr) = (Read::new(&saved)?, Read::new(&saved_gate)?, Read::new(&dy)?);
+        with_float!(dy.dtype(), "gate_planes", T => {
+            let (xs, gs, dys) = (xr.slice::<T>()?, gr.slice::<T>()?, dyr.slice::<T>()?);
+            let (dx, dgate) = (gated(dys, gs, plane), inner_products(xs, dys, gs.len(), plane));
+            Ok(vec![
+                Some(Gradient::fresh(tensor(dx, saved.dims())?)),
+                Some(Gradient::fresh(tensor(dgate, saved_gate.dims())?)),
+            ])
+        })
+    }))
 }
 
 /// Every plane of `x` plus its channel's bias.
@@ -127,8 +130,13 @@ pub fn add_planes(x: &Tracked, bias: &Tracked) -> Result<Tracked> {
             x.dims()
         );
     }
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::add_planes(gpu, x, bias);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x, bias], |t| add_planes_reference(&t[0], &t[1]));
+        return compose_as("add_planes", &[x, bias], |t| {
+            add_planes_reference(&t[0], &t[1])
+        });
     }
     let (x, bias, plane) = (x.contiguous()?, bias.contiguous()?, (h * w).max(1));
     let y = timed("add_planes", Pass::Forward, || {
@@ -137,7 +145,7 @@ pub fn add_planes(x: &Tracked, bias: &Tracked) -> Result<Tracked> {
             tensor(shifted(xr.slice::<T>()?, br.slice::<T>()?, plane), x.dims())
         })
     })?;
-    Ok(Tracked::record(Op::AddPlanes, y, &[&x, &bias], move |dy| {
+    Ok(Tracked::record("add_planes", y, &[&x, &bias], move |dy| {
         let dy = dy.contiguous()?;
         let dyr = Read::new(&dy)?;
         with_float!(dy.dtype(), "add_planes", T => {

@@ -3,10 +3,10 @@
 mod kernels;
 pub(crate) mod reference;
 
+use crate::cuda::{self, BatchNormOperands, Function, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{DType, Result, Tensor, bail};
 use kernels::{Input, Planes, Saved, Statistics};
 use std::sync::Mutex;
@@ -24,6 +24,18 @@ pub enum Activation {
     Silu,
     /// `torch.nn.Hardswish`.
     HardSwish,
+}
+
+impl Activation {
+    fn function(self) -> Function {
+        match self {
+            Self::Identity => Function::Identity,
+            Self::Relu => Function::Relu,
+            Self::Relu6 => Function::Relu6,
+            Self::Silu => Function::Silu,
+            Self::HardSwish => Function::HardSwish,
+        }
+    }
 }
 
 /// Statistics of one batch, for the running averages.
@@ -65,9 +77,20 @@ pub fn batch_norm_train(
         );
     }
     let unbias = count as f64 / (count - 1) as f64;
+    if let Some(gpu) = Gpu::of(x) {
+        let operands = BatchNormOperands {
+            x,
+            weight,
+            bias,
+            residual,
+            function: activation.function(),
+        };
+        let (y, [mean, var]) = cuda::batch_norm_train(gpu, operands, eps)?;
+        return Ok((y, BatchStats { mean, var }));
+    }
     if !x.is_on_cpu() {
         let stats = Mutex::new(None);
-        let y = compose(&operands(x, weight, bias, residual), |t| {
+        let y = compose_as("batch_norm", &operands(x, weight, bias, residual), |t| {
             let (y, found) = reference::batch_norm_train(
                 &t[0],
                 &t[1],
@@ -105,7 +128,7 @@ pub fn batch_norm_train(
         inv_std: 1.0 / (var + eps).sqrt(),
     });
     let statistics = statistics.collect();
-    Ok((op.record("batch_norm", y, statistics, true), stats))
+    Ok((op.record(y, statistics, true), stats))
 }
 
 /// Batch normalisation with given statistics, which are constants to the gradient, as
@@ -132,8 +155,18 @@ pub fn batch_norm_eval(
         &[weight.value(), bias.value(), mean, var],
         activation,
     )?;
+    if let Some(gpu) = Gpu::of(x) {
+        let operands = BatchNormOperands {
+            x,
+            weight,
+            bias,
+            residual,
+            function: activation.function(),
+        };
+        return cuda::batch_norm_eval(gpu, operands, stats, eps);
+    }
     if !x.is_on_cpu() {
-        return compose(&operands(x, weight, bias, residual), |t| {
+        return compose_as("batch_norm", &operands(x, weight, bias, residual), |t| {
             reference::batch_norm_eval(&t[0], &t[1], &t[2], t.get(3), stats, eps, activation)
         });
     }
@@ -149,13 +182,7 @@ pub fn batch_norm_eval(
         let y = op.with_input::<T, _>(|input| kernels::forward_eval(input, &statistics))?;
         tensor(y, x.dims())?
     });
-    let traced = Op::BatchNorm {
-        mean: mean.clone(),
-        var: var.clone(),
-        eps,
-        activation,
-    };
-    Ok(op.record(traced, y, statistics, false))
+    Ok(op.record(y, statistics, false))
 }
 
 fn operands<'a>(
@@ -238,15 +265,15 @@ impl BatchNorm {
         }))
     }
 
-    fn record(
-        mut self,
-        op: impl Into<Op>,
-        y: Tensor,
-        statistics: Vec<Statistics>,
-        training: bool,
-    ) -> Tracked {
-        let mut inputs = vec![self.x.clone(), self.weight.clone(), self.bias.clone()];
-        inputs.extend(self.residual.clone());
+    fn record(mut self, y: Tensor, statistics: Vec<Statistics>, training: bool) -> Tracked {
+        let inputs = [
+            self.x.clone(),
+            self.weight.clone(),
+            self.bias.clone(),
+            self.residual
+                .clone()
+                .unwrap_or_else(|| Tracked::constant(&y)),
+        ];
         // The way back needs the sum, not what was added.
         let needs_y = self.residual.take().is_some() && self.activation == Activation::Relu;
         let saved_y = needs_y.then(|| y.clone());
@@ -254,7 +281,7 @@ impl BatchNorm {
             *operand = Tracked::constant(operand.value());
         }
         let inputs: Vec<&Tracked> = inputs.iter().collect();
-        Tracked::record(op, y, &inputs, move |dy| {
+        Tracked::record("batch_norm", y, &inputs, move |dy| {
             self.backward(saved_y.as_ref(), &statistics, training, dy)
         })
     }

@@ -3,10 +3,10 @@
 mod kernels;
 pub(crate) mod reference;
 
+use crate::cuda::{self, Gpu};
 use crate::element::{Read, tensor, with_float};
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, WithDType};
 
 /// `(x - mean) / sqrt(var + eps) * weight + bias` over the last dimension (biased variance), as
@@ -27,8 +27,11 @@ pub fn layer_norm(x: &Tracked, weight: &Tracked, bias: &Tracked, eps: f64) -> Re
             bias.dims()
         );
     }
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::layer_norm(gpu, x, weight, bias, eps);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x, weight, bias], |t| {
+        return compose_as("layer_norm", &[x, weight, bias], |t| {
             reference::layer_norm(&t[0], &t[1], &t[2], eps)
         });
     }
@@ -43,7 +46,7 @@ pub fn layer_norm(x: &Tracked, weight: &Tracked, bias: &Tracked, eps: f64) -> Re
     })?;
     let (saved_x, saved_weight) = (x.value().clone(), weight.value().clone());
     Ok(Tracked::record(
-        Op::LayerNorm { eps },
+        "layer_norm",
         y,
         &[&x, &weight, &bias],
         move |dy| backward(&saved_x, &saved_weight, eps, dy),

@@ -8,11 +8,12 @@ mod compose;
 mod gradients;
 
 pub use compose::compose;
+pub(crate) use compose::compose_as;
 pub(crate) use gradients::Gradient;
 pub use gradients::Gradients;
 
+use crate::emulated::is_emulated;
 use crate::profile::{Pass, timed};
-use crate::trace::{Op, note};
 use candle_core::{Result, Tensor, TensorId, Var, bail};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -174,7 +175,7 @@ impl Tracked {
 
     /// Whether a kernel over slices computes it, rather than Candle.
     pub(crate) fn is_on_cpu(&self) -> bool {
-        self.value.device().is_cpu()
+        self.value.device().is_cpu() && !is_emulated()
     }
 
     /// The same values in contiguous memory.
@@ -183,21 +184,18 @@ impl Tracked {
             return Ok(self.clone());
         }
         let value = self.value.contiguous()?;
-        Ok(Self::record(Op::Contiguous, value, &[self], |dy| {
+        Ok(Self::record("contiguous", value, &[self], |dy| {
             Ok(vec![Some(Gradient::shared(dy.clone()))])
         }))
     }
 
-    /// `value`, as the operation `op` computed it from `inputs`.
+    /// `value`, as the operation `name` computed it from `inputs`.
     pub(crate) fn record(
-        op: impl Into<Op>,
+        name: &'static str,
         value: Tensor,
         inputs: &[&Self],
         backward: impl FnOnce(&Tensor) -> Result<Vec<Option<Gradient>>> + Send + 'static,
     ) -> Self {
-        let op = op.into();
-        let name = op.name();
-        note(op, inputs, &value);
         let tracked = inputs.iter().any(|input| input.is_tracked());
         let node = (tracked && is_recording()).then(|| {
             Node::new(Kind::Operation {
