@@ -138,6 +138,8 @@ impl Model {
     /// `config.json` as `timm.models.save_for_hf` writes it.
     pub(crate) fn timm_config(&self, export: &Export) -> Value {
         let (config, size) = (self.config(), self.options().input_size);
+        let channels = self.options().in_chans;
+        let [mean, std] = export.normalization.of_channels(channels);
         let classifier = match config.classifier() {
             [one] => json!(one),
             several => json!(several),
@@ -156,13 +158,13 @@ impl Model {
             },
             "pretrained_cfg": {
                 "custom_load": false,
-                "input_size": [self.options().in_chans, size, size],
+                "input_size": [channels, size, size],
                 "fixed_input_size": config.fixed_input_size(),
                 "interpolation": export.interpolation.to_string(),
                 "crop_pct": 1.0,
                 "crop_mode": "squash",
-                "mean": export.normalization.mean,
-                "std": export.normalization.std,
+                "mean": mean,
+                "std": std,
                 "num_classes": self.num_classes(),
                 "first_conv": config.first_conv(),
                 "classifier": classifier,
@@ -177,8 +179,10 @@ impl Model {
         if config.fixed_input_size() {
             arguments.insert("img_size".into(), json!(size));
         }
-        if self.options().in_chans != 3 {
-            arguments.insert("in_chans".into(), json!(self.options().in_chans));
+        if channels != 3 {
+            arguments.insert("in_chans".into(), json!(channels));
+            // What a recipe says: those above follow from it.
+            value["cass"]["normalization"] = json!(export.normalization);
         }
         if !arguments.is_empty() {
             value["model_args"] = Value::Object(arguments);

@@ -1,10 +1,11 @@
 //! Functions of every element by itself: ReLU, GELU and their kin.
 
+use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::{map, zip_map};
 use crate::profile::{Pass, timed};
 use crate::trace::Op;
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor};
 
 /// `max(x, 0)` with slope 0 at 0, as PyTorch has it (Candle's slope there is 1).
@@ -98,6 +99,19 @@ impl Function {
             Self::HardSwish => "hard_swish",
         }
     }
+
+    fn on_gpu(self) -> cuda::Function {
+        match self {
+            Self::Relu => cuda::Function::Relu,
+            Self::Relu6 => cuda::Function::Relu6,
+            Self::Gelu => cuda::Function::Gelu,
+            Self::QuickGelu => cuda::Function::QuickGelu,
+            Self::Silu => cuda::Function::Silu,
+            Self::Sigmoid => cuda::Function::Sigmoid,
+            Self::HardSigmoid => cuda::Function::HardSigmoid,
+            Self::HardSwish => cuda::Function::HardSwish,
+        }
+    }
 }
 
 /// How a [`Function`] and its gradient are computed.
@@ -114,8 +128,11 @@ pub(crate) trait Elementwise {
 }
 
 fn elementwise<F: Elementwise>(x: &Tracked) -> Result<Tracked> {
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::function(gpu, F::FUNCTION.name(), F::FUNCTION.on_gpu(), x);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x], |t| F::reference(&t[0]));
+        return compose_as(F::FUNCTION.name(), &[x], |t| F::reference(&t[0]));
     }
     let x = x.contiguous()?;
     let y = timed(F::FUNCTION.name(), Pass::Forward, || {
@@ -340,6 +357,7 @@ impl Elementwise for HardSwish {
 mod tests {
     use super::*;
     use crate::check::Case;
+    use crate::tracked::compose;
     use candle_core::{Device, Var};
 
     #[test]

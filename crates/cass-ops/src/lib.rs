@@ -54,7 +54,10 @@ mod channels;
 #[cfg(test)]
 mod check;
 mod conv2d;
+mod cuda;
 mod element;
+mod emulated;
+pub mod gpu;
 mod interrupt;
 mod layer_norm;
 mod linear;
@@ -72,6 +75,7 @@ mod soft_cross_entropy;
 pub mod trace;
 mod tracked;
 mod transpose;
+pub mod update;
 mod vector;
 
 pub use tracked::{Gradients, Tracked, compose};

@@ -19,7 +19,9 @@ pub fn step_gflops(recipe: &Recipe) -> Result<f64> {
     let mut gflops = 0.0;
     for arm in recipe.arms.values() {
         let config = &find(&arm.network)?.config;
-        let forward = config.cost(recipe.size, 3, recipe.outputs).gflops();
+        let forward = config
+            .cost(recipe.size, recipe.data.in_chans, recipe.outputs)
+            .gflops();
         gflops += recipe.method.forwards(arm.frozen) * forward;
     }
     Ok(recipe.batch as f64 * gflops)

@@ -20,6 +20,8 @@ pub struct Network<'a> {
     pub outputs: usize,
     /// Height and width of its input, in pixels.
     pub size: usize,
+    /// Channels of its input.
+    pub in_chans: usize,
     /// Names of its outputs; empty where they have none.
     pub label_names: Vec<String>,
     /// Whether the classifier was fitted on features, as [`Model::classify`] sees them, and not on
@@ -66,6 +68,7 @@ pub fn export(run: &Finished, arm: Option<&str>, format: Format, out: &Path) -> 
             checkpoint: &checkpoint(arm),
             outputs: recipe.outputs,
             size: recipe.size,
+            in_chans: recipe.data.in_chans,
             label_names: Vec::new(),
             on_features: false,
             normalization: recipe
@@ -93,6 +96,7 @@ pub fn export_network(
     let options = ModelOptions {
         num_classes: network.outputs,
         input_size: network.size,
+        in_chans: network.in_chans,
         ..ModelOptions::default()
     };
     let model = Model::new(network.name, &options)?;

@@ -1,6 +1,6 @@
 //! The command that comes after the one that is done, with the user's own paths.
 
-use cass_data::image::{Frame, Levels, Pages};
+use cass_data::image::{Frame, Levels, Pages, Reading};
 use cass_data::recipe::DataRecipe;
 use cass_data::source::{Blank, Uncertain};
 use std::fmt::Write as _;
@@ -64,6 +64,9 @@ pub fn images(recipe: &DataRecipe) -> String {
     }
     if read.frame != Frame::default() {
         flag("frame", read.frame.to_string());
+    }
+    if read.in_chans != Reading::default().in_chans {
+        flag("in-chans", read.in_chans.to_string());
     }
     if read.window_index > 0 {
         flag("window-index", read.window_index.to_string());

@@ -47,6 +47,7 @@ pub fn export(run: &Finished, arm: Option<&str>, format: Format, out: &Path) -> 
         checkpoint: CHECKPOINT,
         outputs: classes.len(),
         size: recipe.size,
+        in_chans: recipe.data.in_chans,
         label_names: classes,
         on_features: recipe.mode != ProbeMode::Finetune,
         normalization: recipe.normalization.of(&recipe.network, &recipe.weights)?,

@@ -151,8 +151,9 @@ impl Predictor {
         decode: impl Fn(&T) -> cass_data::Result<Pixels> + Sync,
     ) -> Result<Vec<Result<Labelled>>> {
         let size = self.model.options().input_size;
+        let channels = self.model.options().in_chans;
         let pixels = images.par_iter().map(|image| {
-            let mut values = vec![0f32; 3 * size * size];
+            let mut values = vec![0f32; channels * size * size];
             decode(image)?
                 .resize(size)
                 .normalize_into(&Normalization::IMAGENET, &mut values);
@@ -160,13 +161,13 @@ impl Predictor {
         });
         let mut said: Vec<Result<Vec<f32>>> = pixels.collect();
         let good: Vec<f32> = said.iter().flatten().flatten().copied().collect();
-        let n = good.len() / (3 * size * size);
+        let n = good.len() / (channels * size * size);
         if n == 0 {
             let failed = said.into_iter().filter_map(Result::err).map(Err);
             return Ok(failed.collect());
         }
         let device = &self.model.options().device;
-        let batch = Tensor::from_vec(good, (n, 3, size, size), device)?;
+        let batch = Tensor::from_vec(good, (n, channels, size, size), device)?;
         let mut decisions = self.decisions(&batch)?.into_iter();
         let label = |(pixels, image): (Result<Vec<f32>>, &T)| {
             pixels?;
@@ -180,7 +181,7 @@ impl Predictor {
         Ok(said.drain(..).zip(images).map(label).collect())
     }
 
-    /// What is said of each of `images` `(B, 3, S, S)`; an image without finite outputs does not stop the others.
+    /// What is said of each of `images` `(B, C, S, S)`; an image without finite outputs does not stop the others.
     pub(crate) fn decisions(&self, images: &Tensor) -> Result<Vec<Result<Decision>>> {
         Ok(self.decided(images)?.1)
     }
