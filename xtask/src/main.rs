@@ -7,6 +7,7 @@ mod checkout;
 mod cuda;
 mod golden;
 mod gpu;
+mod onnx;
 #[cfg(unix)]
 mod test_slurm;
 
@@ -51,6 +52,9 @@ enum Command {
     /// A folder that checks `cass` on a machine with a GPU.
     #[command(after_help = "Example: cargo xtask gpu pack --out gpu")]
     Gpu(gpu::Args),
+    /// Compare exported networks of every family with onnxruntime.
+    #[command(after_help = "Example: cargo xtask onnx --python .venv/bin/python resnet50 224")]
+    Onnx(onnx::Args),
     /// Write the golden files again with PyTorch, or compare.
     #[command(after_help = "Example: cargo xtask golden --check --python .venv/bin/python")]
     Golden {
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
             cass.and_then(|cass| cass_torture::torture(&args, &cass))
         }
         Command::Gpu(args) => gpu::run(args),
+        Command::Onnx(args) => onnx::compare(&args),
         Command::Golden {
             check,
             python,

@@ -42,7 +42,8 @@ pub fn expect_memory(recipe: &Recipe) -> Result<()> {
         // Weights, their gradients, and what the optimiser keeps of each.
         let copies = 2 + arm.optimizer.state_names().len();
         let at_once = recipe.batch.div_ceil(recipe.accumulate.max(1));
-        bytes += network_memory(&arm.network, recipe.outputs, recipe.size, copies, at_once)?;
+        let image = [recipe.size, recipe.data.in_chans];
+        bytes += network_memory(&arm.network, recipe.outputs, image, copies, at_once)?;
     }
     if let Method::Dino(dino) = &recipe.method {
         let [hidden, layers, outputs] = [
@@ -58,20 +59,23 @@ pub fn expect_memory(recipe: &Recipe) -> Result<()> {
 }
 
 /// What a network takes at the least, in bytes: so many copies of its weights, and `images` of `size` x
-/// `size` pixels at once.
+/// `size` pixels of so many channels at once.
 ///
 /// # Errors
 /// If there is no network of this name.
 pub fn network_memory(
     name: &str,
     outputs: usize,
-    size: usize,
+    [size, channels]: [usize; 2],
     copies: usize,
     images: usize,
 ) -> Result<u128> {
     let info = find(name)?;
-    let classifier = info.config.cost(info.input_size, 3, outputs).parameters as u128;
+    let classifier = info
+        .config
+        .cost(info.input_size, channels, outputs)
+        .parameters as u128;
     let pixels = (size as u128).pow(2) * images as u128;
     let kept = if copies > 1 { KEPT } else { 0 };
-    Ok(NUMBER * (copies as u128 * classifier + pixels * (3 + kept)))
+    Ok(NUMBER * (copies as u128 * classifier + pixels * (channels as u128 + kept)))
 }
