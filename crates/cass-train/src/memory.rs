@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::methods::Method;
 use crate::recipe::Recipe;
+use candle_core::Device;
 use cass_models::registry::find;
 
 /// Bytes of a weight, and of a pixel's channel once it is a network's input.
@@ -19,6 +20,12 @@ pub fn peak_rss_mib() -> Option<u64> {
         .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kib / 1024)
+}
+
+/// The most memory that this process has held on a GPU, in MiB; none of a CPU.
+pub fn peak_gpu_mib(device: &Device) -> Option<u64> {
+    let memory = cass_ops::gpu::memory(device).ok().flatten()?;
+    Some(memory.peak >> 20)
 }
 
 /// Checks that this computer has the memory that training takes at the least, before anything of it is

@@ -1,7 +1,9 @@
 //! The networks by timm's names, with the weights that timm publishes for them.
 
+mod published;
 mod table;
 
+pub use published::Top1;
 pub use table::MODELS;
 
 use crate::cost::Cost;

@@ -163,8 +163,26 @@ fn networks_are_listed() {
     let table = bench.cass("models list resnet18");
     let table = String::from_utf8_lossy(&table.stdout).into_owned();
     assert!(
-        table.contains("11.69 M") && table.contains("3.63") && table.contains("224 px"),
+        ["11.69 M", "3.63", "224 px", "73.2 %", "apache-2.0"]
+            .iter()
+            .all(|part| table.contains(part)),
         "{table}"
     );
+    let all = json(&bench.cass("models list vit_base_patch16_224 --all --json"));
+    let of = |tag: &str| {
+        let models = all["models"].as_array().unwrap().iter();
+        let model = models.clone().find(|m| m["tag"] == tag).unwrap();
+        (
+            model["license"].clone(),
+            model["top1"].clone(),
+            model["top1_input_size"].clone(),
+        )
+    };
+    assert_eq!(
+        of("augreg_in1k"),
+        ("apache-2.0".into(), 79.154.into(), 224.into())
+    );
+    assert_eq!(of("mae"), ("cc-by-nc-4.0".into(), Value::Null, Value::Null));
+    assert_eq!(of("bamboo").0, "unknown");
     bench.fails("models list resnot", 2, &["no name fits \"resnot\""]);
 }
