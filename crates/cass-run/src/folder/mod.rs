@@ -194,7 +194,8 @@ impl RunDir {
                 Err(self.or_fenced(Error::io(Action::Create, &folder)(error)))
             }
             _ if is_folder(&folder) => Ok(folder),
-            _ => Err(no_folder(folder)),
+            // It may have gone with the folder of the run, a moment ago.
+            _ => Err(self.or_fenced(no_folder(folder))),
         }
     }
 
