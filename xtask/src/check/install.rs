@@ -26,7 +26,6 @@ pub fn by_cargo() -> Result<()> {
         .arg(target())
         .arg("--root")
         .arg(folder.path())
-        // Where it is told not to be in the path of programs; it is called by its own.
         .stderr(Stdio::inherit());
     succeed(&mut install)?;
     works(&folder.path().join("bin").join(program("cass")))
@@ -82,7 +81,7 @@ pub fn by_pip() -> Result<()> {
     works(&bin.join(program("cass")))
 }
 
-/// Draws images, counts them and names the networks, with nothing of this computer's environment.
+/// Draws images, counts them and names the networks, with nothing of this computer's environment but an empty home.
 fn works(cass: &Path) -> Result<()> {
     let folder = tempfile::tempdir()?;
     for arguments in [
@@ -107,7 +106,8 @@ fn works(cass: &Path) -> Result<()> {
         command
             .args(arguments)
             .current_dir(folder.path())
-            .env_clear();
+            .env_clear()
+            .env("HOME", folder.path());
         let output = command
             .output()
             .with_context(|| format!("{} cannot be started", cass.display()))?;
