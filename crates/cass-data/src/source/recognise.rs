@@ -113,7 +113,7 @@ fn seen(root: &Path) -> std::result::Result<&'static str, &'static str> {
     }
     match (pictures, holds_images) {
         (0, true) => Ok(images::NAME),
-        (0, false) => Err("has no images in it, nor in its folders"),
+        (0, false) => Err("is laid out in no way that is known"),
         (1, _) => Err("has images in one folder alone"),
         (_, true) => Err("has images next to folders of images"),
         _ if inside.iter().all(|path| is_date(&name(path))) => Ok(images::NAME),
