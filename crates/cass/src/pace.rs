@@ -26,8 +26,13 @@ pub struct Pace {
 impl Pace {
     /// Steps begin now, after so many that an earlier attempt took.
     pub fn begin(&mut self, done: u64, now: Instant) {
-        if !self.warm {
-            self.from = Some((done, now));
+        self.from = Some((done, now));
+    }
+
+    /// What came before the first step ends now, and is not of its time.
+    pub fn looked(&mut self, now: Instant) {
+        if let (false, Some((_, since))) = (self.warm, &mut self.from) {
+            *since = now;
         }
     }
 
@@ -103,7 +108,8 @@ mod tests {
     fn what_is_left_follows_from_the_steps_after_the_first() {
         let (mut pace, start) = (Pace::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        pace.begin(10, start);
+        pace.begin(10, start - Duration::from_secs(500));
+        pace.looked(start); // at images, which takes long
         assert_eq!(pace.at(11, 110, at(5)), None, "warming up");
         assert_eq!(pace.at(12, 110, at(6)), None, "one step is not enough");
         assert_eq!(pace.at(13, 110, at(7)), Some(97.0));

@@ -331,15 +331,11 @@ fn show(progress: &mut Progress, event: &Event) {
         } => {
             progress.line(&format!("epoch {epoch}: loss {loss:.4e}, {seconds:.1} s"));
         }
-        // Looking at the images is over.
         Event::Collapse {
-            when: When::Start, ..
-        } => progress.begin(0),
-        Event::Collapse {
-            when: When::Epoch, ..
-        }
-        | Event::Agreement { .. }
-        | Event::Done { .. } => {}
+            when: When::Epoch | When::Start,
+            ..
+        } => progress.looked(),
+        Event::Agreement { .. } | Event::Done { .. } => {}
         Event::Collapse {
             when,
             arm,

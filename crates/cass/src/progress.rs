@@ -35,19 +35,19 @@ impl Progress {
         bar.set_message("before the first step");
         bar.enable_steady_tick(Duration::from_secs(1));
         (self.bar, self.steps) = (bar, steps);
-        self.begin(0);
+        self.pace.begin(0, Instant::now());
     }
 
     /// Goes on after `step` steps of an earlier attempt.
     pub fn resume(&mut self, step: u64) {
         self.bar.set_position(step);
         self.bar.reset_eta();
-        self.begin(step);
+        self.pace.begin(step, Instant::now());
     }
 
-    /// Steps begin now: what came before them is not of their time.
-    pub fn begin(&mut self, done: u64) {
-        self.pace.begin(done, Instant::now());
+    /// Networks were looked at, which is not of the steps' time.
+    pub fn looked(&mut self) {
+        self.pace.looked(Instant::now());
     }
 
     /// One more step is done, of this epoch.
