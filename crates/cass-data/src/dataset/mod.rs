@@ -11,6 +11,7 @@
 //! | `medmnist` | a 2D `.npz` file of the MedMNIST collection | both |
 
 mod open;
+mod table;
 mod told;
 
 pub use crate::source::{Part, Task};
