@@ -29,6 +29,7 @@ mod reproduce;
 mod say;
 mod scores;
 mod sealed;
+mod study;
 mod trajectory;
 mod verify;
 
@@ -77,6 +78,7 @@ enum Command {
     Export(export::Args),
     Verify(verify::Args),
     Bench(bench::Args),
+    Study(study::Args),
     Reproduce(reproduce::Args),
 }
 
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Study(args) => return study::run(args, cli.json),
         Command::Reproduce(args) => return reproduce::run(args),
     };
     match done {

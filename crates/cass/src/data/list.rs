@@ -47,7 +47,11 @@ pub fn run(args: Args) -> Result<Report> {
     let copies = args
         .keep_copies_together
         .then(|| dataset.keep_copies_together());
-    write(&args.out, dataset.to_csv()?)?;
+    let table = dataset.to_csv()?;
+    let bytes = dataset.samples.iter().map(|sample| sample.sha256);
+    let bytes: Vec<u8> = bytes.flatten().collect();
+    let fingerprint = cass_run::sha256([&table[..], &bytes].concat());
+    write(&args.out, table)?;
     let groups: HashSet<_> = (dataset.samples.iter())
         .filter_map(|sample| sample.group.as_ref())
         .collect();
@@ -81,6 +85,7 @@ pub fn run(args: Args) -> Result<Report> {
     let json = json!({
         "kind": "list",
         "file": args.out,
+        "fingerprint": fingerprint,
         "images": dataset.len(),
         "labelled": labelled,
         "task": dataset.task.name(),
