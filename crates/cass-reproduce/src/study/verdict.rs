@@ -181,9 +181,9 @@ pub fn surer(verdicts: &[Verdict], choice: &Choice) -> Vec<String> {
     }
     if choice.epochs < 50 {
         advice.push(format!(
-            "Longer pretraining: {} epochs of {} images are few; a larger --budget, or --epochs, allows more.",
-            choice.epochs, "all"
-        ).replace(" of all images", ""));
+            "Longer pretraining: {} epochs are few; a larger --budget, or --epochs, allows more.",
+            choice.epochs
+        ));
     }
     advice
 }

@@ -21,8 +21,6 @@ const STYLE: &str = "
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1rem 2rem; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); gap: 1rem; }
 .pictures img { width: 100%; image-rendering: auto; border-radius: .3rem; }
-td, th { overflow-wrap: normal; word-break: keep-all; }
-.list td.t, .list th { overflow-wrap: normal; }
 ";
 
 /// The page.
@@ -190,7 +188,7 @@ fn table(report: &Report) -> Markup {
                 a href="results.csv" { "results.csv" } " has every training, " a href="verdicts.csv" { "verdicts.csv" } " every comparison." }
             div.scroll {
                 table.list {
-                    tr { th { "network" } th { "start" } th { "judged by" } th.n { "labels" } th.n { "macro F1" } }
+                    tr { th { "arm" } th { "start" } th { "judged by" } th.n { "labels" } th.n { "macro F1" } }
                     @for cell in &report.found.cells {
                         @let (mean, std) = cell.mean_and_std();
                         @let open = cell.runs.iter().filter(|run| !run.converged).count();

@@ -100,23 +100,31 @@ pub fn list(items: impl Iterator<Item = String>) -> String {
 pub fn collapse(report: &Report) -> Vec<(bool, String)> {
     let arms = report.found.collapse.iter().map(|(arm, readings)| {
         let lost = readings.iter().filter(|reading| reading.is_collapsed()).count();
-        let mean = |of: fn(&cass_run::BeforeAfter) -> Option<f64>| {
-            let values: Vec<f64> = readings.iter().filter_map(of).collect();
-            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        let shown = |value: Option<f64>, digits: usize| {
+            value.map_or_else(|| "?".to_owned(), |value| format!("{value:.digits$}"))
         };
-        let shown = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), |value| format!("{value:.1}"));
-        let before = shown(mean(|reading| Some(reading.before?.effective_rank)));
-        let after = shown(mean(|reading| Some(reading.after?.effective_rank)));
+        let rank = |of: fn(&cass_run::BeforeAfter) -> Option<cass_run::Collapse>| {
+            let values: Vec<f64> = readings.iter().filter_map(|one| Some(of(one)?.effective_rank)).collect();
+            mean(&values)
+        };
+        let cosines: Vec<f64> = readings.iter().filter_map(|one| Some(one.after?.mean_cosine)).collect();
+        let (before, after) = (rank(|one| one.before), rank(|one| one.after));
+        let (before, after, cosine) = (shown(before, 1), shown(after, 1), shown(mean(&cosines), 3));
         let name = network(report, *arm);
+        let ranks = format!("effective rank {before} before pretraining, {after} after; mean cosine {cosine}");
         let text = match lost {
-            0 => format!("{name}: effective rank of the features {before} before pretraining, {after} after."),
+            0 => format!("{name}: the features tell images apart ({ranks})."),
             lost => format!(
-                "{name}: in {lost} of {} pretrainings the features no longer tell images apart (effective rank {before} \
-                 before, {after} after): its pretrained numbers say nothing of pretraining that works.",
+                "{name}: in {lost} of {} pretrainings the features of all images became nearly the same ({ranks}), a sign of \
+                 collapse: what is said of pretraining here is of one that did not work as it is meant to.",
                 readings.len()
             ),
         };
         (lost > 0, text)
     });
     arms.collect()
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
