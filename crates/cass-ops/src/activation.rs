@@ -1,9 +1,10 @@
 //! Functions of every element by itself: ReLU, GELU and their kin.
 
+use crate::cuda::{self, Function, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::{map, zip_map};
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor};
 
 /// `max(x, 0)` with slope 0 at 0, as PyTorch has it (Candle's slope there is 1).
@@ -73,6 +74,8 @@ pub fn hard_swish(x: &Tracked) -> Result<Tracked> {
 /// A function of every element by itself.
 pub(crate) trait Elementwise {
     const NAME: &'static str;
+    /// The same on a GPU.
+    const FUNCTION: Function;
 
     fn value<T: Element>(x: T) -> T;
 
@@ -84,8 +87,11 @@ pub(crate) trait Elementwise {
 }
 
 fn elementwise<F: Elementwise>(x: &Tracked) -> Result<Tracked> {
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::function(gpu, F::NAME, F::FUNCTION, x);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x], |t| F::reference(&t[0]));
+        return compose_as(F::NAME, &[x], |t| F::reference(&t[0]));
     }
     let x = x.contiguous()?;
     let y = timed(F::NAME, Pass::Forward, || {
@@ -110,6 +116,7 @@ pub(crate) struct Relu;
 
 impl Elementwise for Relu {
     const NAME: &'static str = "relu";
+    const FUNCTION: Function = Function::Relu;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -138,6 +145,7 @@ fn normal_cdf<T: Element>(x: T) -> T {
 
 impl Elementwise for Gelu {
     const NAME: &'static str = "gelu";
+    const FUNCTION: Function = Function::Gelu;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -182,6 +190,7 @@ impl QuickGelu {
 
 impl Elementwise for QuickGelu {
     const NAME: &'static str = "quick_gelu";
+    const FUNCTION: Function = Function::QuickGelu;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -202,6 +211,7 @@ pub(crate) struct Silu;
 
 impl Elementwise for Silu {
     const NAME: &'static str = "silu";
+    const FUNCTION: Function = Function::Silu;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -222,6 +232,7 @@ struct Sigmoid;
 
 impl Elementwise for Sigmoid {
     const NAME: &'static str = "sigmoid";
+    const FUNCTION: Function = Function::Sigmoid;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -243,6 +254,7 @@ pub(crate) struct Relu6;
 
 impl Elementwise for Relu6 {
     const NAME: &'static str = "relu6";
+    const FUNCTION: Function = Function::Relu6;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -266,6 +278,7 @@ struct HardSigmoid;
 
 impl Elementwise for HardSigmoid {
     const NAME: &'static str = "hard_sigmoid";
+    const FUNCTION: Function = Function::HardSigmoid;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -286,6 +299,7 @@ pub(crate) struct HardSwish;
 
 impl Elementwise for HardSwish {
     const NAME: &'static str = "hard_swish";
+    const FUNCTION: Function = Function::HardSwish;
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
@@ -310,6 +324,7 @@ impl Elementwise for HardSwish {
 mod tests {
     use super::*;
     use crate::check::Case;
+    use crate::tracked::compose;
     use candle_core::{Device, Var};
 
     #[test]

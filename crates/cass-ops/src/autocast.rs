@@ -1,5 +1,6 @@
 //! Matrix products in bf16, as under PyTorch's autocast.
 
+use crate::emulated::is_emulated;
 use crate::tracked::{Gradient, Tracked};
 use candle_core::{DType, Result, Tensor};
 use std::cell::Cell;
@@ -69,7 +70,12 @@ pub(crate) fn in_bf16(
 
 /// The matrix product in a composition.
 pub(crate) fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if !casts(a) {
+    product(a, b, casts(a))
+}
+
+/// The matrix product of f32 operands, in bf16 where it is `low`.
+pub(crate) fn product(a: &Tensor, b: &Tensor, low: bool) -> Result<Tensor> {
+    if !low {
         return a.matmul(b);
     }
     let (a, b) = (a.to_dtype(DType::BF16)?, b.to_dtype(DType::BF16)?);
@@ -79,7 +85,7 @@ pub(crate) fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// Rounds to bf16. On a CPU the result is f32 of the same values, which the kernels take.
 fn lower(t: &Tensor) -> Result<Tensor> {
     let low = t.to_dtype(DType::BF16)?;
-    match t.device().is_cpu() {
+    match t.device().is_cpu() && !is_emulated() {
         true => low.to_dtype(DType::F32),
         false => Ok(low),
     }

@@ -1,9 +1,10 @@
 //! Average pooling.
 
+use crate::cuda::{self, Gpu, Pooling};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::{for_each_chunk, vectorized, write_chunks, write_each};
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, bail};
 use std::ops::Range;
 
@@ -30,8 +31,18 @@ pub struct AvgPool2dConfig {
 pub fn avg_pool2d(x: &Tracked, config: &AvgPool2dConfig) -> Result<Tracked> {
     let (b, c, h, w) = x.value().dims4()?;
     let (oh, ow) = (config.out_size(h)?, config.out_size(w)?);
+    if let Some(gpu) = Gpu::of(x) {
+        let pooling = Pooling {
+            from: [h, w],
+            to: [oh, ow],
+            kernel: config.kernel_size,
+            stride: config.stride,
+            padding: 0,
+        };
+        return cuda::avg_pool2d(gpu, x, pooling);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x], |t| reference::avg_pool2d(&t[0], config));
+        return compose_as("avg_pool2d", &[x], |t| reference::avg_pool2d(&t[0], config));
     }
     let (x, config) = (x.contiguous()?, *config);
     let y = timed("avg_pool2d", Pass::Forward, || {

@@ -1,9 +1,10 @@
 //! Maps with their channels last and first.
 
+use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::for_each_chunk;
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use crate::transpose::transpose;
 use candle_core::{Result, Tensor};
 
@@ -13,8 +14,13 @@ use candle_core::{Result, Tensor};
 /// If it is no batch of maps, or neither f32 nor f64.
 pub fn channels_last(x: &Tracked) -> Result<Tracked> {
     let (b, c, h, w) = x.value().dims4()?;
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::swap_middle(gpu, x, [b, c, h * w], [b, h, w, c]);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x], |t| t[0].permute((0, 2, 3, 1))?.contiguous());
+        return compose_as("channels_last", &[x], |t| {
+            t[0].permute((0, 2, 3, 1))?.contiguous()
+        });
     }
     swap(x, [c, h * w], [b, h, w, c])
 }
@@ -25,8 +31,13 @@ pub fn channels_last(x: &Tracked) -> Result<Tracked> {
 /// If it is no batch of maps, or neither f32 nor f64.
 pub fn channels_first(x: &Tracked) -> Result<Tracked> {
     let (b, h, w, c) = x.value().dims4()?;
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::swap_middle(gpu, x, [b, h * w, c], [b, c, h, w]);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x], |t| t[0].permute((0, 3, 1, 2))?.contiguous());
+        return compose_as("channels_first", &[x], |t| {
+            t[0].permute((0, 3, 1, 2))?.contiguous()
+        });
     }
     swap(x, [h * w, c], [b, c, h, w])
 }

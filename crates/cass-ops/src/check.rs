@@ -1,5 +1,6 @@
 //! Holds an op against its plain twin and against finite differences; for tests only.
 
+use crate::emulated::emulated;
 use crate::{Tracked, compose};
 use candle_core::{DType, Device, Result, Tensor, Var};
 use cass_rng::Rng;
@@ -43,13 +44,43 @@ impl Case {
     }
 
     /// Forward and gradients: f64 against the twin, as other devices compute it, and against finite
-    /// differences, f32 against f64.
+    /// differences, f32 against f64; the same once more on an emulated GPU.
     pub(crate) fn run(
         &self,
         op: impl Fn(&[Tracked]) -> Result<Tracked>,
         twin: impl Fn(&[Tensor]) -> Result<Tensor>,
     ) -> Result<()> {
         let twin = |t: &[Tracked]| compose(&t.iter().collect::<Vec<_>>(), &twin);
+        self.hold(&op, twin)?;
+        self.run_on_gpu(op, twin)
+    }
+
+    /// The kernels of a CPU alone, for an op whose way on a GPU another case has.
+    pub(crate) fn run_on_cpu(
+        &self,
+        op: impl Fn(&[Tracked]) -> Result<Tracked>,
+        twin: impl Fn(&[Tensor]) -> Result<Tensor>,
+    ) -> Result<()> {
+        self.hold(op, |t| compose(&t.iter().collect::<Vec<_>>(), &twin))
+    }
+
+    fn run_on_gpu(
+        &self,
+        op: impl Fn(&[Tracked]) -> Result<Tracked>,
+        twin: impl Fn(&[Tracked]) -> Result<Tracked>,
+    ) -> Result<()> {
+        let on_gpu = Self {
+            name: format!("{} on an emulated GPU", self.name),
+            inputs: self.inputs.clone(),
+        };
+        emulated(|| on_gpu.hold(&op, &twin))
+    }
+
+    fn hold(
+        &self,
+        op: impl Fn(&[Tracked]) -> Result<Tracked>,
+        twin: impl Fn(&[Tracked]) -> Result<Tracked>,
+    ) -> Result<()> {
         let (y, grads) = self.gradients(DType::F64, &op)?;
         let (twin_y, twin_grads) = self.gradients(DType::F64, twin)?;
         self.close("f64 forward against the twin", &y, &twin_y, 1e-12)?;

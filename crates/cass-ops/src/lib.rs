@@ -52,7 +52,10 @@ mod channels;
 #[cfg(test)]
 mod check;
 mod conv2d;
+mod cuda;
 mod element;
+mod emulated;
+pub mod gpu;
 mod layer_norm;
 mod linear;
 mod matrix;
@@ -68,6 +71,7 @@ mod scale;
 mod soft_cross_entropy;
 mod tracked;
 mod transpose;
+pub mod update;
 mod vector;
 
 pub use tracked::{Gradients, Tracked, compose};

@@ -1,11 +1,12 @@
 //! Max pooling.
 
+use crate::cuda::{self, Gpu, Pooling};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::matrix::{steps, write_tiles};
 use crate::parallel::{share_with, vectorized, write_each};
 use crate::phases::{Phases, Windows};
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, bail};
 
 /// Kernel, stride and padding, as in `torch.nn.MaxPool2d`; padding never wins.
@@ -30,8 +31,18 @@ pub struct MaxPool2dConfig {
 pub fn max_pool2d(x: &Tracked, config: &MaxPool2dConfig) -> Result<Tracked> {
     let (b, c, h, w) = x.value().dims4()?;
     let (oh, ow) = (config.out_size(h)?, config.out_size(w)?);
+    if let Some(gpu) = Gpu::of(x) {
+        let pooling = Pooling {
+            from: [h, w],
+            to: [oh, ow],
+            kernel: config.kernel_size,
+            stride: config.stride,
+            padding: config.padding,
+        };
+        return cuda::max_pool2d(gpu, x, pooling);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x], |t| reference::max_pool2d(&t[0], config));
+        return compose_as("max_pool2d", &[x], |t| reference::max_pool2d(&t[0], config));
     }
     let (x, config) = (x.contiguous()?, *config);
     let y = timed("max_pool2d", Pass::Forward, || {
@@ -284,6 +295,7 @@ mod reference {
 mod tests {
     use super::*;
     use crate::check::{self, Case};
+    use crate::tracked::compose;
 
     fn config(kernel_size: usize, stride: usize, padding: usize) -> MaxPool2dConfig {
         MaxPool2dConfig {

@@ -3,7 +3,7 @@
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::{for_each_chunk, vectorized};
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, bail};
 
 /// Turns the queries and keys of a packed projection, as timm's `apply_rot_embed_cat` with `half=True` does between
@@ -22,7 +22,7 @@ pub fn rotary(qkv: &Tracked, heads: usize, sin: &Tensor, cos: &Tensor) -> Result
     let s = Sizes::new(qkv.value().dims3()?, heads, sin, cos)?;
     if !qkv.is_on_cpu() {
         let (sin, cos) = (sin.clone(), cos.clone());
-        return compose(&[qkv], |t| reference(&t[0], &s, &sin, &cos));
+        return compose_as("rotary", &[qkv], |t| reference(&t[0], &s, &sin, &cos));
     }
     let qkv = qkv.contiguous()?;
     let (sin, cos) = (sin.contiguous()?, cos.contiguous()?);

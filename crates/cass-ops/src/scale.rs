@@ -1,10 +1,11 @@
 //! A factor or a summand a channel: LayerScale, the gates of squeeze-and-excitation, the bias of a
 //! convolution.
 
+use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::{collect, for_each_chunk, lane_sum, vectorized};
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, bail};
 
 /// Rows that a task takes at once, and over which the gradient of the factors is summed apart.
@@ -25,8 +26,11 @@ pub fn scale_add(x: &Tracked, gamma: &Tracked, residual: &Tracked) -> Result<Tra
         let (x, residual) = (x.dims(), residual.dims());
         bail!("scale_add: {x:?} times {d} factors does not add to {residual:?}");
     }
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::scale_add(gpu, x, gamma, residual);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x, gamma, residual], |t| {
+        return compose_as("scale_add", &[x, gamma, residual], |t| {
             scale_add_reference(&t[0], &t[1], &t[2])
         });
     }
@@ -80,8 +84,13 @@ pub fn gate_planes(x: &Tracked, gate: &Tracked) -> Result<Tracked> {
             x.dims()
         );
     }
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::gate_planes(gpu, x, gate);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x, gate], |t| gate_planes_reference(&t[0], &t[1]));
+        return compose_as("gate_planes", &[x, gate], |t| {
+            gate_planes_reference(&t[0], &t[1])
+        });
     }
     let (x, gate, plane) = (x.contiguous()?, gate.contiguous()?, (h * w).max(1));
     let y = timed("gate_planes", Pass::Forward, || {
@@ -121,8 +130,13 @@ pub fn add_planes(x: &Tracked, bias: &Tracked) -> Result<Tracked> {
             x.dims()
         );
     }
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::add_planes(gpu, x, bias);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x, bias], |t| add_planes_reference(&t[0], &t[1]));
+        return compose_as("add_planes", &[x, bias], |t| {
+            add_planes_reference(&t[0], &t[1])
+        });
     }
     let (x, bias, plane) = (x.contiguous()?, bias.contiguous()?, (h * w).max(1));
     let y = timed("add_planes", Pass::Forward, || {

@@ -1,9 +1,10 @@
 //! Cross-entropy of one distribution under another, over very many outputs.
 
+use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::{lane_max, lane_sum, share_with, vectorized};
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{DType, Result, Tensor, bail};
 
 /// Temperatures that turn logits into distributions, and what keeps the logarithm finite.
@@ -45,8 +46,12 @@ pub fn soft_cross_entropy(
         );
     }
     let (target, center, config) = (target.detach(), center.detach(), *config);
+    if let Some(gpu) = Gpu::of(logits) {
+        let numbers = [config.target_temp, config.temp, config.eps];
+        return cuda::soft_cross_entropy(gpu, &target, &center, logits, numbers);
+    }
     if !logits.is_on_cpu() {
-        return compose(&[logits], |t| {
+        return compose_as("soft_cross_entropy", &[logits], |t| {
             reference::soft_cross_entropy(&target, &center, &t[0], &config)
         });
     }

@@ -4,9 +4,10 @@ mod kernels;
 pub(crate) mod reference;
 
 use crate::autocast::casts;
+use crate::cuda::{self, AttentionOperands, Gpu};
 use crate::element::{Read, tensor, with_float};
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, bail};
 use kernels::Added;
 
@@ -23,8 +24,13 @@ use kernels::Added;
 /// If the last dimension does not divide by `3 · heads`, or `qkv` is neither f32 nor f64.
 pub fn attention(qkv: &Tracked, heads: usize) -> Result<Tracked> {
     let sizes = Sizes::new(qkv.value().dims3()?, heads)?;
+    if let Some(gpu) = Gpu::of(qkv) {
+        return cuda::attention(gpu, operands(qkv, heads, None, None));
+    }
     if !on_kernels(qkv) {
-        return compose(&[qkv], |t| reference::attention(&t[0], &sizes, None));
+        return compose_as("attention", &[qkv], |t| {
+            reference::attention(&t[0], &sizes, None)
+        });
     }
     on_cpu(sizes, qkv, None, None)
 }
@@ -59,8 +65,11 @@ pub fn window_attention(
 ) -> Result<Tracked> {
     let s = Sizes::of_windows(qkv.value(), heads, bias.value(), mask)?;
     let mask = mask.map(|mask| mask.detach().contiguous()).transpose()?;
+    if let Some(gpu) = Gpu::of(qkv) {
+        return cuda::attention(gpu, operands(qkv, heads, Some(bias), mask));
+    }
     if !on_kernels(qkv) {
-        return compose(&[qkv, bias], |t| {
+        return compose_as("attention", &[qkv, bias], |t| {
             reference::attention(&t[0], &s, Some((&t[1], mask.as_ref())))
         });
     }
@@ -83,6 +92,21 @@ pub fn window_attention_weights(
 ) -> Result<Tensor> {
     let s = Sizes::of_windows(qkv, heads, bias, mask)?;
     reference::weights(qkv, &s, Some((bias, mask)))
+}
+
+fn operands<'a>(
+    qkv: &'a Tracked,
+    heads: usize,
+    bias: Option<&'a Tracked>,
+    mask: Option<Tensor>,
+) -> AttentionOperands<'a> {
+    AttentionOperands {
+        qkv,
+        bias,
+        mask,
+        heads,
+        low: casts(qkv.value()),
+    }
 }
 
 /// Whether the CPU kernels compute it. They cannot round between the two products, so that a

@@ -3,9 +3,10 @@
 mod kernels;
 pub(crate) mod reference;
 
+use crate::cuda::{self, BatchNormOperands, Function, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{DType, Result, Tensor, bail};
 use kernels::{Input, Planes, Saved, Statistics};
 use std::sync::Mutex;
@@ -23,6 +24,18 @@ pub enum Activation {
     Silu,
     /// `torch.nn.Hardswish`.
     HardSwish,
+}
+
+impl Activation {
+    fn function(self) -> Function {
+        match self {
+            Self::Identity => Function::Identity,
+            Self::Relu => Function::Relu,
+            Self::Relu6 => Function::Relu6,
+            Self::Silu => Function::Silu,
+            Self::HardSwish => Function::HardSwish,
+        }
+    }
 }
 
 /// Statistics of one batch, for the running averages.
@@ -64,9 +77,20 @@ pub fn batch_norm_train(
         );
     }
     let unbias = count as f64 / (count - 1) as f64;
+    if let Some(gpu) = Gpu::of(x) {
+        let operands = BatchNormOperands {
+            x,
+            weight,
+            bias,
+            residual,
+            function: activation.function(),
+        };
+        let (y, [mean, var]) = cuda::batch_norm_train(gpu, operands, eps)?;
+        return Ok((y, BatchStats { mean, var }));
+    }
     if !x.is_on_cpu() {
         let stats = Mutex::new(None);
-        let y = compose(&operands(x, weight, bias, residual), |t| {
+        let y = compose_as("batch_norm", &operands(x, weight, bias, residual), |t| {
             let (y, found) = reference::batch_norm_train(
                 &t[0],
                 &t[1],
@@ -131,8 +155,18 @@ pub fn batch_norm_eval(
         &[weight.value(), bias.value(), mean, var],
         activation,
     )?;
+    if let Some(gpu) = Gpu::of(x) {
+        let operands = BatchNormOperands {
+            x,
+            weight,
+            bias,
+            residual,
+            function: activation.function(),
+        };
+        return cuda::batch_norm_eval(gpu, operands, stats, eps);
+    }
     if !x.is_on_cpu() {
-        return compose(&operands(x, weight, bias, residual), |t| {
+        return compose_as("batch_norm", &operands(x, weight, bias, residual), |t| {
             reference::batch_norm_eval(&t[0], &t[1], &t[2], t.get(3), stats, eps, activation)
         });
     }

@@ -1,6 +1,7 @@
 //! Sizes of a convolution, and the blocks of windows that its matrix products take.
 
 use super::Conv2dConfig;
+use crate::cuda::ConvolutionShape;
 use crate::phases::Windows;
 use candle_core::{Result, bail};
 use std::ops::Range;
@@ -49,6 +50,20 @@ impl Geometry {
             padding: config.padding,
             groups,
         })
+    }
+
+    pub(super) fn on_gpu(&self) -> ConvolutionShape {
+        ConvolutionShape {
+            batch: self.b,
+            channels: self.c,
+            from: [self.h, self.w],
+            kernel: [self.kh, self.kw],
+            to: [self.oh, self.ow],
+            out_channels: self.o,
+            stride: self.stride,
+            padding: self.padding,
+            groups: self.groups,
+        }
     }
 
     pub(super) fn out_shape(&self) -> [usize; 4] {

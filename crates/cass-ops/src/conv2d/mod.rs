@@ -8,9 +8,10 @@ pub(crate) mod reference;
 mod winograd;
 
 use crate::autocast::{casts, in_bf16};
+use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, bail};
 use geometry::Geometry;
 
@@ -61,12 +62,19 @@ pub fn conv2d(x: &Tracked, weight: &Tracked, config: &Conv2dConfig) -> Result<Tr
     if casts(x.value()) {
         return in_bf16(x, weight, |x, weight| conv2d(x, weight, config));
     }
+    if let Some(gpu) = Gpu::storing(x) {
+        let kernels = match depthwise::suits(&g) {
+            true => cuda::depthwise,
+            false => cuda::convolution,
+        };
+        return kernels(gpu, x, weight, g.on_gpu());
+    }
     if !x.is_on_cpu() {
         let twin = match depthwise::suits(&g) {
             true => depthwise::reference::conv2d,
             false => reference::conv2d,
         };
-        return compose(&[x, weight], |t| twin(&t[0], &t[1], config));
+        return compose_as("conv2d", &[x, weight], |t| twin(&t[0], &t[1], config));
     }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     let y = timed("conv2d", Pass::Forward, || {
@@ -130,17 +138,28 @@ mod tests {
     use cass_testing::relative_error;
 
     fn case(x: [usize; 4], w: [usize; 4], stride: usize, padding: usize, groups: usize) {
+        let (config, case) = case_of(x, w, stride, padding, groups);
+        case.run(
+            |t| conv2d(&t[0], &t[1], &config),
+            |t| reference::conv2d(&t[0], &t[1], &config),
+        )
+        .expect("conv2d");
+    }
+
+    fn case_of(
+        x: [usize; 4],
+        w: [usize; 4],
+        stride: usize,
+        padding: usize,
+        groups: usize,
+    ) -> (Conv2dConfig, Case) {
         let config = Conv2dConfig {
             stride,
             padding,
             groups,
         };
-        Case::new(&format!("conv2d {config:?}"), &[&x, &w])
-            .run(
-                |t| conv2d(&t[0], &t[1], &config),
-                |t| reference::conv2d(&t[0], &t[1], &config),
-            )
-            .expect("conv2d");
+        let case = Case::new(&format!("conv2d {config:?}"), &[&x, &w]);
+        (config, case)
     }
 
     #[test]
@@ -178,7 +197,13 @@ mod tests {
             };
             let g = Geometry::new(x.into(), w.into(), &config).expect("sizes");
             assert!(winograd::suits(&g), "{x:?}");
-            case(x, w, 1, padding, 1);
+            // A GPU multiplies all windows alike, which the other test has.
+            let (_, case) = case_of(x, w, 1, padding, 1);
+            case.run_on_cpu(
+                |t| conv2d(&t[0], &t[1], &config),
+                |t| reference::conv2d(&t[0], &t[1], &config),
+            )
+            .expect("conv2d");
         }
     }
 

@@ -3,9 +3,10 @@
 mod kernels;
 pub(crate) mod reference;
 
+use crate::cuda::{self, Gpu};
 use crate::element::{Read, tensor, with_float};
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, WithDType};
 
 /// `(x - mean) / sqrt(var + eps) * weight + bias` over the last dimension (biased variance), as
@@ -26,8 +27,11 @@ pub fn layer_norm(x: &Tracked, weight: &Tracked, bias: &Tracked, eps: f64) -> Re
             bias.dims()
         );
     }
+    if let Some(gpu) = Gpu::of(x) {
+        return cuda::layer_norm(gpu, x, weight, bias, eps);
+    }
     if !x.is_on_cpu() {
-        return compose(&[x, weight, bias], |t| {
+        return compose_as("layer_norm", &[x, weight, bias], |t| {
             reference::layer_norm(&t[0], &t[1], &t[2], eps)
         });
     }

@@ -4,9 +4,10 @@ mod kernels;
 pub(crate) mod reference;
 
 use crate::autocast::{casts, in_bf16};
+use crate::cuda::{self, Gpu};
 use crate::element::{Read, tensor, with_float};
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose};
+use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor};
 
 /// Affine map of the last dimension, as `torch.nn.functional.linear`.
@@ -57,6 +58,9 @@ pub fn linear_add(
         }
         return Ok(y);
     }
+    if let Some(gpu) = Gpu::storing(x) {
+        return cuda::linear_add(gpu, x, weight, bias, residual, &shape);
+    }
     let (has_bias, has_residual) = (bias.is_some(), residual.is_some());
     if !x.is_on_cpu() {
         let inputs: Vec<&Tracked> = [x, weight]
@@ -64,7 +68,7 @@ pub fn linear_add(
             .chain(bias)
             .chain(residual)
             .collect();
-        return compose(&inputs, |t| {
+        return compose_as("linear", &inputs, |t| {
             let bias = has_bias.then(|| &t[2]);
             let y = reference::linear(&t[0], &t[1], bias)?;
             match has_residual {

@@ -27,6 +27,17 @@ pub fn compose(
     inputs: &[&Tracked],
     f: impl FnOnce(&[Tensor]) -> Result<Tensor>,
 ) -> Result<Tracked> {
+    compose_as("composition", inputs, f)
+}
+
+/// The composition that an operation of this crate is on devices for which it has no kernels.
+pub(crate) fn compose_as(
+    name: &'static str,
+    inputs: &[&Tracked],
+    f: impl FnOnce(&[Tensor]) -> Result<Tensor>,
+) -> Result<Tracked> {
+    #[cfg(any(test, feature = "emulator"))]
+    crate::emulated::note_composed(name);
     let variables = inputs.iter().map(|input| match input.is_tracked() {
         true => Var::from_tensor(&input.value).map(Some),
         false => Ok(None),
@@ -40,19 +51,14 @@ pub fn compose(
             None => input.value.clone(),
         })
         .collect();
-    let result = timed("composition", Pass::Forward, || f(&tensors))?;
-    Ok(Tracked::record(
-        "composition",
-        result.detach(),
-        inputs,
-        move |dy| {
-            // Candle starts from ones whatever the shape: a sum over the product would be one more pass.
-            let gradients = (result * dy)?.backward()?;
-            let of = |variable: Option<Var>| {
-                variable.and_then(|variable| gradients.get(&variable).map(Tensor::detach))
-            };
-            let found = variables.into_iter().map(of);
-            Ok(found.map(|found| found.map(Gradient::shared)).collect())
-        },
-    ))
+    let result = timed(name, Pass::Forward, || f(&tensors))?;
+    Ok(Tracked::record(name, result.detach(), inputs, move |dy| {
+        // Candle starts from ones whatever the shape: a sum over the product would be one more pass.
+        let gradients = (result * dy)?.backward()?;
+        let of = |variable: Option<Var>| {
+            variable.and_then(|variable| gradients.get(&variable).map(Tensor::detach))
+        };
+        let found = variables.into_iter().map(of);
+        Ok(found.map(|found| found.map(Gradient::shared)).collect())
+    }))
 }

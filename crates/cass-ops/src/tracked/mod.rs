@@ -8,9 +8,11 @@ mod compose;
 mod gradients;
 
 pub use compose::compose;
+pub(crate) use compose::compose_as;
 pub(crate) use gradients::Gradient;
 pub use gradients::Gradients;
 
+use crate::emulated::is_emulated;
 use crate::profile::{Pass, timed};
 use candle_core::{Result, Tensor, TensorId, Var, bail};
 use std::cell::Cell;
@@ -173,7 +175,7 @@ impl Tracked {
 
     /// Whether a kernel over slices computes it, rather than Candle.
     pub(crate) fn is_on_cpu(&self) -> bool {
-        self.value.device().is_cpu()
+        self.value.device().is_cpu() && !is_emulated()
     }
 
     /// The same values in contiguous memory.
