@@ -25,14 +25,21 @@ def network(name, size):
     return timm.create_model(name, num_classes=1000, **({"img_size": size} if sized else {}))
 
 
+def autocast(args):
+    """bf16 as PyTorch has it; f32 and tf32 are settings of the whole process."""
+    return torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=args.precision == "bf16")
+
+
 def cass(args, images):
-    models = [network(args.cnn, args.size), network(args.vit, args.size)]
+    models = [network(args.cnn, args.size).to(args.device), network(args.vit, args.size).to(args.device)]
     optimizers = [torch.optim.Adam(model.parameters(), lr=1e-3) for model in models]
     if args.compile:
         models = [torch.compile(model) for model in models]
 
     def step():
-        r, t = (F.normalize(model(images), dim=-1) for model in models)
+        with autocast(args):
+            logits = [model(images) for model in models]
+        r, t = (F.normalize(y.float(), dim=-1) for y in logits)
         loss = (2 - 2 * (r * t).sum(dim=-1)).mean()
         for optimizer in optimizers:
             optimizer.zero_grad()
@@ -47,7 +54,7 @@ def cass(args, images):
 def dino(args, images):
     from vit_pytorch.dino import Dino
 
-    model = network(args.net, args.size)
+    model = network(args.net, args.size).to(args.device)
     embedding = "fc_norm" if hasattr(model, "fc_norm") else "global_pool"
     same = torch.nn.Identity()
     learner = Dino(model, args.size, hidden_layer=embedding, augment_fn=same, augment_fn2=same)
@@ -57,7 +64,8 @@ def dino(args, images):
     loss_of = torch.compile(learner) if args.compile else learner
 
     def step():
-        loss = loss_of(images)
+        with autocast(args):
+            loss = loss_of(images)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -72,6 +80,10 @@ def peak_rss_mib():
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+def peak_gpu_mib(device):
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.device(device).type == "cuda" else None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--method", choices=["cass", "dino"], default="cass")
@@ -83,10 +95,14 @@ def main():
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=["f32", "tf32", "bf16"], default="f32")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = args.precision == "tf32"
     torch.manual_seed(0)
-    images = torch.randn(args.batch, 3, args.size, args.size)
+    images = torch.randn(args.batch, 3, args.size, args.size).to(args.device)
     step = {"cass": cass, "dino": dino}[args.method](args, images)
     step()  # warms up, and compiles
     times = []
@@ -94,7 +110,8 @@ def main():
         started = time.perf_counter()
         step()
         times.append(1e3 * (time.perf_counter() - started))
-    print(json.dumps({"median_ms": statistics.median(times), "peak_rss_mib": peak_rss_mib()}))
+    found = {"median_ms": statistics.median(times), "peak_rss_mib": peak_rss_mib()}
+    print(json.dumps(found | {"peak_gpu_mib": peak_gpu_mib(args.device)}))
 
 
 main()

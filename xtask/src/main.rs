@@ -6,6 +6,8 @@ mod check;
 mod checkout;
 mod cuda;
 mod golden;
+mod gpu;
+mod onnx;
 #[cfg(unix)]
 mod test_slurm;
 
@@ -47,6 +49,12 @@ enum Command {
     /// Do to `cass` what computers and people do: kills, damage, full disks, links, hostile recipes and images.
     #[command(after_help = "Example: cargo xtask torture --minutes 20 --seed 1")]
     Torture(cass_torture::Args),
+    /// A folder that checks `cass` on a machine with a GPU.
+    #[command(after_help = "Example: cargo xtask gpu pack --out gpu")]
+    Gpu(gpu::Args),
+    /// Compare exported networks of every family with onnxruntime.
+    #[command(after_help = "Example: cargo xtask onnx --python .venv/bin/python resnet50 224")]
+    Onnx(onnx::Args),
     /// Write the golden files again with PyTorch, or compare.
     #[command(after_help = "Example: cargo xtask golden --check --python .venv/bin/python")]
     Golden {
@@ -79,6 +87,8 @@ fn main() -> ExitCode {
             let cass = args.cass.clone().map_or_else(checkout::debug_cass, Ok);
             cass.and_then(|cass| cass_torture::torture(&args, &cass))
         }
+        Command::Gpu(args) => gpu::run(args),
+        Command::Onnx(args) => onnx::compare(&args),
         Command::Golden {
             check,
             python,

@@ -33,12 +33,11 @@ impl Pixels {
 
     fn encode(&self, encoder: impl ImageEncoder) -> image::ImageResult<()> {
         let (width, height) = (self.width as u32, self.height as u32);
-        let color = if self.is_grey() {
-            ExtendedColorType::L8
-        } else {
-            ExtendedColorType::Rgb8
-        };
-        encoder.write_image(&self.data, width, height, color)
+        match self.channels {
+            1 => encoder.write_image(&self.data, width, height, ExtendedColorType::L8),
+            3 => encoder.write_image(&self.data, width, height, ExtendedColorType::Rgb8),
+            _ => encoder.write_image(&self.to_rgb(), width, height, ExtendedColorType::Rgb8),
+        }
     }
 }
 

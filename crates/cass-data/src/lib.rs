@@ -30,6 +30,7 @@
 
 pub mod augment;
 pub mod cache;
+mod channels;
 pub mod check;
 pub mod dataset;
 mod decode;

@@ -30,8 +30,9 @@ impl Likeness {
         if small.is_grey() {
             thumbnail.copy_from_slice(&small.data);
         } else {
-            for (grey, rgb) in thumbnail.iter_mut().zip(small.data.chunks_exact(3)) {
-                *grey = (rgb.iter().map(|&v| u16::from(v)).sum::<u16>() / 3) as u8;
+            let channels = small.channels;
+            for (grey, pixel) in thumbnail.iter_mut().zip(small.data.chunks_exact(channels)) {
+                *grey = (pixel.iter().map(|&v| usize::from(v)).sum::<usize>() / channels) as u8;
             }
         }
         Self::of_thumbnail(thumbnail)

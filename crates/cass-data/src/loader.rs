@@ -91,7 +91,8 @@ impl LoaderConfig {
 /// One batch, as a network takes it.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// [`Pipeline::views`] tensors `(B, 3, size, size)`, f32, normalised.
+    /// [`Pipeline::views`] tensors `(B, C, size, size)`, f32, normalised; C is
+    /// [`Reading::in_chans`](crate::image::Reading::in_chans).
     pub views: Vec<Tensor>,
     /// The B classes of a multi-class data set; for the labels of a multi-label one see
     /// [`Dataset::targets`](crate::dataset::Dataset::targets).
@@ -101,7 +102,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The first view `(B, 3, size, size)`: the only one, unless the pipeline is DINO's.
+    /// The first view `(B, C, size, size)`: the only one, unless the pipeline is DINO's.
     pub fn images(&self) -> &Tensor {
         &self.views[0]
     }
@@ -296,6 +297,11 @@ fn produce(work: &Arc<Work>, epoch: u64, batches: Range<usize>, sender: &SyncSen
 }
 
 impl Work {
+    /// Of the images that a network sees.
+    fn channels(&self) -> usize {
+        self.dataset.reading.in_chans
+    }
+
     fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order = self.indices.clone();
         if self.config.shuffle {
@@ -313,7 +319,7 @@ impl Work {
             seed,
             ..
         } = self.config;
-        let image = 3 * size * size;
+        let image = self.channels() * size * size;
         let mut views = vec![vec![0f32; samples.len() * image]; pipeline.views()];
         // One item a sample: its part of every view.
         let mut slots: Vec<Vec<&mut [f32]>> = samples.iter().map(|_| Vec::new()).collect();
@@ -368,7 +374,7 @@ impl Work {
 
     fn to_device(&self, host: HostBatch) -> Result<Batch> {
         let size = self.config.size;
-        let shape = (host.samples.len(), 3, size, size);
+        let shape = (host.samples.len(), self.channels(), size, size);
         let to_tensor = |view| Tensor::from_vec(view, shape, &self.config.device);
         Ok(Batch {
             views: host

@@ -7,7 +7,9 @@ use std::ops::{Deref, DerefMut};
 ///
 /// One channel stands for three equal ones: most of the brain MRIs are grey, in whatever mode their
 /// files are, and every operation here keeps them so. Their results equal those of the RGB image
-/// with equal channels, at a third of the memory and time.
+/// with equal channels, at a third of the memory and time. Any number of channels but one and three
+/// is no colour: geometry, blur and solarisation act on each, brightness and contrast on all alike,
+/// and saturation, hue and greyscale leave them as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pixels {
     pub(crate) width: usize,
@@ -60,17 +62,39 @@ impl Pixels {
         self.height
     }
 
-    /// Whether one channel stands for three.
+    /// Channels: 1 where one stands for three equal ones.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// `width * height * channels` bytes, the channels of a pixel next to each other.
+    pub fn bytes(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// Whether there is one channel.
     pub fn is_grey(&self) -> bool {
         self.channels == 1
     }
 
-    /// `width * height * 3` bytes, whatever is stored.
+    /// `width * height * 3` bytes to look at, whatever is stored: of many channels the first three, two
+    /// as red and green.
     pub fn to_rgb(&self) -> Vec<u8> {
-        if self.is_grey() {
-            self.data.iter().flat_map(|&v| [v; 3]).collect()
-        } else {
-            self.data.to_vec()
+        match self.channels {
+            1 => self.data.iter().flat_map(|&v| [v; 3]).collect(),
+            2 => self
+                .data
+                .as_chunks()
+                .0
+                .iter()
+                .flat_map(|&[r, g]| [r, g, 0])
+                .collect(),
+            3 => self.data.to_vec(),
+            many => self
+                .data
+                .chunks_exact(many)
+                .flat_map(|p| [p[0], p[1], p[2]])
+                .collect(),
         }
     }
 }

@@ -82,6 +82,9 @@ impl Pixels {
     /// If the image or `size` is empty.
     pub fn resize(&self, size: usize) -> Self {
         assert!(!self.data.is_empty() && size > 0, "nothing to resize");
+        if !self.is_of_colours() {
+            return self.by_channel(|channel| channel.resize(size));
+        }
         Arch::new().dispatch(|| self.resize_by_vectors(size))
     }
 

@@ -7,6 +7,7 @@ use cass_data::Error;
 use cass_data::prelude::*;
 use common::{config, open_cached, open_phantoms, phantoms};
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 const PIPELINES: [Pipeline; 4] = [
@@ -34,6 +35,82 @@ fn pixels(batches: &[Batch]) -> Vec<f32> {
 
 fn order(batches: &[Batch]) -> Vec<usize> {
     batches.iter().flat_map(|b| b.samples.clone()).collect()
+}
+
+/// Images of `in_chans` channels at `root`.
+fn of_channels(name: &str, root: &Path, in_chans: usize) -> Arc<Dataset> {
+    let recipe = DataRecipe {
+        in_chans,
+        ..DataRecipe::new(name, root)
+    };
+    Arc::new(recipe.open(&OpenOptions::default()).unwrap())
+}
+
+/// Grey levels are drawn upon alike, whether a network sees one plane of them or three.
+#[test]
+fn one_channel_is_the_plane_that_three_repeat() {
+    let folder = phantoms(32);
+    let root = folder.path();
+    let [one, three] = [1, 3].map(|in_chans| of_channels("brain-mri", root, in_chans));
+    for pipeline in PIPELINES {
+        let config = config(pipeline.clone());
+        let [one, three] = [&one, &three].map(|dataset| epoch(dataset, &config, 0));
+        for (one, three) in one.iter().zip(&three) {
+            for (one, three) in one.views.iter().zip(&three.views) {
+                let images = three.dims()[0];
+                assert_eq!(one.dims(), [images, 1, 24, 24]);
+                let red = values(&three.narrow(1, 0, 1).unwrap());
+                for (grey, red) in values(one).into_iter().zip(red) {
+                    let (grey, red) = (grey * 0.226 + 0.449, red * 0.229 + 0.485);
+                    assert!((grey - red).abs() < 1e-6, "{pipeline}: {grey} {red}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn many_channels_pass_every_pipeline_and_each_has_its_statistics() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures/golden/images/five-channels.tif");
+    let bytes = fs::read(&fixture).unwrap();
+    for image in 0..3u8 {
+        // What follows the image makes it another file.
+        let file = folder.path().join(format!("{image}.tif"));
+        fs::write(file, [&bytes[..], &[image]].concat()).unwrap();
+    }
+    let dataset = of_channels("images", folder.path(), 5);
+    for pipeline in PIPELINES {
+        for batch in epoch(&dataset, &config(pipeline), 0) {
+            assert!(batch.views.iter().all(|v| v.dims() == [3, 5, 24, 24]));
+        }
+    }
+    let batch = epoch(&dataset, &config(Pipeline::Eval), 0).remove(0);
+    let pixels = dataset.pixels(0, 24).unwrap();
+    for (channel, (mean, std)) in [
+        (0.485, 0.229),
+        (0.456, 0.224),
+        (0.406, 0.225),
+        (0.485, 0.229),
+        (0.456, 0.224),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let plane = values(
+            &batch
+                .images()
+                .narrow(0, 0, 1)
+                .unwrap()
+                .narrow(1, channel, 1)
+                .unwrap(),
+        );
+        let bytes = pixels.bytes().iter().skip(channel).step_by(5);
+        for (value, &byte) in plane.into_iter().zip(bytes) {
+            assert!((value - (f32::from(byte) / 255.0 - mean) / std).abs() < 1e-5);
+        }
+    }
 }
 
 #[test]

@@ -53,6 +53,67 @@ fn every_reading_equals_the_original() {
 }
 
 #[test]
+fn every_channel_is_read_where_as_many_are_asked_for() {
+    for (name, levels, channels) in [
+        ("five-channels.tif", "high-byte", 5),
+        ("four-channels.tif", "high-byte", 4),
+        ("two-channels.tif", "bits:12", 2),
+    ] {
+        let read = |pages: &str, in_chans| {
+            let reading = Reading {
+                in_chans,
+                ..reading(levels, pages, "false")
+            };
+            reading.check().unwrap();
+            decode_as(&fixture(name), &reading, None)
+        };
+        let all = read("first", channels).unwrap();
+        assert_eq!(all.channels(), channels, "{name}");
+        for channel in 0..channels {
+            let one = read(&(channel + 1).to_string(), 1).unwrap();
+            let here = all.bytes().iter().skip(channel).step_by(channels);
+            assert!(here.eq(one.bytes()), "{name}, channel {channel}");
+        }
+        let said = read("first", channels + 5).unwrap_err().to_string();
+        let expected = format!(
+            "has {channels} channels, expected {} (--in-chans",
+            channels + 5
+        );
+        assert!(said.contains(&expected), "{said}");
+    }
+    // Others, in another order, and one of them twice.
+    let five = |pages: &str| {
+        let reading = Reading {
+            in_chans: 5,
+            ..reading("high-byte", pages, "false")
+        };
+        decode_as(&fixture("five-channels.tif"), &reading, None).unwrap()
+    };
+    let (all, mixed) = (five("first"), five("5,4,3,2,2"));
+    for (p, q) in all.bytes().chunks(5).zip(mixed.bytes().chunks(5)) {
+        assert_eq!([p[4], p[3], p[2], p[1], p[1]], q);
+    }
+}
+
+#[test]
+fn pages_that_do_not_make_as_many_channels_are_refused() {
+    for (pages, in_chans, said) in [
+        ("first", 0, "`in_chans` is 0; expected 1 to 13"),
+        ("first", 14, "`in_chans` is 14; expected 1 to 13"),
+        ("1,2,3,4", 3, "expected at most three"),
+        ("1,2,3", 5, "expected as many as in_chans"),
+        ("mean", 2, "expected in_chans of 1 or 3"),
+    ] {
+        let reading = Reading {
+            in_chans,
+            ..reading("high-byte", pages, "false")
+        };
+        let error = reading.check().unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_a_file_says_so() {
     for (name, levels, pages, said) in [
         (

@@ -1,4 +1,4 @@
-//! A network as a folder that timm loads.
+//! A network as a folder for other programs.
 
 use crate::error::{Error, Result};
 use crate::family::Readout;
@@ -11,7 +11,16 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::{fs, io};
 
-/// Description of a network that goes into a folder for timm, next to the weights.
+/// What reads a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// timm: [`Model::export`].
+    Timm,
+    /// Whatever runs ONNX: [`Model::export_onnx`].
+    Onnx,
+}
+
+/// Description of a network that goes into a folder, next to the weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Export {
     /// Names of the classifier's outputs, in order; empty where they have none.
@@ -27,6 +36,53 @@ pub struct Export {
     pub arm: Option<String>,
     /// The text of the run's recipe; its SHA-256 goes into the folder.
     pub recipe: String,
+}
+
+impl Export {
+    /// # Errors
+    /// If the folder holds anything, or there are label names but not one an output.
+    pub(crate) fn check(&self, folder: &Path, outputs: usize) -> Result<()> {
+        let wrong = |reason: String| Error::Export {
+            folder: folder.to_path_buf(),
+            reason,
+        };
+        let labels = self.label_names.len();
+        if labels != 0 && labels != outputs {
+            return Err(wrong(format!(
+                "there are {labels} label names for {outputs} outputs"
+            )));
+        }
+        let source = |source| Error::Write {
+            file: folder.to_path_buf(),
+            source,
+        };
+        if is_empty(folder).map_err(source)? == Some(false) {
+            return Err(wrong(
+                "it is not empty; expected a new or an empty folder".into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A new folder in the place of none or of an empty one, with what `fill` writes into it.
+pub(crate) fn put_folder(folder: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
+    let put = || {
+        let exists = is_empty(folder)?.is_some();
+        fs::create_dir_all(folder.parent().unwrap_or(folder))?;
+        put_whole(folder, |beside| {
+            fs::create_dir(beside)?;
+            fill(beside)?;
+            if exists {
+                fs::remove_dir(folder)?;
+            }
+            Ok(())
+        })
+    };
+    put().map_err(|source| Error::Write {
+        file: folder.to_path_buf(),
+        source,
+    })
 }
 
 impl Model {
@@ -45,41 +101,14 @@ impl Model {
     /// If the folder exists and holds anything, if there are label names but not one an output, or
     /// if the folder cannot be written.
     pub fn export(&self, folder: &Path, export: &Export) -> Result<()> {
-        let wrong = |reason: String| Error::Export {
-            folder: folder.to_path_buf(),
-            reason,
-        };
-        let (labels, outputs) = (export.label_names.len(), self.num_classes());
-        if labels != 0 && labels != outputs {
-            return Err(wrong(format!(
-                "there are {labels} label names for {outputs} outputs"
-            )));
-        }
-        let write = |source| Error::Write {
-            file: folder.to_path_buf(),
-            source,
-        };
-        let exists = is_empty(folder).map_err(write)?;
-        if exists == Some(false) {
-            return Err(wrong(
-                "it is not empty; expected a new or an empty folder".into(),
-            ));
-        }
-        let parent = folder.parent().unwrap_or(folder);
-        fs::create_dir_all(parent).map_err(write)?;
+        export.check(folder, self.num_classes())?;
         // As torch marks its own.
         let weights = self.to_safetensors(&[("format", "pt".to_string())])?;
         let config = format!("{:#}\n", self.timm_config(export));
-        let placed = put_whole(folder, |beside| {
-            fs::create_dir(beside)?;
+        put_folder(folder, |beside| {
             write_whole(&beside.join(WEIGHTS_FILE), &weights)?;
-            write_whole(&beside.join("config.json"), config.as_bytes())?;
-            if exists.is_some() {
-                fs::remove_dir(folder)?;
-            }
-            Ok(())
-        });
-        placed.map_err(write)
+            write_whole(&beside.join("config.json"), config.as_bytes())
+        })
     }
 
     /// Gives the two heads of a distilled DeiT the mean of both, and leaves other networks alone.
@@ -107,8 +136,10 @@ impl Model {
     }
 
     /// `config.json` as `timm.models.save_for_hf` writes it.
-    fn timm_config(&self, export: &Export) -> Value {
+    pub(crate) fn timm_config(&self, export: &Export) -> Value {
         let (config, size) = (self.config(), self.options().input_size);
+        let channels = self.options().in_chans;
+        let [mean, std] = export.normalization.of_channels(channels);
         let classifier = match config.classifier() {
             [one] => json!(one),
             several => json!(several),
@@ -127,13 +158,13 @@ impl Model {
             },
             "pretrained_cfg": {
                 "custom_load": false,
-                "input_size": [self.options().in_chans, size, size],
+                "input_size": [channels, size, size],
                 "fixed_input_size": config.fixed_input_size(),
                 "interpolation": export.interpolation.to_string(),
                 "crop_pct": 1.0,
                 "crop_mode": "squash",
-                "mean": export.normalization.mean,
-                "std": export.normalization.std,
+                "mean": mean,
+                "std": std,
                 "num_classes": self.num_classes(),
                 "first_conv": config.first_conv(),
                 "classifier": classifier,
@@ -148,8 +179,10 @@ impl Model {
         if config.fixed_input_size() {
             arguments.insert("img_size".into(), json!(size));
         }
-        if self.options().in_chans != 3 {
-            arguments.insert("in_chans".into(), json!(self.options().in_chans));
+        if channels != 3 {
+            arguments.insert("in_chans".into(), json!(channels));
+            // What a recipe says: those above follow from it.
+            value["cass"]["normalization"] = json!(export.normalization);
         }
         if !arguments.is_empty() {
             value["model_args"] = Value::Object(arguments);

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 #[derive(Debug, Clone)]
 pub(crate) struct Images {
     pub(crate) normalization: Normalization,
-    /// From ImageNet's normal form to the one above: times, and then plus, `(1, 3, 1, 1)` each.
+    /// From ImageNet's normal form to the one above: times, and then plus, `(1, C, 1, 1)` each.
     conversion: Option<[Tensor; 2]>,
 }
 
@@ -32,23 +32,27 @@ impl Images {
         if to == from {
             return Ok(Self::default());
         }
+        let channels = options.in_chans;
+        let [[from_mean, from_std], [to_mean, to_std]] =
+            [from, to].map(|n| n.of_channels(channels));
         let tensor = |value: &dyn Fn(usize) -> f64| {
-            let values = Tensor::new(&[0, 1, 2].map(value), &options.device)?;
-            values.reshape((1, 3, 1, 1))?.to_dtype(options.dtype)
+            let values: Vec<f64> = (0..channels).map(value).collect();
+            let values = Tensor::from_vec(values, (1, channels, 1, 1), &options.device)?;
+            values.to_dtype(options.dtype)
         };
         Ok(Self {
             normalization,
             conversion: Some([
-                tensor(&|c| from.std[c] / to.std[c])?,
-                tensor(&|c| (from.mean[c] - to.mean[c]) / to.std[c])?,
+                tensor(&|c| from_std[c] / to_std[c])?,
+                tensor(&|c| (from_mean[c] - to_mean[c]) / to_std[c])?,
             ]),
         })
     }
 
-    /// `(B, 3, S, S)` in the normal form of the network; others stay as they are, for it to refuse.
+    /// `(B, C, S, S)` in the normal form of the network; others stay as they are, for it to refuse.
     pub(crate) fn of<'a>(&self, images: &'a Tensor) -> candle_core::Result<Cow<'a, Tensor>> {
         match &self.conversion {
-            Some([scale, shift]) if images.rank() == 4 && images.dim(1)? == 3 => {
+            Some([scale, shift]) if images.rank() == 4 && images.dim(1)? == scale.dim(1)? => {
                 let scaled = images.broadcast_mul(scale)?;
                 Ok(Cow::Owned(scaled.broadcast_add(shift)?))
             }
@@ -106,18 +110,41 @@ mod tests {
     }
 
     #[test]
-    fn statistics_of_colours_are_for_three_channels() -> Result<()> {
-        let options = ModelOptions {
-            in_chans: 1,
-            input_size: 32,
-            ..ModelOptions::default()
+    fn channels_that_are_no_colours_have_the_statistics_of_the_colours_in_turn() -> Result<()> {
+        let half = Normalization {
+            mean: [0.5, 0.25, 0.75],
+            std: [0.5, 0.25, 0.75],
         };
-        let mut model = Model::new("resnet18", &options)?;
-        model.set_normalization(Normalization::IMAGENET)?;
-        let mut half = Normalization::IMAGENET;
-        half.mean = [0.5; 3];
-        let error = model.set_normalization(half).unwrap_err().to_string();
-        assert!(error.contains("it takes 1 channels"), "{error}");
+        for (channels, mean, std) in [
+            (1, vec![0.5], vec![0.5]),
+            (
+                5,
+                vec![0.5, 0.25, 0.75, 0.5, 0.25],
+                vec![0.5, 0.25, 0.75, 0.5, 0.25],
+            ),
+        ] {
+            assert_eq!(half.of_channels(channels), [mean.clone(), std.clone()]);
+            let options = ModelOptions {
+                in_chans: channels,
+                input_size: 32,
+                dtype: DType::F64,
+                ..ModelOptions::default()
+            };
+            // A pixel of 0.6 in every channel, normalised as ImageNet's are.
+            let [from_mean, from_std] = Normalization::IMAGENET.of_channels(channels);
+            let pixel: Vec<f64> = (0..channels)
+                .map(|c| (0.6 - from_mean[c]) / from_std[c])
+                .collect();
+            let image = Tensor::from_vec(pixel, (1, channels, 1, 1), &Device::Cpu)?;
+            let converted = Images::normalized_by(half, &options)?
+                .of(&image)?
+                .flatten_all()?
+                .to_vec1::<f64>()?;
+            for c in 0..channels {
+                let wanted = (0.6 - mean[c]) / std[c];
+                assert!((converted[c] - wanted).abs() < 1e-12, "{converted:?}");
+            }
+        }
         Ok(())
     }
 }

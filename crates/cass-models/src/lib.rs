@@ -39,6 +39,7 @@ mod keys;
 mod layers;
 mod layouts;
 mod model;
+pub mod onnx;
 mod options;
 mod params;
 mod read;

@@ -219,21 +219,12 @@ impl Model {
 
     /// Says by which statistics the weights want images normalised. Images come normalised by those of
     /// ImageNet, whatever the network, so that two networks can see one batch; where others are wanted, the
-    /// network converts what it is given.
+    /// network converts what it is given. Of other channels than three they are
+    /// [`of_channels`](Normalization::of_channels).
     ///
     /// # Errors
-    /// If the images have other channels than three, which no such statistics are for.
+    /// If the device fails.
     pub fn set_normalization(&mut self, normalization: Normalization) -> Result<()> {
-        let is_imagenet = normalization == Normalization::IMAGENET;
-        if !is_imagenet && self.options.in_chans != 3 {
-            return Err(Error::Options {
-                name: self.name.clone(),
-                reason: format!(
-                    "it takes {} channels, and statistics of colours are for 3",
-                    self.options.in_chans
-                ),
-            });
-        }
         self.images = Images::normalized_by(normalization, &self.options)?;
         Ok(())
     }

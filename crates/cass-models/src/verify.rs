@@ -5,7 +5,7 @@ use crate::layers::Mode;
 use crate::model::Model;
 use crate::options::ModelOptions;
 use crate::read::read_file;
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -110,7 +110,7 @@ impl Verification {
 /// (B, 3, S, S), `logits` and `train_logits` (B, K), `features` (B, D), `probe` (B, K),
 /// `grad.<key>` of mean(train_logits · probe) and `buffer.<key>`.
 ///
-/// The network computes in the precision of `input`. In f32 the gradients of a deep network of
+/// The network computes on `device`, in the precision of `input`. In f32 the gradients of a deep network of
 /// ReLUs on a small batch may differ by percents between any two programs, as a ReLU on either side
 /// of 0 passes all or nothing; a reference in f64 tells that from a mistake. A reference made with
 /// drop rates can be met by no other program. [`Verification::likely_cause`] tells both.
@@ -118,7 +118,12 @@ impl Verification {
 /// # Errors
 /// If the name is unknown, a file is malformed or does not fit the network, or the reference lacks
 /// a tensor (gradients may be missing, but only all of them).
-pub fn verify(name: &str, weights: &Path, reference: &Path) -> Result<Verification> {
+pub fn verify(
+    name: &str,
+    weights: &Path,
+    reference: &Path,
+    device: &Device,
+) -> Result<Verification> {
     let theirs = Reference {
         tensors: read_file(reference, LARGEST_REFERENCE)?.1,
         file: reference,
@@ -132,8 +137,10 @@ pub fn verify(name: &str, weights: &Path, reference: &Path) -> Result<Verificati
         input_size: size,
         in_chans: channels,
         dtype: input.dtype(),
+        device: device.clone(),
         ..Default::default()
     };
+    let (input, probe) = (&input.to_device(device)?, &probe.to_device(device)?);
     let model = Model::new(name, &options)?;
     let report = model.load(weights)?;
     if report.new_head.is_some() || report.resampled.is_some() {
@@ -188,7 +195,8 @@ fn norm(t: &Tensor) -> candle_core::Result<f64> {
 
 /// `‖a - b‖₂ / max(‖b‖₂, least)`, in f64.
 fn relative_error(a: &Tensor, b: &Tensor, least: f64) -> candle_core::Result<f64> {
-    let (a, b) = (a.to_dtype(DType::F64)?, b.to_dtype(DType::F64)?);
+    let here = |t: &Tensor| t.to_device(&Device::Cpu)?.to_dtype(DType::F64);
+    let (a, b) = (here(a)?, here(b)?);
     let (off, size) = (norm(&(a - &b)?)?, norm(&b)?);
     // NaN stays where either side is not finite.
     let size = if size < least { least } else { size };

@@ -34,6 +34,7 @@ fn described(info: &ModelInfo) -> Value {
         "first_conv": info.config.first_conv(),
         "classifier": classifier,
         "fixed_input_size": info.config.fixed_input_size(),
+        "license": info.licence(),
     })
 }
 

@@ -75,7 +75,7 @@ fn flipped(tensor: &Tensor) -> candle_core::Result<Tensor> {
 fn judged(name: &str, weights: &Path, tensors: &Tensors) -> Outcome<Verification> {
     let file = weights.with_file_name("reference.safetensors");
     safetensors::save(tensors, &file)?;
-    Ok(verify(name, weights, &file)?)
+    Ok(verify(name, weights, &file, &candle_core::Device::Cpu)?)
 }
 
 /// What a program does that is not wrong, and what only a mistake does.

@@ -1,9 +1,10 @@
 //! Functions of every element by itself: ReLU, GELU and their kin.
 
-use crate::cuda::{self, Function, Gpu};
+use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::{map, zip_map};
 use crate::profile::{Pass, timed};
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor};
 
@@ -71,10 +72,50 @@ pub fn hard_swish(x: &Tracked) -> Result<Tracked> {
     elementwise::<HardSwish>(x)
 }
 
-/// A function of every element by itself.
+/// A function of every element by itself, each named as the one that computes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the function of its name")]
+pub enum Function {
+    Relu,
+    Relu6,
+    Gelu,
+    QuickGelu,
+    Silu,
+    Sigmoid,
+    HardSigmoid,
+    HardSwish,
+}
+
+impl Function {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Relu6 => "relu6",
+            Self::Gelu => "gelu",
+            Self::QuickGelu => "quick_gelu",
+            Self::Silu => "silu",
+            Self::Sigmoid => "sigmoid",
+            Self::HardSigmoid => "hard_sigmoid",
+            Self::HardSwish => "hard_swish",
+        }
+    }
+
+    fn on_gpu(self) -> cuda::Function {
+        match self {
+            Self::Relu => cuda::Function::Relu,
+            Self::Relu6 => cuda::Function::Relu6,
+            Self::Gelu => cuda::Function::Gelu,
+            Self::QuickGelu => cuda::Function::QuickGelu,
+            Self::Silu => cuda::Function::Silu,
+            Self::Sigmoid => cuda::Function::Sigmoid,
+            Self::HardSigmoid => cuda::Function::HardSigmoid,
+            Self::HardSwish => cuda::Function::HardSwish,
+        }
+    }
+}
+
+/// How a [`Function`] and its gradient are computed.
 pub(crate) trait Elementwise {
-    const NAME: &'static str;
-    /// The same on a GPU.
     const FUNCTION: Function;
 
     fn value<T: Element>(x: T) -> T;
@@ -88,23 +129,23 @@ pub(crate) trait Elementwise {
 
 fn elementwise<F: Elementwise>(x: &Tracked) -> Result<Tracked> {
     if let Some(gpu) = Gpu::of(x) {
-        return cuda::function(gpu, F::NAME, F::FUNCTION, x);
+        return cuda::function(gpu, F::FUNCTION.name(), F::FUNCTION.on_gpu(), x);
     }
     if !x.is_on_cpu() {
-        return compose_as(F::NAME, &[x], |t| F::reference(&t[0]));
+        return compose_as(F::FUNCTION.name(), &[x], |t| F::reference(&t[0]));
     }
     let x = x.contiguous()?;
-    let y = timed(F::NAME, Pass::Forward, || {
+    let y = timed(F::FUNCTION.name(), Pass::Forward, || {
         let xr = Read::new(x.value())?;
-        with_float!(x.value().dtype(), F::NAME, T => {
+        with_float!(x.value().dtype(), F::FUNCTION.name(), T => {
             tensor(map(xr.slice::<T>()?, #[inline(always)] |x| F::value(x)), x.dims())
         })
     })?;
     let saved = x.value().clone();
-    Ok(Tracked::record(F::NAME, y, &[&x], move |dy| {
+    Ok(Tracked::record(Op::Map(F::FUNCTION), y, &[&x], move |dy| {
         let dy = dy.contiguous()?;
         let (xr, dyr) = (Read::new(&saved)?, Read::new(&dy)?);
-        with_float!(saved.dtype(), F::NAME, T => {
+        with_float!(saved.dtype(), F::FUNCTION.name(), T => {
             let (xs, dys) = (xr.slice::<T>()?, dyr.slice::<T>()?);
             let dx = zip_map(xs, dys, #[inline(always)] |x, dy| F::gradient(x, dy));
             Ok(vec![Some(Gradient::fresh(tensor(dx, saved.dims())?))])
@@ -115,7 +156,6 @@ fn elementwise<F: Elementwise>(x: &Tracked) -> Result<Tracked> {
 pub(crate) struct Relu;
 
 impl Elementwise for Relu {
-    const NAME: &'static str = "relu";
     const FUNCTION: Function = Function::Relu;
 
     #[inline(always)]
@@ -144,7 +184,6 @@ fn normal_cdf<T: Element>(x: T) -> T {
 }
 
 impl Elementwise for Gelu {
-    const NAME: &'static str = "gelu";
     const FUNCTION: Function = Function::Gelu;
 
     #[inline(always)]
@@ -189,7 +228,6 @@ impl QuickGelu {
 }
 
 impl Elementwise for QuickGelu {
-    const NAME: &'static str = "quick_gelu";
     const FUNCTION: Function = Function::QuickGelu;
 
     #[inline(always)]
@@ -210,7 +248,6 @@ impl Elementwise for QuickGelu {
 pub(crate) struct Silu;
 
 impl Elementwise for Silu {
-    const NAME: &'static str = "silu";
     const FUNCTION: Function = Function::Silu;
 
     #[inline(always)]
@@ -231,7 +268,6 @@ impl Elementwise for Silu {
 struct Sigmoid;
 
 impl Elementwise for Sigmoid {
-    const NAME: &'static str = "sigmoid";
     const FUNCTION: Function = Function::Sigmoid;
 
     #[inline(always)]
@@ -253,7 +289,6 @@ impl Elementwise for Sigmoid {
 pub(crate) struct Relu6;
 
 impl Elementwise for Relu6 {
-    const NAME: &'static str = "relu6";
     const FUNCTION: Function = Function::Relu6;
 
     #[inline(always)]
@@ -277,7 +312,6 @@ impl Elementwise for Relu6 {
 struct HardSigmoid;
 
 impl Elementwise for HardSigmoid {
-    const NAME: &'static str = "hard_sigmoid";
     const FUNCTION: Function = Function::HardSigmoid;
 
     #[inline(always)]
@@ -298,7 +332,6 @@ impl Elementwise for HardSigmoid {
 pub(crate) struct HardSwish;
 
 impl Elementwise for HardSwish {
-    const NAME: &'static str = "hard_swish";
     const FUNCTION: Function = Function::HardSwish;
 
     #[inline(always)]

@@ -4,6 +4,7 @@ use crate::cuda::{self, Gpu, Pooling};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::{for_each_chunk, vectorized, write_chunks, write_each};
 use crate::profile::{Pass, timed};
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, bail};
 use std::ops::Range;
@@ -52,14 +53,19 @@ pub fn avg_pool2d(x: &Tracked, config: &AvgPool2dConfig) -> Result<Tracked> {
         })
     })?;
     let dims = [b, c, h, w];
-    Ok(Tracked::record("avg_pool2d", y, &[&x], move |dy| {
-        let dy = dy.contiguous()?;
-        let dyr = Read::new(&dy)?;
-        with_float!(dy.dtype(), "avg_pool2d", T => {
-            let dx = backward(&config, dyr.slice::<T>()?, [h, w], [oh, ow]);
-            Ok(vec![Some(Gradient::fresh(tensor(dx, &dims)?))])
-        })
-    }))
+    Ok(Tracked::record(
+        Op::AvgPool2d(config),
+        y,
+        &[&x],
+        move |dy| {
+            let dy = dy.contiguous()?;
+            let dyr = Read::new(&dy)?;
+            with_float!(dy.dtype(), "avg_pool2d", T => {
+                let dx = backward(&config, dyr.slice::<T>()?, [h, w], [oh, ow]);
+                Ok(vec![Some(Gradient::fresh(tensor(dx, &dims)?))])
+            })
+        },
+    ))
 }
 
 impl AvgPool2dConfig {

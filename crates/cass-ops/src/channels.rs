@@ -4,6 +4,7 @@ use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::for_each_chunk;
 use crate::profile::{Pass, timed};
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use crate::transpose::transpose;
 use candle_core::{Result, Tensor};
@@ -22,7 +23,7 @@ pub fn channels_last(x: &Tracked) -> Result<Tracked> {
             t[0].permute((0, 2, 3, 1))?.contiguous()
         });
     }
-    swap(x, [c, h * w], [b, h, w, c])
+    swap(x, [c, h * w], [b, h, w, c], [0, 2, 3, 1])
 }
 
 /// `(B, H, W, C)` → `(B, C, H, W)`, in rows after each other.
@@ -39,17 +40,23 @@ pub fn channels_first(x: &Tracked) -> Result<Tracked> {
             t[0].permute((0, 3, 1, 2))?.contiguous()
         });
     }
-    swap(x, [h * w, c], [b, c, h, w])
+    swap(x, [h * w, c], [b, c, h, w], [0, 3, 1, 2])
 }
 
-/// Transposes every image's matrix of `rows` and `cols`.
-fn swap(x: &Tracked, [rows, cols]: [usize; 2], shape: [usize; 4]) -> Result<Tracked> {
+/// Transposes every image's matrix of `rows` and `cols`, which puts the dimensions in the order of `dims`.
+fn swap(
+    x: &Tracked,
+    [rows, cols]: [usize; 2],
+    shape: [usize; 4],
+    dims: [usize; 4],
+) -> Result<Tracked> {
     let x = x.contiguous()?;
     let y = timed("transpose", Pass::Forward, || {
         transposed(x.value(), [rows, cols], &shape)
     })?;
     let before = x.value().shape().clone();
-    Ok(Tracked::record("transpose", y, &[&x], move |dy| {
+    let op = Op::Permute(dims.to_vec());
+    Ok(Tracked::record(op, y, &[&x], move |dy| {
         let dx = transposed(&dy.contiguous()?, [cols, rows], before.dims())?;
         Ok(vec![Some(Gradient::fresh(dx))])
     }))

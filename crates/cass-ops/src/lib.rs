@@ -35,8 +35,11 @@
 //!
 //! [`autocast`](scope::autocast) has products made in bf16.
 //!
+//! [`trace`] tells which operations a computation consists of.
+//!
 //! Each op is a plain twin in Candle's own operations, which is also its path on other devices,
-//! and kernels over slices; tests hold the two equal. This crate knows tensors only: no network, no
+//! kernels over slices for a CPU, and kernels for a GPU (feature `cuda`); tests hold all equal, those for a GPU under an
+//! emulation. This crate knows tensors only: no network, no
 //! data, no randomness.
 
 #[cfg(doctest)]
@@ -69,6 +72,7 @@ mod recompute;
 mod rotary;
 mod scale;
 mod soft_cross_entropy;
+pub mod trace;
 mod tracked;
 mod transpose;
 pub mod update;

@@ -6,6 +6,7 @@ use crate::matrix::{steps, write_tiles};
 use crate::parallel::{share_with, vectorized, write_each};
 use crate::phases::{Phases, Windows};
 use crate::profile::{Pass, timed};
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, bail};
 
@@ -52,16 +53,21 @@ pub fn max_pool2d(x: &Tracked, config: &MaxPool2dConfig) -> Result<Tracked> {
         })
     })?;
     let saved = [x.value().clone(), y.clone()];
-    Ok(Tracked::record("max_pool2d", y, &[&x], move |dy| {
-        let dy = dy.contiguous()?;
-        let [x, y] = &saved;
-        let (xr, yr, dyr) = (Read::new(x)?, Read::new(y)?, Read::new(&dy)?);
-        with_float!(x.dtype(), "max_pool2d", T => {
-            let slices = [xr.slice::<T>()?, yr.slice()?, dyr.slice()?];
-            let dx = backward(&config, slices, [h, w], [oh, ow]);
-            Ok(vec![Some(Gradient::fresh(tensor(dx, x.dims())?))])
-        })
-    }))
+    Ok(Tracked::record(
+        Op::MaxPool2d(config),
+        y,
+        &[&x],
+        move |dy| {
+            let dy = dy.contiguous()?;
+            let [x, y] = &saved;
+            let (xr, yr, dyr) = (Read::new(x)?, Read::new(y)?, Read::new(&dy)?);
+            with_float!(x.dtype(), "max_pool2d", T => {
+                let slices = [xr.slice::<T>()?, yr.slice()?, dyr.slice()?];
+                let dx = backward(&config, slices, [h, w], [oh, ow]);
+                Ok(vec![Some(Gradient::fresh(tensor(dx, x.dims())?))])
+            })
+        },
+    ))
 }
 
 impl MaxPool2dConfig {

@@ -1,5 +1,6 @@
 //! Operations that move values, or are linear in them, over Candle's own: each names the way back.
 
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked};
 use candle_core::{Result, Shape, Tensor, bail};
 
@@ -7,10 +8,11 @@ impl Tracked {
     /// A linear operation of one input whose gradient is `back` of the result's.
     fn linear_in(
         &self,
+        op: Op,
         value: Tensor,
         back: impl FnOnce(&Tensor) -> Result<Tensor> + Send + 'static,
     ) -> Self {
-        Self::record("movement", value, &[self], move |dy| {
+        Self::record(op, value, &[self], move |dy| {
             Ok(vec![Some(Gradient::shared(back(dy)?))])
         })
     }
@@ -22,7 +24,7 @@ impl Tracked {
     pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Self> {
         let before = self.value().shape().clone();
         let value = self.value().reshape(shape.into())?;
-        Ok(self.linear_in(value, move |dy| dy.reshape(before)))
+        Ok(self.linear_in(Op::Reshape, value, move |dy| dy.reshape(before)))
     }
 
     /// Dimensions in another order, as `torch.permute`.
@@ -35,7 +37,8 @@ impl Tracked {
         for (to, &from) in dims.iter().enumerate() {
             inverse[from] = to;
         }
-        Ok(self.linear_in(value, move |dy| dy.permute(inverse.as_slice())))
+        let op = Op::Permute(dims.to_vec());
+        Ok(self.linear_in(op, value, move |dy| dy.permute(inverse.as_slice())))
     }
 
     /// `len` places from `start` on, as `torch.narrow`.
@@ -45,7 +48,8 @@ impl Tracked {
     pub fn narrow(&self, dim: usize, start: usize, len: usize) -> Result<Self> {
         let value = self.value().narrow(dim, start, len)?;
         let behind = self.value().dim(dim)? - start - len;
-        Ok(self.linear_in(value, move |dy| dy.pad_with_zeros(dim, start, behind)))
+        let op = Op::Narrow { dim, start, len };
+        Ok(self.linear_in(op, value, move |dy| dy.pad_with_zeros(dim, start, behind)))
     }
 
     /// Zeros in front of and behind a dimension.
@@ -55,7 +59,8 @@ impl Tracked {
     pub fn pad_with_zeros(&self, dim: usize, front: usize, behind: usize) -> Result<Self> {
         let len = self.value().dim(dim)?;
         let value = self.value().pad_with_zeros(dim, front, behind)?;
-        Ok(self.linear_in(value, move |dy| dy.narrow(dim, front, len)))
+        let op = Op::Pad { dim, front, behind };
+        Ok(self.linear_in(op, value, move |dy| dy.narrow(dim, front, len)))
     }
 
     /// Moves values in a circle along a dimension, as `torch.roll`.
@@ -64,7 +69,8 @@ impl Tracked {
     /// If there is no such dimension.
     pub fn roll(&self, by: i32, dim: usize) -> Result<Self> {
         let value = self.value().roll(by, dim)?;
-        Ok(self.linear_in(value, move |dy| dy.contiguous()?.roll(-by, dim)))
+        let op = Op::Roll { dim, by };
+        Ok(self.linear_in(op, value, move |dy| dy.contiguous()?.roll(-by, dim)))
     }
 
     /// Rows of these numbers (u32), as `torch.index_select` along dimension 0; a row may be taken
@@ -75,7 +81,7 @@ impl Tracked {
     pub fn rows(&self, numbers: &Tensor) -> Result<Self> {
         let value = self.value().index_select(numbers, 0)?;
         let (numbers, before) = (numbers.clone(), self.value().clone());
-        Ok(self.linear_in(value, move |dy| {
+        Ok(self.linear_in(Op::Rows(numbers.clone()), value, move |dy| {
             before
                 .zeros_like()?
                 .index_add(&numbers, &dy.contiguous()?, 0)
@@ -91,7 +97,7 @@ impl Tracked {
         let value = Tensor::cat(&values, dim)?;
         let lengths = values.iter().map(|v| v.dim(dim));
         let lengths = lengths.collect::<Result<Vec<_>>>()?;
-        Ok(Self::record("cat", value, parts, move |dy| {
+        Ok(Self::record(Op::Cat(dim), value, parts, move |dy| {
             let mut start = 0;
             let of = |len| {
                 let part = dy.narrow(dim, start, len)?;
@@ -118,18 +124,27 @@ impl Tracked {
             .filter(|&(i, &n)| i < lacks || (shape.dims()[i - lacks] == 1 && n != 1))
             .map(|(i, _)| i)
             .collect();
-        Ok(Self::record(
-            "broadcast_add",
-            value,
-            &[self, other],
-            move |dy| {
-                let sum = dy.sum_keepdim(repeated)?.reshape(shape)?;
-                Ok(vec![
-                    Some(Gradient::shared(dy.clone())),
-                    Some(Gradient::shared(sum)),
-                ])
-            },
-        ))
+        Ok(Self::record(Op::Add, value, &[self, other], move |dy| {
+            let sum = dy.sum_keepdim(repeated)?.reshape(shape)?;
+            Ok(vec![
+                Some(Gradient::shared(dy.clone())),
+                Some(Gradient::shared(sum)),
+            ])
+        }))
+    }
+
+    /// The one entry of the first dimension `count` times.
+    ///
+    /// # Errors
+    /// If there are several.
+    pub fn repeat_first(&self, count: usize) -> Result<Self> {
+        let mut shape = self.dims().to_vec();
+        match shape.first_mut() {
+            Some(first) if *first == 1 => *first = count,
+            _ => bail!("{:?} has not one entry to repeat", self.dims()),
+        }
+        let value = self.value().broadcast_as(shape)?.contiguous()?;
+        Ok(self.linear_in(Op::RepeatFirst, value, move |dy| dy.sum_keepdim(0)))
     }
 
     /// `factor` times every value.
@@ -138,7 +153,7 @@ impl Tracked {
     /// If the dtype is not a float.
     pub fn scale(&self, factor: f64) -> Result<Self> {
         let value = (self.value() * factor)?;
-        Ok(self.linear_in(value, move |dy| dy * factor))
+        Ok(self.linear_in(Op::Scale(factor), value, move |dy| dy * factor))
     }
 
     /// The mean along a dimension, which the result lacks.
@@ -151,7 +166,7 @@ impl Tracked {
             self.value().shape().clone(),
             1.0 / self.value().dim(dim)? as f64,
         );
-        Ok(self.linear_in(value, move |dy| {
+        Ok(self.linear_in(Op::Mean(dim), value, move |dy| {
             (dy * share)?.unsqueeze(dim)?.broadcast_as(shape)
         }))
     }
@@ -188,6 +203,10 @@ mod tests {
         )?;
         case("roll").run(|t| t[0].roll(-2, 3), |t| t[0].roll(-2, 3))?;
         case("scale").run(|t| t[0].scale(-0.7), |t| &t[0] * -0.7)?;
+        Case::new("repeat_first", &[&[1, 2, 3]]).run(
+            |t| t[0].repeat_first(4),
+            |t| t[0].broadcast_as((4, 2, 3))?.contiguous(),
+        )?;
         case("mean").run(|t| t[0].mean(1), |t| t[0].mean(1))?;
         case("mean_pixels").run(|t| t[0].mean_pixels(), |t| t[0].mean((2, 3)))?;
         let numbers = Tensor::new(&[1u32, 0, 1, 1], &Device::Cpu)?;
@@ -210,6 +229,7 @@ mod tests {
                 .map(|t| Tracked::constant(&t))
         };
         assert!(zeros(&[1, 3])?.broadcast_add(&zeros(&[2, 3])?).is_err());
+        assert!(zeros(&[2, 3])?.repeat_first(2).is_err());
         Ok(())
     }
 }

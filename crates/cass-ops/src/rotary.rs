@@ -3,6 +3,7 @@
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::{for_each_chunk, vectorized};
 use crate::profile::{Pass, timed};
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, bail};
 
@@ -26,6 +27,11 @@ pub fn rotary(qkv: &Tracked, heads: usize, sin: &Tensor, cos: &Tensor) -> Result
     }
     let qkv = qkv.contiguous()?;
     let (sin, cos) = (sin.contiguous()?, cos.contiguous()?);
+    let op = Op::Rotary {
+        heads,
+        sin: sin.clone(),
+        cos: cos.clone(),
+    };
     let turn = move |x: &Tensor, back: bool| {
         let (xr, sr, cr) = (Read::new(x)?, Read::new(&sin)?, Read::new(&cos)?);
         with_float!(x.dtype(), "rotary", T => {
@@ -33,7 +39,7 @@ pub fn rotary(qkv: &Tracked, heads: usize, sin: &Tensor, cos: &Tensor) -> Result
         })
     };
     let y = timed("rotary", Pass::Forward, || turn(qkv.value(), false))?;
-    Ok(Tracked::record("rotary", y, &[&qkv], move |dy| {
+    Ok(Tracked::record(op, y, &[&qkv], move |dy| {
         Ok(vec![Some(Gradient::fresh(turn(&dy.contiguous()?, true)?))])
     }))
 }

@@ -5,6 +5,7 @@ use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::parallel::{collect, for_each_chunk, lane_sum, vectorized};
 use crate::profile::{Pass, timed};
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, bail};
 
@@ -45,7 +46,7 @@ pub fn scale_add(x: &Tracked, gamma: &Tracked, residual: &Tracked) -> Result<Tra
     })?;
     let (saved, saved_gamma) = (x.value().clone(), gamma.value().clone());
     Ok(Tracked::record(
-        "scale_add",
+        Op::ScaleAdd,
         y,
         &[&x, &gamma, &residual],
         move |dy| {
@@ -100,18 +101,23 @@ pub fn gate_planes(x: &Tracked, gate: &Tracked) -> Result<Tracked> {
         })
     })?;
     let (saved, saved_gate) = (x.value().clone(), gate.value().clone());
-    Ok(Tracked::record("gate_planes", y, &[&x, &gate], move |dy| {
-        let dy = dy.contiguous()?;
-        let (xr, gr, dyr) = (Read::new(&saved)?, Read::new(&saved_gate)?, Read::new(&dy)?);
-        with_float!(dy.dtype(), "gate_planes", T => {
-            let (xs, gs, dys) = (xr.slice::<T>()?, gr.slice::<T>()?, dyr.slice::<T>()?);
-            let (dx, dgate) = (gated(dys, gs, plane), inner_products(xs, dys, gs.len(), plane));
-            Ok(vec![
-                Some(Gradient::fresh(tensor(dx, saved.dims())?)),
-                Some(Gradient::fresh(tensor(dgate, saved_gate.dims())?)),
-            ])
-        })
-    }))
+    Ok(Tracked::record(
+        Op::GatePlanes,
+        y,
+        &[&x, &gate],
+        move |dy| {
+            let dy = dy.contiguous()?;
+            let (xr, gr, dyr) = (Read::new(&saved)?, Read::new(&saved_gate)?, Read::new(&dy)?);
+            with_float!(dy.dtype(), "gate_planes", T => {
+                let (xs, gs, dys) = (xr.slice::<T>()?, gr.slice::<T>()?, dyr.slice::<T>()?);
+                let (dx, dgate) = (gated(dys, gs, plane), inner_products(xs, dys, gs.len(), plane));
+                Ok(vec![
+                    Some(Gradient::fresh(tensor(dx, saved.dims())?)),
+                    Some(Gradient::fresh(tensor(dgate, saved_gate.dims())?)),
+                ])
+            })
+        },
+    ))
 }
 
 /// Every plane of `x` plus its channel's bias.
@@ -145,7 +151,7 @@ pub fn add_planes(x: &Tracked, bias: &Tracked) -> Result<Tracked> {
             tensor(shifted(xr.slice::<T>()?, br.slice::<T>()?, plane), x.dims())
         })
     })?;
-    Ok(Tracked::record("add_planes", y, &[&x, &bias], move |dy| {
+    Ok(Tracked::record(Op::AddPlanes, y, &[&x, &bias], move |dy| {
         let dy = dy.contiguous()?;
         let dyr = Read::new(&dy)?;
         with_float!(dy.dtype(), "add_planes", T => {

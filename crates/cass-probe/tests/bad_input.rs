@@ -1,6 +1,7 @@
 //! What a probe makes of data and checkpoints that do not fit: one clear line, or a stated outcome.
 
 use cass_data::prelude::*;
+use cass_models::export::Format;
 use cass_models::{Model, ModelOptions};
 use cass_probe::apply::{Predictor, export};
 use cass_probe::fit::{ProbeMode, ProbeRecipe, probe};
@@ -172,7 +173,7 @@ fn a_checkpoint_of_another_run_is_not_used() -> Outcome {
     let error = Predictor::open(&plants, "cpu").err().ok_or("it opened")?;
     one_line(&error, &["checkpoint has 4 classes", "metrics.json 3"]);
     let run = Finished::open(&plants)?;
-    let error = export(&run, None, &bench.path("x"))
+    let error = export(&run, None, Format::Timm, &bench.path("x"))
         .err()
         .ok_or("it went")?;
     one_line(&error, &["plants"]);

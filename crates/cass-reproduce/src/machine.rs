@@ -21,6 +21,15 @@ pub fn free_memory_mib() -> Option<f64> {
     Some(0.9 * kib / 1024.0)
 }
 
+/// The memory of a GPU in MiB, where `nvidia-smi` says so.
+pub fn gpu_memory_mib(device: &Device) -> Option<f64> {
+    let number = device.0.strip_prefix("cuda")?.trim_start_matches(':');
+    let number = if number.is_empty() { "0" } else { number };
+    let query = ["--query-gpu=memory.total", "--format=csv,noheader,nounits"];
+    let text = says("nvidia-smi", &[&query[..], &["-i", number]].concat())?;
+    text.lines().next()?.trim().parse().ok()
+}
+
 /// `--device` as the user asks for it: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Device(pub String);

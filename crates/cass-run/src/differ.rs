@@ -45,6 +45,7 @@ fn unwritten(field: &str) -> String {
     let value = match field {
         "accumulate" => "1",
         "precision" => "f32",
+        "data.in_chans" => "3",
         "normalization" => "imagenet",
         "normalization.mean" => "[0.485, 0.456, 0.406]",
         "normalization.std" => "[0.229, 0.224, 0.225]",

@@ -126,12 +126,13 @@ pub enum PretrainEvent {
 /// The keys that a clock or the system decides, wherever they stand in `log.jsonl` and
 /// `metrics.json`, and the seal of the latter, which is of them too. A run's seconds are those of all
 /// its attempts that led to the result.
-pub const WALL_CLOCK: [&str; 6] = [
+pub const WALL_CLOCK: [&str; 7] = [
     "seconds",
     "fit_seconds",
     "features_seconds",
     "images_per_s",
     "peak_rss_mib",
+    "peak_gpu_mib",
     "seal",
 ];
 

@@ -4,7 +4,7 @@
 //!   hold a result against it.
 //! - [`assert_slopes`] holds gradients against finite differences.
 //! - `hub` (feature `hub`): a Hugging Face Hub on loopback.
-//! - `small_network` (feature `networks`): the networks whose goldens are small.
+//! - `small_network` (feature `networks`): the networks whose goldens are small; `stir` gives them values that hide nothing.
 //! - `phantoms` (feature `phantoms`): a data set of synthetic images.
 //! - `runs` (feature `runs`): run folders that nothing was computed for.
 //!
@@ -25,7 +25,7 @@ mod slopes;
 pub use closeness::{assert_close, relative_error};
 pub use golden::{Tensors, golden, golden_folder, golden_json};
 #[cfg(feature = "networks")]
-pub use networks::small_network;
+pub use networks::{SMALL_NETWORKS, small_network, stir};
 #[cfg(feature = "phantoms")]
 pub use phantoms::phantoms;
 pub use slopes::assert_slopes;

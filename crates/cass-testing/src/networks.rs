@@ -1,9 +1,53 @@
 //! The small networks of `fixtures/golden`, in the shapes their `export.py` gives them.
 
+use candle_core::{Result, Tensor};
+use cass_models::Model;
 use cass_models::family::{
     Block, ConvNextConfig, DenseNetConfig, EfficientNetConfig, EvaConfig, ModelConfig,
     ResNetConfig, SwinConfig, Variant, VitConfig, VitPool,
 };
+use cass_rng::Rng;
+
+/// The folders of `fixtures/golden` with a small network, each with two input sizes that suit it: every kind of layer of
+/// every family.
+pub const SMALL_NETWORKS: [(&str, [usize; 2]); 15] = [
+    ("resnet_small", [33, 64]),
+    ("resnet_bottleneck_small", [33, 64]),
+    ("resnet_d_small", [33, 64]),
+    ("densenet_small", [33, 64]),
+    ("mobilenetv2_small", [33, 64]),
+    ("mobilenetv3_small", [33, 64]),
+    ("efficientnet_small", [33, 64]),
+    ("efficientnetv2_tf_small", [33, 64]),
+    ("convnext_small", [35, 64]),
+    ("vit_small_golden", [32, 64]),
+    ("vit_registers_small", [28, 56]),
+    ("vit_average_small", [32, 64]),
+    ("deit_distilled_small", [32, 64]),
+    ("eva_small", [28, 56]),
+    ("swin_small", [36, 64]),
+];
+
+/// Moves every parameter and statistic: fresh biases, and scales that begin at 0 or 1, hide what they do.
+///
+/// # Errors
+/// If the device fails.
+pub fn stir(model: &Model) -> Result<()> {
+    for (i, (key, var)) in model.params().all().into_iter().enumerate() {
+        if !var.dtype().is_float() {
+            continue;
+        }
+        let mut rng = Rng::new(0, "stir", [i as u64, 0], 0);
+        let mut draw = || match 0.1 * rng.normal() {
+            draw if key.ends_with("running_var") => draw.abs(),
+            draw => draw,
+        };
+        let noise: Vec<f64> = (0..var.elem_count()).map(|_| draw()).collect();
+        let noise = Tensor::from_vec(noise, var.shape(), var.device())?;
+        var.set(&(var.as_tensor() + noise.to_dtype(var.dtype())?)?)?;
+    }
+    Ok(())
+}
 
 /// The shape of the network in a folder of `fixtures/golden`.
 ///

@@ -1,7 +1,7 @@
 //! Averages of weights over training.
 
 use crate::error::{Error, Result};
-use crate::optim::blend;
+use crate::optim::blend_all;
 use candle_core::Tensor;
 use cass_models::{Mode, Model};
 
@@ -69,11 +69,12 @@ pub fn update_bn(model: &Model, batches: impl Iterator<Item = Result<Tensor>>) -
 
 /// `target = keep * target + (1 - keep) * source` for every parameter that is trained, no buffer.
 pub(crate) fn blend_parameters(target: &Model, source: &Model, keep: f64) -> Result<()> {
-    for (name, source) in source.trained() {
+    let trained = source.trained().into_iter();
+    let pairs = trained.map(|(name, source)| {
         let target = target.params().get(&name).ok_or_else(|| {
             Error::Mismatch("networks of different shapes cannot be averaged".into())
         })?;
-        blend(target, &source, keep)?;
-    }
-    Ok(())
+        Ok((target.clone(), source.as_tensor().clone()))
+    });
+    blend_all(&pairs.collect::<Result<Vec<_>>>()?, keep)
 }

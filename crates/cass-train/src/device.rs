@@ -47,34 +47,40 @@ fn open_gpu(ordinal: usize) -> candle_core::Result<Device> {
     if let Some(device) = gpus.get(&ordinal) {
         return Ok(device.clone());
     }
-    let device = Device::new_cuda_with_stream(ordinal)?;
+    let device = cass_ops::gpu::open(ordinal)?;
     gpus.insert(ordinal, device.clone());
     Ok(device)
 }
 
-/// The device of a recipe, if that can compute in the recipe's precision.
+/// The device of a recipe, if that can compute in the recipe's precision. From here on the process multiplies so: a GPU rounds
+/// to TF32 where the recipe says it, and nowhere else.
 ///
 /// # Errors
-/// As [`open_device`]; of [`Precision::Bf16`] on a CPU unless that is to emulate it, and on a GPU that
-/// has no bf16.
+/// As [`open_device`]; of [`Precision::Bf16`] on a CPU unless that is to emulate it, of [`Precision::Tf32`] on a CPU, and of
+/// both on a GPU that lacks them.
 pub fn device_of(recipe: &Recipe, emulate_bf16: bool) -> Result<Device> {
     let device = open_device(&recipe.device)?;
-    let wrong = |expected: String| cass_run::Error::field("precision", "bf16", expected).into();
+    let precision = recipe.precision.name();
+    let wrong = |expected: String| cass_run::Error::field("precision", precision, expected).into();
     match (recipe.precision, device.is_cpu()) {
         (Precision::F32, _) => {}
         (Precision::Bf16, true) if emulate_bf16 => {}
-        (Precision::Bf16, true) => {
+        (Precision::Bf16 | Precision::Tf32, true) => {
             let name = &recipe.device;
             return Err(wrong(format!(
-                "f32 on a CPU (`device` = {name}), which gains nothing by bf16"
+                "f32 on a CPU (`device` = {name}), which gains nothing by {precision}"
             )));
         }
-        (Precision::Bf16, false) => try_bf16(&device).map_err(|error| {
+        // GPUs have both or neither.
+        (Precision::Bf16 | Precision::Tf32, false) => try_bf16(&device).map_err(|error| {
             let error = error.to_string();
             let error = error.lines().next().unwrap_or_default().to_string();
-            wrong(format!("f32 on this GPU, which has no bf16 ({error})"))
+            wrong(format!(
+                "f32 on this GPU, which has no {precision} ({error})"
+            ))
         })?,
     }
+    cass_ops::gpu::allow_tf32(recipe.precision == Precision::Tf32);
     Ok(device)
 }
 
@@ -92,5 +98,28 @@ pub fn device_name(device: &Device) -> String {
         candle_core::DeviceLocation::Cpu => "cpu".into(),
         candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
         candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::methods::CassConfig;
+
+    #[test]
+    fn a_cpu_refuses_precisions_that_gain_it_nothing() {
+        let mut recipe = Recipe::paper(CassConfig::default());
+        recipe.device = "cpu".into();
+        for (precision, emulate) in [(Precision::Tf32, true), (Precision::Bf16, false)] {
+            recipe.precision = precision;
+            let error = device_of(&recipe, emulate).unwrap_err().to_string();
+            let name = precision.name();
+            assert!(
+                error.contains(&format!("`precision` is {name}; expected f32 on a CPU")),
+                "{error}"
+            );
+        }
+        recipe.precision = Precision::F32;
+        assert!(device_of(&recipe, false).is_ok());
     }
 }

@@ -1,8 +1,8 @@
-//! Networks of finished runs, as folders that timm loads.
+//! Networks of finished runs, as folders for other programs.
 
 use crate::error::{Error, Result};
 use crate::recipe::Recipe;
-use cass_models::export::Export;
+use cass_models::export::{Export, Format};
 use cass_models::registry::{Interpolation, Normalization};
 use cass_models::{Model, ModelOptions};
 use cass_run::Finished;
@@ -20,6 +20,8 @@ pub struct Network<'a> {
     pub outputs: usize,
     /// Height and width of its input, in pixels.
     pub size: usize,
+    /// Channels of its input.
+    pub in_chans: usize,
     /// Names of its outputs; empty where they have none.
     pub label_names: Vec<String>,
     /// Whether the classifier was fitted on features, as [`Model::classify`] sees them, and not on
@@ -33,12 +35,12 @@ pub struct Network<'a> {
     pub arm: Option<&'a str>,
 }
 
-/// Writes a network of a finished pretraining as a folder that timm loads.
+/// Writes a network of a finished pretraining as a folder that timm loads, or what it computes its features by as ONNX.
 ///
 /// # Errors
 /// If the run is not a pretraining, has no such arm (or several and none is named), or as
 /// [`export_network`].
-pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
+pub fn export(run: &Finished, arm: Option<&str>, format: Format, out: &Path) -> Result<Model> {
     let recipe = Recipe::from_toml(&run.recipe).map_err(|error| wrong(run, error))?;
     let arms: Vec<&str> = recipe.arms.keys().map(String::as_str).collect();
     let (arm, settings) = match (arm, recipe.arms.len()) {
@@ -66,6 +68,7 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
             checkpoint: &checkpoint(arm),
             outputs: recipe.outputs,
             size: recipe.size,
+            in_chans: recipe.data.in_chans,
             label_names: Vec::new(),
             on_features: false,
             normalization: recipe
@@ -74,18 +77,26 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
             method: recipe.method.name(),
             arm: Some(arm),
         },
+        format,
         out,
     )
 }
 
-/// Writes the network of one of the run's checkpoints as a folder that timm loads. Images were resized to a square with PIL's bilinear filter.
+/// Writes the network of one of the run's checkpoints as a folder. Images were resized to a square with PIL's bilinear
+/// filter. A network in ONNX has its classifier only where its outputs have names.
 ///
 /// # Errors
 /// If the checkpoint does not fit the network, or the folder cannot be made.
-pub fn export_network(run: &Finished, network: Network<'_>, out: &Path) -> Result<Model> {
+pub fn export_network(
+    run: &Finished,
+    network: Network<'_>,
+    format: Format,
+    out: &Path,
+) -> Result<Model> {
     let options = ModelOptions {
         num_classes: network.outputs,
         input_size: network.size,
+        in_chans: network.in_chans,
         ..ModelOptions::default()
     };
     let model = Model::new(network.name, &options)?;
@@ -108,7 +119,10 @@ pub fn export_network(run: &Finished, network: Network<'_>, out: &Path) -> Resul
         arm: network.arm.map(String::from),
         recipe: run.recipe.clone(),
     };
-    model.export(out, &export)?;
+    match format {
+        Format::Timm => model.export(out, &export)?,
+        Format::Onnx => model.export_onnx(out, &export, !export.label_names.is_empty())?,
+    }
     Ok(model)
 }
 

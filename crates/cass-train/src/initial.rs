@@ -23,10 +23,10 @@ pub fn initial_network(recipe: &Recipe, name: &str, device: &Device) -> Result<(
     let options = ModelOptions {
         num_classes: recipe.outputs,
         input_size: recipe.size,
+        in_chans: recipe.data.in_chans,
         seed,
         dtype: DType::F32,
         device: device.clone(),
-        ..ModelOptions::default()
     };
     let mut model = Model::new(&arm.network, &options)?;
     model.set_normalization(recipe.normalization.of(&arm.network, &arm.weights)?)?;

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::methods::Method;
 use crate::recipe::Recipe;
+use candle_core::Device;
 use cass_models::registry::find;
 
 /// Bytes of a weight, and of a pixel's channel once it is a network's input.
@@ -21,6 +22,12 @@ pub fn peak_rss_mib() -> Option<u64> {
     Some(kib / 1024)
 }
 
+/// The most memory that this process has held on a GPU, in MiB; none of a CPU.
+pub fn peak_gpu_mib(device: &Device) -> Option<u64> {
+    let memory = cass_ops::gpu::memory(device).ok().flatten()?;
+    Some(memory.peak >> 20)
+}
+
 /// Checks that this computer has the memory that training takes at the least, before anything of it is
 /// asked for. GPUs say themselves what they lack.
 ///
@@ -35,7 +42,8 @@ pub fn expect_memory(recipe: &Recipe) -> Result<()> {
         // Weights, their gradients, and what the optimiser keeps of each.
         let copies = 2 + arm.optimizer.state_names().len();
         let at_once = recipe.batch.div_ceil(recipe.accumulate.max(1));
-        bytes += network_memory(&arm.network, recipe.outputs, recipe.size, copies, at_once)?;
+        let image = [recipe.size, recipe.data.in_chans];
+        bytes += network_memory(&arm.network, recipe.outputs, image, copies, at_once)?;
     }
     if let Method::Dino(dino) = &recipe.method {
         let [hidden, layers, outputs] = [
@@ -51,20 +59,23 @@ pub fn expect_memory(recipe: &Recipe) -> Result<()> {
 }
 
 /// What a network takes at the least, in bytes: so many copies of its weights, and `images` of `size` x
-/// `size` pixels at once.
+/// `size` pixels of so many channels at once.
 ///
 /// # Errors
 /// If there is no network of this name.
 pub fn network_memory(
     name: &str,
     outputs: usize,
-    size: usize,
+    [size, channels]: [usize; 2],
     copies: usize,
     images: usize,
 ) -> Result<u128> {
     let info = find(name)?;
-    let classifier = info.config.cost(info.input_size, 3, outputs).parameters as u128;
+    let classifier = info
+        .config
+        .cost(info.input_size, channels, outputs)
+        .parameters as u128;
     let pixels = (size as u128).pow(2) * images as u128;
     let kept = if copies > 1 { KEPT } else { 0 };
-    Ok(NUMBER * (copies as u128 * classifier + pixels * (3 + kept)))
+    Ok(NUMBER * (copies as u128 * classifier + pixels * (channels as u128 + kept)))
 }

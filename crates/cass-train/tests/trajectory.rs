@@ -5,9 +5,16 @@ use cass_train::methods::{CassConfig, DinoConfig};
 use cass_train::trajectory::{Deviation, Replay};
 use cass_train::{Method, Protocol};
 
-/// Losses have to agree within 1e-3, rates to 1e-12, every single tensor within 1e-2 of its norm.
+/// On a CPU, and by the kernels of a GPU under emulation.
 fn replay(name: &str, kinds: &[&str], method: impl Into<Method>, replay: &Replay) -> Deviation {
-    let found = method.into().replay(replay, &golden_folder(name)).unwrap();
+    let method = method.into();
+    cass_ops::gpu::emulated(|| replay_here(name, kinds, &method, replay));
+    replay_here(name, kinds, &method, replay)
+}
+
+/// Losses have to agree within 1e-3, rates to 1e-12, every single tensor within 1e-2 of its norm.
+fn replay_here(name: &str, kinds: &[&str], method: &Method, replay: &Replay) -> Deviation {
+    let found = method.replay(replay, &golden_folder(name)).unwrap();
     assert!(found.passed(1e-3), "{found:?}");
     let (step, error) = found.worst_loss();
     println!("{name}: loss {error:.1e} at step {step}, lr {:?}", found.lr);

@@ -118,7 +118,8 @@ pub fn run(args: Args) -> Result<Report> {
         for subject in &networks {
             let model = &subject.model;
             let look = args.look.unwrap_or_else(|| Look::for_network(model));
-            let images = tensor(&pixels, &model.options().device)?;
+            let options = model.options();
+            let images = tensor(&pixels, options.in_chans, &options.device)?;
             let heat = look.at(model, &images, class)?.remove(0);
             let time = if args.before { "-before" } else { "" };
             let out = args.out.join(format!("{stem}-{}{time}.png", subject.name));
@@ -165,12 +166,12 @@ fn free_name(file: &Path, taken: &mut HashSet<String>) -> String {
     name
 }
 
-/// `(1, 3, S, S)`
-fn tensor(pixels: &Pixels, device: &Device) -> Result<Tensor> {
+/// `(1, C, S, S)`
+fn tensor(pixels: &Pixels, channels: usize, device: &Device) -> Result<Tensor> {
     let size = pixels.width();
-    let mut values = vec![0f32; 3 * size * size];
+    let mut values = vec![0f32; channels * size * size];
     pixels.normalize_into(&Normalization::IMAGENET, &mut values);
-    let images = Tensor::from_vec(values, (1, 3, size, size), device);
+    let images = Tensor::from_vec(values, (1, channels, size, size), device);
     images.map_err(|error| cass_probe::Error::from(error).into())
 }
 

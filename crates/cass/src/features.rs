@@ -102,6 +102,12 @@ pub fn run(args: Args) -> Result<Report> {
         None => args.images.apply(&mut recipe),
     }
     expect_root(&recipe)?;
+    let channels = subject.model.options().in_chans;
+    if recipe.in_chans != channels {
+        let asked = recipe.in_chans;
+        let text = format!("--in-chans {asked}: the run's networks see {channels} channels");
+        return Err(Failure::Wrong(text));
+    }
     survey(&recipe)?;
     let size = subject.model.options().input_size;
     let dataset = Arc::new(recipe.open(&OpenOptions {
@@ -182,8 +188,12 @@ fn network(args: &Args) -> Result<(Subject, DataRecipe)> {
         Some(normalization) => normalization,
         None => Normalize::for_weights(arch, &recipe.weights)?,
     };
+    if let Some(channels) = args.images.in_chans {
+        recipe.data.in_chans = channels;
+    }
+    recipe.data.check()?;
     hub::bring(&recipe.weights, arch)?;
-    Ok((Subject::of_weights(&recipe)?, DataRecipe::default()))
+    Ok((Subject::of_weights(&recipe)?, recipe.data))
 }
 
 /// Files, labels and groups, and then `dim` features each.

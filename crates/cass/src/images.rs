@@ -61,8 +61,8 @@ pub struct DataArgs {
     /// Turn pictures as their EXIF data say; by default, as PIL has it, they are not.
     #[arg(long, value_name = "TRUE|FALSE", num_args = 0..=1, default_missing_value = "true")]
     pub exif: Option<bool>,
-    /// Pages or channels of TIFF files: first, one to three numbers for red, green and blue (1,2,3), mean,
-    /// max, or pyramid (the smallest page that is large enough).
+    /// Pages or channels of TIFF files: first, one to three numbers for red, green and blue (1,2,3), or as many
+    /// as --in-chans says, mean, max, or pyramid (the smallest page that is large enough).
     #[arg(long, value_name = "WHICH")]
     pub pages: Option<Pages>,
     /// Which frame of DICOM files: first, middle, a number from 1, or all, each an image of its own.
@@ -71,6 +71,10 @@ pub struct DataArgs {
     /// Which window of DICOM files, from 1.
     #[arg(long, value_name = "N")]
     pub window_index: Option<usize>,
+    /// Channels of the images that the networks see: 3 for colours, 1 for grey, or as many as TIFF files or
+    /// .npz arrays have, to 13; kept with the run. Weights for colours are summed or repeated, as timm does.
+    #[arg(long, value_name = "N")]
+    pub in_chans: Option<usize>,
     /// The most pixels that an image may have, in millions; by default 100.
     #[arg(long, value_name = "N")]
     pub max_megapixels: Option<u64>,
@@ -120,6 +124,7 @@ impl DataArgs {
         set(&mut recipe.frame, self.frame);
         set(&mut recipe.window_index, self.window_index);
         set(&mut recipe.max_megapixels, self.max_megapixels);
+        set(&mut recipe.in_chans, self.in_chans);
         recipe.uncertain = self.uncertain.or(recipe.uncertain);
         recipe.blank = self.blank.or(recipe.blank);
         recipe.group_by = self.group_by.or(recipe.group_by.take());

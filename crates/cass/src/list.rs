@@ -7,12 +7,14 @@ use cass_models::registry::{MODELS, ModelInfo};
 use globset::Glob;
 use serde_json::{Value, json};
 
-/// List the networks: parameters, work, input size, their weights on the Hugging Face Hub, and
-/// whether the cache has those. No connection is opened.
+/// List the networks: parameters, work, input size, accuracy and licence of their weights on the Hugging
+/// Face Hub, and whether the cache has those. No connection is opened.
 ///
 /// Parameters are those of 1000 classes. GFLOPs are those of one forward pass on one image of the
 /// input size, two a multiply-add (convolutions, linear layers and attention). A bare name means
-/// the weights that timm takes for it; --all lists every published set.
+/// the weights that timm takes for it; --all lists every published set. Top-1 is the accuracy on
+/// ImageNet-1k that timm measured, often on larger images (--json says on which); licences are those
+/// that timm names.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -89,16 +91,26 @@ fn entry(Row { info, cached }: &Row) -> Value {
         "interpolation": info.interpolation.to_string(),
         "crop_pct": info.crop_pct,
         "hub_id": info.hub_id,
+        "license": licence(info),
+        "top1": info.top1().map(|top1| top1.percent),
+        "top1_input_size": info.top1().map(|top1| top1.input_size),
         "cached": cached,
     })
 }
 
-const HEADINGS: [&str; 6] = [
+/// Never a guess.
+fn licence(info: &ModelInfo) -> &'static str {
+    info.licence().unwrap_or("unknown")
+}
+
+const HEADINGS: [&str; 8] = [
     "name",
     "parameters",
     "GFLOPs",
     "input",
+    "top-1",
     "cached",
+    "licence",
     "weights on the Hub",
 ];
 
@@ -110,7 +122,10 @@ fn table(found: &[Row]) -> String {
             format!("{:.2} M", cost.parameters as f64 / 1e6),
             format!("{:.2}", cost.gflops()),
             format!("{} px", info.input_size),
+            info.top1()
+                .map_or("-".into(), |top1| format!("{:.1} %", top1.percent)),
             if *cached { "yes" } else { "no" }.to_string(),
+            licence(info).to_string(),
             info.hub_id.to_string(),
         ]
     };
@@ -119,10 +134,12 @@ fn table(found: &[Row]) -> String {
         .chain(found.iter().map(row))
         .collect();
     let width = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
-    let line = |[name, parameters, gflops, input, cached, hub]: &[String; 6]| {
-        let [a, b, c, d, e, _] = widths;
-        format!("{name:a$}  {parameters:>b$}  {gflops:>c$}  {input:>d$}  {cached:e$}  {hub}\n")
+    let widths: [usize; 8] = std::array::from_fn(width);
+    let line = |[name, parameters, gflops, input, top1, cached, licence, hub]: &[String; 8]| {
+        let [a, b, c, d, e, f, g, _] = widths;
+        format!(
+            "{name:a$}  {parameters:>b$}  {gflops:>c$}  {input:>d$}  {top1:>e$}  {cached:f$}  {licence:g$}  {hub}\n"
+        )
     };
     rows.iter().map(line).collect()
 }

@@ -125,10 +125,12 @@ fn guard() -> impl TypedValueParser<Value = Guard> {
 }
 
 /// Reads a precision's name.
-fn precision() -> impl TypedValueParser<Value = Precision> {
+pub fn precision() -> impl TypedValueParser<Value = Precision> {
+    let of_tf32 = "Products of factors of ten bits, as PyTorch's convolutions on a GPU are by default; refused on a CPU";
     let of_bf16 = "Products of eight bits; refused on a CPU, which gains nothing by it";
     one_of([
         (Precision::F32, "f32", "Single precision, as the paper's"),
+        (Precision::Tf32, "tf32", of_tf32),
         (Precision::Bf16, "bf16", of_bf16),
     ])
 }
@@ -149,7 +151,7 @@ pub fn run(mut args: Args) -> Result<Report> {
     let mut recipe = args.recipe()?;
     // Before anything is fetched for it.
     let valid = recipe.clone().validate()?;
-    if valid.precision == Precision::Bf16 {
+    if valid.precision != Precision::F32 {
         cass_train::device::device_of(&valid, options.emulate_bf16)?;
     }
     let earlier = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();

@@ -4,6 +4,7 @@ use crate::failure::Result;
 use crate::options::protocol;
 use crate::pretrain::methods;
 use crate::say::Report;
+use candle_core::Device;
 use cass_train::trajectory::{Deviation, Replay};
 use cass_train::{Method, Protocol};
 use clap::ValueEnum;
@@ -61,10 +62,11 @@ enum OptimizerName {
 
 impl Recorded {
     /// The replay that is asked for, and its folder, if one is.
-    pub fn replay(self) -> Option<(Method, Replay, PathBuf)> {
+    pub fn replay(self, device: &Device) -> Option<(Method, Replay, PathBuf)> {
         let mut replay = Replay::new(self.protocol);
         replay.cnn_sgd = self.cnn_optimizer == OptimizerName::Sgd;
         (replay.swa_start, replay.lr) = (self.swa_start, self.lr);
+        replay.device = device.clone();
         Some((self.method?, replay, self.trajectory?))
     }
 }

@@ -42,6 +42,9 @@ pub struct Args {
     /// The largest relative error that passes; by default 1e-4 for a network, 1e-3 for a trajectory.
     #[arg(long, value_name = "RTOL")]
     rtol: Option<f64>,
+    /// Where to compute: auto, cpu, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: String,
     /// Worker threads; 0 for one a core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -56,7 +59,8 @@ Exit status: 0 within the tolerance, 1 above it, 2 wrong usage or input.";
 
 pub fn run(args: Args) -> Result<Report> {
     process::configure(args.threads)?;
-    if let Some((method, replay, folder)) = args.trajectory.replay() {
+    let device = cass_train::device::open_device(&args.device)?;
+    if let Some((method, replay, folder)) = args.trajectory.replay(&device) {
         return trajectory::run(&method, &replay, &folder, args.rtol.unwrap_or(1e-3));
     }
     let (Some(arch), Some(weights), Some(reference)) = (args.arch, args.weights, args.reference)
@@ -65,7 +69,7 @@ pub fn run(args: Args) -> Result<Report> {
         return Err(Failure::Wrong(text.into()));
     };
     let rtol = args.rtol.unwrap_or(1e-4);
-    let found = cass_models::verify::verify(&arch, &weights, &reference)?;
+    let found = cass_models::verify::verify(&arch, &weights, &reference, &device)?;
     let passed = found.passed(rtol);
     let worst = |tensor: &Option<cass_models::verify::TensorError>| match tensor {
         Some(t) => format!("{:.2e} ({})", t.error, t.name),

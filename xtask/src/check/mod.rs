@@ -18,7 +18,8 @@ use std::time::Instant;
 /// Arguments of `check`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Check that the CUDA features compile too; brings its own nvcc, needs no GPU.
+    /// Compile the kernels for every GPU, run them under sanitizers, and check that the CUDA features compile; brings its own
+    /// NVRTC and nvcc, needs no GPU.
     #[arg(long)]
     cuda: bool,
     /// Check each crate by itself too, with the features that it asks for alone.
@@ -129,6 +130,8 @@ pub fn check(args: &Args) -> Result<ExitCode> {
         });
     }
     if args.cuda {
+        steps.run("kernels for GPUs", cuda::kernels::compile);
+        steps.run("kernels under sanitizers", cuda::kernels::sanitize);
         steps.run("cuda", cuda::check);
     }
     // The binary of the tests: the demonstration takes longer with it, but building another takes longer still.

@@ -1,3 +1,4 @@
+use crate::channels::COLOURS;
 use crate::image::Pixels;
 use cass_rng::Rng;
 
@@ -59,9 +60,9 @@ impl Pixels {
         }
     }
 
-    /// Every channel becomes the luma (PIL's `convert("L")`).
+    /// Every channel becomes the luma (PIL's `convert("L")`); what is no colour stays.
     pub(crate) fn grayscale(&mut self) {
-        if !self.is_grey() {
+        if self.channels == COLOURS {
             let pixels = self.data.as_chunks().0.iter();
             let grey: Vec<u8> = pixels.map(|&[r, g, b]| luma(r, g, b)).collect();
             self.data = grey.into();
@@ -70,9 +71,9 @@ impl Pixels {
     }
 
     /// Turns the hues by a share of a full turn, by way of PIL's 8-bit HSV. Equal channels have no
-    /// hue and stay.
+    /// hue and stay, and so does what is no colour.
     fn turn_hue(&mut self, turn: f64) {
-        if self.is_grey() || turn == 0.0 {
+        if self.channels != COLOURS || turn == 0.0 {
             return;
         }
         let turn = (turn * 255.0) as i32 as u8; // truncated, then wrapped
@@ -97,9 +98,10 @@ impl Pixels {
         }
     }
 
-    /// Away from each pixel's luma. Equal channels are equal to their luma and stay.
+    /// Away from each pixel's luma. Equal channels are equal to their luma and stay, and so does what
+    /// is no colour.
     fn saturate(&mut self, factor: f64) {
-        if self.is_grey() {
+        if self.channels != COLOURS {
             return;
         }
         let factor = factor as f32;
@@ -111,8 +113,13 @@ impl Pixels {
         }
     }
 
-    /// The rounded mean of the luma: what PIL's contrast turns around.
+    /// The rounded mean of the luma, which PIL's contrast turns around; of what is no colour the mean of
+    /// all channels.
     fn mean_luma(&self) -> u8 {
+        if !self.is_of_colours() {
+            let sum: u64 = self.data.iter().map(|&v| u64::from(v)).sum();
+            return (sum as f64 / self.data.len() as f64 + 0.5) as u8;
+        }
         let sum: u64 = if self.is_grey() {
             self.data.iter().map(|&v| u64::from(v)).sum()
         } else {

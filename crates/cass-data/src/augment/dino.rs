@@ -49,7 +49,7 @@ impl DinoDraw {
         }
     }
 
-    /// Writes the normalised local and global view, `(3, size, size)` each.
+    /// Writes the normalised local and global view, `(C, size, size)` each.
     pub(crate) fn apply(
         &self,
         image: &Pixels,

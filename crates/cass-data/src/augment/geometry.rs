@@ -60,7 +60,8 @@ impl Pixels {
         };
         Arch::new().dispatch(|| match self.channels {
             1 => self.warp::<1>(&map),
-            _ => self.warp::<3>(&map),
+            3 => self.warp::<3>(&map),
+            _ => self.by_channel(|channel| channel.warp::<1>(&map)),
         })
     }
 
@@ -120,7 +121,8 @@ impl Pixels {
         let map = affine.inverse(self.width, self.height);
         match self.channels {
             1 => self.nearest::<1>(&map),
-            _ => self.nearest::<3>(&map),
+            3 => self.nearest::<3>(&map),
+            _ => self.by_channel(|channel| channel.nearest::<1>(&map)),
         }
     }
 
@@ -190,7 +192,11 @@ impl Pixels {
         for row in self.data.chunks_exact_mut(self.width * self.channels) {
             match self.channels {
                 1 => row.reverse(),
-                _ => row.as_chunks_mut::<3>().0.reverse(),
+                3 => row.as_chunks_mut::<3>().0.reverse(),
+                many => {
+                    row.reverse();
+                    row.chunks_exact_mut(many).for_each(<[u8]>::reverse);
+                }
             }
         }
     }

@@ -1,3 +1,4 @@
+use crate::channels::COLOURS;
 use crate::image::Pixels;
 use serde::{Deserialize, Serialize};
 
@@ -26,14 +27,36 @@ impl Normalization {
         std: [0.5; 3],
     };
 
-    /// `(value - mean) / std` of one channel, `value` in 0..=1.
-    pub(crate) fn apply(&self, value: f32, channel: usize) -> f32 {
-        (value - self.mean[channel]) / self.std[channel]
+    /// The statistics of a channel of images of `channels`: of one channel the means of the colours';
+    /// of others, channel `i` has those of colour `i mod 3`.
+    pub(crate) fn of_channel(&self, channel: usize, channels: usize) -> OfChannel {
+        let of = |values: [f32; COLOURS]| match channels {
+            1 => values.iter().sum::<f32>() / COLOURS as f32,
+            _ => values[channel % COLOURS],
+        };
+        OfChannel {
+            mean: of(self.mean),
+            std: of(self.std),
+        }
+    }
+}
+
+/// The statistics of one channel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OfChannel {
+    mean: f32,
+    std: f32,
+}
+
+impl OfChannel {
+    /// `(value - mean) / std`, `value` in 0..=1.
+    pub(crate) fn apply(self, value: f32) -> f32 {
+        (value - self.mean) / self.std
     }
 
-    /// The value, in 0..=1, of a channel that was normalised.
-    pub(crate) fn invert(&self, normalized: f32, channel: usize) -> f32 {
-        normalized * self.std[channel] + self.mean[channel]
+    /// The value, in 0..=1, that was normalised.
+    pub(crate) fn invert(self, normalized: f32) -> f32 {
+        normalized * self.std + self.mean
     }
 }
 
@@ -44,26 +67,41 @@ impl Default for Normalization {
 }
 
 impl Pixels {
-    /// Writes the three planes of `ToTensor` and `Normalize`: `(3, height, width)`.
+    /// Writes the planes of `ToTensor` and `Normalize`: `(C, height, width)`, where C is as many as fit
+    /// into `out`, 3 or what the image has.
     ///
     /// # Panics
-    /// If `out` is not that long.
+    /// If `out` is of another length.
     pub fn normalize_into(&self, normalization: &Normalization, out: &mut [f32]) {
         let area = self.width * self.height;
-        assert_eq!(out.len(), 3 * area, "(3, {}, {})", self.height, self.width);
-        match self.channels {
-            1 => fill(self.data.as_chunks::<1>().0, normalization, out),
-            _ => fill(self.data.as_chunks::<3>().0, normalization, out),
+        let channels = out.len() / area.max(1);
+        let fits = channels == self.channels || (channels, self.channels) == (COLOURS, 1);
+        let (h, w) = (self.height, self.width);
+        assert!(
+            fits && out.len() == channels * area,
+            "({channels}, {h}, {w})"
+        );
+        for (channel, plane) in out.chunks_exact_mut(area).enumerate() {
+            let normalize = normalization.of_channel(channel, channels);
+            let table: [f32; 256] = std::array::from_fn(|v| normalize.apply(v as f32 / 255.0));
+            let place = channel % self.channels;
+            // Steps that are known make for straight code.
+            match self.channels {
+                1 => fill(self.data.as_chunks::<1>().0, place, &table, plane),
+                3 => fill(self.data.as_chunks::<3>().0, place, &table, plane),
+                many => {
+                    let values = self.data.iter().skip(place).step_by(many);
+                    for (to, &value) in plane.iter_mut().zip(values) {
+                        *to = table[usize::from(value)];
+                    }
+                }
+            }
         }
     }
 }
 
-fn fill<const C: usize>(pixels: &[[u8; C]], normalization: &Normalization, out: &mut [f32]) {
-    for (channel, plane) in out.chunks_exact_mut(pixels.len()).enumerate() {
-        let value = |v: usize| normalization.apply(v as f32 / 255.0, channel);
-        let table: [f32; 256] = std::array::from_fn(value);
-        for (to, pixel) in plane.iter_mut().zip(pixels) {
-            *to = table[usize::from(pixel[channel % C])];
-        }
+fn fill<const C: usize>(pixels: &[[u8; C]], place: usize, table: &[f32; 256], plane: &mut [f32]) {
+    for (to, pixel) in plane.iter_mut().zip(pixels) {
+        *to = table[usize::from(pixel[place])];
     }
 }

@@ -1,5 +1,6 @@
 use super::color::Adjust;
 use super::normalize::Normalization;
+use crate::channels::COLOURS;
 use crate::image::Pixels;
 use crate::resample::{Crop, resample};
 
@@ -56,6 +57,8 @@ impl Planes {
                     let sum: f64 = luma.iter().map(|&v| f64::from(v)).sum();
                     self.blend_with((sum / luma.len() as f64) as f32, factor);
                 }
+                // Of colours alone: see `grayscale`.
+                Adjust::Saturation(_) if !self.is_of_colours() => {}
                 Adjust::Saturation(factor) => {
                     let luma = self.luma();
                     for plane in &mut self.planes {
@@ -69,9 +72,16 @@ impl Planes {
         }
     }
 
-    /// `RandomGrayscale`: every channel becomes the luma.
+    /// `RandomGrayscale`: every channel becomes the luma; what is no colour stays.
     pub(crate) fn grayscale(&mut self) {
-        self.planes = vec![self.luma()];
+        if self.is_of_colours() {
+            self.planes = vec![self.luma()];
+        }
+    }
+
+    /// Whether its planes are one that stands for three, or red, green and blue.
+    fn is_of_colours(&self) -> bool {
+        [1, COLOURS].contains(&self.planes.len())
     }
 
     pub(crate) fn flip_horizontally(&mut self) {
@@ -107,7 +117,7 @@ impl Planes {
         }
     }
 
-    /// Crops, resizes to `size` x `size` and normalises: `out` gets `(3, size, size)`. The weights
+    /// Crops, resizes to `size` x `size` and normalises: `out` gets `(C, size, size)`. The weights
     /// of the resize sum to one, so normalising after it instead of before changes nothing.
     pub(crate) fn crop_into(
         &self,
@@ -118,10 +128,12 @@ impl Planes {
     ) {
         let resize = |plane: &Vec<f32>| resample(plane, self.width, crop, size);
         let resized: Vec<_> = self.planes.iter().map(resize).collect();
+        let channels = out.len() / (size * size);
         for (channel, to) in out.chunks_exact_mut(size * size).enumerate() {
             let from = &resized[channel % resized.len()];
+            let normalize = normalization.of_channel(channel, channels);
             for (to, &v) in to.iter_mut().zip(from) {
-                *to = normalization.apply(v, channel);
+                *to = normalize.apply(v);
             }
         }
     }
@@ -132,8 +144,15 @@ impl Planes {
         }
     }
 
-    /// torchvision's luma of tensors; its weights sum to 0.9999.
+    /// torchvision's luma of tensors, whose weights sum to 0.9999; of what is no colour the mean of all planes.
     fn luma(&self) -> Vec<f32> {
+        if !self.is_of_colours() {
+            let sum_of = |i: usize| self.planes.iter().map(|plane| plane[i]).sum::<f32>();
+            let count = self.planes.len() as f32;
+            return (0..self.width * self.height)
+                .map(|i| sum_of(i) / count)
+                .collect();
+        }
         let [r, g, b] = [0, 1, 2].map(|c| &self.planes[c % self.planes.len()]);
         r.iter()
             .zip(g)

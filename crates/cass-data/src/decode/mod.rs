@@ -148,6 +148,15 @@ pub(crate) fn decode_bytes(
     reading: &Reading,
     size: Option<usize>,
 ) -> Result<Decoded, String> {
+    let decoded = as_stored(bytes, reading, size)?;
+    Ok(Decoded {
+        pixels: decoded.pixels.for_channels(reading.in_chans)?,
+        ..decoded
+    })
+}
+
+/// The image with the channels that it has.
+fn as_stored(bytes: &[u8], reading: &Reading, size: Option<usize>) -> Result<Decoded, String> {
     if bytes.is_empty() {
         return Err("is empty (0 bytes)".into());
     }

@@ -1,5 +1,6 @@
 //! How the pixels of a file become 8 bits, where the file leaves that open.
 
+use crate::channels::{COLOURS, MOST_CHANNELS};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -13,7 +14,7 @@ use std::str::FromStr;
 /// let reading = Reading { levels: "bits:12".parse().unwrap(), ..Reading::default() };
 /// assert_eq!(reading.levels, Levels::Bits(12));
 /// ```
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// How more than 8 bits become 8.
     pub levels: Levels,
@@ -27,6 +28,24 @@ pub struct Reading {
     pub window_index: usize,
     /// The most pixels that an image may have, in millions; 0 is 100.
     pub max_megapixels: u64,
+    /// Channels of the images that a network sees: 3 for colours, where grey is three equal ones; 1 for
+    /// grey, which coloured images become; any other number for images that have as many.
+    pub in_chans: usize,
+}
+
+impl Default for Reading {
+    /// As images are read where nothing is said: the first of what there are several of, three channels.
+    fn default() -> Self {
+        Self {
+            levels: Levels::default(),
+            exif: false,
+            pages: Pages::default(),
+            frame: Frame::default(),
+            window_index: 0,
+            max_megapixels: 0,
+            in_chans: COLOURS,
+        }
+    }
 }
 
 /// How grey levels of more than 8 bits become 8.
@@ -53,7 +72,8 @@ pub enum Pages {
     /// The first page, which has to be grey or coloured.
     #[default]
     First,
-    /// One, as grey, or two or three, as red, green and blue; from 1.
+    /// One, as grey, or two or three, as red, green and blue; or as many as the network's images have
+    /// channels, where that is another number; from 1.
     These(Vec<usize>),
     /// The mean of all, as grey.
     Mean,
@@ -136,7 +156,30 @@ impl Reading {
                 expected: "at most 4000",
             });
         }
-        Ok(())
+        let is_colour = [1, COLOURS].contains(&self.in_chans);
+        let (name, value, expected) = match &self.pages {
+            _ if !(1..=MOST_CHANNELS).contains(&self.in_chans) => {
+                ("in_chans", self.in_chans.to_string(), "1 to 13 channels")
+            }
+            Pages::These(these) if is_colour && these.len() > COLOURS => {
+                let expected = "at most three, or in_chans with as many channels";
+                ("pages", self.pages.to_string(), expected)
+            }
+            Pages::These(these) if !is_colour && these.len() != self.in_chans => {
+                let expected = "as many as in_chans has channels";
+                ("pages", self.pages.to_string(), expected)
+            }
+            Pages::Mean | Pages::Max if !is_colour => {
+                let expected = "in_chans of 1 or 3: one grey channel is made";
+                ("pages", self.pages.to_string(), expected)
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Setting {
+            name,
+            value,
+            expected,
+        })
     }
 }
 
@@ -190,7 +233,7 @@ impl FromStr for Pages {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "{text:?}; expected first, mean, max, pyramid, or one to three numbers from 1, as in 1,2,3"
+                "{text:?}; expected first, mean, max, pyramid, or at most {MOST_CHANNELS} numbers from 1, as in 1,2,3"
             )
         };
         Ok(match text {
@@ -201,7 +244,8 @@ impl FromStr for Pages {
             numbers => {
                 let these: Option<Vec<usize>> =
                     numbers.split(',').map(|n| n.trim().parse().ok()).collect();
-                let these = these.filter(|t| (1..=3).contains(&t.len()) && !t.contains(&0));
+                let these =
+                    these.filter(|t| (1..=MOST_CHANNELS).contains(&t.len()) && !t.contains(&0));
                 Self::These(these.ok_or_else(wrong)?)
             }
         })
@@ -321,7 +365,7 @@ mod tests {
         for text in ["first", "mean", "max", "pyramid", "3", "1,2,3"] {
             assert_eq!(text.parse::<Pages>().unwrap().to_string(), text);
         }
-        for text in ["0", "1,2,3,4", "", "all"] {
+        for text in ["0", "1,2,3,4,5,6,7,8,9,10,11,12,13,14", "", "all"] {
             assert!(text.parse::<Pages>().is_err(), "{text}");
         }
         for text in ["first", "middle", "all", "7"] {

@@ -5,6 +5,7 @@ use super::levels::{Kind, Values};
 use super::palette::Palette;
 use super::reading::{Pages, Reading};
 use super::{Decoded, expect_size};
+use crate::channels::COLOURS;
 use crate::image::Pixels;
 use std::io::Cursor;
 use tiff::ColorType;
@@ -53,12 +54,21 @@ pub(super) fn decode(
         return by_palette(&palette, reading, count).map(Some);
     }
     let mut decoder = open(bytes, reading)?;
+    let of_colours = [1, COLOURS].contains(&reading.in_chans);
+    let whole = |page: Page| {
+        let channels = page.channels.len();
+        if of_colours {
+            as_it_is(page)
+        } else {
+            Ok((page, channels))
+        }
+    };
     let (page, channels) = match &reading.pages {
-        Pages::First if is_plain(&mut decoder)? => return Ok(None),
-        Pages::First => as_it_is(read(&mut decoder, reading)?)?,
+        Pages::First if of_colours && is_plain(&mut decoder)? => return Ok(None),
+        Pages::First => whole(read(&mut decoder, reading)?)?,
         Pages::Pyramid => {
             seek_level(&mut decoder, count, size)?;
-            as_it_is(read(&mut decoder, reading)?)?
+            whole(read(&mut decoder, reading)?)?
         }
         Pages::These(these) => {
             let page = planes(&mut decoder, reading, count, Some(these))?;
@@ -109,7 +119,7 @@ fn as_it_is(mut page: Page) -> Result<(Page, usize), String> {
         (_, 3) | (true, 4) => 3,
         _ => {
             return Err(format!(
-                "has {all} channels, expected grey, or red, green and blue (--pages 1,2,3, mean or max chooses)"
+                "has {all} channels, expected grey, or red, green and blue (--pages 1,2,3, mean or max chooses, --in-chans {all} takes them all)"
             ));
         }
     };
@@ -335,6 +345,9 @@ fn finish(page: Page, channels: usize, reading: &Reading, count: usize) -> Resul
     let (width, height) = (page.width, page.height);
     let pixels = match channels {
         1 => Pixels::from_grey(width, height, levels),
+        many if ![1, COLOURS].contains(&reading.in_chans) => {
+            Pixels::from_channels(width, height, many, levels)
+        }
         2 => {
             let rgb = levels.as_chunks::<2>().0.iter();
             Pixels::from_rgb(width, height, rgb.flat_map(|[r, g]| [*r, *g, 0]).collect())

@@ -6,6 +6,7 @@ use crate::Result;
 use crate::augment::{Normalization, Pipeline};
 use crate::dataset::{Dataset, Part};
 use crate::error::expect;
+use crate::image::Pixels;
 use crate::loader::{Loader, LoaderConfig};
 use crate::recipe::RunImages;
 use canvas::{Canvas, LINE};
@@ -132,27 +133,31 @@ fn grid(
         ..images.config().clone()
     };
     let (size, normalization) = (config.size, config.normalization);
+    let channels = images.dataset.reading.in_chans;
     let loader = Loader::new(images.dataset.clone(), samples.to_vec(), config)?;
     let mut drawn = Vec::new();
     for epoch in 0..epochs {
         for batch in loader.epoch(epoch as u64) {
             for view in batch?.views {
                 let values = view.flatten_all()?.to_vec1::<f32>()?;
-                let planes = values.chunks_exact(3 * size * size);
-                drawn.extend(planes.map(|planes| to_bytes(planes, &normalization)));
+                let planes = values.chunks_exact(channels * size * size);
+                drawn.extend(planes.map(|planes| to_bytes(planes, channels, &normalization)));
             }
         }
     }
     Ok(drawn)
 }
 
-/// Takes normalised planes `(3, size, size)` back to interleaved bytes.
-fn to_bytes(planes: &[f32], normalization: &Normalization) -> Vec<u8> {
-    let area = planes.len() / 3;
+/// Takes normalised planes `(C, size, size)` back to interleaved bytes of red, green and blue.
+fn to_bytes(planes: &[f32], channels: usize, normalization: &Normalization) -> Vec<u8> {
+    let area = planes.len() / channels;
     let byte = |i: usize| {
-        let (pixel, channel) = (i / 3, i % 3);
-        let value = normalization.invert(planes[channel * area + pixel], channel);
+        let (pixel, channel) = (i / channels, i % channels);
+        let normalized = normalization.of_channel(channel, channels);
+        let value = normalized.invert(planes[channel * area + pixel]);
         (value * 255.0).round() as u8 // `as` saturates
     };
-    (0..planes.len()).map(byte).collect()
+    let bytes = (0..planes.len()).map(byte).collect();
+    let side = area.isqrt();
+    Pixels::from_channels(side, side, channels, bytes).to_rgb()
 }

@@ -5,6 +5,7 @@ mod images;
 pub use images::RunImages;
 
 use crate::Result;
+use crate::channels::COLOURS;
 use crate::dataset::{Dataset, OpenOptions};
 use crate::error::expect;
 use crate::image::{Frame, Levels, Pages, Reading};
@@ -83,6 +84,9 @@ pub struct DataRecipe {
     /// The most pixels that an image may have, in millions; 0 is 100.
     #[serde(default, skip_serializing_if = "is_default")]
     pub max_megapixels: u64,
+    /// Channels of the images that networks see: see [`Reading::in_chans`].
+    #[serde(default = "colours", skip_serializing_if = "is_colours")]
+    pub in_chans: usize,
     /// Columns of a table, by what they say.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<Column, String>,
@@ -112,6 +116,7 @@ impl DataRecipe {
             frame: Frame::default(),
             window_index: 0,
             max_megapixels: 0,
+            in_chans: COLOURS,
             columns: BTreeMap::new(),
         }
     }
@@ -143,6 +148,7 @@ impl DataRecipe {
             frame: self.frame,
             window_index: self.window_index,
             max_megapixels: self.max_megapixels,
+            in_chans: self.in_chans,
         }
     }
 
@@ -198,6 +204,14 @@ impl DataRecipe {
         let expected = "a share from 0 that leaves images for training";
         expect("test_fraction", test, fits, expected)
     }
+}
+
+fn colours() -> usize {
+    COLOURS
+}
+
+fn is_colours(channels: &usize) -> bool {
+    *channels == COLOURS
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -6,6 +6,7 @@ use super::origin::Images;
 use super::table::table;
 use super::{Found, Item, locate};
 use crate::Result;
+use crate::channels::MOST_CHANNELS;
 use crate::decode::MAX_PIXELS;
 use crate::source::{Part, Task};
 use std::fs::File;
@@ -118,14 +119,14 @@ fn sides(shape: &[usize], bytes: usize) -> Result<[usize; 3], String> {
     };
     match *shape {
         [_, h, w] if fits(h, w) => Ok([h, w, 1]),
-        [_, h, w, channels @ (1 | 3)] if fits(h, w) => Ok([h, w, channels]),
+        [_, h, w, channels @ 1..=MOST_CHANNELS] if fits(h, w) => Ok([h, w, channels]),
         [_, depth, height, width] | [_, depth, height, width, _] => Err(format!(
             "holds volumes (3D) of {depth}x{height}x{width}, expected images: its slices can be written as \
              an array of shape (images, height, width)"
         )),
         _ => Err(format!(
             "has shape {shape:?} of {bytes} bytes a value, expected bytes of shape (images, height, width) or \
-             (images, height, width, 3)"
+             (images, height, width, channels)"
         )),
     }
 }

@@ -84,13 +84,19 @@ impl Origin {
                 let (width, height, data) = (images.width, images.height, bytes.to_vec());
                 match images.channels {
                     1 => Pixels::from_grey(width, height, data),
-                    _ => Pixels::from_rgb(width, height, data),
+                    3 => Pixels::from_rgb(width, height, data),
+                    many => Pixels::from_channels(width, height, many, data),
                 }
             }
         };
+        let mode = match pixels.channels {
+            1 => "L8".into(),
+            3 => "Rgb8".into(),
+            many => format!("{many} channels of 8 bits"),
+        };
         Ok(Decoded {
-            mode: if pixels.is_grey() { "L8" } else { "Rgb8" }.into(),
-            pixels,
+            mode,
+            pixels: pixels.for_channels(reading.in_chans)?,
             format: "array",
             widest: None,
             range: None,

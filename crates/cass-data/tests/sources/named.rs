@@ -204,14 +204,14 @@ fn archive(members: &[(&str, &str, Vec<u8>)]) -> TempDir {
 #[test]
 fn volumes_of_medmnist_are_named_as_such() {
     for (shape, said) in [
-        ("(2, 8, 9, 10)", "volumes (3D) of 8x9x10"),
+        ("(2, 8, 9, 14)", "volumes (3D) of 8x9x14"),
         ("(2, 8, 9, 10, 3)", "volumes (3D) of 8x9x10"),
         ("(2, 64)", "has shape [2, 64]"),
         ("(0, 4294967296, 4294967296)", "has shape"),
         ("(2, 0, 3)", "has shape [2, 0, 3]"),
     ] {
-        let data = if shape.ends_with("10)") {
-            vec![7; 2 * 720]
+        let data = if shape.ends_with("14)") {
+            vec![7; 2 * 1008]
         } else {
             Vec::new()
         };
@@ -224,6 +224,41 @@ fn volumes_of_medmnist_are_named_as_such() {
             &["array train_images", said, "expected"],
         );
     }
+}
+
+#[test]
+fn arrays_of_many_channels_are_images_where_as_many_are_asked_for() {
+    let part = |name: &str| {
+        let images: Vec<u8> = (0..2 * 4 * 5 * 6).map(|v| (v * 7) as u8).collect();
+        [
+            (format!("{name}_labels"), "(2, 1)", vec![0, 1]),
+            (format!("{name}_images"), "(2, 4, 5, 6)", images),
+        ]
+    };
+    let members: Vec<_> = ["train", "val", "test"]
+        .into_iter()
+        .flat_map(part)
+        .collect();
+    let members: Vec<_> = members
+        .iter()
+        .map(|(n, s, d)| (n.as_str(), *s, d.clone()))
+        .collect();
+    let folder = archive(&members);
+    let of = |in_chans: usize| {
+        let recipe = DataRecipe {
+            in_chans,
+            ..DataRecipe::new("medmnist", folder.path())
+        };
+        recipe.open(&OpenOptions::default())
+    };
+    let dataset = of(6).unwrap();
+    let pixels = dataset.pixels(1, 5).unwrap();
+    assert_eq!((dataset.len(), pixels.channels()), (6, 6));
+    let said = of(3).unwrap_err().to_string();
+    assert!(
+        said.contains("has 6 channels, expected 3 (--in-chans"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -67,24 +67,19 @@ impl PatchEmbed {
         if (c, h, w) != (channels, s, s) {
             bail!("image is ({c}, {h}, {w}), the network was built for ({channels}, {s}, {s})");
         }
-        let patches = x
+        let patches = Tracked::constant(x)
             .reshape((b, c, n, p, n, p))?
-            .permute((0, 2, 4, 1, 3, 5))? // (B, S/p, S/p, C, p, p)
+            .permute(&[0, 2, 4, 1, 3, 5])? // (B, S/p, S/p, C, p, p)
             .reshape((b, n * n, c * p * p))?;
         let weight = self.weight.reshape((width, c * p * p))?;
-        cass_ops::nn::linear(&Tracked::constant(&patches), &weight, self.bias.as_ref())
+        cass_ops::nn::linear(&patches, &weight, self.bias.as_ref())
     }
 }
 
 /// Tokens that are the same for every image, each `(1, n, D)`, before the patches `(B, N, D)` → `(B, n + N, D)`.
 pub(crate) fn prefixed(prefix: &[Tracked], patches: Tracked) -> Result<Tracked> {
-    let (b, _, d) = patches.value().dims3()?;
-    let (dtype, device) = (patches.value().dtype(), patches.value().device().clone());
-    // Room for the tokens, which the sum fills: zeros and the token.
-    let spread = |token: &Tracked| {
-        let room = Tensor::zeros((b, token.dims()[1], d), dtype, &device)?;
-        Tracked::constant(&room).broadcast_add(token)
-    };
+    let images = patches.value().dim(0)?;
+    let spread = |token: &Tracked| token.repeat_first(images);
     let mut tokens = prefix.iter().map(spread).collect::<Result<Vec<_>>>()?;
     tokens.push(patches);
     Tracked::cat(&tokens.iter().collect::<Vec<_>>(), 1)

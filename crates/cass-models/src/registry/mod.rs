@@ -1,7 +1,9 @@
 //! The networks by timm's names, with the weights that timm publishes for them.
 
+mod published;
 mod table;
 
+pub use published::Top1;
 pub use table::MODELS;
 
 use crate::cost::Cost;
@@ -27,6 +29,15 @@ impl Normalization {
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
     };
+
+    /// Means and standard deviations of images of `channels`: of one channel the means of the colours';
+    /// of others, channel `i` has those of colour `i mod 3`, as timm repeats the weights.
+    pub fn of_channels(&self, channels: usize) -> [Vec<f64>; 2] {
+        [self.mean, self.std].map(|values| match channels {
+            1 => vec![values.iter().sum::<f64>() / 3.0],
+            _ => values.iter().copied().cycle().take(channels).collect(),
+        })
+    }
 }
 
 /// How images are brought to the input size, by PIL's names.

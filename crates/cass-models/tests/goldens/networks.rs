@@ -28,7 +28,13 @@ fn norm(t: &Tensor) -> Result<f64> {
         .to_scalar()
 }
 
+/// On a CPU, and by the kernels of a GPU under emulation.
 fn equals_timm(name: &str) -> Result<()> {
+    equals_timm_here(name)?;
+    cass_ops::gpu::emulated(|| equals_timm_here(name))
+}
+
+fn equals_timm_here(name: &str) -> Result<()> {
     let golden = golden(name, "golden")?;
     let model = model(name, &golden, DType::F32)?;
     let forward = |mode| {

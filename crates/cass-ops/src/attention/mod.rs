@@ -7,6 +7,7 @@ use crate::autocast::casts;
 use crate::cuda::{self, AttentionOperands, Gpu};
 use crate::element::{Read, tensor, with_float};
 use crate::profile::{Pass, timed};
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, bail};
 use kernels::Added;
@@ -132,8 +133,12 @@ fn on_cpu(
         })
     })?;
     let (saved, saved_out) = (qkv.value().clone(), out.clone());
+    let op = Op::Attention {
+        heads: s.heads,
+        mask: added.as_ref().and_then(|(_, mask)| mask.clone()),
+    };
     let inputs: Vec<&Tracked> = [&qkv].into_iter().chain(&bias).collect();
-    Ok(Tracked::record("attention", out, &inputs, move |dout| {
+    Ok(Tracked::record(op, out, &inputs, move |dout| {
         backward(&s, &saved, added.as_ref(), &saved_out, dout)
     }))
 }

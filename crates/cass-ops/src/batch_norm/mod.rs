@@ -6,6 +6,7 @@ pub(crate) mod reference;
 use crate::cuda::{self, BatchNormOperands, Function, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::profile::{Pass, timed};
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{DType, Result, Tensor, bail};
 use kernels::{Input, Planes, Saved, Statistics};
@@ -128,7 +129,7 @@ pub fn batch_norm_train(
         inv_std: 1.0 / (var + eps).sqrt(),
     });
     let statistics = statistics.collect();
-    Ok((op.record(y, statistics, true), stats))
+    Ok((op.record("batch_norm", y, statistics, true), stats))
 }
 
 /// Batch normalisation with given statistics, which are constants to the gradient, as
@@ -182,7 +183,13 @@ pub fn batch_norm_eval(
         let y = op.with_input::<T, _>(|input| kernels::forward_eval(input, &statistics))?;
         tensor(y, x.dims())?
     });
-    Ok(op.record(y, statistics, false))
+    let traced = Op::BatchNorm {
+        mean: mean.clone(),
+        var: var.clone(),
+        eps,
+        activation,
+    };
+    Ok(op.record(traced, y, statistics, false))
 }
 
 fn operands<'a>(
@@ -265,15 +272,15 @@ impl BatchNorm {
         }))
     }
 
-    fn record(mut self, y: Tensor, statistics: Vec<Statistics>, training: bool) -> Tracked {
-        let inputs = [
-            self.x.clone(),
-            self.weight.clone(),
-            self.bias.clone(),
-            self.residual
-                .clone()
-                .unwrap_or_else(|| Tracked::constant(&y)),
-        ];
+    fn record(
+        mut self,
+        op: impl Into<Op>,
+        y: Tensor,
+        statistics: Vec<Statistics>,
+        training: bool,
+    ) -> Tracked {
+        let mut inputs = vec![self.x.clone(), self.weight.clone(), self.bias.clone()];
+        inputs.extend(self.residual.clone());
         // The way back needs the sum, not what was added.
         let needs_y = self.residual.take().is_some() && self.activation == Activation::Relu;
         let saved_y = needs_y.then(|| y.clone());
@@ -281,7 +288,7 @@ impl BatchNorm {
             *operand = Tracked::constant(operand.value());
         }
         let inputs: Vec<&Tracked> = inputs.iter().collect();
-        Tracked::record("batch_norm", y, &inputs, move |dy| {
+        Tracked::record(op, y, &inputs, move |dy| {
             self.backward(saved_y.as_ref(), &statistics, training, dy)
         })
     }

@@ -11,6 +11,7 @@ use crate::autocast::{casts, in_bf16};
 use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::profile::{Pass, timed};
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, bail};
 use geometry::Geometry;
@@ -87,7 +88,8 @@ pub fn conv2d(x: &Tracked, weight: &Tracked, config: &Conv2dConfig) -> Result<Tr
     })?;
     let needs = [x.is_tracked(), weight.is_tracked()];
     let (saved_x, saved_weight) = (x.value().clone(), weight.value().clone());
-    Ok(Tracked::record("conv2d", y, &[&x, &weight], move |dy| {
+    let op = Op::Conv2d(*config);
+    Ok(Tracked::record(op, y, &[&x, &weight], move |dy| {
         backward(&g, &saved_x, &saved_weight, needs, dy)
     }))
 }

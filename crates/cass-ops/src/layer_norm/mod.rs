@@ -6,6 +6,7 @@ pub(crate) mod reference;
 use crate::cuda::{self, Gpu};
 use crate::element::{Read, tensor, with_float};
 use crate::profile::{Pass, timed};
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, WithDType};
 
@@ -46,7 +47,7 @@ pub fn layer_norm(x: &Tracked, weight: &Tracked, bias: &Tracked, eps: f64) -> Re
     })?;
     let (saved_x, saved_weight) = (x.value().clone(), weight.value().clone());
     Ok(Tracked::record(
-        "layer_norm",
+        Op::LayerNorm { eps },
         y,
         &[&x, &weight, &bias],
         move |dy| backward(&saved_x, &saved_weight, eps, dy),

@@ -7,6 +7,7 @@ use crate::autocast::{casts, in_bf16};
 use crate::cuda::{self, Gpu};
 use crate::element::{Read, tensor, with_float};
 use crate::profile::{Pass, timed};
+use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor};
 
@@ -104,13 +105,18 @@ pub fn linear_add(
     let mut inputs = vec![&x, &weight];
     inputs.extend(&bias);
     inputs.extend(&residual);
-    Ok(Tracked::record("linear", y, &inputs, move |dy| {
-        let mut found = saved.backward(dy)?;
-        if has_residual {
-            found.push(Some(Gradient::shared(dy.clone())));
-        }
-        Ok(found)
-    }))
+    Ok(Tracked::record(
+        Op::Linear { has_bias },
+        y,
+        &inputs,
+        move |dy| {
+            let mut found = saved.backward(dy)?;
+            if has_residual {
+                found.push(Some(Gradient::shared(dy.clone())));
+            }
+            Ok(found)
+        },
+    ))
 }
 
 struct Saved {

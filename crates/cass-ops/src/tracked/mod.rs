@@ -14,6 +14,7 @@ pub use gradients::Gradients;
 
 use crate::emulated::is_emulated;
 use crate::profile::{Pass, timed};
+use crate::trace::{Op, note};
 use candle_core::{Result, Tensor, TensorId, Var, bail};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -184,18 +185,21 @@ impl Tracked {
             return Ok(self.clone());
         }
         let value = self.value.contiguous()?;
-        Ok(Self::record("contiguous", value, &[self], |dy| {
+        Ok(Self::record(Op::Contiguous, value, &[self], |dy| {
             Ok(vec![Some(Gradient::shared(dy.clone()))])
         }))
     }
 
-    /// `value`, as the operation `name` computed it from `inputs`.
+    /// `value`, as the operation `op` computed it from `inputs`.
     pub(crate) fn record(
-        name: &'static str,
+        op: impl Into<Op>,
         value: Tensor,
         inputs: &[&Self],
         backward: impl FnOnce(&Tensor) -> Result<Vec<Option<Gradient>>> + Send + 'static,
     ) -> Self {
+        let op = op.into();
+        let name = op.name();
+        note(op, inputs, &value);
         let tracked = inputs.iter().any(|input| input.is_tracked());
         let node = (tracked && is_recording()).then(|| {
             Node::new(Kind::Operation {

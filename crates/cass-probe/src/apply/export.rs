@@ -1,21 +1,22 @@
-//! A probe's network with its classifier, as a folder that timm loads.
+//! A probe's network with its classifier, as a folder for other programs.
 
 use crate::fit::{ProbeMode, ProbeRecipe};
 use crate::{Error, Result};
 use cass_metrics::{MultiLabelPredictions, Predictions};
 use cass_models::Model;
+use cass_models::export::Format;
 use cass_run::Finished;
 use cass_run::names::{CHECKPOINT, PREDICTIONS};
 use cass_train::export::{Network, export_network};
 use std::path::Path;
 
-/// Writes the network of a finished probe as a folder that timm loads, its outputs under the names
-/// of the classes. `arm`, if given, must be the arm that was probed.
+/// Writes the network of a finished probe as a folder that timm loads, or as ONNX, its outputs under the names of the
+/// classes. `arm`, if given, must be the arm that was probed.
 ///
 /// # Errors
 /// If the run is not a probe, is of another arm or of mode `knn`, if its `predictions.csv` does not tell the classes,
 /// or as [`export_network`].
-pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
+pub fn export(run: &Finished, arm: Option<&str>, format: Format, out: &Path) -> Result<Model> {
     let wrong = |reason: String| Error::Run {
         path: run.path.clone(),
         reason,
@@ -50,11 +51,12 @@ pub fn export(run: &Finished, arm: Option<&str>, out: &Path) -> Result<Model> {
         checkpoint: CHECKPOINT,
         outputs: classes.len(),
         size: recipe.size,
+        in_chans: recipe.data.in_chans,
         label_names: classes,
         on_features: recipe.mode != ProbeMode::Finetune,
         normalization: recipe.normalization.of(&recipe.network, &recipe.weights)?,
         method: recipe.mode.name(),
         arm: recipe.arm.as_deref(),
     };
-    Ok(export_network(run, network, out)?)
+    Ok(export_network(run, network, format, out)?)
 }

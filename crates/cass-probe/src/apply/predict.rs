@@ -117,9 +117,10 @@ impl Predictor {
     /// If the computation fails as a whole, say for want of memory.
     pub fn predict(&self, files: &[PathBuf]) -> Result<Vec<Result<Labelled>>> {
         let size = self.model.options().input_size;
+        let channels = self.model.options().in_chans;
         let reading = self.reading();
         let pixels = files.par_iter().map(|file| {
-            let mut values = vec![0f32; 3 * size * size];
+            let mut values = vec![0f32; channels * size * size];
             cass_data::image::decode_as(file, &reading, Some(size))?
                 .resize(size)
                 .normalize_into(&Normalization::IMAGENET, &mut values);
@@ -127,13 +128,13 @@ impl Predictor {
         });
         let mut said: Vec<Result<Vec<f32>>> = pixels.collect();
         let good: Vec<f32> = said.iter().flatten().flatten().copied().collect();
-        let n = good.len() / (3 * size * size);
+        let n = good.len() / (channels * size * size);
         if n == 0 {
             let failed = said.into_iter().filter_map(Result::err).map(Err);
             return Ok(failed.collect());
         }
         let device = &self.model.options().device;
-        let images = Tensor::from_vec(good, (n, 3, size, size), device)?;
+        let images = Tensor::from_vec(good, (n, channels, size, size), device)?;
         let mut decisions = self.decisions(&images)?.into_iter();
         let label = |(pixels, file): (Result<Vec<f32>>, &PathBuf)| {
             pixels?;
@@ -147,7 +148,7 @@ impl Predictor {
         Ok(said.drain(..).zip(files).map(label).collect())
     }
 
-    /// What is said of each of `images` `(B, 3, S, S)`; an image without finite outputs does not stop the others.
+    /// What is said of each of `images` `(B, C, S, S)`; an image without finite outputs does not stop the others.
     pub(crate) fn decisions(&self, images: &Tensor) -> Result<Vec<Result<Decision>>> {
         let batch = images.dim(0)?;
         if let Some((knn, k)) = &self.neighbours {

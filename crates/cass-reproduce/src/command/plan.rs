@@ -7,7 +7,7 @@ use crate::networks::Network;
 use crate::plan::{Cost, Costs, Kind, Plan, Profile, Run, Schedule, critical_path, schedule};
 use crate::store::{Folder, folder};
 use crate::units::{duration, mib};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -26,6 +26,9 @@ pub struct Args {
     /// Devices, each with one run at a time.
     #[arg(long, value_name = "J", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     jobs: u64,
+    /// Memory of a device in GiB: a plan with a run that needs more is refused.
+    #[arg(long, value_name = "GIB")]
+    memory: Option<f64>,
     /// Simulate so many devices with one run at a time each: several numbers with commas between.
     #[arg(long, value_name = "W,...", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     workers: Vec<u64>,
@@ -56,10 +59,35 @@ pub fn plan(args: &Args, host: &Host) -> Result<ExitCode> {
     } else {
         total(&setup.out, &plan, &setup.profile, args.jobs as usize);
     }
+    if let Some(gib) = args.memory {
+        ensure!(
+            gib.is_finite() && gib > 0.0,
+            "--memory {gib}: expected a number above 0"
+        );
+        fits(&plan, gib * 1024.0, &format!("--memory {gib}"))?;
+    }
     if !args.workers.is_empty() {
         simulate(&setup.out, &plan, &args.workers);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a plan with a run that needs more than `room` MiB, which `whose` is.
+pub fn fits(plan: &Plan, room: f64, whose: &str) -> Result<()> {
+    let needs = |run: &&Run| run.estimate.memory_mib;
+    let largest = plan
+        .runs
+        .iter()
+        .max_by(|a, b| needs(a).total_cmp(&needs(b)));
+    if let Some(run) = largest.filter(|run| needs(run) > room) {
+        bail!(
+            "{} needs about {}, and {whose} is {}; a profile of smaller batches needs less",
+            run.name,
+            mib(needs(&run)),
+            mib(room)
+        );
+    }
+    Ok(())
 }
 
 /// How long what is left would take on so many devices, by list scheduling.

@@ -7,7 +7,7 @@ use super::plan as estimate;
 use super::setup::{Images, JobArgs, Setup, check_jobs};
 use crate::executor::{Executor, Local, Site};
 use crate::images::{draw_phantoms, preview};
-use crate::machine::{Device, Provenance, cores};
+use crate::machine::{Device, Provenance, cores, gpu_memory_mib};
 use crate::report;
 use crate::results::Source;
 use crate::store::{Folder, Info, OfTables};
@@ -79,6 +79,10 @@ pub fn reproduce(args: Args, host: &Host) -> Result<ExitCode> {
         }
     }
     ensure!(!plan.runs.is_empty(), "no run is behind these tables");
+    // The nodes of a cluster are not this computer.
+    if let Some(room) = gpu_memory_mib(&device).filter(|_| slurm.is_none()) {
+        estimate::fits(&plan, room, "the memory of this GPU")?;
+    }
 
     let fair = || (cores() / jobs).max(1);
     let threads = match (args.threads, &slurm) {

@@ -182,6 +182,13 @@ fn a_plan_needs_no_images() {
         "{paper:?}"
     );
     assert_ne!(paper, small);
+    let room = |gib: &str| job.run(&format!("plan --table 3 --profile paper --memory {gib}"));
+    succeeded(&room("1000"));
+    refused(
+        &room("4"),
+        &["pretrain-", "needs about ", "and --memory 4 is 4.0 GiB"],
+    );
+    refused(&room("0"), &["--memory 0: expected a number above 0"]);
     // 16 images of 1.13 GFLOP (ResNet-18 and ViT-Ti at 96 pixels), three times for forward and back, in 300 ms.
     let measured = lines(&job, "plan --table 3 --profile small --measure");
     assert!(

@@ -30,6 +30,9 @@ pub struct PretrainMetrics {
     /// The most memory the process held, where the system tells.
     #[serde(default)]
     pub peak_rss_mib: Option<u64>,
+    /// The most memory the process held on a GPU, if it computed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_gpu_mib: Option<u64>,
     /// Where each arm's initial weights came from.
     #[serde(default)]
     pub weights: BTreeMap<String, Origin>,

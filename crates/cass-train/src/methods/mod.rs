@@ -155,7 +155,7 @@ impl Method {
     /// # Errors
     /// If a file is missing or malformed, a tensor is missing, or networks and batches do not fit.
     pub fn replay(&self, replay: &Replay, folder: &Path) -> Result<Deviation> {
-        let recorded = Recorded::open(&folder.join("trajectory.safetensors"))?;
+        let recorded = Recorded::open(&folder.join("trajectory.safetensors"), &replay.device)?;
         self.config().replay(replay, folder, &recorded)
     }
 

@@ -5,6 +5,7 @@ mod inplace;
 mod kernels;
 mod norm;
 mod reference;
+mod together;
 mod update;
 
 pub use config::{AdamConfig, OptimizerConfig, SgdConfig};
@@ -18,8 +19,8 @@ use update::{State, apply};
 
 /// Updates named parameters from the gradients of a backward pass.
 ///
-/// On a CPU each parameter is updated in place, in one parallel pass over it and its state; on
-/// other devices by tensor operations. Both follow `torch.optim` with the same arguments.
+/// On a CPU each parameter is updated in place, in one parallel pass over it and its state; on a GPU
+/// all are by a few launches; elsewhere by tensor operations. All follow `torch.optim` with the same arguments.
 ///
 /// ```
 /// use candle_core::{Device, Tensor, Var};
@@ -192,6 +193,9 @@ impl Optimizer {
         if let Some(most) = self.clip_norm {
             let norm = norm.map_or_else(|| norm::of(&grads), Ok)?;
             let scale = most / (norm + 1e-6);
+            if self.zero_grad && self.apply_together(&grads, lr, scale.min(1.0))? {
+                return Ok(());
+            }
             for (slot, grad) in self.slots.iter_mut().zip(&mut grads) {
                 if scale < 1.0 {
                     *grad = (&*grad * scale)?;
@@ -199,6 +203,9 @@ impl Optimizer {
                     slot.accumulated = slot.accumulated.take().map(|_| grad.clone());
                 }
             }
+        }
+        if self.apply_together(&grads, lr, 1.0)? {
+            return Ok(());
         }
         self.steps += 1;
         let without_decay = self.config.without_decay();
@@ -208,6 +215,14 @@ impl Optimizer {
             apply(config, self.steps, lr * scale, var, grad, state)?;
         }
         Ok(())
+    }
+
+    /// Takes the step by a GPU's kernels, where they take all parameters.
+    fn apply_together(&mut self, grads: &[Tensor], lr: f64, grad_scale: f64) -> Result<bool> {
+        let step = self.steps + 1;
+        let done = together::apply(&self.config, step, lr, &self.slots, grads, grad_scale)?;
+        self.steps += u64::from(done);
+        Ok(done)
     }
 
     /// Everything a later [`Optimizer::load_state`] needs to continue as if never stopped: for each
@@ -265,8 +280,17 @@ impl Optimizer {
     }
 }
 
-/// `target = keep * target + (1 - keep) * source`, in place.
-pub(crate) fn blend(target: &Var, source: &Tensor, keep: f64) -> Result<()> {
+/// `target = keep * target + (1 - keep) * source` of every pair, in place.
+pub(crate) fn blend_all(pairs: &[(Var, Tensor)], keep: f64) -> Result<()> {
+    if together::blend(pairs, keep)? {
+        return Ok(());
+    }
+    pairs
+        .iter()
+        .try_for_each(|(target, source)| blend(target, source, keep))
+}
+
+fn blend(target: &Var, source: &Tensor, keep: f64) -> Result<()> {
     if target.device().is_cpu() {
         return Ok(inplace::update(&BlendKernel { keep }, target, source, [])?);
     }

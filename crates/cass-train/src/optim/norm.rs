@@ -1,14 +1,21 @@
 //! The norm of many tensors at once.
 
 use candle_core::{DType, Result, Storage, Tensor};
+use cass_ops::update;
 use rayon::prelude::*;
 
 /// Values a sum; sums are added in their order, so that the number of threads changes no digit.
 const CHUNK: usize = 1 << 16;
 
-/// The L2 norm over all values of all tensors; sums in f64, on other devices than a CPU in the
-/// tensors' own precision.
+/// The L2 norm over all values of all tensors; sums in f64, on a GPU those of slices in the tensors' own precision.
 pub(super) fn of(tensors: &[Tensor]) -> Result<f64> {
+    if tensors.first().is_some_and(update::takes) {
+        let contiguous = tensors.iter().map(Tensor::contiguous);
+        let contiguous = contiguous.collect::<Result<Vec<_>>>()?;
+        if let Some(sum) = update::squares(&contiguous)? {
+            return Ok(sum.to_scalar::<f64>()?.sqrt());
+        }
+    }
     let squares = tensors.iter().map(squares).collect::<Result<Vec<_>>>()?;
     // What is on a device is read together: the host waits once, not once for each tensor.
     let there = squares.iter().filter_map(|squares| match squares {

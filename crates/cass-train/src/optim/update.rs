@@ -64,7 +64,7 @@ impl AdamConfig {
     }
 }
 
-fn adam_kernel(config: &AdamConfig, step: u64, lr: f64) -> AdamKernel {
+pub(super) fn adam_kernel(config: &AdamConfig, step: u64, lr: f64) -> AdamKernel {
     let [beta1, beta2] = config.betas;
     let power = i32::try_from(step).unwrap_or(i32::MAX);
     AdamKernel {
@@ -84,7 +84,7 @@ pub(super) fn sgd_kernel(config: &SgdConfig, lr: f64) -> SgdKernel {
     }
 }
 
-fn momentum_kernel(config: &SgdConfig, step: u64, lr: f64) -> MomentumKernel {
+pub(super) fn momentum_kernel(config: &SgdConfig, step: u64, lr: f64) -> MomentumKernel {
     MomentumKernel {
         sgd: sgd_kernel(config, lr),
         momentum: config.momentum,
@@ -103,7 +103,7 @@ impl State {
     }
 
     pub(super) fn from_tensor(tensor: &Tensor, var: &Var) -> Result<Self> {
-        if !var.device().is_cpu() {
+        if !var.device().is_cpu() || cass_ops::update::takes(var) {
             return Ok(Self::Device(tensor.to_device(var.device())?.copy()?));
         }
         let tensor = tensor.contiguous()?.copy()?;

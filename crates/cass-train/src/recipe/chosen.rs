@@ -30,6 +30,7 @@ impl Recipe {
                 &self.normalization,
             ));
         }
+        chosen.extend(channels(self.data.in_chans));
         chosen.extend(self.method.config().chosen(&self.arms, &self.pipeline));
         chosen.push(
             "the last batch of an epoch is kept when it is smaller, but dropped when it is a single \
@@ -38,6 +39,30 @@ impl Recipe {
         );
         chosen
     }
+}
+
+/// What follows from images of other channels than three, none of which the paper has.
+pub fn channels(in_chans: usize) -> Option<String> {
+    let (images, weights, statistics, contrast) = match in_chans {
+        3 => return None,
+        1 => (
+            "coloured images become grey (ITU-R 601)",
+            "summed over the colours",
+            "the means of the three colours' statistics",
+            "its mean",
+        ),
+        _ => (
+            "an image with another number of channels is refused",
+            "repeated over the channels, times 3 over their number",
+            "the statistics of red, green and blue in turn",
+            "the mean of all channels",
+        ),
+    };
+    Some(format!(
+        "data.in_chans = {in_chans}: {images}; the first convolution has the pretrained weights {weights}, as timm's; \
+         images are normalised by {statistics}; of the augmentation, saturation, hue and greyscale change nothing, \
+         and contrast turns around {contrast}"
+    ))
 }
 
 /// What to say of a network with published weights that were trained with other statistics than images are now

@@ -5,7 +5,7 @@ mod normalize;
 mod validate;
 
 pub use crate::settings::{Arm, Arms, Portion, Precision, Protocol, Swa, Weights};
-pub use chosen::normalized;
+pub use chosen::{channels, normalized};
 pub use normalize::Normalize;
 pub use validate::ValidRecipe;
 

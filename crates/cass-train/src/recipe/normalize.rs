@@ -162,6 +162,11 @@ fn stated(file: &Path) -> Result<Option<Normalization>> {
     let config = read_bounded(&folder.join("config.json"), 1 << 20).ok();
     let config = config.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
     Ok(config.and_then(|config| {
+        // Next to what follows from it for other channels than three, where it was exported here.
+        let stated = serde_json::from_value(config["cass"]["normalization"].clone());
+        if let Ok(stated) = stated {
+            return Some(stated);
+        }
         let three = |key| serde_json::from_value(config["pretrained_cfg"][key].clone()).ok();
         Some(Normalization {
             mean: three("mean")?,

@@ -55,6 +55,35 @@ fn a_deviation_says_what_the_paper_means() {
 }
 
 #[test]
+fn other_channels_than_three_are_a_deviation_with_what_follows_from_it() {
+    let mut recipe = Recipe::paper(cass());
+    assert!(!recipe.to_toml().contains("in_chans"));
+    recipe.data.in_chans = 5;
+    assert_eq!(recipe.deviations(), ["data.in_chans = 5 (paper: 3)"]);
+    let follows = |recipe: &Recipe| {
+        let chosen = recipe.chosen().into_iter();
+        chosen
+            .filter(|text| text.starts_with("data.in_chans"))
+            .collect::<Vec<_>>()
+    };
+    let said = follows(&recipe).concat();
+    assert!(
+        said.contains("weights repeated") && said.contains("hue and greyscale change nothing"),
+        "{said}"
+    );
+    assert_eq!(Recipe::from_toml(&recipe.to_toml()).unwrap(), recipe);
+    recipe.data.in_chans = 3;
+    assert_eq!(follows(&recipe), [""; 0]);
+    recipe.data.root = "x".into();
+    recipe.data.in_chans = 14;
+    let error = recipe.validate().unwrap_err().to_string();
+    assert!(
+        error.contains("`in_chans` is 14; expected 1 to 13 channels"),
+        "{error}"
+    );
+}
+
+#[test]
 fn unknown_keys_name_the_nearest_and_the_line() {
     let text = Recipe::paper(cass()).to_toml();
     let error = |from: &str, to: &str| {

@@ -28,6 +28,8 @@ pub enum Precision {
     /// Single precision, as the paper's.
     #[default]
     F32,
+    /// As [`F32`](Self::F32), but the factors of products are rounded to the ten bits of TF32. On a GPU only.
+    Tf32,
     /// Convolutions, linear maps and attention multiply in bf16; all else, weights, their gradients and updates,
     /// normalisation and losses, stays f32: see [`cass_ops::scope::autocast`]. On a GPU only, unless
     /// [`emulate_bf16`](crate::PretrainOptions::emulate_bf16).
@@ -35,6 +37,15 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// As recipes have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()
     }

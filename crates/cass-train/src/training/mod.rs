@@ -14,7 +14,7 @@ use crate::average::{WeightAverage, update_bn};
 use crate::device::device_name;
 use crate::error::{Error, Result};
 use crate::features::{self, ArmLook};
-use crate::memory::peak_rss_mib;
+use crate::memory::{peak_gpu_mib, peak_rss_mib};
 use crate::recipe::ValidRecipe;
 use crate::states::States;
 use crate::step::Step;
@@ -63,7 +63,8 @@ pub fn pretrain(
     }
     let (step, origins) = setup.method(recipe, options.recompute)?;
     let state = states.last(&mut |text| observe(&Event::Warning { text }))?;
-    let tell = Tell::open(run, state.as_ref().map(|state| &state.about), observe)?;
+    let earlier = state.as_ref().map(|state| &state.about);
+    let tell = Tell::open(run, earlier, &setup.device, observe)?;
     let mut training = Training {
         step,
         origins,
@@ -375,6 +376,7 @@ impl Training<'_> {
             steps: self.steps(),
             images_per_s: self.progress.images as f64 / self.progress.train_seconds,
             peak_rss_mib: peak_rss_mib(),
+            peak_gpu_mib: peak_gpu_mib(&self.setup.device),
             weights: self.weights(),
             common: Common {
                 device: device_name(&self.setup.device),

@@ -2,8 +2,9 @@
 
 use super::progress::Progress;
 use crate::error::Result;
-use crate::memory::peak_rss_mib;
+use crate::memory::{peak_gpu_mib, peak_rss_mib};
 use crate::tensorboard::TensorBoard;
+use candle_core::Device;
 use cass_run::{Log, PretrainEvent as Event, RunDir};
 
 /// Log, TensorBoard's file and observer hear the same of the run; of the process only the observer
@@ -11,6 +12,8 @@ use cass_run::{Log, PretrainEvent as Event, RunDir};
 pub(super) struct Tell<'a> {
     log: Log,
     board: TensorBoard,
+    /// Whose memory is told.
+    device: Device,
     /// The last one.
     step: u64,
     pub(super) observe: &'a mut dyn FnMut(&Event),
@@ -21,6 +24,7 @@ impl<'a> Tell<'a> {
     pub(super) fn open(
         run: &RunDir,
         earlier: Option<&Progress>,
+        device: &Device,
         observe: &'a mut dyn FnMut(&Event),
     ) -> Result<Self> {
         let (log, board, steps) = earlier.map_or((0, 0, 0), |progress| {
@@ -29,6 +33,7 @@ impl<'a> Tell<'a> {
         let mut tell = Self {
             log: run.log_from(log)?,
             board: TensorBoard::open(run, board)?,
+            device: device.clone(),
             step: steps.saturating_sub(1),
             observe,
         };
@@ -66,7 +71,7 @@ impl<'a> Tell<'a> {
         if let Event::Step { step, .. } = event {
             self.step = *step;
         }
-        match scalars(event) {
+        match scalars(event, &self.device) {
             scalars if scalars.is_empty() => Ok(()),
             scalars => self.board.scalars(self.step, &scalars),
         }
@@ -79,7 +84,7 @@ impl<'a> Tell<'a> {
 }
 
 /// What TensorBoard shows of an event.
-fn scalars(event: &Event) -> Vec<(String, f64)> {
+fn scalars(event: &Event, device: &Device) -> Vec<(String, f64)> {
     let mut scalars = Vec::new();
     let mut add = |tag: String, value: f64| scalars.push((tag, value));
     match event {
@@ -99,6 +104,9 @@ fn scalars(event: &Event) -> Vec<(String, f64)> {
             add("images_per_s".into(), *images_per_s);
             if let Some(mib) = peak_rss_mib() {
                 add("memory/peak_rss_mib".into(), mib as f64);
+            }
+            if let Some(mib) = peak_gpu_mib(device) {
+                add("memory/peak_gpu_mib".into(), mib as f64);
             }
         }
         Event::Epoch { loss, .. } => add("epoch/loss".into(), *loss),

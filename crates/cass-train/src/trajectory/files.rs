@@ -17,12 +17,13 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    /// Its tensors, on a device.
+    pub(crate) fn open(path: &Path, device: &Device) -> Result<Self> {
         let wrong =
             |why: String| Error::Mismatch(format!("{} cannot be replayed: {why}", path.display()));
         let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
         let read = SafeTensors::read_metadata(&bytes).map_err(|error| wrong(error.to_string()))?;
-        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
+        let tensors = candle_core::safetensors::load_buffer(&bytes, device);
         Ok(Self {
             path: path.into(),
             tensors: tensors.map_err(|error| wrong(error.to_string()))?,
@@ -50,12 +51,13 @@ impl Recorded {
 }
 
 /// The network whose initial weights are in a file, for images of `size` pixels, in the precision of these.
-pub(crate) fn network(path: &Path, size: usize) -> Result<Model> {
-    let recorded = Recorded::open(path)?;
+pub(crate) fn network(path: &Path, size: usize, device: &Device) -> Result<Model> {
+    let recorded = Recorded::open(path, &Device::Cpu)?;
     let is_double = recorded.tensors.values().any(|t| t.dtype() == DType::F64);
     let options = |num_classes| ModelOptions {
         num_classes,
         input_size: size,
+        device: device.clone(),
         dtype: if is_double { DType::F64 } else { DType::F32 },
         ..Default::default()
     };

@@ -7,12 +7,12 @@ pub(crate) use files::{Recorded, network};
 use crate::error::Result;
 use crate::settings::Protocol;
 use crate::step::Step;
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use cass_models::Model;
 use cass_models::verify::TensorError;
 
 /// What PyTorch ran, where its files do not say.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Replay {
     /// The protocol: under the notebook's, gradients are never zeroed and nothing is averaged.
     pub protocol: Protocol,
@@ -22,6 +22,8 @@ pub struct Replay {
     pub swa_start: usize,
     /// Learning rate of DINO, constant; CASS' begins with the first that the files hold.
     pub lr: f64,
+    /// Where it is computed.
+    pub device: Device,
 }
 
 /// How far a replay is from what PyTorch recorded.
@@ -98,6 +100,7 @@ impl Replay {
             cnn_sgd: false,
             swa_start: 4,
             lr: 1e-3,
+            device: Device::Cpu,
         }
     }
 }

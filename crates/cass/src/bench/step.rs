@@ -38,6 +38,7 @@ pub fn run(args: Args) -> Result<Report> {
     let mut step = Workload::new(&args.work)?;
     step.step()?;
     let before = cass_ops::profile::multiply_adds();
+    let launched = cass_ops::gpu::launches();
     if args.profile {
         cass_ops::profile::start_profile();
     }
@@ -49,7 +50,27 @@ pub fn run(args: Args) -> Result<Report> {
     }
     let profile = cass_ops::profile::take_profile();
     let multiply_adds = (cass_ops::profile::multiply_adds() - before) / args.steps;
-    Ok(report(&args, &times, multiply_adds, roofline, &profile))
+    let gpu = OnGpu {
+        device: cass_train::device::device_name(&step.device),
+        launches: (cass_ops::gpu::launches() - launched) / args.steps,
+        peak_mib: cass_train::memory::peak_gpu_mib(&step.device),
+    };
+    Ok(report(
+        &args,
+        &times,
+        multiply_adds,
+        roofline,
+        &profile,
+        &gpu,
+    ))
+}
+
+/// What a GPU had to do.
+struct OnGpu {
+    device: String,
+    /// Of this crate's own kernels, a step.
+    launches: u64,
+    peak_mib: Option<u64>,
 }
 
 fn report(
@@ -58,6 +79,7 @@ fn report(
     multiply_adds: u64,
     roofline: f64,
     profile: &[OpTime],
+    gpu: &OnGpu,
 ) -> Report {
     let Spread {
         min: fastest,
@@ -80,6 +102,13 @@ fn report(
         rss.map_or("unknown".into(), |mib| mib.to_string()),
         100.0 * gflops / roofline,
     );
+    if let Some(mib) = gpu.peak_mib {
+        let (device, launches) = (&gpu.device, gpu.launches);
+        let _ = write!(
+            text,
+            "\n{device}: {mib} MiB at most, {launches} launches a step"
+        );
+    }
     let steps = args.steps as f64;
     let ops = profile.iter().map(|op| {
         let ms = op.time.as_secs_f64() * 1e3 / steps;
@@ -103,6 +132,10 @@ fn report(
         "size": work.size,
         "batch": work.batch,
         "threads": cass_ops::threads::threads(),
+        "device": gpu.device,
+        "precision": args.work.precision.name(),
+        "launches": gpu.launches,
+        "peak_gpu_mib": gpu.peak_mib,
         "median_ms": median,
         "min_ms": fastest,
         "max_ms": slowest,

@@ -1,11 +1,13 @@
 //! What `bench step` and `bench memory` run: one training step on random images.
 
 use crate::failure::{Failure, Result};
+use crate::pretrain::precision;
 use crate::recompute::Recompute;
 use candle_core::{Device, Tensor};
 use cass_models::{Model, ModelOptions};
 use cass_rng::Rng;
 use cass_train::methods::{DinoConfig, FocalForm, FocalLoss, Held, SupervisedStep, Trains};
+use cass_train::recipe::Precision;
 use cass_train::{Method, Recipe, Step};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
@@ -30,6 +32,12 @@ pub struct WorkloadArgs {
     /// Images a step.
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub batch: usize,
+    /// Where to compute: auto, cpu, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
+    /// Precision of the products; a CPU has f32 alone.
+    #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = precision())]
+    pub precision: Precision,
     /// Worker threads; 0 for one a core.
     #[arg(long, value_name = "T", default_value_t = 0)]
     pub threads: usize,
@@ -76,11 +84,12 @@ impl WorkloadArgs {
         &self.method
     }
 
-    fn model(&self, name: &str, num_classes: usize, seed: u64) -> Result<Model> {
+    fn model(&self, name: &str, num_classes: usize, seed: u64, device: &Device) -> Result<Model> {
         let options = ModelOptions {
             num_classes,
             input_size: self.size,
             seed,
+            device: device.clone(),
             ..Default::default()
         };
         let mut model = Model::new(name, &options)?;
@@ -89,13 +98,13 @@ impl WorkloadArgs {
     }
 
     /// `(B, 3, S, S)` of standard normal values.
-    fn images(&self, view: u64) -> Result<Tensor> {
+    fn images(&self, view: u64, device: &Device) -> Result<Tensor> {
         let shape = (self.batch, 3, self.size, self.size);
         let mut rng = Rng::new(0, "bench", [view, 0], 0);
         let values: Vec<f32> = (0..self.batch * 3 * self.size * self.size)
             .map(|_| rng.normal() as f32)
             .collect();
-        let images = Tensor::from_vec(values, shape, &Device::Cpu);
+        let images = Tensor::from_vec(values, shape, device);
         images.map_err(|error| cass_train::Error::from(error).into())
     }
 }
@@ -105,6 +114,7 @@ pub struct Workload {
     work: Work,
     /// What it has to hold besides activations.
     pub held: Held,
+    pub device: Device,
 }
 
 enum Work {
@@ -121,24 +131,35 @@ impl Workload {
             return Err(Failure::Wrong(text));
         }
         let Some(method) = args.pretraining() else {
-            let arm = &Recipe::paper(DinoConfig::default()).arms["net"];
+            if args.precision == Precision::Bf16 {
+                let text = "--precision bf16: the method supervised has f32 and tf32 alone";
+                return Err(Failure::Wrong(text.into()));
+            }
+            let mut recipe = Recipe::paper(DinoConfig::default());
+            (recipe.device, recipe.precision) = (args.device.clone(), args.precision);
+            let device = cass_train::device::device_of(&recipe, false)?;
+            let arm = &recipe.arms["net"];
             let loss = FocalLoss::new(FocalForm::Softmax, &[4, 3, 2, 1]);
-            let net = args.model(args.net(), 4, 0)?;
+            let net = args.model(args.net(), 4, 0, &device)?;
             let step = SupervisedStep::new(net, Trains::Everything, arm, loss)?;
             let labels = (0..args.batch).map(|i| i % 4).collect();
             return Ok(Self {
                 held: step.held(),
-                work: Work::Labels(Box::new(step), args.images(0)?, labels),
+                work: Work::Labels(Box::new(step), args.images(0, &device)?, labels),
+                device,
             });
         };
-        let recipe = Recipe::paper(method);
+        let mut recipe = Recipe::paper(method);
+        (recipe.device, recipe.precision) = (args.device.clone(), args.precision);
+        let device = cass_train::device::device_of(&recipe, false)?;
         let networks = args.nets().into_iter().zip(0..);
-        let networks = networks.map(|(name, seed)| args.model(name, recipe.outputs, seed));
+        let networks = networks.map(|(name, seed)| args.model(name, recipe.outputs, seed, &device));
         let step = recipe.step(networks.collect::<Result<_>>()?)?;
-        let views = (0..recipe.pipeline.views() as u64).map(|view| args.images(view));
+        let views = (0..recipe.pipeline.views() as u64).map(|view| args.images(view, &device));
         Ok(Self {
             held: step.held(),
             work: Work::Views(step, views.collect::<Result<_>>()?),
+            device,
         })
     }
 

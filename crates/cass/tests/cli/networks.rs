@@ -28,7 +28,7 @@ fn pytorchs_steps_are_replayed() {
 }
 
 #[test]
-fn networks_of_runs_are_exported_for_timm() {
+fn networks_of_runs_are_exported_for_timm_and_as_onnx() {
     let bench = Bench::new();
     bench.cass(&format!("{CASS} {SMALL} --out a"));
     bench.cass("probe --run a --arm vit --epochs 1 --threads 2 --device cpu --out p");
@@ -57,6 +57,16 @@ fn networks_of_runs_are_exported_for_timm() {
         serde_json::json!(["glioma", "meningioma", "notumor", "pituitary"])
     );
 
+    let probed = json(&bench.cass("export --run p --format onnx --out o/probe --json"));
+    assert_eq!(probed["outputs"], serde_json::json!(["features", "logits"]));
+    assert!(bench.path("o/probe/model.onnx").is_file());
+    let said = bench.cass("export --run a --arm cnn --format onnx --out o/cnn");
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(
+        said.contains("resnet18, opset 17, images (batch, 3, 16, 16) to features (batch, 512)\n"),
+        "{said}"
+    );
+
     bench.fails("export --run a --out x", 2, &["--arm cnn or --arm vit"]);
     bench.fails("export --run a --arm net --out x", 2, &["no arm net"]);
     bench.fails("export --run p --arm cnn --out x", 2, &["expected vit"]);
@@ -75,6 +85,59 @@ fn networks_of_runs_are_exported_for_timm() {
         &["holds no finished run"],
     );
     assert!(!bench.path("x").exists());
+}
+
+/// Grey images on one plane, from the pretraining to what is exported.
+#[test]
+fn a_run_on_one_channel_keeps_to_it() {
+    let bench = Bench::new();
+    bench.cass(&format!("{CASS} {SMALL} --in-chans 1 --out a"));
+    let recipe = fs::read_to_string(bench.path("a/recipe.toml")).unwrap();
+    assert!(recipe.contains("\nin_chans = 1\n"), "{recipe}");
+    // Its images are the probe's, and those that the probe labels.
+    bench.cass("probe --run a --arm cnn --epochs 1 --threads 2 --device cpu --out p");
+    let recipe = fs::read_to_string(bench.path("p/recipe.toml")).unwrap();
+    assert!(recipe.contains("\nin_chans = 1\n"), "{recipe}");
+    let images = "data/Testing/glioma";
+    let labelled = json(&bench.cass(&format!("predict --run p --json {images}")));
+    assert_eq!(labelled["images"], 2, "{labelled}");
+    let features = format!("features --run a --arm vit --out f.npy {images}");
+    assert_eq!(
+        json(&bench.cass(&format!("{features} --json")))["images"],
+        2
+    );
+    bench.fails(
+        &format!("{features} --in-chans 3"),
+        2,
+        &["--in-chans 3: the run's networks see 1 channels"],
+    );
+    let attended = bench.cass(&format!("attend --run p --out heat {images}"));
+    assert_eq!(code(&attended), 0, "{attended:?}");
+
+    bench.cass("export --run p --out timm");
+    let config = fs::read(bench.path("timm/config.json")).unwrap();
+    let config: Value = serde_json::from_slice(&config).unwrap();
+    assert_eq!(config["model_args"]["in_chans"], 1);
+    assert_eq!(
+        config["pretrained_cfg"]["input_size"],
+        serde_json::json!([1, 16, 16])
+    );
+    assert_eq!(
+        config["pretrained_cfg"]["mean"].as_array().map(Vec::len),
+        Some(1)
+    );
+    let said = bench.cass("export --run p --format onnx --out onnx");
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("images (batch, 1, 16, 16)"), "{said}");
+    // A network for colours is made for one plane, and says so.
+    bench.cass("export --run a --arm vit --out of-one");
+    let more = format!("{CASS} {SMALL} --out b");
+    bench.cass(&more);
+    bench.cass("export --run b --arm cnn --out of-three");
+    let probe = "probe --mode logistic --weights of-three --arch resnet18 --in-chans 1 --size 16 --data-root data";
+    let probed = bench.cass(&format!("{probe} --threads 2 --device cpu --out q"));
+    let said = String::from_utf8_lossy(&probed.stderr).into_owned();
+    assert!(said.contains("channels 3 → 1"), "{said}");
 }
 
 #[test]
@@ -100,8 +163,26 @@ fn networks_are_listed() {
     let table = bench.cass("models list resnet18");
     let table = String::from_utf8_lossy(&table.stdout).into_owned();
     assert!(
-        table.contains("11.69 M") && table.contains("3.63") && table.contains("224 px"),
+        ["11.69 M", "3.63", "224 px", "73.2 %", "apache-2.0"]
+            .iter()
+            .all(|part| table.contains(part)),
         "{table}"
     );
+    let all = json(&bench.cass("models list vit_base_patch16_224 --all --json"));
+    let of = |tag: &str| {
+        let models = all["models"].as_array().unwrap().iter();
+        let model = models.clone().find(|m| m["tag"] == tag).unwrap();
+        (
+            model["license"].clone(),
+            model["top1"].clone(),
+            model["top1_input_size"].clone(),
+        )
+    };
+    assert_eq!(
+        of("augreg_in1k"),
+        ("apache-2.0".into(), 79.154.into(), 224.into())
+    );
+    assert_eq!(of("mae"), ("cc-by-nc-4.0".into(), Value::Null, Value::Null));
+    assert_eq!(of("bamboo").0, "unknown");
     bench.fails("models list resnot", 2, &["no name fits \"resnot\""]);
 }

@@ -79,7 +79,7 @@ impl Network for ConvNext {
     }
 
     fn features(&self, x: &Tensor, _mode: Mode, taps: &mut Collector) -> Result<Tracked> {
-        let x = Tracked::constant(&x.permute((0, 2, 3, 1))?);
+        let x = Tracked::constant(x).permute(&[0, 2, 3, 1])?;
         let x = self.stem_norm.forward(&self.stem.forward(&x)?)?;
         let mut x = take_map(taps, self.stem_tap, x)?; // (B, H/4, W/4, C)
         for stage in &self.stages {

@@ -2,7 +2,7 @@
 
 use super::{ClassWeights, ProbeMode, ProbeRecipe};
 use cass_train::Protocol;
-use cass_train::recipe::normalized;
+use cass_train::recipe::{channels, normalized};
 
 impl ProbeRecipe {
     /// What differs from the paper's settings, as `field = value (paper: value)`. Left out: what
@@ -51,6 +51,7 @@ impl ProbeRecipe {
             weights,
             &self.normalization,
         ));
+        chosen.extend(channels(self.data.in_chans));
         if self.mode != ProbeMode::Knn {
             chosen.push(
                 match self.class_weights {

@@ -179,10 +179,10 @@ impl ProbeRecipe {
         let options = ModelOptions {
             num_classes,
             input_size: self.size,
+            in_chans: self.data.in_chans,
             seed: self.seed,
             dtype: DType::F32,
             device,
-            ..ModelOptions::default()
         };
         let mut model = Model::new(&self.network, &options)?;
         model.set_normalization(self.normalization.of(&self.network, &self.weights)?)?;

@@ -71,7 +71,8 @@ impl ProbeRecipe {
             ProbeMode::Finetune => 2 + self.optimizer.state_names().len(),
             _ => 1,
         };
-        let bytes = network_memory(&self.network, 1, self.size, copies, self.batch)?;
+        let image = [self.size, self.data.in_chans];
+        let bytes = network_memory(&self.network, 1, image, copies, self.batch)?;
         Ok(cass_run::expect_memory(bytes)?)
     }
 }

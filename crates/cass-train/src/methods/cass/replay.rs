@@ -30,7 +30,11 @@ pub(super) fn replay(
         arm.optimizer
             .set_lr(lr.first().copied().unwrap_or(replay.lr));
         Ok((
-            network(&folder.join(format!("{name}.safetensors")), size)?,
+            network(
+                &folder.join(format!("{name}.safetensors")),
+                size,
+                &replay.device,
+            )?,
             arm,
         ))
     };

@@ -2,7 +2,7 @@
 
 use super::config::DinoConfig;
 use crate::error::{Error, Result};
-use crate::optim::blend;
+use crate::optim::blend_all;
 use candle_core::{D, DType, Device, Tensor, Var};
 use cass_ops::nn::{gelu, linear};
 use cass_ops::{Tracked, compose};
@@ -156,10 +156,12 @@ impl Projector {
 
     /// `self = keep * self + (1 - keep) * other`.
     pub(crate) fn blend(&self, other: &Self, keep: f64) -> Result<()> {
-        for ((_, target), (_, source)) in self.trainable().iter().zip(&other.trainable()) {
-            blend(target, source, keep)?;
-        }
-        Ok(())
+        let (targets, sources) = (self.trainable().into_iter(), other.trainable().into_iter());
+        let pairs = targets.zip(sources);
+        let pairs: Vec<_> = pairs
+            .map(|((_, target), (_, source))| (target, source.as_tensor().clone()))
+            .collect();
+        blend_all(&pairs, keep)
     }
 }
 

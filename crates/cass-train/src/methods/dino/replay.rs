@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::methods::MethodConfig;
 use crate::step::StepOptions;
 use crate::trajectory::{Deviation, Recorded, Replay, compare, network, of_network, steps};
-use candle_core::{Device, Var};
+use candle_core::Var;
 use std::path::Path;
 
 /// Replays a student, its projector, their teacher and the centres.
@@ -18,8 +18,8 @@ pub(super) fn replay(
     recorded: &Recorded,
 ) -> Result<Deviation> {
     let size = recorded.get("local1.0")?.dims4()?.3;
-    let student = network(&folder.join("net.safetensors"), size)?;
-    let weights = Recorded::open(&folder.join("projector.safetensors"))?;
+    let student = network(&folder.join("net.safetensors"), size, &replay.device)?;
+    let weights = Recorded::open(&folder.join("projector.safetensors"), &replay.device)?;
     let centers = recorded.get("centers")?;
     let config = DinoConfig {
         projection_hidden_size: weights.get("net.0.weight")?.dims2()?.0,
@@ -27,7 +27,7 @@ pub(super) fn replay(
         num_classes_k: centers.elem_count(),
         ..settings.clone()
     };
-    let projector = Projector::new(student.feature_dim(), &config, 0, &Device::Cpu)?;
+    let projector = Projector::new(student.feature_dim(), &config, 0, &replay.device)?;
     let projector = projector.to_dtype(student.options().dtype)?;
     projector.load(&weights.tensors)?;
     let mut arm = config.preset(replay.protocol).arms["net"].clone();

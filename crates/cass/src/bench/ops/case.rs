@@ -84,7 +84,7 @@ impl Input {
     }
 }
 
-fn random(shape: &[usize], index: u64, f: impl Fn(f64) -> f64) -> Result<Tensor> {
+pub fn random(shape: &[usize], index: u64, f: impl Fn(f64) -> f64) -> Result<Tensor> {
     let mut rng = Rng::new(0, "ops", [index, 0], 0);
     let count = shape.iter().product();
     let values: Vec<f32> = (0..count).map(|_| f(rng.normal()) as f32).collect();
@@ -97,9 +97,7 @@ const TOLERANCE: f64 = 1e-3;
 impl Case {
     /// A row forward and, where something is trained, one backward.
     pub fn measure(&self, repeats: u64) -> Result<Vec<Measured>> {
-        let inputs = self.inputs.iter().enumerate();
-        let inputs = inputs.map(|(i, input)| input.draw(i as u64));
-        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        let inputs = self.draw()?;
         let tracked: Vec<Tracked> = inputs.iter().map(Tracked::from).collect();
         let values = (self.ours)(&tracked)?.into_value();
         let probe = random(values.dims(), 99, |x| x)?;
@@ -161,8 +159,14 @@ impl Case {
         ])
     }
 
+    /// Its inputs; what is trained is a variable.
+    pub fn draw(&self) -> Result<Vec<Tensor>> {
+        let inputs = self.inputs.iter().enumerate();
+        inputs.map(|(i, input)| input.draw(i as u64)).collect()
+    }
+
     /// The shapes of the first two inputs: what passes through, and the weights.
-    fn shape(&self) -> String {
+    pub fn shape(&self) -> String {
         let shapes = self.inputs.iter().take(2).map(|input| {
             let sizes: Vec<_> = input.shape.iter().map(usize::to_string).collect();
             sizes.join("x")

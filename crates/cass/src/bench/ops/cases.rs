@@ -25,6 +25,14 @@ impl Entry {
         }
     }
 
+    /// The operation, if it is one that has values and gradients.
+    pub fn case(&self) -> Option<&Case> {
+        match self {
+            Self::Op(case) => Some(case),
+            Self::Update(_) => None,
+        }
+    }
+
     pub fn measure(self, repeats: u64) -> Result<Vec<Measured>> {
         match self {
             Self::Op(case) => case.measure(repeats),

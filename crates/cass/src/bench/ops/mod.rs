@@ -1,5 +1,6 @@
 //! `cass bench ops`: each operation of cass-ops by itself, next to Candle's own.
 
+mod agree;
 mod case;
 mod cases;
 mod measure;
@@ -10,6 +11,7 @@ mod updates;
 use crate::failure::{Failure, Result};
 use crate::process;
 use crate::say::Report;
+use cases::Entry;
 use measure::Measured;
 use roofline::Rooflines;
 use serde_json::json;
@@ -33,6 +35,9 @@ pub struct Args {
     /// Measurements of each, after one that warms up.
     #[arg(long, value_name = "K", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..))]
     repeats: u64,
+    /// Instead of times: compare values and gradients on this device, in f32, with a CPU's in f64.
+    #[arg(long, value_name = "DEVICE")]
+    against_cpu: Option<String>,
     /// Worker threads, ours and Candle's; 0 for one a core.
     #[arg(long, value_name = "T", default_value_t = 0)]
     threads: usize,
@@ -41,7 +46,8 @@ pub struct Args {
 const EXAMPLE: &str = "\
 Examples:
   cass bench ops
-  cass bench ops --op conv2d --threads 1 --json";
+  cass bench ops --op conv2d --threads 1 --json
+  cass bench ops --batch 2 --against-cpu cuda";
 
 pub fn run(args: Args) -> Result<Report> {
     let batch = usize::try_from(args.batch).unwrap_or(usize::MAX);
@@ -54,6 +60,12 @@ pub fn run(args: Args) -> Result<Report> {
         return Err(Failure::Wrong(text));
     }
     process::configure_for_candle(args.threads)?;
+    if let Some(device) = &args.against_cpu {
+        let device = cass_train::device::open_device(device)?;
+        let cases = entries.iter().filter_map(Entry::case);
+        let cases = cases.filter(|case| case.op.contains(wanted));
+        return Ok(agree::compare(cases, &device));
+    }
     let rooflines = Rooflines::measure();
     let mut all: Vec<Measured> = Vec::new();
     for entry in entries {

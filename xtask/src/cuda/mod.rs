@@ -1,5 +1,7 @@
 //! An `nvcc` from PyPI, so that the CUDA features can be compiled where there is neither CUDA nor a GPU.
 
+pub mod kernels;
+
 use crate::checkout::{cargo as cargo_command, succeed, workspace};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;

@@ -1,0 +1,76 @@
+//! Writes networks as ONNX files next to what they compute, for `tests/onnx/beside_onnxruntime.py` to compare:
+//! every small network of `fixtures/golden` at two input sizes, or those of the registry that are named.
+//!
+//! ```sh
+//! cargo run -p cass-models --example onnx_files -- FOLDER [NAME SIZE]...
+//! ```
+
+use candle_core::{DType, Device, Tensor};
+use cass_models::export::Export;
+use cass_models::registry::{Interpolation, Normalization};
+use cass_models::{Mode, Model, ModelOptions};
+use cass_rng::Rng;
+use cass_testing::{SMALL_NETWORKS, small_network, stir};
+use std::collections::HashMap;
+use std::error::Error;
+use std::path::Path;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn main() -> Outcome {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, named @ ..] = &arguments[..] else {
+        return Err("expected the folder to write".into());
+    };
+    let folder = Path::new(folder);
+    if named.is_empty() {
+        for (name, sizes) in SMALL_NETWORKS {
+            for size in sizes {
+                let model = Model::from_config(name, small_network(name), &options(size))?;
+                write(&model, &folder.join(format!("{name}-{size}")))?;
+            }
+        }
+    }
+    for pair in named.chunks_exact(2) {
+        let size = pair[1].parse()?;
+        let model = Model::new(&pair[0], &options(size))?;
+        write(&model, &folder.join(format!("{}-{size}", pair[0])))?;
+    }
+    Ok(())
+}
+
+fn options(input_size: usize) -> ModelOptions {
+    ModelOptions {
+        num_classes: 5,
+        input_size,
+        ..ModelOptions::default()
+    }
+}
+
+/// The network, and for one image and for three what it gives.
+fn write(model: &Model, folder: &Path) -> Outcome {
+    stir(model)?;
+    let export = Export {
+        label_names: Vec::new(),
+        normalization: Normalization::IMAGENET,
+        interpolation: Interpolation::Bilinear,
+        method: "none".into(),
+        arm: None,
+        recipe: String::new(),
+    };
+    model.export_onnx(folder, &export, true)?;
+    let (frozen, side) = (model.frozen()?, model.options().input_size);
+    let mut rng = Rng::new(1, "pixels", [0, 0], 0);
+    let mut tensors = HashMap::new();
+    for count in [1, 3] {
+        let values = (0..count * 3 * side * side).map(|_| rng.normal() as f32);
+        let values: Vec<f32> = values.collect();
+        let images = Tensor::from_vec(values, (count, 3, side, side), &Device::Cpu)?;
+        let output = frozen.forward(&images.to_dtype(DType::F32)?, Mode::Eval)?;
+        tensors.insert(format!("images.{count}"), images);
+        tensors.insert(format!("features.{count}"), output.features.into_value());
+        tensors.insert(format!("logits.{count}"), output.logits.into_value());
+    }
+    candle_core::safetensors::save(&tensors, folder.join("outputs.safetensors"))?;
+    Ok(())
+}
