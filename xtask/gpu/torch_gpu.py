@@ -1,7 +1,7 @@
 """What PyTorch computes, for gpu/check.sh: needs torch, timm and safetensors.
 
     torch_gpu.py versions
-    torch_gpu.py reference --arch NAME --size PX --batch N --device DEVICE --out FOLDER
+    torch_gpu.py reference --arch NAME --size PX --batch N --dtype f32|f64 --device DEVICE --out FOLDER
 
 `reference` writes FOLDER/weights.safetensors and FOLDER/reference.safetensors for `cass verify --arch`.
 """
@@ -23,6 +23,7 @@ def versions(_):
 
 def write_reference(args):
     torch.manual_seed(0)
+    torch.set_default_dtype({"f32": torch.float32, "f64": torch.float64}[args.dtype])
     # f32 throughout: TF32 is what others are compared with.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     sized = args.arch.startswith(("vit", "deit", "swin"))
@@ -46,6 +47,7 @@ def main():
     command.add_argument("--arch", required=True)
     command.add_argument("--size", type=int, required=True)
     command.add_argument("--batch", type=int, default=2)
+    command.add_argument("--dtype", choices=["f32", "f64"], default="f32")
     command.add_argument("--device", default="cuda")
     command.add_argument("--out", required=True)
     command.set_defaults(run=write_reference)

@@ -47,7 +47,7 @@ fn options(input_size: usize) -> ModelOptions {
     }
 }
 
-/// The network, and for one image and for three what it gives.
+/// The network, and for one image and for three what it gives, in f32 and in f64.
 fn write(model: &Model, folder: &Path) -> Outcome {
     stir(model)?;
     let export = Export {
@@ -59,17 +59,38 @@ fn write(model: &Model, folder: &Path) -> Outcome {
         recipe: String::new(),
     };
     model.export_onnx(folder, &export, true)?;
+    let wide = ModelOptions {
+        dtype: DType::F64,
+        ..model.options().clone()
+    };
+    let wide = Model::from_config(model.name(), *model.config(), &wide)?;
+    for (name, value) in model.params().all() {
+        let var = wide
+            .params()
+            .get(&name)
+            .ok_or("the same network has other names")?;
+        var.set(&value.to_dtype(var.dtype())?)?;
+    }
     let (frozen, side) = (model.frozen()?, model.options().input_size);
+    let wide = wide.frozen()?;
     let mut rng = Rng::new(1, "pixels", [0, 0], 0);
     let mut tensors = HashMap::new();
     for count in [1, 3] {
         let values = (0..count * 3 * side * side).map(|_| rng.normal() as f32);
         let values: Vec<f32> = values.collect();
         let images = Tensor::from_vec(values, (count, 3, side, side), &Device::Cpu)?;
-        let output = frozen.forward(&images.to_dtype(DType::F32)?, Mode::Eval)?;
+        for (kind, output) in [
+            ("f32", frozen.forward(&images, Mode::Eval)?),
+            (
+                "f64",
+                wide.forward(&images.to_dtype(DType::F64)?, Mode::Eval)?,
+            ),
+        ] {
+            let (features, logits) = (output.features.into_value(), output.logits.into_value());
+            tensors.insert(format!("features.{count}.{kind}"), features);
+            tensors.insert(format!("logits.{count}.{kind}"), logits);
+        }
         tensors.insert(format!("images.{count}"), images);
-        tensors.insert(format!("features.{count}"), output.features.into_value());
-        tensors.insert(format!("logits.{count}"), output.logits.into_value());
     }
     candle_core::safetensors::save(&tensors, folder.join("outputs.safetensors"))?;
     Ok(())

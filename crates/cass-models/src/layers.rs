@@ -2,7 +2,7 @@
 
 use crate::init::Init;
 use crate::params::Builder;
-use candle_core::{Result, Var};
+use candle_core::{DType, Result, Var};
 use cass_ops::Tracked;
 use cass_ops::nn::{Activation, BatchStats, Conv2dConfig, MaxPool2dConfig};
 use cass_ops::scope::is_recomputing;
@@ -250,15 +250,25 @@ impl BatchNorm2d {
         // Counted where it lies: reading it would have the host wait for a GPU at every layer.
         let seen = (self.num_batches_tracked.as_detached_tensor() + 1.0)?;
         self.num_batches_tracked.set(&seen)?;
+        // For the same reason the share of an average is a tensor.
         let share = match mode {
-            Mode::Average => 1.0 / seen.to_scalar::<i64>()? as f64,
-            _ => Self::MOMENTUM,
+            Mode::Average => Some(seen.to_dtype(DType::F64)?.recip()?),
+            _ => None,
         };
         for (running, new) in [
             (&self.running_mean, &batch.mean),
             (&self.running_var, &batch.var),
         ] {
-            running.set(&((running.as_detached_tensor() * (1.0 - share))? + (new * share)?)?)?;
+            let before = running.as_detached_tensor();
+            let after = match &share {
+                None => ((before * (1.0 - Self::MOMENTUM))? + (new * Self::MOMENTUM)?)?,
+                Some(share) => {
+                    let keep = (1.0 - share)?.to_dtype(new.dtype())?;
+                    let share = share.to_dtype(new.dtype())?;
+                    (before.broadcast_mul(&keep)? + new.broadcast_mul(&share)?)?
+                }
+            };
+            running.set(&after)?;
         }
         Ok(())
     }

@@ -28,13 +28,15 @@ pub const SMALL_NETWORKS: [(&str, [usize; 2]); 15] = [
     ("swin_small", [36, 64]),
 ];
 
-/// Moves every parameter and statistic: fresh biases, and scales that begin at 0 or 1, hide what they do.
+/// Moves every bias, scale, token and statistic: those of a fresh network begin at 0 or 1, which hides what they do.
+/// Matrices stay as they are, since larger ones make a deep network magnify rounding.
 ///
 /// # Errors
 /// If the device fails.
 pub fn stir(model: &Model) -> Result<()> {
     for (i, (key, var)) in model.params().all().into_iter().enumerate() {
-        if !var.dtype().is_float() {
+        let is_matrix = var.rank() > 1 && var.dims()[0] > 1;
+        if is_matrix || !var.dtype().is_float() {
             continue;
         }
         let mut rng = Rng::new(0, "stir", [i as u64, 0], 0);

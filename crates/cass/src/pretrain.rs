@@ -56,6 +56,12 @@ pub struct Args {
     /// or a safetensors file or a folder with a model.safetensors.
     #[arg(long, value_name = "WEIGHTS")]
     weights: Option<Weights>,
+    /// Initial weights of CASS' first network, instead of --weights.
+    #[arg(long, value_name = "WEIGHTS")]
+    cnn_weights: Option<Weights>,
+    /// Initial weights of CASS' second network, instead of --weights.
+    #[arg(long, value_name = "WEIGHTS")]
+    vit_weights: Option<Weights>,
     /// What images are normalised by: each network by the statistics of its own weights, or all by
     /// ImageNet's, as both protocols have it.
     #[arg(long, value_name = "STATISTICS", value_parser = normalization())]
@@ -216,6 +222,18 @@ impl Args {
                 .arms
                 .values_mut()
                 .for_each(|arm| arm.weights = weights.clone());
+        }
+        for (arm, weights) in [("cnn", self.cnn_weights), ("vit", self.vit_weights)] {
+            let Some(weights) = weights else { continue };
+            match recipe.arms.get_mut(arm) {
+                Some(arm) => arm.weights = weights,
+                None => {
+                    let method = recipe.method.name();
+                    return Err(Failure::Wrong(format!(
+                        "--{arm}-weights is not for method {method}: expected --weights"
+                    )));
+                }
+            }
         }
         apply!(self.common, recipe);
         set(&mut recipe.accumulate, self.accumulate);

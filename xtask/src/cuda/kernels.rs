@@ -13,7 +13,7 @@ const ARCHITECTURES: [&str; 6] = ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "
 /// Driver 580 loads what CUDA 13.0 makes, and nothing newer.
 const NVRTC: &str = "nvidia-cuda-nvrtc==13.0.*";
 
-/// Compiles all kernels by NVRTC, and prints their registers; none may spill.
+/// Compiles all kernels by NVRTC, and prints their registers; none of f32 or bf16 may spill.
 pub fn compile() -> Result<()> {
     let library = nvrtc()?;
     let output = cargo()

@@ -168,8 +168,11 @@ fn compile(architecture: &str) -> Result<Vec<u8>> {
     }
 }
 
-/// Keeps memory that tensors gave back: by the driver's default it goes back to the system whenever the host waits.
+/// Keeps memory that tensors gave back: by the driver's default it goes back to the system whenever the host waits. Nor are
+/// events made for each of them, which order streams where there are several.
 pub(crate) fn keep_memory(device: &CudaDevice) -> Result<()> {
+    // SAFETY: all work of this process goes to the device's one stream.
+    unsafe { device.disable_event_tracking() };
     let mut most = u64::MAX;
     let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
     let stream = device.cuda_stream();

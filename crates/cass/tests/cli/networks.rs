@@ -129,6 +129,21 @@ fn a_run_on_one_channel_keeps_to_it() {
     let said = bench.cass("export --run p --format onnx --out onnx");
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.contains("images (batch, 1, 16, 16)"), "{said}");
+    // Each network may begin with weights of its own.
+    let own = format!("{CASS} {SMALL} --in-chans 1 --vit-weights a/checkpoint-vit.safetensors");
+    let begun = bench.cass(&format!("{own} --out c"));
+    let said = String::from_utf8_lossy(&begun.stderr).into_owned();
+    assert!(
+        said.contains("vit: loaded") && !said.contains("cnn: loaded"),
+        "{said}"
+    );
+    let dino =
+        "pretrain --method dino --net resnet18 --vit-weights random --data-root data --out d";
+    bench.fails(
+        dino,
+        2,
+        &["--vit-weights is not for method dino: expected --weights"],
+    );
     // A network for colours is made for one plane, and says so.
     bench.cass("export --run a --arm vit --out of-one");
     let more = format!("{CASS} {SMALL} --out b");
