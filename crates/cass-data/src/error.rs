@@ -33,6 +33,16 @@ pub enum Error {
         /// The folders that were tried.
         looked: String,
     },
+    /// A folder that might be of several layouts, or is of none.
+    #[error("{root} {found}; --data says what it is: {expected}")]
+    Unrecognised {
+        /// The folder.
+        root: PathBuf,
+        /// What it is like, as the end of a sentence that begins with it.
+        found: String,
+        /// The layouts and what each expects.
+        expected: String,
+    },
     /// A class folder that the data set does not have.
     #[error("class folder {folder} is of an unknown class, expected {expected}")]
     UnknownClass {

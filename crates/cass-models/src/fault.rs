@@ -21,7 +21,7 @@ pub enum HubFault {
     /// The file is not in the cache, and no connection may be opened.
     #[error(
         "it is not in {} and HF_HUB_OFFLINE forbids to ask for it: `cass models fetch {fetch}` on a \
-         computer with a connection gets it", cache.display()
+         computer with a connection gets it, and `--weights random` does without", cache.display()
     )]
     Offline {
         /// The folder that was looked in.
@@ -32,7 +32,7 @@ pub enum HubFault {
     /// The Hub cannot be reached.
     #[error(
         "{endpoint} cannot be reached ({reason}): `cass models fetch {fetch}` on a computer with a \
-         connection fills the cache, here {}", cache.display()
+         connection fills the cache, here {}, and `--weights random` does without", cache.display()
     )]
     Unreachable {
         /// The Hub's address.

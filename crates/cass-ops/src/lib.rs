@@ -59,6 +59,7 @@ mod cuda;
 mod element;
 mod emulated;
 pub mod gpu;
+mod interrupt;
 mod layer_norm;
 mod linear;
 mod matrix;
@@ -103,6 +104,7 @@ pub mod nn {
 /// Computing a part in another way: with products in bf16, or twice to save memory.
 pub mod scope {
     pub use crate::autocast::autocast;
+    pub use crate::interrupt::interruptible;
     pub use crate::recompute::{is_recomputing, recompute};
 }
 

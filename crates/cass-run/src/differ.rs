@@ -12,11 +12,17 @@ pub(crate) struct Difference {
     pub(crate) right: String,
 }
 
-/// The first field in which two recipes' texts differ, as `field = value, not value`.
+/// Fields that change no result, so that a run may continue with others: loops and sums are cut by size, never by
+/// thread.
+const FREE: [&str; 1] = ["threads"];
+
+/// The first field in which two recipes' texts differ, as `field = value, not value`, but for those that change no
+/// result.
 pub(crate) fn first(left: &str, right: &str) -> Option<String> {
     match (left.parse::<Table>(), right.parse::<Table>()) {
         (Ok(left), Ok(right)) => differences(&nested(left), &nested(right))
-            .first()
+            .iter()
+            .find(|d| !FREE.contains(&d.field.as_str()))
             .map(|d| format!("{} = {}, not {}", d.field, d.left, d.right)),
         _ => (left != right).then(|| "it is not TOML".into()),
     }

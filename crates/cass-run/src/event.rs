@@ -183,6 +183,13 @@ pub enum ProbeEvent {
         #[serde(deserialize_with = "number")]
         images_per_s: f64,
     },
+    /// So many images have been through the network, of those whose features are computed.
+    Computing {
+        /// Images done.
+        done: usize,
+        /// Images in all.
+        images: usize,
+    },
     /// The features of the images that were not kept from an earlier probe have been computed.
     Features {
         /// Number of these images, over all attempts at the run.
@@ -212,7 +219,7 @@ pub enum ProbeEvent {
 impl ProbeEvent {
     /// Whether it is part of the run, and so of its log.
     pub fn is_logged(&self) -> bool {
-        !matches!(self, Self::Note { .. })
+        !matches!(self, Self::Note { .. } | Self::Computing { .. })
     }
 }
 

@@ -30,7 +30,7 @@ pub use error::{Action, Error, Result};
 pub use event::{PretrainEvent, ProbeEvent, WALL_CLOCK, When};
 pub use file::{LARGEST_TEXT, open_regular, read_bounded, read_json, read_text};
 pub use finished::Finished;
-pub use folder::RunDir;
+pub use folder::{RunDir, Start};
 pub use grown::{Grown, Log};
 pub use hash::{Hasher, sha256, sha256_of};
 pub use limits::{check_field, check_numbers, expect_memory};

@@ -18,6 +18,8 @@ pub const PREDICTIONS: &str = "predictions.csv";
 pub const GROUPS: &str = "groups.csv";
 /// The labelled features of a probe by nearest neighbours.
 pub const NEIGHBOURS: &str = "neighbours.safetensors";
+/// What the features of a probe's own images are like, to compare those of others with.
+pub const REFERENCE: &str = "reference.safetensors";
 /// The network of a probe, with its fitted classifier.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The scalars of the run for TensorBoard, which finds the file by the `tfevents` in its name.

@@ -66,7 +66,13 @@ pub fn deviations(recipe: &impl Serialize, paper: &impl Serialize, own: &[&str])
 }
 
 /// The first field in which two recipes' texts differ, as `field = value, not value`; `None` where
-/// they say the same.
+/// they say the same of the result: `threads` decides nothing of it.
+///
+/// ```
+/// use cass_run::first_difference;
+/// assert_eq!(first_difference("seed = 1\nthreads = 2", "seed = 1\nthreads = 8"), None);
+/// assert_eq!(first_difference("seed = 1", "seed = 2").as_deref(), Some("seed = 1, not 2"));
+/// ```
 pub fn first_difference(left: &str, right: &str) -> Option<String> {
     differ::first(left, right)
 }

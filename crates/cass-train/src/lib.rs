@@ -37,6 +37,7 @@
 
 pub mod average;
 pub mod collapse;
+pub mod cost;
 pub mod device;
 mod error;
 pub mod export;

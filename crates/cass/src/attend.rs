@@ -208,8 +208,10 @@ fn report(out: &Path, shown: Vec<Value>, failed: Vec<String>) -> Report {
         failed.len()
     );
     Report {
-        text,
         passed: failed.is_empty(),
-        json: json!({"kind": "attend", "pictures": shown, "failed": failed}),
+        ..Report::done(
+            text,
+            json!({"kind": "attend", "pictures": shown, "failed": failed}),
+        )
     }
 }

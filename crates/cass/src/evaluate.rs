@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 /// Judge a finished probe on labelled images of another origin, such as another hospital's.
 ///
 /// All labelled images are judged on: there is no split. Files that the probe was fitted or chosen on are left out, and
-/// counted. Classes are told by their names. Images are read as the run's were, but for what flags say.
+/// counted. Classes are told by their names. Images are read as the run's were, but for what flags say. What is printed
+/// last is the shift: how far the images' features are from those of the probe's training images.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -52,7 +53,7 @@ pub fn run(args: Args) -> Result<Report> {
     let predictor = Predictor::open(&args.run, &args.compute.device)?;
     sealed::note(&args.run);
     let mut recipe = predictor.images_of_its_kind();
-    args.images.apply(&mut recipe);
+    args.images.apply(&mut recipe, true)?;
     expect_root(&recipe)?;
     if let Some(out) = &args.out {
         expect_new(out)?;
@@ -73,7 +74,12 @@ pub fn run(args: Args) -> Result<Report> {
     json["pretrained_on"] = json!(evaluation.pretrained);
     json["unlabelled"] = json!(evaluation.unlabelled);
     json["absent_classes"] = json!(evaluation.absent);
-    Ok(Report::done(notes(&evaluation) + &scores, json))
+    json["shift"] = json!(evaluation.shift);
+    let shift = match &evaluation.shift {
+        Some(shift) => format!("{shift}\n"),
+        None => "features: not compared, as an earlier version left the probe without those of its own images\n".into(),
+    };
+    Ok(Report::done(notes(&evaluation) + &scores + &shift, json))
 }
 
 /// What to know of the images before their scores.

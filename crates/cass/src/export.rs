@@ -1,6 +1,7 @@
 //! `cass export`: a run's network as a folder for other programs.
 
 use crate::failure::Result;
+use crate::next::word;
 use crate::say::Report;
 use crate::sealed;
 use cass_models::Model;
@@ -79,10 +80,9 @@ fn timm(out: &Path, model: &Model) -> Report {
     let (name, outputs) = (model.name(), model.num_classes());
     let size = model.options().input_size;
     let out = out.display().to_string();
-    let text = format!(
-        "{out}: {name} with {outputs} outputs at {size} px\n\
-         timm.create_model(\"local-dir:{out}\", pretrained=True)"
-    );
+    let create = format!("timm.create_model(\"local-dir:{out}\", pretrained=True)");
+    let text = format!("{out}: {name} with {outputs} outputs at {size} px\n{create}");
+    let python = format!("import timm; {create}");
     let json = json!({
         "out": out,
         "format": "timm",
@@ -90,7 +90,7 @@ fn timm(out: &Path, model: &Model) -> Report {
         "num_classes": outputs,
         "input_size": size,
     });
-    Report::done(text, json)
+    Report::done(text, json).next(format!("python -c {}", word(python)))
 }
 
 fn onnx(out: &Path, model: &Model, has_labels: bool) -> Report {

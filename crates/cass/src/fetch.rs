@@ -2,6 +2,7 @@
 
 use crate::failure::Result;
 use crate::hub::Transfer;
+use crate::next::word;
 use crate::say::Report;
 use cass_models::Error;
 use cass_models::hub::{Hub, HubFault, HubId, HubSettings};
@@ -55,7 +56,18 @@ pub fn run(args: &Args) -> Result<Report> {
             "file": path,
         }));
     }
-    Ok(Report::done(text, json!({ "fetched": fetched })))
+    let (weights, arch) = match args.names.first() {
+        Some(repo) if repo.contains('/') => {
+            let repo = repo.strip_prefix("hub:").unwrap_or(repo);
+            (format!("hub:{}", word(repo)), "NAME".to_owned())
+        }
+        name => ("hub".into(), name.map(word).unwrap_or_default()),
+    };
+    Ok(
+        Report::done(text, json!({ "fetched": fetched })).next(format!(
+            "cass probe --weights {weights} --arch {arch} --data-root DIR --out runs/probe"
+        )),
+    )
 }
 
 fn id(name: &str) -> Result<HubId> {

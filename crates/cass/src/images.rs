@@ -5,7 +5,7 @@ use crate::failure::{Failure, Result};
 use cass_data::cache::{Cache, Storage};
 use cass_data::image::{Frame, Levels, Pages};
 use cass_data::recipe::DataRecipe;
-use cass_data::source::{Blank, Column, Found, Source, Uncertain};
+use cass_data::source::{Blank, Column, Found, Source, Uncertain, recognise};
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 use std::collections::HashSet;
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 #[command(next_help_heading = "Images")]
 pub struct DataArgs {
     /// Data set: brain-mri, isic2018, isic2019, isic2020, isic2024, dermofit, biopsies, folder, csv, medmnist,
-    /// or images (any, without labels).
+    /// or images (any, without labels). By default what --data-root looks like, where that is unmistakable.
     #[arg(long, value_name = "NAME")]
     pub data: Option<String>,
     /// Folder that holds the data set, or a folder of its name; for csv the table, for images also a
@@ -55,20 +55,21 @@ pub struct DataArgs {
     #[arg(long, value_name = "A/B/C", value_parser = shares)]
     pub split: Option<[f64; 2]>,
     /// How more than 8 bits become 8: high-byte, min-max, percentile:LOW,HIGH, bits:N or
-    /// window:CENTER,WIDTH; kept with the run, and used by predict.
+    /// window:CENTER,WIDTH; kept with the run, and used by predict [default: high-byte].
     #[arg(long, value_name = "HOW")]
     pub levels: Option<Levels>,
     /// Turn pictures as their EXIF data say; by default, as PIL has it, they are not.
     #[arg(long, value_name = "TRUE|FALSE", num_args = 0..=1, default_missing_value = "true")]
     pub exif: Option<bool>,
     /// Pages or channels of TIFF files: first, one to three numbers for red, green and blue (1,2,3), or as many
-    /// as --in-chans says, mean, max, or pyramid (the smallest page that is large enough).
+    /// as --in-chans says, mean, max, or pyramid (the smallest page that is large enough) [default: first].
     #[arg(long, value_name = "WHICH")]
     pub pages: Option<Pages>,
-    /// Which frame of DICOM files: first, middle, a number from 1, or all, each an image of its own.
+    /// Which frame of DICOM files: first, middle, a number from 1, or all, each an image of its own [default:
+    /// first].
     #[arg(long, value_name = "WHICH")]
     pub frame: Option<Frame>,
-    /// Which window of DICOM files, from 1.
+    /// Which window of DICOM files, from 1 [default: 1].
     #[arg(long, value_name = "N")]
     pub window_index: Option<usize>,
     /// Channels of the images that the networks see: 3 for colours, 1 for grey, or as many as TIFF files or
@@ -87,8 +88,10 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
-    /// Writes the flags that were given into a recipe's table of the images.
-    pub fn apply(self, recipe: &mut DataRecipe) {
+    /// Writes the flags that were given into a recipe's table of the images. Without `--data` the layout is that of
+    /// the recipe where that was `decided`, or else what the folder looks like.
+    pub fn apply(self, recipe: &mut DataRecipe, decided: bool) -> Result<()> {
+        let told = (self.data.is_some(), self.data_root.clone());
         if let Some(name) = self.data
             && name != recipe.name
         {
@@ -134,12 +137,16 @@ impl DataArgs {
             recipe.test_fraction = Some(test);
         }
         recipe.skip_bad |= self.skip_bad;
+        match told {
+            (false, roots) if !roots.is_empty() => look(recipe, decided),
+            _ => Ok(()),
+        }
     }
 
     /// The images of a command that has no other recipe.
     pub fn recipe(self) -> Result<DataRecipe> {
         let mut recipe = DataRecipe::default();
-        self.apply(&mut recipe);
+        self.apply(&mut recipe, false)?;
         expect_root(&recipe)?;
         Ok(recipe)
     }
@@ -164,11 +171,36 @@ impl PlaceArgs {
     /// The images of the command.
     pub fn recipe(self) -> Result<DataRecipe> {
         let mut recipe = DataRecipe::default();
+        let told = self.data.is_some();
         set(&mut recipe.name, self.data);
         set(&mut recipe.root, self.data_root);
         recipe.skip_bad = self.skip_bad;
         expect_root(&recipe)?;
+        if !told {
+            look(&mut recipe, false)?;
+        }
         Ok(recipe)
+    }
+}
+
+/// Names the layout of a recipe's folder by what is in it. One that was decided stays, where it is there.
+fn look(recipe: &mut DataRecipe, decided: bool) -> Result<()> {
+    let there = || !matches!(recipe.layout().find(), Err(cass_data::Error::Layout { .. }));
+    if decided && there() {
+        return Ok(());
+    }
+    match recognise(&recipe.root) {
+        Ok(name) => {
+            if name != recipe.name {
+                let root = recipe.root.display();
+                tracing::info!("{root} is laid out as --data {name}");
+                recipe.name = name.into();
+            }
+            Ok(())
+        }
+        // What it was to be says best what is missing.
+        Err(_) if decided => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -271,7 +303,7 @@ pub fn set<T>(field: &mut T, value: Option<T>) {
 /// Where resized pixels are kept between epochs: no setting of a run, as it changes no pixel.
 #[derive(Args, Default)]
 pub struct CacheArgs {
-    /// Keep resized pixels in memory (up to 2 GiB), in files, or not at all; no pixel changes.
+    /// Keep resized pixels in memory (up to 2 GiB), in files, or not at all; no pixel changes [default: ram].
     #[arg(long, value_name = "WHERE")]
     pub cache: Option<CacheName>,
     /// Folder of the files of --cache disk, which several runs may share; by default

@@ -5,20 +5,25 @@ mod bench;
 mod choice;
 mod cka;
 mod compare;
+mod completions;
 mod data;
 mod embed;
+mod estimate;
 mod evaluate;
 mod export;
 mod failure;
 mod features;
 mod fetch;
+mod help;
 mod hub;
 mod images;
 mod list;
 mod metrics;
 mod models;
+mod next;
 mod options;
 mod output;
+mod pace;
 mod predict;
 mod pretrain;
 mod probe;
@@ -33,7 +38,7 @@ mod study;
 mod trajectory;
 mod verify;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Cross-architectural self-supervision for medical images.
@@ -80,10 +85,12 @@ enum Command {
     Bench(bench::Args),
     Study(study::Args),
     Reproduce(reproduce::Args),
+    Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = help::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     process::log_to_stderr();
     process::outlive_file_limits();
     process::end_with_owner();
@@ -105,6 +112,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Study(args) => return study::run(args, cli.json),
         Command::Reproduce(args) => return reproduce::run(args),
+        Command::Completions(args) => completions::run(&args),
     };
     match done {
         Ok(report) => {

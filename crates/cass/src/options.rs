@@ -1,7 +1,9 @@
 //! Flags that several commands share.
 
 use crate::choice::one_of;
+use crate::failure::{Failure, Result};
 use crate::images::{CacheArgs, DataArgs};
+use cass_run::first_difference;
 use cass_train::Protocol;
 use cass_train::recipe::Normalize;
 use clap::Args;
@@ -13,25 +15,26 @@ use std::path::PathBuf;
 pub struct Common {
     #[command(flatten)]
     pub images: DataArgs,
-    /// Height and width of the images the networks see, in pixels.
+    /// Height and width of the images the networks see, in pixels [default: 384, or that of --run or --recipe].
     #[arg(long, value_name = "PX")]
     pub size: Option<usize>,
-    /// Passes over the images.
+    /// Passes over the images [default: 100 to pretrain, 50 to probe, or those of --recipe].
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
-    /// Images a step.
+    /// Images a step [default: 16, or that of --recipe].
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
-    /// Seed of weights, split, order and augmentation.
+    /// Seed of weights, split, order and augmentation [default: 0, or that of --run or --recipe].
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Share of the training images to use, above 0 to 1, the same share of every class.
+    /// Share of the training images to use, above 0 to 1, the same share of every class [default: 1].
     #[arg(long, value_name = "SHARE")]
     pub fraction: Option<f64>,
-    /// Where to compute: auto, cpu, cuda or cuda:N.
+    /// Where to compute: auto, cpu, cuda or cuda:N [default: auto].
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Worker threads; 0 for one a core. The same number repeats a run to the last digit.
+    /// Worker threads; 0 for one a core [default: 0]. Any number gives the same bytes, and a run may continue with
+    /// another.
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
     #[command(flatten)]
@@ -41,11 +44,26 @@ pub struct Common {
     pub out: PathBuf,
 }
 
+/// The folder that relative paths of a command line are of.
+pub fn here() -> Result<PathBuf> {
+    let wrong = |error| Failure::Failed(format!("the current folder cannot be told: {error}"));
+    std::env::current_dir().map_err(wrong)
+}
+
+/// The text of the recipe that a run folder has, where that says the same once its paths are absolute; else the
+/// new one.
+pub fn kept(has: Option<String>, resolved: Option<String>, new: String) -> String {
+    match (has, resolved) {
+        (Some(has), Some(resolved)) if first_difference(&resolved, &new).is_none() => has,
+        _ => new,
+    }
+}
+
 /// Writes the flags that were given into a recipe, whichever kind it is of.
 macro_rules! apply {
-    ($common:expr, $recipe:expr) => {{
+    ($common:expr, $recipe:expr, $decided:expr) => {{
         let (common, recipe) = ($common, &mut $recipe);
-        common.images.apply(&mut recipe.data);
+        common.images.apply(&mut recipe.data, $decided)?;
         $crate::images::set(&mut recipe.size, common.size);
         $crate::images::set(&mut recipe.epochs, common.epochs);
         $crate::images::set(&mut recipe.batch, common.batch);

@@ -1,10 +1,12 @@
 //! `cass predict`: new images to labels.
 
 use crate::failure::{Failure, Result};
+use crate::images::{DataArgs, expect_root};
 use crate::options::Compute;
 use crate::say::Report;
 use crate::{process, sealed};
-use cass_data::source::{frames_at, images_at};
+use cass_data::recipe::DataRecipe;
+use cass_data::source::{Problem, ProblemKind, Source, items_in, recognise};
 use cass_probe::apply::{Labelled, Predictor};
 use cass_run::{for_spreadsheet, printable};
 use clap::ValueEnum;
@@ -20,12 +22,15 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// A finished probe, linear or finetune.
+    /// A finished probe, of any mode.
     #[arg(long, value_name = "RUN")]
     run: PathBuf,
-    /// Images, and folders whose images are taken at any depth.
-    #[arg(required = true, value_name = "IMAGE|FOLDER")]
+    /// Images, folders whose images are taken at any depth, patterns such as 'scans/**/*.png', tables with a column of
+    /// paths (.csv, .tsv) and .npz files of MedMNIST; instead of --data-root.
+    #[arg(value_name = "IMAGE|FOLDER|TABLE")]
     inputs: Vec<PathBuf>,
+    #[command(flatten)]
+    images: DataArgs,
     /// Form of the lines; --json means jsonl, with a summary as the last line.
     #[arg(long, default_value = "csv")]
     format: Format,
@@ -40,6 +45,7 @@ const EXAMPLE: &str = "\
 Examples:
   cass predict --run runs/cass-vit scans/ > predicted.csv
   cass predict --run runs/cass-vit --format jsonl a.jpg b.png
+  cass predict --run runs/cass-vit patients.csv --columns path=file --images scans > predicted.csv
 
 Exit status: 0 all labelled, 1 some file failed, 2 wrong usage or input.";
 
@@ -64,40 +70,82 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
         tracing::error!("{why}");
         failed.push(file.display().to_string());
     };
-    let reading = predictor.reading();
-    let mut files = Vec::new();
-    for input in &args.inputs {
-        match images_at(input) {
-            Err(error) => fail(input, Failure::from(error).to_string()),
-            Ok(images) if images.is_empty() => {
-                fail(input, format!("{} holds no image", input.display()));
-            }
-            Ok(images) => {
-                files.extend(images.iter().flat_map(|image| frames_at(image, &reading)));
-            }
+    let mut recipe = predictor.images_of_its_kind();
+    if args.inputs.is_empty() {
+        args.images.apply(&mut recipe, true)?;
+        expect_root(&recipe)?;
+    } else {
+        if !args.images.data_root.is_empty() || args.images.data.is_some() {
+            let text = "images are named twice: expected either IMAGE|FOLDER|TABLE or --data and --data-root";
+            return Err(Failure::Wrong(text.into()));
+        }
+        args.images.apply(&mut recipe, true)?;
+    }
+    // Of a table, its labels are not what is asked for.
+    recipe.labels = vec!["none".into()];
+    let mut items = Vec::new();
+    let places = match args.inputs.is_empty() {
+        true => vec![recipe.clone()],
+        false => args.inputs.iter().map(|input| at(&recipe, input)).collect(),
+    };
+    for place in places {
+        let file = place.name == "images" && place.root.is_file();
+        let found = match file {
+            // Whatever it is: what it is not is said when it is read.
+            true => Ok(items_in(&place.root, &place.reading())),
+            false => place.layout().find().map(|found| {
+                for Problem { kind, path, detail } in found.problems {
+                    if matches!(kind, ProblemKind::Row | ProblemKind::MissingFile) {
+                        fail(&path, format!("{} {detail}", path.display()));
+                    }
+                }
+                found.items
+            }),
+        };
+        match found {
+            Ok(found) => items.extend(found),
+            Err(error) => fail(&place.root, Failure::from(error).to_string()),
         }
     }
+    let reading = recipe.reading();
     let jsonl = json || args.format == Format::Jsonl;
     let mut lines = Lines::start(jsonl, predictor.classes()).map_err(unwritten)?;
     let mut images = 0;
-    for batch in files.chunks(args.batch) {
-        for (said, file) in predictor.predict(batch)?.into_iter().zip(batch) {
+    for batch in items.chunks(args.batch) {
+        let said = predictor.predict_items(batch, &reading)?;
+        for (said, item) in said.into_iter().zip(batch) {
             match said {
                 Ok(labelled) => {
                     images += 1;
                     lines.write(&labelled).map_err(unwritten)?;
                 }
-                Err(error) => fail(file, Failure::from(error).to_string()),
+                Err(error) => fail(&item.path, Failure::from(error).to_string()),
             }
         }
         lines.flush().map_err(unwritten)?;
     }
     tracing::info!("labelled {images} images, {} failed", failed.len());
     Ok(Report {
-        text: String::new(),
         passed: failed.is_empty(),
-        json: json!({"kind": "predict", "images": images, "failed": failed}),
+        ..Report::done(
+            String::new(),
+            json!({"kind": "predict", "images": images, "failed": failed}),
+        )
     })
+}
+
+/// What an argument names: a table, an archive, or images.
+fn at(recipe: &DataRecipe, input: &Path) -> DataRecipe {
+    let name = match recognise(input) {
+        Ok(name @ ("csv" | "medmnist")) if input.is_file() => name,
+        _ => "images",
+    };
+    DataRecipe {
+        name: name.into(),
+        root: input.into(),
+        more_roots: Vec::new(),
+        ..recipe.clone()
+    }
 }
 
 fn unwritten(error: io::Error) -> Failure {

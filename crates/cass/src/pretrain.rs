@@ -3,11 +3,11 @@
 use crate::choice::one_of;
 use crate::failure::{Failure, Result};
 use crate::images::{expect_root, set, survey};
-use crate::options::{Common, apply, normalization, protocol};
+use crate::options::{Common, apply, here, kept, normalization, protocol};
 use crate::progress::Progress;
 use crate::recompute::Recompute;
 use crate::say::{Report, left_out};
-use crate::{hub, process, sealed};
+use crate::{estimate, hub, next, process, sealed};
 use cass_data::cache::Cache;
 use cass_run::{
     Collapse, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir, When, names,
@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 /// protocol's: the paper's 100 epochs at 384 pixels from ImageNet weights. Or give a recipe file,
 /// such as a run's recipe.toml; flags then change single fields of it.
 ///
-/// Ctrl-C, SIGTERM and SIGHUP stop the run after the step it is at, with a checkpoint; a second one
+/// Ctrl-C, SIGTERM and SIGHUP stop the run in the middle of a step, with a checkpoint; a second one
 /// stops it at once. However it ended, by kill -9 too, the same command continues from the last
 /// checkpoint, to the same result byte for byte.
 #[derive(clap::Args)]
@@ -39,35 +39,36 @@ pub struct Args {
     /// Whose settings to start from.
     #[arg(long, conflicts_with = "recipe", default_value = "paper", value_parser = protocol())]
     protocol: Protocol,
-    /// Start from this recipe instead of a protocol.
+    /// Start from this recipe instead of a protocol. Relative paths in it are of the folder that it is in;
+    /// those in the recipe.toml of a run are absolute.
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
     /// CASS' first network, by timm's name, such as resnet18. Any two networks can be paired: two
-    /// CNNs or two Transformers too.
+    /// CNNs or two Transformers too [default: resnet50].
     #[arg(long, value_name = "NAME")]
     cnn: Option<String>,
-    /// CASS' second network, by timm's name, such as vit_tiny_patch16_224.
+    /// CASS' second network, by timm's name, such as vit_tiny_patch16_224 [default: vit_base_patch16_384].
     #[arg(long, value_name = "NAME")]
     vit: Option<String>,
-    /// DINO's network, by timm's name.
+    /// DINO's network, by timm's name [default: resnet50].
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
     /// Initial weights of every network: random, hub (ImageNet, by its name), hub:OWNER/NAME@REVISION,
-    /// or a safetensors file or a folder with a model.safetensors.
+    /// or a safetensors file or a folder with a model.safetensors [default: hub].
     #[arg(long, value_name = "WEIGHTS")]
     weights: Option<Weights>,
-    /// Initial weights of CASS' first network, instead of --weights.
+    /// Initial weights of CASS' first network [default: that of --weights].
     #[arg(long, value_name = "WEIGHTS")]
     cnn_weights: Option<Weights>,
-    /// Initial weights of CASS' second network, instead of --weights.
+    /// Initial weights of CASS' second network [default: that of --weights].
     #[arg(long, value_name = "WEIGHTS")]
     vit_weights: Option<Weights>,
     /// What images are normalised by: each network by the statistics of its own weights, or all by
-    /// ImageNet's, as both protocols have it.
+    /// ImageNet's, as both protocols have it [default: imagenet].
     #[arg(long, value_name = "STATISTICS", value_parser = normalization())]
     normalization: Option<Normalize>,
     /// Let a batch go through the networks in K parts and gather their gradients: less memory. The
-    /// step is the whole batch's, but for BatchNorm, which then normalises each part by itself.
+    /// step is the whole batch's, but for BatchNorm, which then normalises each part by itself [default: 1].
     #[arg(long, value_name = "K")]
     accumulate: Option<usize>,
     /// Scale each arm's gradients down to this norm where they exceed it; off by default.
@@ -79,7 +80,7 @@ pub struct Args {
     guard: Option<Guard>,
     /// Precision of the products in training steps, on a GPU: with bf16, convolutions, linear maps and attention
     /// multiply as under PyTorch's autocast; weights, their gradients, normalisation and losses stay
-    /// f32. How fast that is has not been measured.
+    /// f32. How fast that is has not been measured [default: f32].
     #[arg(long, value_parser = precision())]
     precision: Option<Precision>,
     /// Change any field of the recipe, by its name there, after all other flags; may be repeated:
@@ -160,8 +161,12 @@ pub fn run(mut args: Args) -> Result<Report> {
     if valid.precision != Precision::F32 {
         cass_train::device::device_of(&valid, options.emulate_bf16)?;
     }
-    let earlier = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
-    let earlier = earlier.and_then(|text| Recipe::from_toml(&text).ok());
+    let earlier_text = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
+    let earlier = earlier_text.as_ref();
+    let mut earlier = earlier.and_then(|text| Recipe::from_toml(text).ok());
+    if let Some(earlier) = &mut earlier {
+        earlier.resolve(&here()?);
+    }
     for (name, arm) in &mut recipe.arms {
         let earlier = earlier.as_ref().and_then(|recipe| recipe.arms.get(name));
         let earlier = earlier.map(|arm| &arm.weights);
@@ -170,15 +175,25 @@ pub fn run(mut args: Args) -> Result<Report> {
     let recipe = recipe.validate()?;
     cass_train::memory::expect_memory(&recipe)?;
     process::configure(recipe.threads)?;
-    let run = RunDir::open(&out, &recipe.to_toml())?;
+    // What is written means the same from any folder; what is said keeps the paths as they were given.
+    let mut written = Recipe::clone(&recipe);
+    written.resolve(&here()?);
+    let text = kept(
+        earlier_text,
+        earlier.map(|e| e.to_toml()),
+        written.to_toml(),
+    );
+    let run = RunDir::open(&out, &text)?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{}", sealed::finished_already(&run)?);
-        return Ok(report(&out, &metrics));
+        let labelled = recipe.data.name != "images";
+        return Ok(report(&out, &metrics).next(probe(&out, &recipe, labelled)));
     }
+    begun.claimed(&run);
     for arm in recipe.arms.values() {
         hub::bring(&arm.weights, &arm.network)?;
     }
-    survey(&recipe.data)?;
+    let labelled = survey(&recipe.data)?.is_labelled();
     let mut progress = Progress::new();
     let mut remedy = recipe.method.remedy();
     let show = &mut |event: &Event| {
@@ -186,6 +201,12 @@ pub fn run(mut args: Args) -> Result<Report> {
             begun.set();
         }
         show(&mut progress, event);
+        if let Event::Start { steps, device, .. } = event
+            && device == "cpu"
+            && let Ok(Some(estimate)) = estimate::of_pretraining(&recipe, *steps)
+        {
+            progress.line(&estimate);
+        }
         if matches!(event, Event::Collapsed { .. })
             && let Some(remedy) = remedy.take()
         {
@@ -194,11 +215,23 @@ pub fn run(mut args: Args) -> Result<Report> {
     };
     let metrics = cass_train::pretrain(&recipe, &run, &options, show)?;
     drop(progress);
-    Ok(report(&out, &metrics))
+    Ok(report(&out, &metrics).next(probe(&out, &recipe, labelled)))
+}
+
+/// What measures with labels what the first network of a run has learned.
+fn probe(out: &Path, recipe: &Recipe, labelled: bool) -> String {
+    let arm = recipe.arms.keys().next().map_or("cnn", String::as_str);
+    let labels = match labelled {
+        true => "",
+        false => "--data csv --data-root LABELS.csv ",
+    };
+    let (run, out) = (next::word(out), next::word(next::beside(out, arm)));
+    format!("cass probe --run {run} --arm {arm} {labels}--out {out}")
 }
 
 impl Args {
     fn recipe(self) -> Result<Recipe> {
+        let decided = self.recipe.is_some();
         let mut recipe = match (&self.recipe, self.method) {
             (Some(file), _) => read(file)?,
             (None, Some(method)) => Recipe::preset(self.protocol, method),
@@ -235,7 +268,7 @@ impl Args {
                 }
             }
         }
-        apply!(self.common, recipe);
+        apply!(self.common, recipe, decided);
         set(&mut recipe.accumulate, self.accumulate);
         set(&mut recipe.normalization, self.normalization);
         set(&mut recipe.precision, self.precision);
@@ -251,10 +284,14 @@ impl Args {
     }
 }
 
+/// Reads a recipe. Relative paths in it are of the folder that it is in.
 fn read(file: &Path) -> Result<Recipe> {
     let wrong = |why: String| Failure::Wrong(format!("{} cannot be read: {why}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    Recipe::from_toml(&text).map_err(|error| wrong(error.to_string()))
+    let mut recipe = Recipe::from_toml(&text).map_err(|error| wrong(error.to_string()))?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    recipe.resolve(&here()?.join(folder));
+    Ok(recipe)
 }
 
 fn show(progress: &mut Progress, event: &Event) {
@@ -281,11 +318,12 @@ fn show(progress: &mut Progress, event: &Event) {
         }
         Event::Weights { arm, text } => progress.line(&format!("{arm}: {text}")),
         Event::Step {
+            epoch,
             step,
             loss,
             images_per_s,
             ..
-        } => progress.step(*step, *loss, *images_per_s),
+        } => progress.step(*epoch, *step, *loss, *images_per_s),
         Event::Epoch {
             epoch,
             loss,
@@ -293,9 +331,12 @@ fn show(progress: &mut Progress, event: &Event) {
         } => {
             progress.line(&format!("epoch {epoch}: loss {loss:.4e}, {seconds:.1} s"));
         }
+        // Looking at the images is over.
         Event::Collapse {
-            when: When::Epoch | When::Start,
-            ..
+            when: When::Start, ..
+        } => progress.begin(0),
+        Event::Collapse {
+            when: When::Epoch, ..
         }
         | Event::Agreement { .. }
         | Event::Done { .. } => {}

@@ -3,10 +3,10 @@
 use crate::choice::one_of;
 use crate::failure::{Failure, Result};
 use crate::images::{expect_root, set, survey};
-use crate::options::{Common, apply, normalization, protocol};
+use crate::options::{Common, apply, here, kept, normalization, protocol};
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
-use crate::{hub, process, sealed};
+use crate::{hub, next, process, sealed};
 use cass_data::cache::Cache;
 use cass_data::dataset::Task;
 use cass_data::recipe::DataRecipe;
@@ -70,7 +70,7 @@ pub struct Args {
     /// are computed once.
     #[arg(long)]
     augment: bool,
-    /// Fine-tune the last blocks of the network alone, and what stands behind them: last:N.
+    /// Fine-tune the last blocks of the network alone, and what stands behind them: last:N [default: all].
     #[arg(long, value_name = "PORTION")]
     train: Option<Portion>,
     /// Fine-tune each layer at this share of the next one's learning rate, such as 0.75.
@@ -86,7 +86,7 @@ pub struct Args {
     /// Whose settings to start from: the paper's where none is given, but for --mode and --class-weights.
     #[arg(long, value_parser = protocol())]
     protocol: Option<Protocol>,
-    /// Stop after so many epochs without a lower validation loss (paper's protocol).
+    /// Stop after so many epochs without a lower validation loss (paper's protocol) [default: 5].
     #[arg(long, value_name = "N")]
     patience: Option<usize>,
     #[command(flatten)]
@@ -147,9 +147,20 @@ pub fn run(mut args: Args) -> Result<Report> {
     process::on_signal(Stop::default(), process::Begun::default())?;
     recipe.validate()?;
     recipe.expect_memory()?;
-    let earlier = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
-    let earlier = earlier.and_then(|text| ProbeRecipe::from_toml(&text).ok());
-    let same_data = |e: &&ProbeRecipe| e.data.layout() == recipe.data.layout();
+    let earlier_text = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
+    let earlier = earlier_text.as_ref();
+    let mut earlier = earlier.and_then(|text| ProbeRecipe::from_toml(text).ok());
+    if let Some(earlier) = &mut earlier {
+        earlier.resolve(&here()?);
+    }
+    // What is written means the same from any folder; what is said keeps the paths as they were given.
+    let written = |recipe: &ProbeRecipe| {
+        let mut written = recipe.clone();
+        written.resolve(&here()?);
+        Ok::<_, Failure>(written)
+    };
+    let layout = written(&recipe)?.data.layout();
+    let same_data = |e: &&ProbeRecipe| e.data.layout() == layout;
     // A finished run is told again without its images.
     let multi_label = match earlier.as_ref().filter(same_data) {
         Some(earlier) => earlier.multi_label,
@@ -168,19 +179,29 @@ pub fn run(mut args: Args) -> Result<Report> {
     if multi_label {
         recipe = recipe.for_multi_label();
     }
-    let earlier = earlier.map(|recipe| recipe.weights);
-    recipe.weights = hub::resolve(&recipe.weights, &recipe.network, earlier.as_ref())?;
+    let weights = earlier.as_ref().map(|recipe| &recipe.weights);
+    recipe.weights = hub::resolve(&recipe.weights, &recipe.network, weights)?;
     process::configure(recipe.threads)?;
-    let run = RunDir::open(&out, &recipe.to_toml())?;
+    let text = kept(
+        earlier_text,
+        earlier.map(|e| e.to_toml()),
+        written(&recipe)?.to_toml(),
+    );
+    let run = RunDir::open(&out, &text)?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{}", sealed::finished_already(&run)?);
-        return Ok(report(&out, &metrics, per_patient));
+        return Ok(report(&out, &metrics, per_patient).next(predict(&out)));
     }
     hub::bring(&recipe.weights, &recipe.network)?;
     let mut progress = Progress::new();
     let metrics = cass_probe::fit::probe(&recipe, &run, &mut |event| show(&mut progress, event))?;
     drop(progress);
-    Ok(report(&out, &metrics, per_patient))
+    Ok(report(&out, &metrics, per_patient).next(predict(&out)))
+}
+
+/// What labels new images by a finished probe.
+fn predict(out: &Path) -> String {
+    format!("cass predict --run {} NEW_IMAGES", next::word(out))
 }
 
 impl Args {
@@ -206,6 +227,7 @@ impl Args {
         recipe.exclude_seen = self.exclude_seen;
         recipe.keep_network = !self.scores_only;
         let of_weights = self.run.is_none() && (!given || self.normalization.is_some());
+        let decided = self.run.is_some();
         if let Some(run) = &self.run {
             take_over(&mut recipe, run, self.arm)?;
         }
@@ -227,7 +249,7 @@ impl Args {
         recipe.frozen_statistics = self.frozen_statistics;
         let own = self.run.map(|run| run.join(names::FEATURES));
         recipe.feature_cache = self.feature_cache.or(own);
-        apply!(self.common, recipe);
+        apply!(self.common, recipe, decided);
         expect_root(&recipe.data)?;
         Ok(recipe)
     }
@@ -298,11 +320,13 @@ fn show(progress: &mut Progress, event: &Event) {
             ));
         }
         Event::Step {
+            epoch,
             step,
             loss,
             images_per_s,
             ..
-        } => progress.step(*step, *loss, *images_per_s),
+        } => progress.step(*epoch, *step, *loss, *images_per_s),
+        Event::Computing { done, images } => progress.count(*done, *images),
         Event::Epoch(epoch) => {
             let val = epoch
                 .val_loss

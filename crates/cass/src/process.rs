@@ -1,11 +1,12 @@
 //! Settings of the whole process: threads, memory, logging.
 
 use crate::failure::{Failure, Result};
+use cass_run::{RunDir, Start};
 use cass_train::Stop;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tracing_subscriber::EnvFilter;
 
 /// Sends log lines to standard error; `RUST_LOG` filters them.
@@ -75,12 +76,25 @@ pub fn built_from() -> BTreeMap<String, String> {
 
 /// What a signal finds: whether the run has taken a step, and so something to leave a checkpoint of.
 #[derive(Clone, Default)]
-pub struct Begun(Arc<AtomicBool>);
+pub struct Begun {
+    steps: Arc<AtomicBool>,
+    start: Arc<Mutex<Option<Start>>>,
+}
 
 impl Begun {
     /// From now on there is.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.steps.store(true, Ordering::Relaxed);
+    }
+
+    /// The run has its folder, which is to be left as it was where nothing comes of the start.
+    pub fn claimed(&self, run: &RunDir) {
+        *self.start.lock().unwrap_or_else(PoisonError::into_inner) = run.start();
+    }
+
+    fn undo(&self) {
+        let start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        start.iter().for_each(Start::undo);
     }
 }
 
@@ -120,14 +134,15 @@ pub fn on_signal(stop: Stop, begun: Begun) -> Result<()> {
         if stop.is_requested() {
             std::process::exit(130);
         }
-        if !begun.0.load(Ordering::Relaxed) {
+        if !begun.steps.load(Ordering::Relaxed) {
+            begun.undo();
             eprintln!(
-                "error: stopped by a signal before a step was taken; the same command goes on"
+                "error: stopped by a signal before a step was taken; the same command continues"
             );
             std::process::exit(130);
         }
         stop.request();
-        tracing::info!("stopping after this step, with a checkpoint; once more to stop at once");
+        tracing::info!("stopping, with a checkpoint; once more to stop at once");
     };
     let ignored = ignore_hangup();
     let set = ctrlc::set_handler(handler);

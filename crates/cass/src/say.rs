@@ -29,6 +29,8 @@ pub struct Report {
     pub json: Value,
     /// Whether what was checked is as it should be.
     pub passed: bool,
+    /// The command that comes next, where there is one.
+    pub next: Option<String>,
 }
 
 impl Report {
@@ -38,7 +40,15 @@ impl Report {
             text,
             json,
             passed: true,
+            next: None,
         }
+    }
+
+    /// Names the command that comes next.
+    #[must_use]
+    pub fn next(mut self, command: impl Into<String>) -> Self {
+        self.next = Some(command.into());
+        self
     }
 
     /// 0, or 1 for a check that failed.
@@ -50,13 +60,25 @@ impl Report {
     pub fn print(&self, json: bool) {
         // Names of files and classes are others': none of them moves the cursor.
         let text = if json {
-            self.json.to_string()
+            self.with_next().to_string()
         } else {
             cass_run::printable_lines(&self.text).into_owned()
         };
-        if text.is_empty() {
-            return; // all was said already
+        if !text.is_empty() {
+            let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
         }
-        let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+        if let (false, Some(next)) = (json, &self.next) {
+            // To a person, not into a result that is kept in a file.
+            eprintln!("next: {}", cass_run::printable(next));
+        }
+    }
+
+    /// The object for programs, with the key `next` where a command comes next.
+    fn with_next(&self) -> Value {
+        let mut json = self.json.clone();
+        if let (Value::Object(json), Some(next)) = (&mut json, &self.next) {
+            json.insert("next".into(), next.as_str().into());
+        }
+        json
     }
 }

@@ -103,7 +103,10 @@ pub fn run(
         "passed": passed,
     });
     let text = text(&found, rtol) + if passed { "passed" } else { "FAILED" };
-    Ok(Report { text, json, passed })
+    Ok(Report {
+        passed,
+        ..Report::done(text, json)
+    })
 }
 
 fn text(found: &Deviation, rtol: f64) -> String {

@@ -106,5 +106,8 @@ pub fn run(args: Args) -> Result<Report> {
         "likely_cause": cause,
         "passed": passed,
     });
-    Ok(Report { text, json, passed })
+    Ok(Report {
+        passed,
+        ..Report::done(text, json)
+    })
 }

@@ -4,6 +4,7 @@ mod bench;
 
 use bench::Bench;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Output;
 
@@ -168,6 +169,16 @@ fn features_are_those_of_a_probe_and_say_what_they_are_of() {
         let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(most < 1e-4, "{file}: {most}");
     }
+    // And so has the other table.
+    let parquet = json(&bench.cass(&format!(
+        "{features} {arch} --data-root data --out all.parquet"
+    )));
+    assert_eq!(
+        (&parquet["images"], &parquet["list"]),
+        (&32.into(), &Value::Null)
+    );
+    let bytes = fs::read(bench.path("all.parquet")).unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
     // Any images, without labels, of a run's network.
     let some = json(&bench.cass(&format!(
         "{features} --run run --out some.csv data/Testing data/Training/glioma"
@@ -175,10 +186,120 @@ fn features_are_those_of_a_probe_and_say_what_they_are_of() {
     assert_eq!(some["images"], 8 + 6);
     refused(
         &bench.cass(&format!("{features} --run run --out some.txt data")),
-        "FILE.npy or FILE.csv",
+        "FILE.npy, FILE.csv or FILE.parquet",
     );
     refused(
         &bench.cass(&format!("{features} --run run --out some.csv nowhere")),
         "nowhere",
     );
+}
+
+/// What `predict` said, by the file's name: the class and the probabilities.
+fn predicted(output: &Output) -> BTreeMap<String, String> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let rows = text.lines().skip(1).filter_map(|line| line.split_once(','));
+    let name = |file: &str| file.rsplit('/').next().unwrap().to_owned();
+    rows.map(|(file, said)| (name(file), said.to_owned()))
+        .collect()
+}
+
+#[test]
+fn whatever_images_are_in_every_kind_of_probe_predicts_and_evaluates_them() {
+    let bench = Bench::new();
+    // Five scans without an ending, in a folder of their own; a table names them, too.
+    let golden = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../fixtures/golden/dicom/window-12.dcm"
+    );
+    fs::create_dir(bench.path("scans")).unwrap();
+    let mut table = "image;diagnosis\n".to_owned();
+    for scan in 1..=5 {
+        fs::copy(golden, bench.path(&format!("scans/IM{scan}"))).unwrap();
+        table += &format!("scans/IM{scan};{}\n", ["glioma", "notumor"][scan % 2]);
+    }
+    fs::write(bench.path("scans.csv"), table).unwrap();
+    for mode in [
+        "knn",
+        "logistic",
+        "linear --epochs 1",
+        "finetune --epochs 1",
+    ] {
+        let run = mode.split(' ').next().unwrap();
+        let probe = PROBE.replace("--mode knn", &format!("--mode {mode}"));
+        let probe = bench.cass(&probe.replace("--out run", &format!("--out {run}")));
+        assert!(
+            probe.status.success(),
+            "{mode}: {}",
+            String::from_utf8_lossy(&probe.stderr)
+        );
+        let predict = |inputs: &str| {
+            predicted(&bench.cass(&format!(
+                "predict --run {run} --device cpu --threads 2 {inputs}"
+            )))
+        };
+        let folder = predict("scans");
+        let names: Vec<&str> = folder.keys().map(String::as_str).collect();
+        assert_eq!(names, ["IM1", "IM2", "IM3", "IM4", "IM5"], "{mode}");
+        let columns = "--columns path=image";
+        for inputs in [
+            format!("scans.csv {columns}"),
+            "scans/IM[1-5]".into(),
+            "scans/IM1 scans/IM2 scans/IM3 scans/IM4 scans/IM5".into(),
+            "--data images --data-root scans".into(),
+            format!("--data-root scans.csv {columns}"),
+        ] {
+            assert_eq!(predict(&inputs), folder, "{mode}: {inputs}");
+        }
+        // Their labels, by another name of the column, and how far they are from heads that were drawn.
+        let evaluate = format!(
+            "evaluate --run {run} --device cpu --threads 2 --json --data-root scans.csv {columns},label=diagnosis"
+        );
+        let scores = json(&bench.cass(&evaluate));
+        assert_eq!(scores["samples"], 5, "{mode}");
+        let shift = &scores["shift"];
+        assert_eq!(
+            (&shift["images"], &shift["held_out_images"]),
+            (&5.into(), &8.into()),
+            "{mode}"
+        );
+        let (far, kernel) = (&shift["farther_share"], &shift["kernel_distance"]);
+        assert_eq!(far, 1.0, "{mode}: {shift}");
+        assert!(
+            kernel.as_f64() > shift["kernel_distance_held_out"].as_f64(),
+            "{mode}: {shift}"
+        );
+    }
+    let twice = "predict --run knn --device cpu scans --data-root scans";
+    refused(&bench.cass(twice), "images are named twice");
+    // A file that a table names and that is not there stops no other.
+    fs::remove_file(bench.path("scans/IM3")).unwrap();
+    let four = bench.cass("predict --run knn --device cpu scans.csv --columns path=image");
+    let said = String::from_utf8_lossy(&four.stderr);
+    assert_eq!(four.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("scans.csv") && said.contains("scans/IM3"),
+        "{said}"
+    );
+    assert_eq!(String::from_utf8_lossy(&four.stdout).lines().count(), 1 + 4);
+}
+
+#[test]
+fn images_of_the_same_origin_show_no_shift_and_an_older_probe_says_that_it_cannot_tell() {
+    let bench = Bench::new();
+    assert!(bench.cass(PROBE).status.success());
+    let draw = "data phantom --out other --seed 9 --train-per-class 4 --test-per-class 2 --size 24";
+    assert!(bench.cass(draw).status.success());
+    let evaluate = "evaluate --run run --device cpu --threads 2 --data-root other";
+    let text = bench.cass(evaluate);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(
+        text.contains("features: no shift beyond chance: "),
+        "{text}"
+    );
+    fs::remove_file(bench.path("run/reference.safetensors")).unwrap();
+    let text = bench.cass(evaluate);
+    assert!(String::from_utf8_lossy(&text.stdout).contains("features: not compared"));
+    assert!(json(&bench.cass(&format!("{evaluate} --json")))["shift"].is_null());
 }

@@ -260,3 +260,35 @@ fn weights_that_are_not_to_be_had_are_one_line_and_claim_no_folder() {
     assert_eq!(usage.status.code(), Some(2), "{text}");
     assert!(text.contains("expected OWNER/NAME"), "{text}");
 }
+
+/// A server to which no connection comes about, as behind a firewall that drops packets: its queue is full.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hub_that_nobody_reaches_is_given_up_within_five_seconds_with_both_ways_out() {
+    use std::net::{TcpListener, TcpStream};
+    use std::time::{Duration, Instant};
+    let bench = Bench::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let patience = Duration::from_millis(200);
+    let queue: Vec<TcpStream> = (0..8192)
+        .map_while(|_| TcpStream::connect_timeout(&address, patience).ok())
+        .collect();
+    assert!(queue.len() < 8192, "the queue is never full");
+    let endpoint = format!("http://{address}");
+    let pretrain = format!("pretrain --method dino --net resnet18 --weights hub {SMALL} --out r");
+    let since = Instant::now();
+    let ways = [
+        "cannot be reached",
+        "`cass models fetch resnet18`",
+        "`--weights random`",
+    ];
+    bench.fails(&pretrain, &[("HF_ENDPOINT", &endpoint)], 1, &ways);
+    assert!(
+        since.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        since.elapsed()
+    );
+    assert!(!bench.path("r").exists());
+    drop(queue);
+}

@@ -209,3 +209,45 @@ fn a_killed_probe_starts_again() {
         );
     }
 }
+
+/// Steps of a run that its log tells of.
+fn steps(run: &Path) -> usize {
+    let log = fs::read_to_string(run.join("log.jsonl")).unwrap_or_default();
+    log.lines()
+        .filter(|line| line.contains("\"event\":\"step\""))
+        .count()
+}
+
+#[test]
+fn a_step_is_left_in_its_middle_and_the_run_ends_with_the_same_bytes() {
+    let bench = Bench::new();
+    // Over a second a step, wherever the tests run.
+    let cass = "pretrain --method cass --cnn resnet18 --vit vit_tiny_patch16_224 --weights random --data-root data \
+        --size 160 --epochs 2 --batch 12 --accumulate 2 --threads 1 --device cpu --set zero_grad=false";
+    assert!(bench.cass(&format!("{cass} --out whole")).status.success());
+    let (run, whole) = (bench.path("run"), bench.path("whole"));
+    let (mut left, mut said) = (0, String::new());
+    for wait in [150, 400, 250] {
+        let begun = steps(&run);
+        let mut running = bench.start(&format!("{cass} --out run"));
+        running.until(|| steps(&run) > begun);
+        std::thread::sleep(Duration::from_millis(wait));
+        let at = steps(&run);
+        running.signal("-TERM");
+        let (code, text) = running.end();
+        assert_eq!(code, Some(130), "{text}");
+        // One that ended in this very moment is no sign of not having heard.
+        left += usize::from(steps(&run) == at);
+        said += &text;
+    }
+    assert!(left > 0, "every step was taken to its end: {said}");
+    assert!(bench.cass(&format!("{cass} --out run")).status.success());
+    for name in ["checkpoint-cnn.safetensors", "checkpoint-vit.safetensors"] {
+        let same = fs::read(run.join(name)).unwrap() == fs::read(whole.join(name)).unwrap();
+        assert!(same, "{name} differs");
+    }
+    for name in ["metrics.json", "log.jsonl"] {
+        let (run, whole) = (json_lines(&run.join(name)), json_lines(&whole.join(name)));
+        assert_eq!(run, whole, "{name}");
+    }
+}

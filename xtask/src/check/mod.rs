@@ -3,6 +3,7 @@
 mod demo;
 mod features;
 mod imports;
+mod install;
 mod manifests;
 mod style;
 
@@ -25,6 +26,9 @@ pub struct Args {
     /// Check each crate by itself too, with the features that it asks for alone.
     #[arg(long)]
     alone: bool,
+    /// Install `cass` by cargo and, as a wheel, by pip, and try both in a bare environment.
+    #[arg(long)]
+    install: bool,
     /// Only steps whose names contain this.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -133,6 +137,10 @@ pub fn check(args: &Args) -> Result<ExitCode> {
         steps.run("kernels for GPUs", cuda::kernels::compile);
         steps.run("kernels under sanitizers", cuda::kernels::sanitize);
         steps.run("cuda", cuda::check);
+    }
+    if args.install {
+        steps.run("install by cargo", install::by_cargo);
+        steps.run("install by pip", install::by_pip);
     }
     // The binary of the tests: the demonstration takes longer with it, but building another takes longer still.
     steps.run("demo", || demo::demo(&debug_cass()?));

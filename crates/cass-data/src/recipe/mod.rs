@@ -12,7 +12,7 @@ use crate::image::{Frame, Levels, Pages, Reading};
 use crate::source::{Blank, Choices, Column, Layout, Uncertain};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Everything that decides which images a run sees, and for what.
 ///
@@ -136,6 +136,26 @@ impl DataRecipe {
             exclude_test_of: None,
             columns: BTreeMap::new(),
             ..self
+        }
+    }
+
+    /// Makes its paths absolute: relative ones are of the folder `base`.
+    ///
+    /// ```
+    /// use cass_data::recipe::DataRecipe;
+    /// let mut recipe = DataRecipe::new("folder", "scans");
+    /// recipe.resolve("/data".as_ref());
+    /// assert_eq!(recipe.root, std::path::Path::new("/data/scans"));
+    /// ```
+    pub fn resolve(&mut self, base: &Path) {
+        let own = [&mut self.root]
+            .into_iter()
+            .chain(&mut self.exclude_test_of);
+        let all = own.chain(&mut self.more_roots).chain(&mut self.images);
+        // One that is not set stays so.
+        for path in all.filter(|path| !path.as_os_str().is_empty()) {
+            // Without a `.` in it.
+            *path = base.join(&path).components().collect();
         }
     }
 

@@ -249,7 +249,7 @@ impl Patients {
 }
 
 /// Whether a folder's name is a year, or a date that begins with one.
-fn is_date(name: &str) -> bool {
+pub(super) fn is_date(name: &str) -> bool {
     let mut numbers = name.split(['-', '_', '.']);
     let year = |text: &str| {
         text.bytes().all(|b| b.is_ascii_digit())

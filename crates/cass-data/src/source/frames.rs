@@ -27,6 +27,22 @@ pub fn frames_at(path: &Path, reading: &Reading) -> Vec<PathBuf> {
     }
 }
 
+/// The images in a file: itself or, under [`Frame::All`], each of its frames.
+pub fn items_in(file: &Path, reading: &Reading) -> Vec<Item> {
+    let names = frames_at(file, reading);
+    if names.len() == 1 {
+        return vec![Item::file(file)];
+    }
+    let frame = |(name, number): (PathBuf, usize)| Item {
+        origin: Origin::Frame {
+            file: file.to_owned(),
+            number,
+        },
+        ..Item::file(name)
+    };
+    names.into_iter().zip(1..).map(frame).collect()
+}
+
 fn look(path: &Path, reading: &Reading) -> Frames {
     let bytes = decode::read(path, reading);
     bytes.map_or(Frames::default(), |bytes| Frames::of(&bytes))

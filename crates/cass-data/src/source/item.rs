@@ -1,6 +1,7 @@
 use super::Origin;
-use crate::image::Pixels;
+use crate::image::{Pixels, Reading};
 use crate::source::{Part, Task};
+use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -60,6 +61,20 @@ impl Item {
         index: usize,
     ) -> Self {
         Self::new(path, Origin::Array { images, index })
+    }
+
+    /// The image's pixels, read as a data set's are; `size` is the side that they will be resized to.
+    ///
+    /// # Errors
+    /// Those of [`decode_as`](crate::image::decode_as).
+    pub fn decode(&self, reading: &Reading, size: Option<usize>) -> Result<Pixels> {
+        let bytes = self.origin.bytes(&self.path, reading);
+        let decoded = bytes.and_then(|bytes| self.origin.decode(&bytes, reading, size));
+        let fail = |reason| Error::Image {
+            path: self.path.clone(),
+            reason,
+        };
+        Ok(decoded.map_err(fail)?.pixels)
     }
 
     /// The file that the image is in.

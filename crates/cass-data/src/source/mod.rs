@@ -22,17 +22,19 @@ pub(crate) mod npz;
 pub(crate) mod one_hot;
 mod origin;
 mod part;
+mod recognise;
 mod span;
 pub(crate) mod table;
 
 pub use choices::{Blank, Choices, Column, Uncertain};
-pub use frames::frames_at;
+pub use frames::{frames_at, items_in};
 pub use item::Item;
 pub use layout::Layout;
 pub(crate) use layout::locate;
 pub use listing::images_at;
 pub(crate) use origin::Origin;
 pub use part::{Part, Task};
+pub use recognise::recognise;
 
 use crate::Result;
 use listing::Filter;

@@ -10,6 +10,8 @@ use ureq::http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, RequestExt};
 
+/// What finding the server, and then connecting to it, may take: without a network nobody waits for long.
+const REACH: Duration = Duration::from_millis(2300);
 /// As many redirects as browsers follow, about.
 const REDIRECTS: usize = 10;
 
@@ -73,7 +75,8 @@ impl Client {
             // Followed here: the token is for the Hub alone, and its headers come before the last hop.
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .timeout_connect(Some(settings.timeout.min(Duration::from_secs(20))))
+            .timeout_resolve(Some(settings.timeout.min(REACH)))
+            .timeout_connect(Some(settings.timeout.min(REACH)))
             .timeout_recv_response(Some(settings.timeout.min(Duration::from_secs(60))))
             .timeout_per_read(Some(settings.timeout.min(Duration::from_secs(60))));
         Ok(Self {

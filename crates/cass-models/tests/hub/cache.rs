@@ -61,7 +61,8 @@ fn a_miss_without_a_connection_says_what_to_do() -> Outcome {
         miss(&scene.offline(), REPO)?,
         format!(
             "model.safetensors of {REPO} cannot be fetched: it is not in {cache} and HF_HUB_OFFLINE \
-             forbids to ask for it: `cass models fetch resnet18` on a computer with a connection gets it"
+             forbids to ask for it: `cass models fetch resnet18` on a computer with a connection gets it, and \
+             `--weights random` does without"
         )
     );
     let text = miss(&scene.offline(), "owner/other@v1")?;

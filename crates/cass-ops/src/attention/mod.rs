@@ -6,6 +6,7 @@ pub(crate) mod reference;
 use crate::autocast::casts;
 use crate::cuda::{self, AttentionOperands, Gpu};
 use crate::element::{Read, tensor, with_float};
+use crate::interrupt;
 use crate::profile::{Pass, timed};
 use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
@@ -125,6 +126,7 @@ fn on_cpu(
     let qkv = qkv.contiguous()?;
     let bias = bias.map(Tracked::contiguous).transpose()?;
     let added = bias.as_ref().map(|bias| (bias.value().clone(), mask));
+    interrupt::check()?;
     let out = timed("attention", Pass::Forward, || {
         let (qkvr, added) = (Read::new(qkv.value())?, ReadAdded::new(added.as_ref())?);
         with_float!(qkv.value().dtype(), "attention", T => {

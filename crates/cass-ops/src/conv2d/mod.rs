@@ -10,6 +10,7 @@ mod winograd;
 use crate::autocast::{casts, in_bf16};
 use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
+use crate::interrupt;
 use crate::profile::{Pass, timed};
 use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
@@ -78,6 +79,7 @@ pub fn conv2d(x: &Tracked, weight: &Tracked, config: &Conv2dConfig) -> Result<Tr
         return compose_as("conv2d", &[x, weight], |t| twin(&t[0], &t[1], config));
     }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    interrupt::check()?;
     let y = timed("conv2d", Pass::Forward, || {
         let (xr, wr) = (Read::new(x.value())?, Read::new(weight.value())?);
         with_float!(x.value().dtype(), "conv2d", T => {

@@ -1,6 +1,6 @@
 //! The back end of a GPU: NVRTC and the driver, by the bindings that Candle brings.
 
-use super::source::{Dialect, source};
+use super::source::{Dialect, source_of};
 use candle_core::backend::BackendDevice;
 use candle_core::cuda::cudarc::driver::{DevicePtr, result, sys};
 use candle_core::cuda::cudarc::nvrtc;
@@ -107,12 +107,14 @@ impl Driver {
         if let Some(found) = of_gpu.get(name) {
             return Ok(*found as sys::CUfunction);
         }
-        // The module's own handle is kept under no name: it is never unloaded.
-        let module = match of_gpu.get("") {
+        // The kernels of each dtype are compiled when the first of them is called. The module's handle is kept under the
+        // dtype's name: it is never unloaded.
+        let dtype = name.rsplit('_').next().unwrap_or(name);
+        let module = match of_gpu.get(dtype) {
             Some(module) => *module as sys::CUmodule,
             None => {
-                let module = self.load()?;
-                of_gpu.insert(String::new(), module as usize);
+                let module = self.load(dtype)?;
+                of_gpu.insert(dtype.to_owned(), module as usize);
                 module
             }
         };
@@ -123,8 +125,8 @@ impl Driver {
         Ok(found)
     }
 
-    /// Compiles all kernels for this GPU, to its own machine code, and loads them.
-    fn load(&self) -> Result<sys::CUmodule> {
+    /// Compiles the kernels of a dtype for this GPU, to its own machine code, and loads them.
+    fn load(&self, dtype: &str) -> Result<sys::CUmodule> {
         let stream = self.device.cuda_stream();
         let context = stream.context();
         context
@@ -132,16 +134,16 @@ impl Driver {
             .map_err(wrong("the GPU cannot be used"))?;
         let version = context.compute_capability();
         let (major, minor) = version.map_err(wrong("the GPU does not say what it is"))?;
-        let code = compile(&format!("sm_{major}{minor}"))?;
+        let code = compile(dtype, &format!("sm_{major}{minor}"))?;
         // SAFETY: the code is whole, and was compiled for this GPU.
         unsafe { result::module::load_data(code.as_ptr().cast()) }
             .map_err(wrong("the kernels cannot be loaded"))
     }
 }
 
-/// All kernels in the machine code of an architecture such as `sm_80`.
-fn compile(architecture: &str) -> Result<Vec<u8>> {
-    let text = CString::new(source(Dialect::Device)).map_err(Error::wrap)?;
+/// The kernels of a dtype in the machine code of an architecture such as `sm_80`.
+fn compile(dtype: &str, architecture: &str) -> Result<Vec<u8>> {
+    let text = CString::new(source_of(Dialect::Device, &[dtype])).map_err(Error::wrap)?;
     let of = |error: nvrtc::result::NvrtcError| Error::msg(format!("NVRTC: {error}"));
     let program = nvrtc::result::create_program(&text, Some(c"cass.cu")).map_err(of)?;
     let options = [format!("--gpu-architecture={architecture}")];

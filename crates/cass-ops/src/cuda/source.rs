@@ -44,6 +44,11 @@ const END: &str = "#undef SUFFIX\n#undef REAL\n#undef STORED\n#undef ZERO\n#unde
 
 /// All kernels, each dtype's after another.
 pub(super) fn source(dialect: Dialect) -> String {
+    source_of(dialect, &["f32", "f64", "bf16"])
+}
+
+/// The kernels of some dtypes.
+pub(super) fn source_of(dialect: Dialect, dtypes: &[&str]) -> String {
     let head = match dialect {
         Dialect::Device => files!["device.h"],
         #[cfg(any(test, feature = "emulator"))]
@@ -57,7 +62,14 @@ pub(super) fn source(dialect: Dialect) -> String {
     };
     add(&head);
     add(&files!["dtypes.h"]);
-    for (dtype, computes) in [(F32, true), (F64, true), (BF16, false)] {
+    for (name, dtype, computes) in [
+        ("f32", F32, true),
+        ("f64", F64, true),
+        ("bf16", BF16, false),
+    ] {
+        if !dtypes.contains(&name) {
+            continue;
+        }
         let structs = arguments::c_structs();
         text.push_str(&format!("{dtype}#line 1 \"arguments\"\n{structs}"));
         let mut add = |files: &[File]| {

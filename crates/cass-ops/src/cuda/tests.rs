@@ -1,5 +1,5 @@
 use super::emulator::{compile, with_text};
-use super::source::{Dialect, source};
+use super::source::{Dialect, source, source_of};
 use super::{AdamStep, AdamTensors, SgdStep, SgdTensors, adam, blend, sgd, squares};
 use crate::Tracked;
 use crate::check::{constant, input};
@@ -8,10 +8,14 @@ use crate::nn::*;
 use candle_core::{DType, Result, Tensor, Var};
 use cass_testing::relative_error;
 
+/// Together, and each dtype's by themselves, as a GPU gets them.
 #[test]
 fn cc_compiles_every_kernel_without_a_warning() {
-    if let Err(errors) = compile(&source(Dialect::Emulated), &[]) {
-        panic!("{errors}");
+    let by_dtype = ["f32", "f64", "bf16"].map(|dtype| source_of(Dialect::Emulated, &[dtype]));
+    for text in by_dtype.iter().chain([&source(Dialect::Emulated)]) {
+        if let Err(errors) = compile(text, &[]) {
+            panic!("{errors}");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod reference;
 use crate::autocast::{casts, in_bf16};
 use crate::cuda::{self, Gpu};
 use crate::element::{Read, tensor, with_float};
+use crate::interrupt;
 use crate::profile::{Pass, timed};
 use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
@@ -82,6 +83,7 @@ pub fn linear_add(
     let bias = bias.map(Tracked::contiguous).transpose()?;
     let residual = residual.map(Tracked::contiguous).transpose()?;
     let sizes = [rows, k, n];
+    interrupt::check()?;
     let y = timed("linear", Pass::Forward, || {
         let (xr, wr) = (Read::new(x.value())?, Read::new(weight.value())?);
         let br = bias.as_ref().map(|b| Read::new(b.value())).transpose()?;

@@ -1,6 +1,7 @@
 //! Gradients through anything written with Candle.
 
 use super::{Gradient, Tracked};
+use crate::interrupt;
 use crate::profile::{Pass, timed};
 use candle_core::{Result, Tensor, Var};
 
@@ -36,6 +37,7 @@ pub(crate) fn compose_as(
     inputs: &[&Tracked],
     f: impl FnOnce(&[Tensor]) -> Result<Tensor>,
 ) -> Result<Tracked> {
+    interrupt::check()?;
     #[cfg(any(test, feature = "emulator"))]
     crate::emulated::note_composed(name);
     let variables = inputs.iter().map(|input| match input.is_tracked() {

@@ -13,6 +13,7 @@ pub(crate) use gradients::Gradient;
 pub use gradients::Gradients;
 
 use crate::emulated::is_emulated;
+use crate::interrupt;
 use crate::profile::{Pass, timed};
 use crate::trace::{Op, note};
 use candle_core::{Result, Tensor, TensorId, Var, bail};
@@ -260,6 +261,7 @@ impl Tracked {
             pending.insert(node.order, (node, gradient));
         }
         while let Some((_, (node, gradient))) = pending.pop_last() {
+            interrupt::check()?;
             let (name, inputs, backward) = match &node.kind {
                 Kind::Variable(id) => {
                     gradients.add(*id, gradient)?;

@@ -1,6 +1,6 @@
 //! A finished probe on labelled images of another origin.
 
-use super::Predictor;
+use super::{Predictor, Shift};
 use crate::fit::{Decision, Judged, Said, groups_of, pretrained_on};
 use crate::{Error, Result};
 use cass_data::dataset::{Dataset, OpenOptions, Part, Task};
@@ -27,6 +27,9 @@ pub struct Evaluation {
     pub unlabelled: usize,
     /// Classes of the probe that no image is of.
     pub absent: Vec<String>,
+    /// How far the images' features are from those that the probe was fitted to; none of a probe that an earlier
+    /// version left.
+    pub shift: Option<Shift>,
 }
 
 /// Classes as the probe has them: the place of each of the images'.
@@ -111,9 +114,13 @@ impl Predictor {
             ..LoaderConfig::default()
         };
         let loader = Loader::new(dataset.clone(), indices.clone(), config.plain())?;
-        let mut said = Vec::with_capacity(indices.len());
+        let (mut said, mut features) = (Vec::with_capacity(indices.len()), Vec::new());
         for batch in loader.epoch(0) {
-            let decisions = self.decisions(batch?.images())?;
+            let batch = batch?;
+            let (rows, decisions) = self.decided(batch.images())?;
+            if self.reference.is_some() {
+                features.extend(rows);
+            }
             said.extend(decisions.into_iter().collect::<Result<Vec<Decision>>>()?);
         }
         let held = |class: usize| dataset.samples.iter().any(|s| s.labels.contains(&class));
@@ -126,6 +133,7 @@ impl Predictor {
         Ok(Evaluation {
             judged: Judged::of_images(&self.recipe, &dataset, &indices, groups.as_ref(), said)?,
             images: indices.len(),
+            shift: (self.reference.as_ref()).map(|own| Shift::of(own, &features, indices.len())),
             pretrained: known.count(),
             absent: absent.map(|(_, name)| name.clone()).collect(),
             groups,

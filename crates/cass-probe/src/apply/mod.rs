@@ -3,7 +3,9 @@
 mod evaluate;
 mod export;
 mod predict;
+mod shift;
 
 pub use evaluate::Evaluation;
 pub use export::export;
 pub use predict::{Labelled, Predictor};
+pub use shift::Shift;

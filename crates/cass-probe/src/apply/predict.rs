@@ -1,13 +1,14 @@
 //! Labels for new images from a finished probe.
 
-use crate::fit::{Decision, Knn, ProbeMode, ProbeRecipe, decide};
+use crate::fit::{Decision, Knn, ProbeMode, ProbeRecipe, Reference, decide};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use cass_data::augment::Normalization;
-use cass_data::image::Reading;
+use cass_data::image::{Pixels, Reading};
+use cass_data::source::Item;
 use cass_metrics::joined;
 use cass_models::{Mode, Model};
-use cass_run::names::{CHECKPOINT, NEIGHBOURS};
+use cass_run::names::{CHECKPOINT, NEIGHBOURS, REFERENCE};
 use cass_run::{Finished, Metrics};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -20,6 +21,8 @@ pub struct Predictor {
     pub(super) recipe: ProbeRecipe,
     /// Neighbours of a knn probe, and how many of them vote.
     neighbours: Option<(Knn, usize)>,
+    /// What its own images are like; none of a probe that an earlier version left.
+    pub(super) reference: Option<Reference>,
 }
 
 /// What a [`Predictor`] says of one image.
@@ -88,11 +91,16 @@ impl Predictor {
             ProbeMode::Knn => Some(Knn::read(&finished.intact(NEIGHBOURS)?)?),
             _ => None,
         };
+        let reference = match finished.path.join(REFERENCE).exists() {
+            true => Some(Reference::read(&finished.intact(REFERENCE)?)?),
+            false => None,
+        };
         Ok(Self {
             model: model.frozen()?,
             classes,
             recipe,
             neighbours,
+            reference,
         })
     }
 
@@ -116,12 +124,41 @@ impl Predictor {
     /// # Errors
     /// If the computation fails as a whole, say for want of memory.
     pub fn predict(&self, files: &[PathBuf]) -> Result<Vec<Result<Labelled>>> {
+        let reading = self.reading();
+        let size = self.model.options().input_size;
+        self.label(files, PathBuf::as_path, |file| {
+            cass_data::image::decode_as(file, &reading, Some(size))
+        })
+    }
+
+    /// Labels a batch of what a data set lists, whatever it may be that they are in, read as `reading` says.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict).
+    pub fn predict_items(
+        &self,
+        items: &[Item],
+        reading: &Reading,
+    ) -> Result<Vec<Result<Labelled>>> {
+        let size = self.model.options().input_size;
+        self.label(
+            items,
+            |item| &item.path,
+            |item| item.decode(reading, Some(size)),
+        )
+    }
+
+    fn label<T: Sync>(
+        &self,
+        images: &[T],
+        path: impl Fn(&T) -> &Path,
+        decode: impl Fn(&T) -> cass_data::Result<Pixels> + Sync,
+    ) -> Result<Vec<Result<Labelled>>> {
         let size = self.model.options().input_size;
         let channels = self.model.options().in_chans;
-        let reading = self.reading();
-        let pixels = files.par_iter().map(|file| {
+        let pixels = images.par_iter().map(|image| {
             let mut values = vec![0f32; channels * size * size];
-            cass_data::image::decode_as(file, &reading, Some(size))?
+            decode(image)?
                 .resize(size)
                 .normalize_into(&Normalization::IMAGENET, &mut values);
             Ok(values)
@@ -134,42 +171,59 @@ impl Predictor {
             return Ok(failed.collect());
         }
         let device = &self.model.options().device;
-        let images = Tensor::from_vec(good, (n, channels, size, size), device)?;
-        let mut decisions = self.decisions(&images)?.into_iter();
-        let label = |(pixels, file): (Result<Vec<f32>>, &PathBuf)| {
+        let batch = Tensor::from_vec(good, (n, channels, size, size), device)?;
+        let mut decisions = self.decisions(&batch)?.into_iter();
+        let label = |(pixels, image): (Result<Vec<f32>>, &T)| {
             pixels?;
             let decision = decisions.next().unwrap_or(Err(Error::NotFinite))?;
             Ok(Labelled {
-                file: file.display().to_string(),
+                file: path(image).display().to_string(),
                 predicted: joined(&self.classes, &decision.classes),
                 probabilities: decision.probabilities,
             })
         };
-        Ok(said.drain(..).zip(files).map(label).collect())
+        Ok(said.drain(..).zip(images).map(label).collect())
     }
 
     /// What is said of each of `images` `(B, C, S, S)`; an image without finite outputs does not stop the others.
     pub(crate) fn decisions(&self, images: &Tensor) -> Result<Vec<Result<Decision>>> {
+        Ok(self.decided(images)?.1)
+    }
+
+    /// The features `(B, D)` of images, row-major, and what is said of each.
+    pub(super) fn decided(&self, images: &Tensor) -> Result<(Vec<f32>, Vec<Result<Decision>>)> {
         let batch = images.dim(0)?;
-        if let Some((knn, k)) = &self.neighbours {
-            let rows = self.model.features(images, Mode::Eval)?.into_value();
-            let rows = rows.to_dtype(DType::F32)?.to_vec2::<f32>()?.into_iter();
-            let of = |row: Vec<f32>| {
-                let votes = knn.probabilities(&row, *k)?;
-                Ok(decide(&self.recipe, votes).remove(0))
-            };
-            return Ok(rows.map(of).collect());
-        }
-        let logits = if self.recipe.mode == ProbeMode::Finetune {
-            self.model.forward(images, Mode::Eval)?.logits
+        let (features, logits) = if self.recipe.mode == ProbeMode::Finetune {
+            let output = self.model.forward(images, Mode::Eval)?;
+            (output.features, Some(output.logits))
         } else {
             // As it was fitted: the two heads of a distilled DeiT both saw the mean of its tokens.
             let features = self.model.features(images, Mode::Eval)?;
-            self.model.classify(&features)?
+            let logits = match self.neighbours {
+                Some(_) => None,
+                None => Some(self.model.classify(&features)?),
+            };
+            (features, logits)
         };
-        // Read once for the batch, wherever they were computed.
-        let logits = logits.into_value().to_device(&Device::Cpu)?;
-        let of = |row| Ok(Decision::of(&logits.narrow(0, row, 1)?, &self.recipe)?.remove(0));
-        Ok((0..batch).map(of).collect())
+        let rows = features.into_value().to_dtype(DType::F32)?;
+        let rows: Vec<f32> = rows.flatten_all()?.to_vec1()?;
+        let decisions = match (&self.neighbours, logits) {
+            (Some((knn, k)), _) => {
+                let of =
+                    |row: &[f32]| Ok(decide(&self.recipe, knn.probabilities(row, *k)?).remove(0));
+                rows.chunks_exact(self.model.feature_dim())
+                    .map(of)
+                    .collect()
+            }
+            (None, Some(logits)) => {
+                // Read once for the batch, wherever they were computed.
+                let logits = logits.into_value().to_device(&Device::Cpu)?;
+                let of =
+                    |row| Ok(Decision::of(&logits.narrow(0, row, 1)?, &self.recipe)?.remove(0));
+                (0..batch).map(of).collect()
+            }
+            (None, None) => Vec::new(), // a probe has either
+        };
+        Ok((rows, decisions))
     }
 }

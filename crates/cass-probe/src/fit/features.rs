@@ -77,6 +77,7 @@ impl Features {
             let mut missing = missing;
             missing.resize(computed.next_multiple_of(recipe.batch), missing[0]);
             let loader = parts.loader_of(missing, false)?;
+            let mut done = 0;
             for batch in loader.epoch(0) {
                 let batch = batch?;
                 let rows = model.features(batch.images(), Mode::Eval)?;
@@ -89,6 +90,11 @@ impl Features {
                     }
                     known.insert(hash(i), row);
                 }
+                done = computed.min(done + batch.samples.len());
+                tell(ProbeEvent::Computing {
+                    done,
+                    images: computed,
+                })?;
             }
         }
         tell(ProbeEvent::Features { computed })?;

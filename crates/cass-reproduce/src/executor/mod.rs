@@ -84,10 +84,9 @@ impl Site<'_> {
     pub fn open(&self, run: &Run) -> Result<PathBuf> {
         let path = self.folder(&run.name);
         let continues = match Folder::state(&path, run) {
-            // `cass` continues only with the settings that it started with, such as the number of threads.
+            // `cass` continues on the kind of device that it started on; the number of threads changes no result.
             State::Unfinished(info) => {
-                let (old, new) = (&info.provenance, &self.info.provenance);
-                (&old.device, old.threads) == (&new.device, new.threads)
+                info.provenance.device == self.info.provenance.device
                     && self
                         .data
                         .get(&run.data)

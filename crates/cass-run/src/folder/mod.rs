@@ -1,11 +1,14 @@
 //! The folder a run leaves: recipe, log, checkpoints, metrics.
 
+mod start;
 mod writing;
+
+pub use start::Start;
 
 use crate::error::{Action, Error, Result};
 use crate::file::read_text;
 use crate::lock::RunLock;
-use crate::names::{BEGUN, LOG, METRICS, PROVENANCE, RECIPE, RESUME, is_of_state};
+use crate::names::{BEGUN, METRICS, PROVENANCE, RECIPE, RESUME, is_of_state};
 use crate::recipe::first_difference;
 use crate::sums::{self, FileSum, FileSums};
 use crate::{foreign, schema};
@@ -46,8 +49,8 @@ use std::sync::{Mutex, PoisonError};
 pub struct RunDir {
     path: PathBuf,
     lock: RunLock,
-    /// Whether this process made the folder.
-    made: bool,
+    /// The folders that this process made for it, the innermost first.
+    made: Vec<PathBuf>,
     /// Whether anything is in it that a later attempt needs.
     begun: AtomicBool,
     /// What this process wrote, or found and took over.
@@ -63,19 +66,19 @@ impl RunDir {
     /// first field that differs), if it is not empty and no run began in it, or if it cannot be
     /// written.
     pub fn open(path: &Path, recipe: &str) -> Result<Self> {
-        let made = !path.exists();
-        fs::create_dir_all(path).map_err(Error::io(Action::Create, path))?;
-        foreign::check(path, recipe)?;
+        let made = missing(path);
+        let claimed = (fs::create_dir_all(path).map_err(Error::io(Action::Create, path)))
+            .and_then(|()| foreign::check(path, recipe))
+            .and_then(|()| RunLock::claim(path));
+        let lock = claimed.inspect_err(|_| remove_empty(&made))?;
         let mut run = Self {
             path: path.into(),
-            lock: RunLock::claim(path)?,
+            lock,
             made,
             begun: AtomicBool::new(true),
             sums: Mutex::default(),
         };
-        let begun = [LOG, METRICS, RESUME]
-            .iter()
-            .any(|name| run.file(name).exists());
+        let begun = start::has_begun(path);
         run.begun = AtomicBool::new(begun);
         let resume = run.file(RESUME);
         if resume.symlink_metadata().is_ok() && !is_folder(&resume) {
@@ -90,7 +93,7 @@ impl RunDir {
             .as_deref()
             .and_then(|other| first_difference(other, recipe));
         match difference {
-            // Where there is no log, nothing was trained: an attempt that its input stopped.
+            // Otherwise nothing was trained: a start that its input, or a person, stopped.
             Some(difference) if begun => {
                 return Err(Error::OtherRecipe {
                     path: path.into(),
@@ -101,6 +104,15 @@ impl RunDir {
             _ => run.write(RECIPE, recipe.as_bytes())?,
         }
         Ok(run)
+    }
+
+    /// What undoes this start, from a signal's handler too; `None` where an earlier attempt has left what this one
+    /// continues from.
+    pub fn start(&self) -> Option<Start> {
+        (!start::has_begun(&self.path)).then(|| {
+            let path = self.path.clone();
+            Start::new(path, self.lock.generation(), self.made.clone())
+        })
     }
 
     /// The folder.
@@ -182,7 +194,8 @@ impl RunDir {
                 Err(self.or_fenced(Error::io(Action::Create, &folder)(error)))
             }
             _ if is_folder(&folder) => Ok(folder),
-            _ => Err(no_folder(folder)),
+            // It may have gone with the folder of the run, a moment ago.
+            _ => Err(self.or_fenced(no_folder(folder))),
         }
     }
 
@@ -242,8 +255,23 @@ impl Drop for RunDir {
             let _ = fs::remove_file(self.file(name));
         }
         self.lock.forget();
-        if self.made {
-            let _ = fs::remove_dir(&self.path);
+        remove_empty(&self.made);
+    }
+}
+
+/// Those of a folder and of the folders that it is in which are not there, the innermost first.
+fn missing(path: &Path) -> Vec<PathBuf> {
+    let above = path
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && folder.symlink_metadata().is_err());
+    above.map(Path::to_owned).collect()
+}
+
+/// Removes folders for as long as they are empty.
+fn remove_empty(folders: &[PathBuf]) {
+    for folder in folders {
+        if fs::remove_dir(folder).is_err() {
+            break;
         }
     }
 }
@@ -277,6 +305,12 @@ fn name_of(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    /// Leaves the log of a run that took a step.
+    fn stepped(run: &RunDir) {
+        let mut log = run.log().unwrap();
+        log.write(&serde_json::json!({"event": "step"})).unwrap();
+    }
+
     #[test]
     fn two_processes_cannot_share_a_folder() {
         let folder = tempfile::tempdir().unwrap();
@@ -292,7 +326,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = |recipe| RunDir::open(folder.path(), recipe);
         drop(open("a = 0").unwrap());
-        open("a = 1\n[b]\nc = 'x'").unwrap().log().unwrap();
+        stepped(&open("a = 1\n[b]\nc = 'x'").unwrap());
         let error = open("a = 1\n[b]\nc = 'y'").unwrap_err().to_string();
         assert!(error.contains("b.c = x, not y"), "{error}");
         // Layout is not content.
@@ -316,6 +350,26 @@ mod tests {
         // What was logged stays, and so does the recipe.
         RunDir::open(&path, "a = 3").unwrap().log().unwrap();
         assert!(path.join("recipe.toml").exists());
+    }
+
+    #[test]
+    fn folders_that_were_made_for_a_start_that_failed_go_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("runs/today/cass");
+        drop(RunDir::open(&deep, "a = 1").unwrap());
+        assert!(!folder.path().join("runs").exists());
+        fs::create_dir_all(folder.path().join("runs/other")).unwrap();
+        drop(RunDir::open(&deep, "a = 1").unwrap());
+        assert!(!folder.path().join("runs/today").exists());
+        assert!(folder.path().join("runs/other").exists());
+    }
+
+    #[test]
+    fn another_number_of_threads_is_no_other_recipe() {
+        let folder = tempfile::tempdir().unwrap();
+        stepped(&RunDir::open(folder.path(), "a = 1\nthreads = 1").unwrap());
+        assert!(RunDir::open(folder.path(), "a = 2\nthreads = 1").is_err());
+        RunDir::open(folder.path(), "a = 1\nthreads = 8").unwrap();
     }
 
     #[cfg(target_os = "linux")]

@@ -3,14 +3,14 @@
 mod file;
 mod owner;
 
-pub(crate) use file::is_untouched;
 pub use file::{FolderLock, is_in_use};
+pub(crate) use file::{LOCK, is_untouched};
 pub use owner::Owner;
-pub(crate) use owner::has_owner;
+pub(crate) use owner::{has_owner, owner_path};
 
 use crate::error::{Action, Error, Result};
-use file::{LOCK, open};
-use owner::{OWNER, last, owner_path, owners, silence, silent};
+use file::open;
+use owner::{OWNER, last, owners, silence, silent};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

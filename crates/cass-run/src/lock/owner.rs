@@ -75,7 +75,7 @@ pub(crate) fn has_owner(folder: &Path) -> Result<bool> {
     Ok(owners(folder)?.iter().any(|(_, path)| is_file(path)))
 }
 
-pub(super) fn owner_path(folder: &Path, generation: u64) -> PathBuf {
+pub(crate) fn owner_path(folder: &Path, generation: u64) -> PathBuf {
     folder.join(format!("{OWNER}{generation}"))
 }
 

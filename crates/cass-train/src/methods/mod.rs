@@ -46,6 +46,11 @@ pub(crate) trait MethodConfig {
     /// What the paper's text leaves open and was chosen here, one sentence each.
     fn chosen(&self, arms: &Arms, pipeline: &Pipeline) -> Vec<String>;
 
+    /// What a step costs for each image and network, in forward passes: one forward, and back twice as much.
+    fn forwards(&self, frozen: bool) -> f64 {
+        if frozen { 1.0 } else { 3.0 }
+    }
+
     /// What may be done where features collapse, if the recipe does not do it yet.
     fn remedy(&self) -> Option<&'static str> {
         None
@@ -140,6 +145,11 @@ impl Method {
     /// The names of what its loss is the sum of.
     pub fn losses(&self) -> Vec<&'static str> {
         self.config().losses()
+    }
+
+    /// What a step costs for each image and network, in forward passes.
+    pub(crate) fn forwards(&self, frozen: bool) -> f64 {
+        self.config().forwards(frozen)
     }
 
     /// What may be done where features collapse, if these settings do not do it yet.

@@ -154,6 +154,11 @@ impl Optimizer {
         Ok(())
     }
 
+    /// Forgets the gradients that were gathered for the next step.
+    pub(crate) fn forget(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.gathered = None);
+    }
+
     /// Takes one step with learning rate `lr`.
     ///
     /// # Errors

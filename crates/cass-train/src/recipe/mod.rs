@@ -16,6 +16,7 @@ use cass_data::augment::Pipeline;
 use cass_data::recipe::DataRecipe;
 use cass_models::Model;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Everything that decides a run. Written to the run folder as `recipe.toml`.
 ///
@@ -165,6 +166,13 @@ impl Recipe {
     /// Images that go through the networks at once, where a batch goes in parts.
     pub(crate) fn part(&self) -> Option<usize> {
         (self.accumulate > 1).then(|| self.batch.div_ceil(self.accumulate))
+    }
+
+    /// Makes the paths of images and weights absolute: relative ones are of the folder `base`.
+    pub fn resolve(&mut self, base: &Path) {
+        self.data.resolve(base);
+        let arms = self.arms.values_mut();
+        arms.for_each(|arm| arm.weights.resolve(base));
     }
 
     /// Reads a recipe; every field has to be there.

@@ -2,7 +2,7 @@ use cass_models::hub::{HubFault, HubId};
 use cass_models::registry::find;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Initial weights, as a recipe names them.
@@ -39,6 +39,13 @@ impl Weights {
             Self::HubRepo(id) => Some(id.clone()),
             Self::Random | Self::File(_) => None,
         })
+    }
+
+    /// Makes the path of a file absolute: a relative one is of the folder `base`.
+    pub fn resolve(&mut self, base: &Path) {
+        if let Self::File(path) = self {
+            *path = base.join(&path).components().collect();
+        }
     }
 
     /// What was asked for before a run found its commit: [`Weights::Hub`] for any state of the

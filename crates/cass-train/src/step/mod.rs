@@ -2,6 +2,7 @@
 
 pub(crate) mod micro_batch;
 pub(crate) mod state;
+pub(crate) mod statistics;
 
 use crate::error::{Error, Result};
 use crate::optim::{Optimizer, Rate};
@@ -68,6 +69,14 @@ pub trait Step {
 
     /// The networks that the run is for, by the names of their arms.
     fn arms(&self) -> Vec<(&str, &Model)>;
+
+    /// The networks whose running statistics a step changes.
+    fn networks(&self) -> Vec<&Model> {
+        self.arms().into_iter().map(|(_, model)| model).collect()
+    }
+
+    /// Forgets the gradients that were gathered of a step that was left in its middle.
+    fn forget(&mut self);
 
     /// The memory that it takes whatever the images are.
     fn held(&self) -> Held;
@@ -156,6 +165,11 @@ impl Updater {
     /// Adds the gradients of a part of a batch to the next update's.
     pub(crate) fn gather(&mut self, grads: &Gradients) -> Result<()> {
         self.optimizer.gather(grads)
+    }
+
+    /// Forgets what was gathered for the next update.
+    pub(crate) fn forget(&mut self) {
+        self.optimizer.forget();
     }
 
     /// Updates, moves the schedule on, and reports the rate that was used and the norm of the gradients of an arm

@@ -17,8 +17,11 @@ use crate::features::{self, ArmLook};
 use crate::memory::{peak_gpu_mib, peak_rss_mib};
 use crate::recipe::ValidRecipe;
 use crate::states::States;
-use crate::step::Step;
+use crate::step::statistics::Statistics;
+use crate::step::{Step, StepReport};
+use candle_core::Tensor;
 use cass_models::Model;
+use cass_ops::scope::interruptible;
 use cass_run::names::{MANIFEST, checkpoint};
 use cass_run::{
     BeforeAfter, Common, Origin, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir,
@@ -86,6 +89,9 @@ pub fn pretrain(
     // By every attempt: it says what they were.
     run.write(MANIFEST, setup.manifest.to_text().as_bytes())?;
     training.write_provenance()?;
+    if training.progress.unwatched {
+        training.watch(training.progress.epochs.len().saturating_sub(1))?;
+    }
     training.heed_collapse()?;
     while training.progress.step < training.steps() {
         training.epoch()?;
@@ -126,11 +132,11 @@ impl Training<'_> {
             let (arm, text) = (arm.clone(), origin.text.clone());
             self.tell.event(&Event::Weights { arm, text })?;
         }
-        let before = self.look(When::Before, 0)?;
+        let before = self.look_through(When::Before, 0)?;
         let arms = self.recipe.arms.keys().cloned();
         let features = before.iter().map(|reading| reading.features);
         self.progress.before = arms.zip(features).collect();
-        self.progress.start = self.look(When::Start, 0)?;
+        self.progress.start = self.look_through(When::Start, 0)?;
         Ok(())
     }
 
@@ -177,10 +183,9 @@ impl Training<'_> {
         let first = (self.progress.step % self.epoch_steps()) as usize;
         for batch in self.setup.train.epoch_from(epoch as u64, first) {
             let batch = batch?;
-            let report = self
-                .step
-                .step(&batch.views)
-                .map_err(|e| keeping(e, epoch))?;
+            let Some(report) = self.step(&batch.views).map_err(|e| keeping(e, epoch))? else {
+                return Err(self.leave()?);
+            };
             let so_far = &mut self.progress.epoch;
             so_far.images += batch.samples.len() as u64;
             so_far.loss_sum += report.loss * batch.samples.len() as f64;
@@ -208,6 +213,25 @@ impl Training<'_> {
         }
         self.heed_collapse()?;
         self.checkpoint_if_due()
+    }
+
+    /// Takes one step; `None` where it was left in its middle, and nothing is changed, since the run is to stop.
+    fn step(&mut self, views: &[Tensor]) -> Result<Option<StepReport>> {
+        let statistics = Statistics::of(&self.step.networks())?;
+        let stepped = interruptible(self.options.stop.asked(), || self.step.step(views))?;
+        if stepped.is_none() {
+            statistics.restore()?;
+            self.step.forget();
+        }
+        Ok(stepped)
+    }
+
+    /// Leaves a checkpoint where there is anything to keep, and says where the run stopped.
+    fn leave(&mut self) -> Result<Error> {
+        if self.progress.step > 0 {
+            self.checkpoint()?;
+        }
+        Ok(self.interrupted())
     }
 
     /// Ends a run whose features have collapsed, if asked to.
@@ -247,7 +271,11 @@ impl Training<'_> {
 
     /// Looks at the networks on the sample, and warns of features that have collapsed.
     fn watch(&mut self, epoch: usize) -> Result<()> {
-        let now = self.look(When::Epoch, epoch)?;
+        let Some(now) = self.look(When::Epoch, epoch)? else {
+            self.progress.unwatched = true;
+            return Err(self.leave()?);
+        };
+        self.progress.unwatched = false;
         self.progress.collapsed = None;
         let arms = self.recipe.arms.keys();
         for (arm, (start, now)) in arms.zip(self.progress.start.clone().iter().zip(&now)) {
@@ -297,11 +325,13 @@ impl Training<'_> {
                 true => Err(self.interrupted()),
                 false => Ok(batch?.views.swap_remove(0)),
             });
-            update_bn(average.model(), views)?;
+            let stops = self.options.stop.asked();
+            let whole = interruptible(stops, || update_bn(average.model(), views))?;
+            whole.ok_or_else(|| self.interrupted())?;
         }
         // Also where an earlier attempt has: what lies there may be damaged by now.
         self.save(&self.final_arms(), last)?;
-        let after = self.look(When::After, last)?;
+        let after = self.look_through(When::After, last)?;
         let arms = self.recipe.arms.keys().cloned();
         let features = after.iter().map(|reading| reading.features);
         Ok(arms.zip(features).collect())
@@ -329,14 +359,24 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// Looks at the networks, and tells what it saw.
-    fn look(&mut self, when: When, epoch: usize) -> Result<Vec<ArmLook>> {
+    /// [`look`](Self::look), of which nothing is kept where it was left in its middle.
+    fn look_through(&mut self, when: When, epoch: usize) -> Result<Vec<ArmLook>> {
+        let look = self.look(when, epoch)?;
+        look.ok_or_else(|| self.interrupted())
+    }
+
+    /// Looks at the networks, and tells what it saw; `None` where the run is to stop.
+    fn look(&mut self, when: When, epoch: usize) -> Result<Option<Vec<ArmLook>>> {
         let (arms, loader) = match when {
             When::Before => (self.step.arms(), &self.setup.test),
             When::Start | When::Epoch => (self.step.arms(), &self.setup.sample),
             When::After => (self.final_arms(), &self.setup.test),
         };
-        let look = features::look(&arms, loader, self.setup.has_classes)?;
+        let stops = self.options.stop.asked();
+        let classes = self.setup.has_classes;
+        let Some(look) = interruptible(stops, || features::look(&arms, loader, classes))? else {
+            return Ok(None);
+        };
         for (arm, reading) in self.recipe.arms.keys().zip(&look.arms) {
             self.tell.event(&Event::Collapse {
                 when,
@@ -355,7 +395,7 @@ impl Training<'_> {
                 cosine,
             })?;
         }
-        Ok(look.arms)
+        Ok(Some(look.arms))
     }
 
     fn metrics(&self, after: &Readings, seconds: f64) -> PretrainMetrics {

@@ -29,7 +29,7 @@ pub struct PretrainOptions {
     pub program: BTreeMap<String, String>,
 }
 
-/// Asks a run to write a checkpoint after the step it is at, and to stop. Copies ask the same run.
+/// Asks a run to leave the step it is at, to write a checkpoint and to stop. Copies ask the same run.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
@@ -37,6 +37,12 @@ impl Stop {
     /// Asks; from a signal's handler too.
     pub fn request(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether anyone has asked, for whoever wants to know later.
+    pub(crate) fn asked(&self) -> impl Fn() -> bool + use<> {
+        let stop = self.clone();
+        move || stop.is_requested()
     }
 
     /// Whether anyone has asked.

@@ -30,6 +30,9 @@ pub(super) struct Progress {
     pub(super) before: Readings,
     /// What each arm's initial weights said of the sample of images.
     pub(super) start: Vec<ArmLook>,
+    /// Whether the last epoch that ended has yet to be looked at: its look was left in its middle.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unwatched: bool,
     /// What was said of the first arm whose features had collapsed when the last epoch ended.
     pub(super) collapsed: Option<String>,
     /// Images trained on, repeats included.
@@ -63,6 +66,7 @@ impl Progress {
             averaged: 0,
             before: Vec::new(),
             start: Vec::new(),
+            unwatched: false,
             collapsed: None,
             images: 0,
             train_seconds: 0.0,

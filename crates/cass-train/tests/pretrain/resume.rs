@@ -157,8 +157,12 @@ fn a_cut_log_is_rebuilt_and_other_images_are_no_run_to_continue() {
         checkpoint_every: NonZeroU64::new(1),
         ..PretrainOptions::default()
     };
-    options.stop.request();
-    let stopped = folder.watched("run", &recipe, &options, &mut |_| ());
+    let stop_after_a_step = &mut |event: &Event| {
+        if matches!(event, Event::Step { .. }) {
+            options.stop.request();
+        }
+    };
+    let stopped = folder.watched("run", &recipe, &options, stop_after_a_step);
     assert!(matches!(stopped, Err(Error::Interrupted { step: 1, .. })));
 
     let log = folder.folder.path().join("run/log.jsonl");

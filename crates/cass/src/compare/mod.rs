@@ -98,7 +98,10 @@ pub fn run(args: Args) -> Result<Report> {
         "differences": of_pairs,
         "not_compared": left_out,
     });
-    Ok(Report { text, json, passed })
+    Ok(Report {
+        passed,
+        ..Report::done(text, json)
+    })
 }
 
 /// The runs by method, in the order in which they were given.

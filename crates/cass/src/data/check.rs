@@ -4,8 +4,8 @@ use super::html;
 use crate::failure::Result;
 use crate::images::DataArgs;
 use crate::output::write;
-use crate::process;
 use crate::say::Report;
+use crate::{next, process};
 use cass_data::check::{Checkup, FindingKind};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -53,10 +53,11 @@ pub fn run(args: Args) -> Result<Report> {
     if let Some(file) = &args.html {
         write(file, html::page(data, &checkup))?;
     }
+    let passed = checkup.findings.is_empty();
     Ok(Report {
-        text: text(data, &checkup),
-        json: to_json(data, &checkup),
-        passed: checkup.findings.is_empty(),
+        passed,
+        next: passed.then(|| next::pretrain(&recipe)),
+        ..Report::done(text(data, &checkup), to_json(data, &checkup))
     })
 }
 

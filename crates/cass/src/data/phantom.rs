@@ -1,6 +1,7 @@
 //! `cass data phantom`: drawn images.
 
 use crate::failure::Result;
+use crate::next::word;
 use crate::process;
 use crate::say::Report;
 use cass_data::phantom::{PhantomConfig, write_phantom_of};
@@ -70,5 +71,10 @@ pub fn run(args: Args) -> Result<Report> {
     Ok(Report::done(
         format!("drew {parts} in {}", out.display()),
         json!({"kind": "phantom", "data": data, "root": out, "train": train, "test": test, "seed": seed}),
-    ))
+    )
+    .next(format!(
+        "cass pretrain --method cass --cnn resnet18 --vit vit_tiny_patch16_224 --weights random \
+         --data {data} --data-root {} --size 64 --epochs 2 --out runs/cass",
+        word(&out)
+    )))
 }

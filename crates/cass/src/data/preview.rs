@@ -2,8 +2,8 @@
 
 use crate::failure::Result;
 use crate::images::{DataArgs, survey};
-use crate::process;
 use crate::say::{Report, left_out};
+use crate::{next, process};
 use cass_data::prelude::*;
 use cass_data::preview::{PreviewConfig, preview};
 use serde_json::json;
@@ -68,5 +68,6 @@ pub fn run(args: Args) -> Result<Report> {
             left_out(skipped)
         ),
         json!({"kind": "preview", "data": data, "out": out, "classes": dataset.classes, "skipped": skipped}),
-    ))
+    )
+    .next(next::pretrain(&recipe)))
 }

@@ -29,7 +29,7 @@ fn data_check_reports_and_exits_with_its_verdict() {
     bench.fails(
         "data check --data-root nowhere",
         2,
-        &["nowhere, which is no folder"],
+        &["nowhere is not there"],
     );
     bench.fails(
         "data check --data mnist --data-root data",

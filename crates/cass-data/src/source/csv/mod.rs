@@ -72,7 +72,7 @@ fn all_tables(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The tables at a path, each with the part that its name says.
-fn tables(root: &Path) -> Vec<(PathBuf, Option<Part>)> {
+pub(super) fn tables(root: &Path) -> Vec<(PathBuf, Option<Part>)> {
     if root.is_file() {
         return vec![(root.to_owned(), None)];
     }

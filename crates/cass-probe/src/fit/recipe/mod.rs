@@ -17,7 +17,7 @@ use cass_train::recipe::{Arm, Normalize, Portion};
 use cass_train::schedule::{CosineConfig, ScheduleConfig};
 use cass_train::{Protocol, Weights};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Everything that decides a probe. Written to its folder as `recipe.toml`.
 ///
@@ -202,6 +202,12 @@ impl ProbeRecipe {
                 self.schedule.clone(),
             )
         }
+    }
+
+    /// Makes the paths of images and weights absolute: relative ones are of the folder `base`.
+    pub fn resolve(&mut self, base: &Path) {
+        self.data.resolve(base);
+        self.weights.resolve(base);
     }
 
     /// The recipe as TOML text.

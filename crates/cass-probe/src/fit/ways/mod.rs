@@ -12,11 +12,12 @@ use super::features::Features;
 use super::judge::{Decision, Said};
 use super::parts::Parts;
 use super::recipe::ProbeRecipe;
+use super::reference::Reference;
 use crate::Result;
 use cass_data::dataset::Part;
 use cass_metrics::MultiLabelPredictions;
 use cass_models::Model;
-use cass_run::names::CHECKPOINT;
+use cass_run::names::{CHECKPOINT, REFERENCE};
 use cass_run::{Action, ProbeReadings, RunDir, Tuned, sha256_of};
 use cass_train::collapse::collapse_of;
 
@@ -73,4 +74,11 @@ fn read_features(features: &Features, readings: &mut ProbeReadings) {
     readings.collapse = collapse_of(features.rows(Part::Test), features.dim);
     readings.features_computed = Some(features.computed);
     readings.features_seconds = Some(features.seconds);
+}
+
+/// Keeps what the features of the training and the test images are like.
+fn refer(features: &Features, run: &RunDir) -> Result<()> {
+    let (training, held_out) = (features.rows(Part::Train), features.rows(Part::Test));
+    let reference = Reference::of_rows(training, held_out, features.dim);
+    Ok(run.write(REFERENCE, &reference.to_safetensors()?)?)
 }

@@ -4,7 +4,7 @@ use super::super::knn::{KNN_NEIGHBOURS, Knn};
 use super::super::parts::Parts;
 use super::super::probe::{Outcome, Tell};
 use super::super::recipe::ProbeRecipe;
-use super::{decide, read_features, save};
+use super::{decide, read_features, refer, save};
 use crate::Result;
 use cass_data::dataset::Part;
 use cass_models::Model;
@@ -61,6 +61,7 @@ pub(in super::super) fn by_neighbours(
         ..ProbeReadings::default()
     };
     read_features(&features, &mut readings);
+    refer(&features, run)?;
     Ok(Outcome {
         val: judged(Part::Val, best.0)?,
         test: judged(Part::Test, best.0)?,

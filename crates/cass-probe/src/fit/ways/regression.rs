@@ -4,7 +4,7 @@ use super::super::logistic::{Labels, Logistic, LogisticConfig};
 use super::super::parts::Parts;
 use super::super::probe::{Outcome, Tell};
 use super::super::recipe::ProbeRecipe;
-use super::{decide, read_features, save, tuned};
+use super::{decide, read_features, refer, save, tuned};
 use crate::Result;
 use candle_core::Tensor;
 use cass_data::dataset::Part;
@@ -104,6 +104,7 @@ pub(in super::super) fn by_regression(
         ..ProbeReadings::default()
     };
     read_features(&features, &mut readings);
+    refer(&features, run)?;
     Ok(Outcome {
         val,
         test,

@@ -5,9 +5,11 @@ use super::super::learner::Learner;
 use super::super::parts::Parts;
 use super::super::probe::{Outcome, Tell};
 use super::super::recipe::ProbeRecipe;
-use super::{read_features, save, tuned};
+use super::super::reference::Reference;
+use super::{read_features, refer, save, tuned};
 use crate::{Error, Result};
 use cass_data::dataset::Part;
+use cass_run::names::REFERENCE;
 use cass_run::{ProbeReadings, RunDir};
 use cass_train::methods::FocalForm;
 use std::time::Instant;
@@ -41,8 +43,15 @@ pub(in super::super) fn by_training(
         tuned: tuned(&val.said, &test.said)?,
         ..ProbeReadings::default()
     };
-    if let Some(features) = learner.features() {
-        read_features(features, &mut readings);
+    match learner.features() {
+        Some(features) => {
+            read_features(features, &mut readings);
+            refer(features, run)?;
+        }
+        None => {
+            let reference = Reference::of_network(learner.model(), parts)?;
+            run.write(REFERENCE, &reference.to_safetensors()?)?;
+        }
     }
     Ok(Outcome {
         val,

@@ -108,6 +108,10 @@ impl Step for CassStep {
             .collect()
     }
 
+    fn forget(&mut self) {
+        self.arms.iter_mut().for_each(|arm| arm.updater.forget());
+    }
+
     fn held(&self) -> Held {
         let [a, b] = &self.arms;
         let [a, b] = [a, b].map(|arm| Held::of(&arm.model.params().all(), &arm.updater));

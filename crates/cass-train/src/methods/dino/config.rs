@@ -65,6 +65,11 @@ impl MethodConfig for DinoConfig {
         }
     }
 
+    /// The student sees two crops, there and back, its teacher two others.
+    fn forwards(&self, frozen: bool) -> f64 {
+        2.0 * (if frozen { 1.0 } else { 3.0 }) + 2.0
+    }
+
     /// DINO is one network: the paper trains it for each of its two.
     fn paper_for(&self, arms: &Arms, paper: &mut Arms) {
         if let (Some(arm), Some(own)) = (paper.get_mut("net"), arms.get("net"))

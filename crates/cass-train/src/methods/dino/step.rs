@@ -177,6 +177,14 @@ impl Step for DinoStep {
         vec![(&self.name, &self.student)]
     }
 
+    fn networks(&self) -> Vec<&Model> {
+        vec![&self.student, &self.teacher]
+    }
+
+    fn forget(&mut self) {
+        self.updater.forget();
+    }
+
     fn held(&self) -> Held {
         let variables = self.variables().map(|(_, variables)| variables);
         Held::of(&variables.concat(), &self.updater)

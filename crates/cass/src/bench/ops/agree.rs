@@ -77,7 +77,10 @@ pub fn compare<'a>(cases: impl Iterator<Item = &'a Case>, device: &Device) -> Re
         "ops": rows.iter().map(Row::json).collect::<Vec<_>>(),
         "passed": passed,
     });
-    Report { text, json, passed }
+    Report {
+        passed,
+        ..Report::done(text, json)
+    }
 }
 
 fn errors(case: &Case, device: &Device) -> Result<[f64; 2]> {

@@ -1,5 +1,7 @@
 //! `cass features`: images to the features that a network has for them.
 
+mod parquet;
+
 use crate::failure::{Failure, Result};
 use crate::images::{DataArgs, expect_root, survey};
 use crate::options::{Compute, normalization};
@@ -21,8 +23,8 @@ use std::sync::Arc;
 /// Write the features of images, for programs that go on from there.
 ///
 /// FILE.npy is an array of float32, a row an image, for `numpy.load`; what each row is of stands in FILE.files.csv next to it.
-/// FILE.csv has the same columns (file, label, group) and then one a feature. Labels and groups are those of the data set,
-/// empty where there are none. The features are what a probe is fitted on: timm's `forward_head(x, pre_logits=True)`.
+/// FILE.csv and FILE.parquet have the same columns (file, label, group) and then one a feature, f0, f1 and so on. Labels
+/// and groups are those of the data set, empty (null in Parquet) where there are none. The features are what a probe is fitted on: timm's `forward_head(x, pre_logits=True)`.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -54,7 +56,7 @@ pub struct Args {
     seed: u64,
     #[command(flatten)]
     images: DataArgs,
-    /// The file to write: FILE.npy or FILE.csv.
+    /// The file to write: FILE.npy, FILE.csv or FILE.parquet.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Images at a time.
@@ -77,15 +79,17 @@ Examples:
 enum Form {
     Npy,
     Csv,
+    Parquet,
 }
 
 pub fn run(args: Args) -> Result<Report> {
     let form = match args.out.extension().and_then(|end| end.to_str()) {
         Some("npy") => Form::Npy,
         Some("csv") => Form::Csv,
+        Some("parquet") => Form::Parquet,
         _ => {
             let text = format!(
-                "--out {}: expected FILE.npy or FILE.csv",
+                "--out {}: expected FILE.npy, FILE.csv or FILE.parquet",
                 args.out.display()
             );
             return Err(Failure::Wrong(text));
@@ -97,9 +101,9 @@ pub fn run(args: Args) -> Result<Report> {
         Some((first, more)) => {
             recipe.name = "images".into();
             (recipe.root, recipe.more_roots) = (first.clone(), more.to_vec());
-            args.images.apply(&mut recipe);
+            args.images.apply(&mut recipe, true)?;
         }
-        None => args.images.apply(&mut recipe),
+        None => args.images.apply(&mut recipe, args.run.is_some())?,
     }
     expect_root(&recipe)?;
     let channels = subject.model.options().in_chans;
@@ -128,11 +132,19 @@ pub fn run(args: Args) -> Result<Report> {
     let features = subject.features(&loader)?;
     let dim = subject.model.feature_dim();
     let list = args.out.with_extension("files.csv");
-    if form == Form::Npy {
-        write(&list, table(&dataset, &[], 0)?)?;
-        write(&args.out, npy(&features, dim))?;
-    } else {
-        write(&args.out, table(&dataset, &features, dim)?)?;
+    match form {
+        Form::Npy => {
+            write(&list, table(&dataset, &[], 0)?)?;
+            write(&args.out, npy(&features, dim))?;
+        }
+        Form::Csv => write(&args.out, table(&dataset, &features, dim)?)?,
+        Form::Parquet => {
+            let rows: Vec<_> = (0..dataset.len()).map(|i| about(&dataset, i)).collect();
+            let bytes = parquet::table(&rows, &features, dim);
+            let bytes = bytes
+                .map_err(|error| Failure::Failed(format!("a table cannot be made: {error}")))?;
+            write(&args.out, bytes)?;
+        }
     }
     let images = dataset.len();
     let text = format!(
@@ -196,6 +208,18 @@ fn network(args: &Args) -> Result<(Subject, DataRecipe)> {
     Ok((Subject::of_weights(&recipe)?, recipe.data))
 }
 
+/// The file of an image, its labels and its group.
+fn about(dataset: &Dataset, index: usize) -> parquet::Row {
+    let sample = &dataset.samples[index];
+    let labels = sample
+        .labels
+        .iter()
+        .map(|&label| dataset.classes[label].as_str());
+    let labels: Vec<&str> = labels.collect();
+    let group = sample.group.clone().unwrap_or_default();
+    [dataset.file_name(index), labels.join("|"), group]
+}
+
 /// Files, labels and groups, and then `dim` features each.
 fn table(dataset: &Dataset, features: &[f32], dim: usize) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -203,15 +227,8 @@ fn table(dataset: &Dataset, features: &[f32], dim: usize) -> Result<Vec<u8>> {
     let heads = ["file", "label", "group"].map(str::to_owned).into_iter();
     let heads = heads.chain((0..dim).map(|i| format!("f{i}")));
     writer.write_record(heads).map_err(failed)?;
-    for (index, sample) in dataset.samples.iter().enumerate() {
-        let labels: Vec<&str> = sample
-            .labels
-            .iter()
-            .map(|&l| dataset.classes[l].as_str())
-            .collect();
-        let group = sample.group.clone().unwrap_or_default();
-        let start = [dataset.file_name(index), labels.join("|"), group];
-        let start = start.map(|field| for_spreadsheet(&field).into_owned());
+    for index in 0..dataset.len() {
+        let start = about(dataset, index).map(|field| for_spreadsheet(&field).into_owned());
         let row = features
             .get(index * dim..(index + 1) * dim)
             .unwrap_or_default();
