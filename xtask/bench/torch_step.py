@@ -21,7 +21,8 @@ import torch.nn.functional as F
 def network(name, size):
     """With the classifier, as pretraining has it; Transformers are told the size of their images."""
     sized = name.startswith(("vit", "deit", "swin"))
-    return timm.create_model(name, **({"img_size": size} if sized else {}))
+    # DINOv2's has none of its own.
+    return timm.create_model(name, num_classes=1000, **({"img_size": size} if sized else {}))
 
 
 def autocast(args):

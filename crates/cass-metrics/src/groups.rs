@@ -51,6 +51,13 @@ impl Groups {
         )
     }
 
+    /// The groups of all their files, as of several splits of the same images; `None` where there are none.
+    pub fn union<'a>(all: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let pairs = all.into_iter().flat_map(|groups| groups.of.clone());
+        let union: Self = pairs.collect();
+        (!union.is_empty()).then_some(union)
+    }
+
     /// The group of a file, if it has one.
     pub fn of(&self, file: &str) -> Option<&str> {
         self.of.get(file).map(String::as_str)
@@ -99,6 +106,16 @@ pub(crate) fn mean_rows<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_union_knows_the_files_of_each() {
+        let one = |file: &str, group: &str| -> Groups {
+            [(file.to_owned(), group.to_owned())].into_iter().collect()
+        };
+        let union = Groups::union([&one("a", "p"), &one("b", "q")]).unwrap();
+        assert_eq!((union.of("a"), union.of("b")), (Some("p"), Some("q")));
+        assert_eq!(Groups::union([&Groups::default()]), None);
+    }
 
     #[test]
     fn reads_back_what_it_wrote() {

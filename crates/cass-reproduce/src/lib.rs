@@ -17,6 +17,7 @@
 //! | `results` | run folders become cells, verdicts and deviations |
 //! | `report` | results become pages and tables, and nothing else |
 //! | `command` | the command line over all of it |
+//! | `study` | the same for one's own images: its own plan and report, with the executors and the store of tables |
 //!
 //! A program offers the commands by flattening [`Command`] into its own:
 //!
@@ -52,12 +53,14 @@ mod plan;
 mod report;
 mod results;
 mod store;
+mod study;
 mod table;
 mod units;
 
 pub use command::{Command, Host, JobArgs, PlanArgs, ReproduceArgs, StatusArgs, wrong};
 pub use machine::{Device, Provenance, cores};
 pub use networks::check as check_networks;
+pub use study::{Args as StudyArgs, study};
 pub use units::duration;
 
 /// Reads the text of a table file, for a fuzzer: whatever it is, this returns.

@@ -90,6 +90,11 @@ impl Network {
         })
     }
 
+    /// The side it was made for, in pixels.
+    pub fn input(&self) -> u32 {
+        self.figures().map_or(224, |figures| figures.input)
+    }
+
     fn figures(&self) -> Option<&'static Figures> {
         REGISTRY.get(self.short())
     }

@@ -34,6 +34,7 @@ mod reproduce;
 mod say;
 mod scores;
 mod sealed;
+mod study;
 mod trajectory;
 mod verify;
 
@@ -82,6 +83,7 @@ enum Command {
     Export(export::Args),
     Verify(verify::Args),
     Bench(bench::Args),
+    Study(study::Args),
     Reproduce(reproduce::Args),
     Completions(completions::Args),
 }
@@ -108,6 +110,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Study(args) => return study::run(args, cli.json),
         Command::Reproduce(args) => return reproduce::run(args),
         Command::Completions(args) => completions::run(&args),
     };

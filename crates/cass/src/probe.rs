@@ -60,6 +60,9 @@ pub struct Args {
     /// Leave out test images that the pretraining was trained on.
     #[arg(long)]
     exclude_seen: bool,
+    /// Leave predictions and scores alone, without the network and its classifier: for many probes of one network.
+    #[arg(long)]
+    scores_only: bool,
     /// Print also how well patients (or other groups) are told by the mean of their images.
     #[arg(long)]
     per_patient: bool,
@@ -222,6 +225,7 @@ impl Args {
             logistic.refit = true;
         }
         recipe.exclude_seen = self.exclude_seen;
+        recipe.keep_network = !self.scores_only;
         let of_weights = self.run.is_none() && (!given || self.normalization.is_some());
         let decided = self.run.is_some();
         if let Some(run) = &self.run {

@@ -25,17 +25,21 @@ pub struct Args {
 /// Runs it; results are printed as they come, errors are a line and exit code 2.
 pub fn run(args: Args) -> ExitCode {
     let command = args.other.unwrap_or(Command::Reproduce(args.job));
-    let host = Host {
-        caller: "cass reproduce",
+    let done = command.run(&host("cass reproduce"));
+    done.unwrap_or_else(|error| wrong(&format!("{error:#}")))
+}
+
+/// This program, as what starts itself for every run.
+pub fn host(caller: &str) -> Host<'_> {
+    Host {
+        caller,
         base: PathBuf::new(),
         cass: &|_: &Device| match std::env::var_os("CASS_BIN") {
             Some(path) => Ok(path.into()),
             None => Ok(std::env::current_exe()?),
         },
         commit: &|| None,
-    };
-    let done = command.run(&host);
-    done.unwrap_or_else(|error| wrong(&format!("{error:#}")))
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! | `medmnist` | a 2D `.npz` file of the MedMNIST collection | both |
 
 mod open;
+mod table;
 mod told;
 
 pub use crate::source::{Part, Task};
@@ -102,10 +103,12 @@ impl Dataset {
     }
 
     /// The name of an image in manifests and predictions: its path below [`Dataset::root`], with `/`
-    /// between folders.
+    /// between folders; the whole path of one that lies elsewhere.
     pub fn file_name(&self, index: usize) -> String {
         let path = &self.samples[index].path;
-        let below = path.strip_prefix(&self.root).unwrap_or(path);
+        let Ok(below) = path.strip_prefix(&self.root) else {
+            return path.to_string_lossy().replace('\\', "/");
+        };
         let names: Vec<_> = below.iter().map(|n| n.to_string_lossy()).collect();
         names.join("/")
     }

@@ -5,9 +5,9 @@ use super::setup::{facts_of, order};
 use crate::plan::{Downstream, Job, Profile};
 use crate::report;
 use crate::results::{Results, Source};
-use crate::store::{Folder, Info};
+use crate::store::{Folder, OfTables};
 use crate::table::Book;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -40,34 +40,44 @@ fn read(dirs: &[PathBuf], tables: Option<&str>) -> Result<Results> {
     folders.retain(|folder| seen.insert(folder.info.run.name.clone()));
     sort(&mut folders);
 
-    let first = folders[0].info.clone();
+    let job_of = |folder: &Folder| {
+        let of = folder.info.of.clone();
+        of.with_context(|| {
+            format!(
+                "{} is of no table: it is a run of a study, whose report `cass study` writes",
+                folder.path.display()
+            )
+        })
+    };
+    let jobs: Vec<OfTables> = folders.iter().map(job_of).collect::<Result<_>>()?;
+    let first = jobs[0].clone();
     // How fast a machine was thought to be changes no result.
-    let kind = |info: &Info| -> Result<String> {
-        let mut settings = serde_json::to_value(&info.profile)?;
+    let kind = |job: &OfTables| -> Result<String> {
+        let mut settings = serde_json::to_value(&job.profile)?;
         if let Some(settings) = settings.as_object_mut() {
             settings.remove("cost");
         }
         Ok(format!(
             "profile {} {settings}, {:?}, {:?}",
-            info.profile_name, info.protocol, info.set
+            job.profile_name, job.protocol, job.set
         ))
     };
-    for folder in &folders {
-        let (info, name) = (&folder.info, |info: &Info| {
+    for (folder, job) in folders.iter().zip(&jobs) {
+        let name = |job: &OfTables| {
             format!(
                 "profile {}, protocol {}",
-                info.profile_name,
-                info.protocol.name()
+                job.profile_name,
+                job.protocol.name()
             )
-        });
+        };
         ensure!(
-            kind(info)? == kind(&first)?,
+            kind(job)? == kind(&first)?,
             "the runs cannot be put into one report: {} is of {}, {} of {}{}",
             folders[0].path.display(),
             name(&first),
             folder.path.display(),
-            name(info),
-            if name(info) == name(&first) {
+            name(job),
+            if name(job) == name(&first) {
                 " with other settings"
             } else {
                 ""
@@ -93,7 +103,7 @@ fn read(dirs: &[PathBuf], tables: Option<&str>) -> Result<Results> {
             }
         }
         None => {
-            let asked: BTreeSet<&String> = infos().flat_map(|info| &info.tables).collect();
+            let asked: BTreeSet<&String> = jobs.iter().flat_map(|job| &job.tables).collect();
             for number in asked {
                 match book.table(number) {
                     Ok(table) => numbers.push(table.number.clone()),
@@ -109,7 +119,7 @@ fn read(dirs: &[PathBuf], tables: Option<&str>) -> Result<Results> {
         "no table of the paper is in these folders"
     );
     let mut downstream: Vec<Downstream> =
-        infos().flat_map(|info| info.downstream.clone()).collect();
+        jobs.iter().flat_map(|job| job.downstream.clone()).collect();
     order(&mut downstream, first.protocol.headline());
     let job = Job {
         tables: book

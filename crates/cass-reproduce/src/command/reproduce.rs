@@ -10,7 +10,7 @@ use crate::images::{draw_phantoms, preview};
 use crate::machine::{Device, Provenance, cores, gpu_memory_mib};
 use crate::report;
 use crate::results::Source;
-use crate::store::{Folder, Info};
+use crate::store::{Folder, Info, OfTables};
 use anyhow::{Error, Result, ensure};
 use std::process::ExitCode;
 
@@ -124,12 +124,14 @@ pub fn reproduce(args: Args, host: &Host) -> Result<ExitCode> {
         data,
         skip_bad: args.skip_bad,
         info: Info {
-            tables: numbers,
-            profile_name: setup.profile.name.clone(),
-            profile: setup.profile.clone(),
-            protocol: setup.protocol,
-            downstream: job.downstream.clone(),
-            set: job.set.clone(),
+            of: Some(OfTables {
+                tables: numbers,
+                profile_name: setup.profile.name.clone(),
+                profile: setup.profile.clone(),
+                protocol: setup.protocol,
+                downstream: job.downstream.clone(),
+                set: job.set.clone(),
+            }),
             images: job.data[&first.data].clone(),
             run: first.clone(),
             provenance,

@@ -29,6 +29,7 @@ impl DataSet {
                 "ISIC_2019_Training_Input/*.jpg and ISIC_2019_Training_GroundTruth.csv"
             }
             DataSet::Biopsies => "TIFF images and a CSV file of the cell types in each",
+            DataSet::Own => "images",
         }
     }
 
@@ -37,7 +38,7 @@ impl DataSet {
         match self {
             DataSet::BrainMri => &["Training", "Testing"],
             DataSet::Isic2019 => &["ISIC_2019_Training_Input"],
-            DataSet::Biopsies => &["."],
+            DataSet::Biopsies | DataSet::Own => &["."],
         }
     }
 
@@ -48,7 +49,7 @@ impl DataSet {
             .unwrap_or_default()
             .to_ascii_lowercase();
         match self {
-            DataSet::BrainMri => true,
+            DataSet::BrainMri | DataSet::Own => true,
             DataSet::Isic2019 => ["jpg", "jpeg", "png"].contains(&extension.as_str()),
             DataSet::Biopsies => ["tif", "tiff"].contains(&extension.as_str()),
         }
@@ -60,6 +61,7 @@ impl DataSet {
             DataSet::BrainMri => 4,
             DataSet::Isic2019 => 8,
             DataSet::Biopsies => 5,
+            DataSet::Own => 0,
         }
     }
 }

@@ -14,6 +14,6 @@ mod summary;
 pub use files::write;
 pub use found::{Folder, State};
 pub use log::{Event, Tail, last_words, log_tail};
-pub use noted::{Entry, Info, PLAN, folder, write_plan};
+pub use noted::{Entry, Info, OfTables, PLAN, folder, write_plan};
 pub use stand::{FAILURES, Stand, unfinished, why};
 pub use summary::summary;

@@ -10,6 +10,20 @@ use std::path::{Path, PathBuf};
 /// `run.json`: all a report needs to know of a run besides its metrics.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Info {
+    /// The tables it was started for; nothing where it was started for a study of one's own images.
+    #[serde(flatten)]
+    pub of: Option<OfTables>,
+    /// The images of the run's data set.
+    pub images: Facts,
+    pub run: Run,
+    pub provenance: Provenance,
+    /// Seconds since 1970.
+    pub started: u64,
+}
+
+/// What a job of tables notes of itself in the folders of its runs.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct OfTables {
     /// The tables that were asked for when it was started.
     pub tables: Vec<String>,
     pub profile_name: String,
@@ -20,12 +34,6 @@ pub struct Info {
     /// Settings of every pretraining of the job, as `field=value`.
     #[serde(default)]
     pub set: Vec<String>,
-    /// The images of the run's data set.
-    pub images: Facts,
-    pub run: Run,
-    pub provenance: Provenance,
-    /// Seconds since 1970.
-    pub started: u64,
 }
 
 /// An entry of `plan.json`.

@@ -26,7 +26,7 @@ pub enum Arm {
     Vit,
 }
 
-/// The paper's data sets, by the `--data` name.
+/// The paper's data sets, by the `--data` name; or one's own images, which no table names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum DataSet {
     #[serde(rename = "brain-mri")]
@@ -35,6 +35,8 @@ pub enum DataSet {
     Isic2019,
     #[serde(rename = "biopsies")]
     Biopsies,
+    #[serde(rename = "own")]
+    Own,
 }
 
 /// Weights before anything is trained.
@@ -162,6 +164,11 @@ impl Fields {
         let Some(data) = self.data else {
             bail!("`data` is set neither for it nor for its row, column or table");
         };
+        if data == DataSet::Own {
+            bail!(
+                "`data` is own; expected brain-mri, isic2019 or biopsies: one's own images are for `cass study`"
+            );
+        }
         let measure = self.measure.unwrap_or(Measure::Score);
         if measure == Measure::Score && self.arm.is_none() {
             bail!("`arm` is set neither for it nor for its row, column or table");
@@ -232,6 +239,7 @@ impl DataSet {
             DataSet::BrainMri => "brain-mri",
             DataSet::Isic2019 => "isic2019",
             DataSet::Biopsies => "biopsies",
+            DataSet::Own => "own",
         }
     }
 
@@ -241,6 +249,7 @@ impl DataSet {
             DataSet::BrainMri => &[5712, 1310],
             DataSet::Isic2019 => &[25_331],
             DataSet::Biopsies => &[198],
+            DataSet::Own => &[],
         }
     }
 }

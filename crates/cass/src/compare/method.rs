@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Settings of a probe that decide no result, or are compared by what they stand for.
-const NOT_OF_PROBE: [&str; 8] = [
+const NOT_OF_PROBE: [&str; 9] = [
     "seed",
     "threads",
     "device",
+    "keep_network",
     "weights",
     "arm",
     "network",

@@ -177,9 +177,11 @@ fn compared(
         .iter()
         .map(|(a, b)| (&a.predictions, &b.predictions))
         .unzip();
+    // Each seed may have a split of its own, and so test images of its own.
     let known = pairs.iter().flat_map(|(a, b)| [&a.groups, &b.groups]);
-    let groups: Option<&Groups> = known.flatten().next();
-    let difference = Difference::between(&a, &b, groups, args.seed).map_err(|e| e.to_string())?;
+    let groups = Groups::union(known.flatten());
+    let difference =
+        Difference::between(&a, &b, groups.as_ref(), args.seed).map_err(|e| e.to_string())?;
     let (over, of) = (first.name(methods), second.name(methods));
     let what = if first.is_start() && !second.is_start() {
         format!("pretraining ({of}) over {over}")

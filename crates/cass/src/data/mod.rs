@@ -2,6 +2,7 @@
 
 mod check;
 mod html;
+mod list;
 mod phantom;
 mod preview;
 
@@ -9,7 +10,7 @@ use crate::failure::Result;
 use crate::say::Report;
 use clap::Subcommand;
 
-/// Check, look at and draw data sets.
+/// Check, list, look at and draw data sets.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -19,6 +20,7 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Args),
+    List(list::Args),
     Preview(preview::Args),
     Phantom(phantom::Args),
 }
@@ -26,6 +28,7 @@ enum Command {
 pub fn run(args: Args) -> Result<Report> {
     match args.command {
         Command::Check(args) => check::run(args),
+        Command::List(args) => list::run(args),
         Command::Preview(args) => preview::run(args),
         Command::Phantom(args) => phantom::run(args),
     }

@@ -8,13 +8,14 @@ impl ProbeRecipe {
     /// What differs from the paper's settings, as `field = value (paper: value)`. Left out: what
     /// every probe chooses or what decides no result.
     pub fn deviations(&self) -> Vec<String> {
-        const OWN: [&str; 11] = [
+        const OWN: [&str; 12] = [
             "arm",
             "data.fraction",
             "data.name",
             "data.root",
             "data.skip_bad",
             "device",
+            "keep_network",
             "multi_label",
             "network",
             "protocol",

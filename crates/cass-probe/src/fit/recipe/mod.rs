@@ -84,6 +84,10 @@ pub struct ProbeRecipe {
     /// Whether test images that the pretraining was trained on are left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exclude_seen: bool,
+    /// Whether the folder keeps the network with its classifier, which is as large as the network: without it, nothing
+    /// can be predicted. Decides no score.
+    #[serde(default = "kept", skip_serializing_if = "Clone::clone")]
+    pub keep_network: bool,
     /// Device that computes: `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// Worker threads; 0 for one a core.
@@ -99,6 +103,10 @@ pub struct ProbeRecipe {
     /// not part of the recipe's text.
     #[serde(skip)]
     pub feature_cache: Option<PathBuf>,
+}
+
+fn kept() -> bool {
+    true
 }
 
 impl ProbeRecipe {
@@ -135,6 +143,7 @@ impl ProbeRecipe {
             layer_decay: None,
             frozen_statistics: false,
             exclude_seen: false,
+            keep_network: true,
             device: "auto".into(),
             threads: 0,
             seed: 0,

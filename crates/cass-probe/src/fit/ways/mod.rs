@@ -21,8 +21,16 @@ use cass_run::names::{CHECKPOINT, REFERENCE};
 use cass_run::{Action, ProbeReadings, RunDir, Tuned, sha256_of};
 use cass_train::collapse::collapse_of;
 
-/// Writes the network with its classifier as `checkpoint.safetensors`; its SHA-256.
-fn save(recipe: &ProbeRecipe, parts: &Parts, model: &Model, run: &RunDir) -> Result<String> {
+/// Writes the network with its classifier as `checkpoint.safetensors`, where the recipe keeps it; its SHA-256.
+fn save(
+    recipe: &ProbeRecipe,
+    parts: &Parts,
+    model: &Model,
+    run: &RunDir,
+) -> Result<Option<String>> {
+    if !recipe.keep_network {
+        return Ok(None);
+    }
     let metadata = [
         ("classes", parts.dataset.classes.join(",")),
         ("mode", recipe.mode.name().to_string()),
@@ -30,7 +38,8 @@ fn save(recipe: &ProbeRecipe, parts: &Parts, model: &Model, run: &RunDir) -> Res
     run.write(CHECKPOINT, &model.to_safetensors(&metadata)?)?;
     let checkpoint = run.file(CHECKPOINT);
     let hash = sha256_of(&checkpoint);
-    Ok(hash.map_err(cass_run::Error::io(Action::Read, &checkpoint))?)
+    let hash = hash.map_err(cass_run::Error::io(Action::Read, &checkpoint))?;
+    Ok(Some(hash))
 }
 
 /// What probabilities decide.

@@ -52,9 +52,11 @@ pub(in super::super) fn by_neighbours(
             best = (k, train);
         }
     }
-    run.write(NEIGHBOURS, &knn.to_safetensors(best.0)?)?;
+    if recipe.keep_network {
+        run.write(NEIGHBOURS, &knn.to_safetensors(best.0)?)?;
+    }
     let mut readings = ProbeReadings {
-        checkpoint_sha256: Some(save(recipe, parts, model, run)?),
+        checkpoint_sha256: save(recipe, parts, model, run)?,
         knn: Some(Neighbours { k: best.0, tried }),
         ..ProbeReadings::default()
     };

@@ -94,7 +94,7 @@ pub(in super::super) fn by_regression(
     let (val, test) = (of(Part::Val)?, of(Part::Test)?);
     let mut readings = ProbeReadings {
         fit_seconds: Some(seconds),
-        checkpoint_sha256: Some(hash),
+        checkpoint_sha256: hash,
         tuned: tuned(&val.said, &test.said)?,
         logistic: Some(Penalty {
             c,

@@ -39,7 +39,7 @@ pub(in super::super) fn by_training(
         fit_seconds: Some(seconds),
         epochs: Some(fitted.epochs),
         best_epoch: Some(fitted.best_epoch),
-        checkpoint_sha256: Some(hash),
+        checkpoint_sha256: hash,
         tuned: tuned(&val.said, &test.said)?,
         ..ProbeReadings::default()
     };
