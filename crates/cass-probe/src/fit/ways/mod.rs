@@ -76,8 +76,11 @@ fn read_features(features: &Features, readings: &mut ProbeReadings) {
     readings.features_seconds = Some(features.seconds);
 }
 
-/// Keeps what the features of the training and the test images are like.
-fn refer(features: &Features, run: &RunDir) -> Result<()> {
+/// Keeps what the features of the training and the test images are like, next to a network that is kept.
+fn refer(recipe: &ProbeRecipe, features: &Features, run: &RunDir) -> Result<()> {
+    if !recipe.keep_network {
+        return Ok(());
+    }
     let (training, held_out) = (features.rows(Part::Train), features.rows(Part::Test));
     let reference = Reference::of_rows(training, held_out, features.dim);
     Ok(run.write(REFERENCE, &reference.to_safetensors()?)?)

@@ -61,7 +61,7 @@ pub(in super::super) fn by_neighbours(
         ..ProbeReadings::default()
     };
     read_features(&features, &mut readings);
-    refer(&features, run)?;
+    refer(recipe, &features, run)?;
     Ok(Outcome {
         val: judged(Part::Val, best.0)?,
         test: judged(Part::Test, best.0)?,

@@ -104,7 +104,7 @@ pub(in super::super) fn by_regression(
         ..ProbeReadings::default()
     };
     read_features(&features, &mut readings);
-    refer(&features, run)?;
+    refer(recipe, &features, run)?;
     Ok(Outcome {
         val,
         test,

@@ -46,8 +46,9 @@ pub(in super::super) fn by_training(
     match learner.features() {
         Some(features) => {
             read_features(features, &mut readings);
-            refer(features, run)?;
+            refer(recipe, features, run)?;
         }
+        None if !recipe.keep_network => {}
         None => {
             let reference = Reference::of_network(learner.model(), parts)?;
             run.write(REFERENCE, &reference.to_safetensors()?)?;
