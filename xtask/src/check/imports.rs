@@ -113,9 +113,7 @@ fn files(src: &Path, module: &str) -> Result<Vec<std::path::PathBuf>> {
 /// The source without comments, and without tests.
 fn read(path: &Path) -> Result<String> {
     let failed = || format!("{} cannot be read", path.display());
-    Ok(code(
-        &fs::read_to_string(path).with_context(failed)?,
-    ))
+    Ok(code(&fs::read_to_string(path).with_context(failed)?))
 }
 
 /// Tests are the end of a file, or a line that names a file of their own.

@@ -79,7 +79,7 @@ impl Model {
                     &mut nothing,
                 )?]),
             })?;
-            let found = outputs.iter().map(|output| trace.find(output));
+            let found = outputs.iter().map(|output| trace.find(output.value()));
             match found.collect::<Option<Vec<_>>>() {
                 Some(found) => Ok((images, found, trace)),
                 None => candle_core::bail!("its outputs do not follow from its images"),

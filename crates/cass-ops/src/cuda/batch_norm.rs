@@ -3,9 +3,9 @@
 use super::arguments::{
     InverseStd, Moments, Normalise, NormaliseGradient, NormaliseSums, Statistics,
 };
-use super::elementwise::Function;
 use super::launch::{Gpu, one_each, over_planes};
 use super::sums::{self, channel_slices};
+use crate::op::Function;
 use crate::profile::{Pass, timed};
 use crate::tracked::{Gradient, Tracked};
 use candle_core::{Result, Tensor};
@@ -17,8 +17,8 @@ pub(crate) struct Operands<'a> {
     pub(crate) weight: &'a Tracked,
     pub(crate) bias: &'a Tracked,
     pub(crate) residual: Option<&'a Tracked>,
-    /// What follows.
-    pub(crate) function: Function,
+    /// What follows, if anything.
+    pub(crate) function: Option<Function>,
 }
 
 /// See [`crate::nn::batch_norm_train`]; gives mean and unbiased variance too.
@@ -73,7 +73,7 @@ struct BatchNorm {
     weight: Tracked,
     bias: Tracked,
     residual: Option<Tracked>,
-    function: Function,
+    function: Option<Function>,
     /// Images, channels, pixels.
     sizes: [usize; 3],
 }
@@ -90,6 +90,11 @@ impl BatchNorm {
             function: operands.function,
             sizes: [b, c, h * w],
         })
+    }
+
+    /// The function's number for the kernels, 0 for none.
+    fn kind(&self) -> u64 {
+        self.function.map_or(0, |function| function as u64)
     }
 
     fn moments(&self, eps: f64) -> Result<(ByChannel, [Tensor; 2])> {
@@ -137,7 +142,7 @@ impl BatchNorm {
             batch: batch as u64,
             channels: channels as u64,
             size: size as u64,
-            kind: self.function as u64,
+            kind: self.kind(),
         };
         gpu.launch(
             "batch_norm_apply",
@@ -152,7 +157,7 @@ impl BatchNorm {
         let has_residual = self.residual.is_some();
         inputs.extend(self.residual.take());
         // The way back needs the sum, not what was added.
-        let saved_y = (has_residual && self.function == Function::Relu).then(|| y.clone());
+        let saved_y = (has_residual && self.function == Some(Function::Relu)).then(|| y.clone());
         for operand in [&mut self.x, &mut self.weight, &mut self.bias] {
             *operand = Tracked::constant(operand.value());
         }
@@ -191,7 +196,7 @@ impl BatchNorm {
             channels: channels as u64,
             size: size as u64,
             slice: slice as u64,
-            kind: self.function as u64,
+            kind: self.kind(),
         };
         gpu.launch("batch_norm_sums", [channels, slices], &sums_args)?;
         let both = sums::of_slices(gpu, &parts, slices, 2 * channels)?;
@@ -211,7 +216,7 @@ impl BatchNorm {
             batch: batch as u64,
             channels: channels as u64,
             size: size as u64,
-            kind: self.function as u64,
+            kind: self.kind(),
             training: u64::from(training),
         };
         gpu.launch(
