@@ -1,7 +1,7 @@
 //! Batch normalisation: moments of slices, their sum a channel, and one pass over the values.
 
 use super::arguments::{
-    InverseStd, Moments, Normalise, NormaliseGradient, NormaliseSums, Statistics,
+    Channels, InverseStd, Moments, Normalise, NormaliseGradient, NormaliseSums, Statistics,
 };
 use super::launch::{Gpu, one_each, over_planes};
 use super::sums::{self, channel_slices};
@@ -99,14 +99,12 @@ impl BatchNorm {
 
     fn moments(&self, eps: f64) -> Result<(ByChannel, [Tensor; 2])> {
         let (gpu, [batch, channels, size]) = (&self.gpu, self.sizes);
-        let [slice, slices] = channel_slices(batch, size)?;
+        let [slice, slices] = channel_slices(self.sizes)?;
         let parts = gpu.empty((slices, channels, 2))?;
         let args = Moments {
             x: gpu.read(self.x.value())?,
             parts: gpu.write(&parts)?,
-            batch: batch as u64,
-            channels: channels as u64,
-            size: size as u64,
+            over: Channels::of(self.sizes),
             slice: slice as u64,
         };
         gpu.launch("batch_norm_moments", [channels, slices], &args)?;
@@ -139,9 +137,7 @@ impl BatchNorm {
             bias: gpu.read(self.bias.value())?,
             residual: gpu.read_some(self.residual.as_ref().map(Tracked::value))?,
             y: gpu.write(&y)?,
-            batch: batch as u64,
-            channels: channels as u64,
-            size: size as u64,
+            over: Channels::of(self.sizes),
             kind: self.kind(),
         };
         gpu.launch(
@@ -181,7 +177,7 @@ impl BatchNorm {
         training: bool,
     ) -> Result<Vec<Option<Gradient>>> {
         let (gpu, [batch, channels, size]) = (&self.gpu, self.sizes);
-        let [slice, slices] = channel_slices(batch, size)?;
+        let [slice, slices] = channel_slices(self.sizes)?;
         let parts = gpu.empty((slices, 2, channels))?;
         let sums_args = NormaliseSums {
             x: gpu.read(self.x.value())?,
@@ -192,9 +188,7 @@ impl BatchNorm {
             weight: gpu.read(self.weight.value())?,
             bias: gpu.read(self.bias.value())?,
             parts: gpu.write(&parts)?,
-            batch: batch as u64,
-            channels: channels as u64,
-            size: size as u64,
+            over: Channels::of(self.sizes),
             slice: slice as u64,
             kind: self.kind(),
         };
@@ -213,9 +207,7 @@ impl BatchNorm {
             sums: gpu.read(&both)?,
             dx: gpu.write(&dx)?,
             dresidual: gpu.write_some(dresidual.as_ref())?,
-            batch: batch as u64,
-            channels: channels as u64,
-            size: size as u64,
+            over: Channels::of(self.sizes),
             kind: self.kind(),
             training: u64::from(training),
         };
