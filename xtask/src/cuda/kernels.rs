@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 /// From the oldest that CUDA 13 compiles for to the newest: RTX 8000, A100, A6000, L40S, H100, RTX 5090.
 const ARCHITECTURES: [&str; 6] = ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_120"];
 
-/// Compiles all kernels by NVRTC, and prints their registers; none of f32 or bf16 may spill.
+/// Compiles all kernels by NVRTC, and prints their registers; none may spill.
 pub fn compile() -> Result<()> {
     let library = nvrtc()?;
     let output = cargo()
