@@ -5,7 +5,7 @@ use super::levels::{Kind, Values};
 use super::palette::Palette;
 use super::reading::{Pages, Reading};
 use super::{Decoded, expect_size};
-use crate::channels::COLOURS;
+use crate::channels::are_colours;
 use crate::image::Pixels;
 use std::io::Cursor;
 use tiff::ColorType;
@@ -54,7 +54,7 @@ pub(super) fn decode(
         return by_palette(&palette, reading, count).map(Some);
     }
     let mut decoder = open(bytes, reading)?;
-    let of_colours = [1, COLOURS].contains(&reading.in_chans);
+    let of_colours = are_colours(reading.in_chans);
     let whole = |page: Page| {
         let channels = page.channels.len();
         if of_colours {
@@ -345,7 +345,7 @@ fn finish(page: Page, channels: usize, reading: &Reading, count: usize) -> Resul
     let (width, height) = (page.width, page.height);
     let pixels = match channels {
         1 => Pixels::from_grey(width, height, levels),
-        many if ![1, COLOURS].contains(&reading.in_chans) => {
+        many if !are_colours(reading.in_chans) => {
             Pixels::from_channels(width, height, many, levels)
         }
         2 => {
