@@ -111,7 +111,10 @@ fn a_run_on_one_channel_keeps_to_it() {
         2,
         &["`in_chans` is 3; expected 1, as many as the run's network sees"],
     );
-    for command in ["predict --run p --data folder", "evaluate --run p --data folder"] {
+    for command in [
+        "predict --run p --data folder",
+        "evaluate --run p --data folder",
+    ] {
         let command = format!("{command} --data-root data/Testing --in-chans 3");
         bench.fails(&command, 2, &["`in_chans` is 3; expected 1"]);
     }
