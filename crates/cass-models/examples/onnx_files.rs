@@ -28,10 +28,13 @@ fn main() -> Outcome {
             }
         }
     }
-    for pair in named.chunks_exact(2) {
-        let size = pair[1].parse()?;
-        let model = Model::new(&pair[0], &options(size))?;
-        write(&model, &folder.join(format!("{}-{size}", pair[0])))?;
+    for pair in named.chunks(2) {
+        let [name, size] = pair else {
+            return Err(format!("expected an input size after {}", pair[0]).into());
+        };
+        let size = size.parse()?;
+        let model = Model::new(name, &options(size))?;
+        write(&model, &folder.join(format!("{name}-{size}")))?;
     }
     Ok(())
 }
