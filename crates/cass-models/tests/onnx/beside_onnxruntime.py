@@ -3,9 +3,9 @@
     cargo run -p cass-models --example onnx_files -- FOLDER
     python beside_onnxruntime.py FOLDER      # needs onnx, onnxruntime, safetensors
 
-Both compute in f32. Every output of every batch has to be within 1e-5 of ours; or, where a deep network of random weights
-magnifies rounding so far that ours in f32 is itself further from ours in f64, not much further from f64 than ours. Beyond
-a hundredth of the largest value nothing is told from rounding: such a network has to be compared at another size.
+Both compute in f32, and every output of every batch has to be near ours. How far each is from ours in f64 tells a mistake
+from rounding that a deep network of random weights magnifies: where ours is itself so far from f64, random weights tell
+nothing of the network, and it does not pass.
 """
 
 import sys
@@ -17,19 +17,11 @@ import onnxruntime
 from safetensors.numpy import load_file
 
 WITHIN = 1e-5  # of the largest value
-TIMES = 4  # as far from f64 as ours
-JUDGED = 1e-2  # the furthest that ours in f32 may be from f64
 
 
 def off(a, b):
     assert a.shape == b.shape, (a.shape, b.shape)
     return float(np.abs(a - b).max() / np.abs(b).max())
-
-
-def judge(value, f32, f64):
-    """How far onnxruntime is from ours, it from f64 and ours from f64, and whether that is near. NaN is not."""
-    apart, theirs, own = off(value, f32), off(value, f64), off(f32, f64)
-    return (apart, theirs, own), apart <= WITHIN or (own <= JUDGED and theirs <= TIMES * own)
 
 
 def main(folder):
@@ -40,22 +32,22 @@ def main(folder):
         model = onnx.load(file)
         session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
         ours = load_file(path / "outputs.safetensors")
-        judged = []
+        distances = []
         for count in (1, 3):
             names = ["features", "logits"]
             for name, value in zip(names, session.run(names, {"images": ours[f"images.{count}"]})):
-                judged.append(judge(value, *(ours[f"{name}.{count}.{kind}"] for kind in ("f32", "f64"))))
-        passed = all(near for _, near in judged)
-        apart, theirs, own = np.max([distances for distances, _ in judged], axis=0)
+                f32, f64 = (ours[f"{name}.{count}.{kind}"] for kind in ("f32", "f64"))
+                distances.append((off(value, f32), off(value, f64), off(f32, f64)))
+        apart, theirs, own = np.max(distances, axis=0)
+        passed = apart <= WITHIN  # NaN is not, and np.max keeps it
+        why = "" if passed else "  FAILED" if not own > WITHIN else "  CANNOT BE TOLD from rounding"
         nodes, opset = len(model.graph.node), model.opset_import[0].version
-        print(f"{path.name:40} opset {opset}, {nodes:3} nodes: {apart:.1e} from ours; from f64 {theirs:.1e}, ours {own:.1e}{'' if passed else '  FAILED'}")
+        print(f"{path.name:40} opset {opset}, {nodes:3} nodes: {apart:.1e} from ours; from f64 {theirs:.1e}, ours {own:.1e}{why}")
         if not passed:
             failed.append(path.name)
     if failed:
-        sys.exit(
-            f"{len(failed)} further than {WITHIN:.0e} from ours, and than {TIMES} times ours from f64 or than {JUDGED:.0e}: {', '.join(failed)}"
-        )
-    print(f"all checked by onnx.checker, and next to onnxruntime {onnxruntime.__version__}")
+        sys.exit(f"{len(failed)} further than {WITHIN:.0e} from ours: {', '.join(failed)}")
+    print(f"all checked by onnx.checker, and within {WITHIN:.0e} of onnxruntime {onnxruntime.__version__}")
 
 
 main(sys.argv[1])
