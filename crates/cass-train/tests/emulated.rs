@@ -69,7 +69,8 @@ fn dino() -> DinoStep {
         ..DinoConfig::default()
     };
     let net = model("swin_tiny_patch4_window7_224", 0, DType::F64);
-    let projector = Projector::new(net.feature_dim(), &config, 0, &Device::Cpu).unwrap();
+    let projector =
+        Projector::new(&config.projector(net.feature_dim()), 0, 0, &Device::Cpu).unwrap();
     let projector = projector.to_dtype(DType::F64).unwrap();
     let arm = &Recipe::paper(config.clone()).arms["net"];
     let options = StepOptions::default();

@@ -1,7 +1,7 @@
 //! Short runs of PyTorch, replayed on the same batches from the same weights.
 
 use cass_testing::golden_folder;
-use cass_train::methods::{CassConfig, DinoConfig};
+use cass_train::methods::{CassConfig, DinoConfig, VicregConfig};
 use cass_train::trajectory::{Deviation, Replay};
 use cass_train::{Method, Protocol};
 
@@ -103,6 +103,30 @@ fn dino_follows_pytorch_for_a_cnn() {
         DinoConfig::default(),
         &Replay::new(Protocol::Paper),
     );
+}
+
+/// Recorded in f64, where nothing is left but rounding.
+#[test]
+fn methods_of_two_views_follow_pytorch() {
+    let kinds = ["online parameters", "online statistics", "online heads"];
+    for (name, method) in [("trajectory_vicreg", Method::from(VicregConfig::default()))] {
+        let replay_as = Replay::new(Protocol::Paper);
+        let found = replay(name, &kinds, method, &replay_as);
+        assert!(found.passed(1e-10), "{name}: {found:?}");
+        assert_eq!((found.losses.len(), found.lr), (5, Some(0.0)));
+    }
+    // That it can fail: another weight of the covariances.
+    let other = VicregConfig {
+        cov_coeff: 1.1,
+        ..VicregConfig::default()
+    };
+    let found = Method::from(other)
+        .replay(
+            &Replay::new(Protocol::Paper),
+            &golden_folder("trajectory_vicreg"),
+        )
+        .unwrap();
+    assert!(!found.passed(1e-3), "{found:?}");
 }
 
 #[test]

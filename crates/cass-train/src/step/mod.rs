@@ -102,7 +102,8 @@ pub struct StepOptions {
     /// Whether gradients are zeroed before each step; otherwise they add up over all steps.
     pub zero_grad: bool,
     /// Images that go through the networks at once, their gradients gathered: less memory, and the same
-    /// step but for BatchNorm, which normalises each part by itself, and for a [`Guard`](crate::methods::Guard).
+    /// step but for BatchNorm, which normalises each part by itself, and for what a loss asks of all images
+    /// together: a [`Guard`](crate::methods::Guard), VICReg's variances.
     pub part: Option<usize>,
     /// Precision of the products in the forward and backward passes.
     pub precision: Precision,

@@ -91,6 +91,19 @@ fn dino_goes_on_to_the_same_bytes() {
     equal_in_pieces(&recipe(dino(), &folder.data()), &folder, &[2, 5]);
 }
 
+/// Heads with parameters of their own, and two views of each image.
+#[test]
+fn methods_of_two_views_go_on_to_the_same_bytes() {
+    let vicreg = VicregConfig {
+        expander_width: 16,
+        ..VicregConfig::default()
+    };
+    for method in [Method::from(vicreg)] {
+        let folder = Folder::with_phantoms();
+        equal_in_pieces(&recipe(method, &folder.data()), &folder, &[1, 6]);
+    }
+}
+
 /// What is kept is f32 all the same, and what is kept is all there is to it.
 #[test]
 fn bf16_goes_on_to_the_same_bytes() {
