@@ -6,6 +6,7 @@
 
 pub(crate) mod color;
 pub(crate) mod crop;
+mod crops;
 pub(crate) mod dino;
 pub(crate) mod geometry;
 pub(crate) mod normalize;
@@ -49,6 +50,9 @@ pub enum Pipeline {
     PaperBlur,
     /// `paper-blur-solarize`: the paper's, then blurred and solarised: table 7.
     PaperBlurSolarize,
+    /// `crops`: the augmentation of contrastive methods, one view, drawn for every image: a crop, a flip, colour
+    /// jitter, grey, blur, as MoCo v2 and SimCLR have them; on 8-bit pixels, as torchvision works on PIL images.
+    Crops,
     /// `eval`: resize and normalise, one view.
     Eval,
     /// `dino`: the views of `vit_pytorch.Dino` 0.35.8 by default: two augmentations, a local and a
@@ -67,6 +71,7 @@ impl Pipeline {
         "paper-solarize",
         "paper-blur",
         "paper-blur-solarize",
+        "crops",
         "eval",
         "dino",
     ];
@@ -89,6 +94,7 @@ impl Pipeline {
             Self::PaperSolarize => paper_and(&[paper::solarize()]),
             Self::PaperBlur => paper_and(&[paper::blur()]),
             Self::PaperBlurSolarize => paper_and(&[paper::blur(), paper::solarize()]),
+            Self::Crops => Cow::Owned(crops::crops()),
             Self::Eval | Self::Dino => Cow::Borrowed(&[]),
             Self::Transforms(transforms) => Cow::Borrowed(transforms),
         }
@@ -115,6 +121,7 @@ impl FromStr for Pipeline {
             "paper-solarize" => Self::PaperSolarize,
             "paper-blur" => Self::PaperBlur,
             "paper-blur-solarize" => Self::PaperBlurSolarize,
+            "crops" => Self::Crops,
             "eval" => Self::Eval,
             "dino" => Self::Dino,
             _ => {
@@ -135,6 +142,7 @@ impl fmt::Display for Pipeline {
             Self::PaperSolarize => "paper-solarize",
             Self::PaperBlur => "paper-blur",
             Self::PaperBlurSolarize => "paper-blur-solarize",
+            Self::Crops => "crops",
             Self::Eval => "eval",
             Self::Dino => "dino",
             Self::Transforms(transforms) => return write!(f, "{} transforms", transforms.len()),

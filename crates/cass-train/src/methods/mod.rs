@@ -4,14 +4,18 @@
 //! its line in `methods!`: recipes, the command line, runs and replays ask the method.
 
 mod cass;
+mod contrast;
 mod dino;
+mod projector;
 mod supervised;
 #[cfg(test)]
 mod testing;
 
 pub use crate::step::{Held, Step, StepOptions, StepReport};
 pub use cass::{CassConfig, CassStep, Guard, cass_loss, variance_penalty};
-pub use dino::{DinoConfig, DinoStep, Projector, dino_loss};
+pub use contrast::{ContrastConfig, ContrastStep, contrast_loss};
+pub use dino::{DinoConfig, DinoStep, dino_loss};
+pub use projector::{Projector, ProjectorLayer};
 pub use supervised::{FocalForm, FocalLoss, SupervisedStep, Trains, class_weights};
 
 use crate::error::Result;
@@ -45,6 +49,11 @@ pub(crate) trait MethodConfig {
 
     /// What the paper's text leaves open and was chosen here, one sentence each.
     fn chosen(&self, arms: &Arms, pipeline: &Pipeline) -> Vec<String>;
+
+    /// How often each image goes through the pipeline, each time with draws of its own.
+    fn draws(&self) -> usize {
+        1
+    }
 
     /// What a step costs for each image and network, in forward passes: one forward, and back twice as much.
     fn forwards(&self, frozen: bool) -> f64 {
@@ -134,6 +143,8 @@ methods! {
     "cass": Cass(CassConfig),
     /// Self-distillation: one network and its moving average agree on crops of each image.
     "dino": Dino(DinoConfig),
+    /// CASS by contrast: two networks tell each image, in two views, from the others of its batch, by their own and each other's projections.
+    "cass-contrast": Contrast(ContrastConfig),
 }
 
 impl Method {
@@ -145,6 +156,11 @@ impl Method {
     /// The names of what its loss is the sum of.
     pub fn losses(&self) -> Vec<&'static str> {
         self.config().losses()
+    }
+
+    /// How often each image goes through the pipeline, each time with draws of its own.
+    pub(crate) fn draws(&self) -> usize {
+        self.config().draws()
     }
 
     /// What a step costs for each image and network, in forward passes.

@@ -163,6 +163,11 @@ impl Recipe {
         }
     }
 
+    /// How many views of each image a step takes.
+    pub fn views(&self) -> usize {
+        self.pipeline.views() * self.method.draws()
+    }
+
     /// Images that go through the networks at once, where a batch goes in parts.
     pub(crate) fn part(&self) -> Option<usize> {
         (self.accumulate > 1).then(|| self.batch.div_ceil(self.accumulate))

@@ -44,6 +44,7 @@ impl Setup {
         let device = device_of(recipe, options.emulate_bf16)?;
         let config = LoaderConfig {
             pipeline: recipe.pipeline.clone(),
+            draws: recipe.method.draws(),
             size: recipe.size,
             batch: recipe.batch,
             seed: recipe.seed,

@@ -91,6 +91,13 @@ fn dino_goes_on_to_the_same_bytes() {
     equal_in_pieces(&recipe(dino(), &folder.data()), &folder, &[2, 5]);
 }
 
+/// Projectors with optimisers of their own, and a queue that is not yet full and that is.
+#[test]
+fn a_contrast_goes_on_to_the_same_bytes() {
+    let folder = Folder::with_phantoms();
+    equal_in_pieces(&recipe(contrast(), &folder.data()), &folder, &[1, 3, 5]);
+}
+
 /// What is kept is f32 all the same, and what is kept is all there is to it.
 #[test]
 fn bf16_goes_on_to_the_same_bytes() {

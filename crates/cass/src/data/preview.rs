@@ -22,7 +22,7 @@ pub struct Args {
     /// PNG file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Which augmentation: paper, paper-hue, paper-solarize, paper-blur, paper-blur-solarize, dino or
+    /// Which augmentation: paper, paper-hue, paper-solarize, paper-blur, paper-blur-solarize, crops, dino or
     /// eval (none).
     #[arg(long, value_name = "NAME", default_value = "paper")]
     pipeline: Pipeline,

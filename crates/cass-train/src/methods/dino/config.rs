@@ -1,8 +1,7 @@
-use super::projector::Projector;
 use super::step::DinoStep;
 use super::views;
 use crate::error::{Error, Result};
-use crate::methods::{MethodConfig, Preset};
+use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer};
 use crate::schedule::ScheduleConfig;
 use crate::settings::{Arm, Arms, Protocol, at_least, check};
 use crate::step::{Step, StepOptions};
@@ -43,6 +42,25 @@ impl Default for DinoConfig {
             moving_average_decay: 0.9,
             center_moving_average_decay: 0.9,
         }
+    }
+}
+
+impl DinoConfig {
+    /// vit-pytorch's `MLP` of `dim` features: linear layers with GELU after each but the last, whose input is
+    /// normalised to length 1.
+    pub fn projector(&self, dim: usize) -> Vec<ProjectorLayer> {
+        let hidden = self.projection_hidden_size;
+        let linear = |inputs, outputs| ProjectorLayer::Linear {
+            inputs,
+            outputs,
+            bias: true,
+        };
+        let before = (1..self.projection_layers).flat_map(|i| {
+            let inputs = if i == 1 { dim } else { hidden };
+            [linear(inputs, hidden), ProjectorLayer::Gelu]
+        });
+        let last = [ProjectorLayer::L2Norm, linear(hidden, self.num_classes_k)];
+        before.chain(last).collect()
     }
 }
 
@@ -140,7 +158,12 @@ impl MethodConfig for DinoConfig {
             .try_into()
             .map_err(|_| Error::Mismatch("DINO trains one network: expected one arm".into()))?;
         let device = &student.options().device;
-        let projector = Projector::new(student.feature_dim(), self, options.seed, device)?;
+        let projector = Projector::new(
+            &self.projector(student.feature_dim()),
+            options.seed,
+            0,
+            device,
+        )?;
         let step = DinoStep::new(name, student, projector, arm, self, options)?;
         Ok(Box::new(step))
     }
