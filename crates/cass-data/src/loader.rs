@@ -110,7 +110,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The first view `(B, C, size, size)`: the only one of most pipelines.
+    /// The first view `(B, C, size, size)`: the only one, unless a method takes more.
     pub fn images(&self) -> &Tensor {
         &self.views[0]
     }

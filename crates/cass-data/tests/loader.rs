@@ -10,9 +10,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-const PIPELINES: [Pipeline; 5] = [
+const PIPELINES: [Pipeline; 6] = [
     Pipeline::Paper,
     Pipeline::PaperBlurSolarize,
+    Pipeline::Crops,
     Pipeline::Eval,
     Pipeline::Dino,
     Pipeline::Byol,
@@ -266,6 +267,32 @@ fn a_sample_in_another_batch() {
         });
         assert_eq!(views[0] == views[1], same, "{pipeline:?}");
     }
+}
+
+#[test]
+fn an_image_may_be_drawn_twice_and_the_first_draw_is_what_it_was() {
+    let folder = phantoms(32);
+    let dataset = Arc::new(open_phantoms(&folder));
+    for pipeline in [Pipeline::Paper, Pipeline::Crops] {
+        let once = config(pipeline.clone());
+        let twice = LoaderConfig {
+            draws: 2,
+            ..once.clone()
+        };
+        let (one, two) = (epoch(&dataset, &once, 0), epoch(&dataset, &twice, 0));
+        for (one, two) in one.iter().zip(&two) {
+            assert_eq!((one.views.len(), two.views.len()), (1, 2));
+            assert_eq!(values(&one.views[0]), values(&two.views[0]));
+            assert_ne!(values(&two.views[0]), values(&two.views[1]));
+        }
+    }
+    let dino = LoaderConfig {
+        draws: 2,
+        ..config(Pipeline::Dino)
+    };
+    let error = Loader::new(dataset, vec![0], dino).err().unwrap();
+    let expected = "`draws` is 2; expected 1, or more of a pipeline that makes one view";
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use cass_models::registry::MODELS;
 use cass_models::{Mode, Model, ModelOptions};
 use cass_rng::Rng;
 use cass_train::methods::{
-    CassConfig, CassStep, DinoConfig, DinoStep, Guard, Projector, StepOptions, VicregConfig,
-    cass_loss, variance_penalty,
+    CassConfig, CassStep, ContrastConfig, ContrastStep, DinoConfig, DinoStep, Guard, Projector,
+    StepOptions, VicregConfig, cass_loss, variance_penalty,
 };
 use cass_train::optim::{AdamConfig, OptimizerConfig, SgdConfig};
 use cass_train::recipe::{Arm, Portion, Precision};
@@ -209,6 +209,56 @@ fn two_views_move_all_but_the_classifier_of_every_kind_of_network() {
             }
             let error = step.step(&[images(4, 0)]).unwrap_err().to_string();
             assert!(error.contains("a batch has 1 views: expected 2"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_contrast_pairs_any_two_networks_and_moves_all_but_their_classifiers() {
+    let config = ContrastConfig {
+        projection_hidden_size: 8,
+        projection_size: 4,
+        ..ContrastConfig::default()
+    };
+    let arm = &Recipe::paper(config.clone()).arms["cnn"];
+    let kinds = kinds();
+    let pairs = kinds.iter().zip(kinds.iter().cycle().skip(1));
+    for ((a, first), (b, second)) in pairs {
+        let arms = [
+            ("cnn", model(*first, 0), arm),
+            ("vit", model(*second, 1), arm),
+        ];
+        let mut step = ContrastStep::new(arms, &config, &StepOptions::default()).unwrap();
+        let all = |step: &ContrastStep| {
+            let networks = step.arms().into_iter().map(|(_, model)| {
+                let classifier = parameters(model.classifier_params());
+                (parameters(model.backbone_params()), classifier)
+            });
+            let projectors = step.projectors().map(|p| parameters(p.trainable()));
+            (networks.collect::<Vec<_>>(), projectors)
+        };
+        let (before, projected) = all(&step);
+        for view in [0, 2] {
+            let report = step.step(&[images(4, view), images(4, view + 1)]).unwrap();
+            assert!(report.loss.is_finite(), "{a} + {b}: {report:?}");
+            assert!(report.grad_norm.values().all(|norm| *norm > 0.0));
+            assert_eq!(report.lr.keys().collect::<Vec<_>>(), ["cnn", "vit"]);
+        }
+        let (after, projected_after) = all(&step);
+        for ((before, classifier), (after, classifier_after)) in before.iter().zip(&after) {
+            for (key, after) in after {
+                let moved = distance(after, &before[key]) > 0.0;
+                assert!(moved, "{a} + {b}: {key} did not move");
+            }
+            for (key, after) in classifier_after {
+                assert_eq!(distance(after, &classifier[key]), 0.0, "{a} + {b}: {key}");
+            }
+        }
+        for (before, after) in projected.iter().zip(&projected_after) {
+            for (key, after) in after {
+                let moved = distance(after, &before[key]) > 0.0;
+                assert!(moved, "{a} + {b}: the projector's {key} did not move");
+            }
         }
     }
 }

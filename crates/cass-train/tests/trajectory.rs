@@ -1,7 +1,7 @@
 //! Short runs of PyTorch, replayed on the same batches from the same weights.
 
 use cass_testing::golden_folder;
-use cass_train::methods::{CassConfig, DinoConfig, VicregConfig};
+use cass_train::methods::{CassConfig, ContrastConfig, DinoConfig, VicregConfig};
 use cass_train::trajectory::{Deviation, Replay};
 use cass_train::{Method, Protocol};
 
@@ -146,6 +146,26 @@ fn dino_follows_pytorch_for_a_transformer() {
     );
 }
 
+#[test]
+fn a_contrast_follows_pytorch() {
+    let kinds = [
+        "cnn parameters",
+        "cnn statistics",
+        "cnn projector",
+        "cnn queue",
+        "vit parameters",
+        "vit projector",
+        "vit queue",
+    ];
+    let found = replay(
+        "trajectory_contrast",
+        &kinds,
+        ContrastConfig::default(),
+        &Replay::new(Protocol::Paper),
+    );
+    assert_eq!((found.losses.len(), found.lr), (5, Some(0.0)));
+}
+
 /// Where both compute in f64, nothing is left but rounding.
 #[test]
 fn a_recording_in_f64_is_followed_to_rounding() {
@@ -156,6 +176,10 @@ fn a_recording_in_f64_is_followed_to_rounding() {
             Method::from(CassConfig::default()),
         ),
         ("trajectory_dino_double", DinoConfig::default().into()),
+        (
+            "trajectory_contrast_double",
+            ContrastConfig::default().into(),
+        ),
     ] {
         let found = method.replay(&replay, &golden_folder(name)).unwrap();
         let (step, loss) = found.worst_loss();

@@ -4,6 +4,7 @@
 //! its line in `methods!`: recipes, the command line, runs and replays ask the method.
 
 mod cass;
+mod contrast;
 mod dino;
 mod projector;
 mod siamese;
@@ -14,6 +15,7 @@ mod vicreg;
 
 pub use crate::step::{Held, Step, StepOptions, StepReport};
 pub use cass::{CassConfig, CassStep, Guard, cass_loss, variance_penalty};
+pub use contrast::{ContrastConfig, ContrastStep, contrast_loss};
 pub use dino::{DinoConfig, DinoStep, dino_loss};
 pub use projector::{Projector, ProjectorLayer};
 pub use supervised::{FocalForm, FocalLoss, SupervisedStep, Trains, class_weights};
@@ -152,6 +154,8 @@ methods! {
     "dino": Dino(DinoConfig),
     /// Variance, invariance, covariance: one network agrees with itself on two views of each image.
     "vicreg": Vicreg(VicregConfig),
+    /// CASS by contrast: two networks tell each image, in two views, from the others of its batch, by their own and each other's projections.
+    "cass-contrast": Contrast(ContrastConfig),
 }
 
 impl Method {

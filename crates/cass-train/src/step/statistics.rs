@@ -30,7 +30,7 @@ impl Statistics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::methods::{CassConfig, DinoConfig, VicregConfig};
+    use crate::methods::{CassConfig, ContrastConfig, DinoConfig, VicregConfig};
     use crate::{Recipe, Step};
     use candle_core::{Device, Tensor};
     use cass_models::ModelOptions;
@@ -67,7 +67,13 @@ mod tests {
             expander_width: 8,
             ..VicregConfig::default()
         });
-        for mut recipe in [cass, dino, vicreg] {
+        let contrast = Recipe::paper(ContrastConfig {
+            projection_hidden_size: 8,
+            projection_size: 4,
+            queue: 5,
+            ..ContrastConfig::default()
+        });
+        for mut recipe in [cass, dino, contrast, vicreg] {
             // Gradients that add up over all steps, and a batch in two parts.
             recipe.accumulate = 2;
             recipe.batch = 4;

@@ -104,6 +104,13 @@ fn methods_of_two_views_go_on_to_the_same_bytes() {
     }
 }
 
+/// Projectors with optimisers of their own, and a queue that is not yet full and that is.
+#[test]
+fn a_contrast_goes_on_to_the_same_bytes() {
+    let folder = Folder::with_phantoms();
+    equal_in_pieces(&recipe(contrast(), &folder.data()), &folder, &[1, 3, 5]);
+}
+
 /// What is kept is f32 all the same, and what is kept is all there is to it.
 #[test]
 fn bf16_goes_on_to_the_same_bytes() {
