@@ -5,6 +5,7 @@ use super::vector::dot;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use cass_data::dataset::Part;
+use cass_data::recipe::evenly;
 use cass_models::{Mode, Model};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -42,12 +43,6 @@ pub(crate) struct Distances {
     pub(crate) farther: f64,
     /// Kernel distance to the training images.
     pub(crate) kernel: f64,
-}
-
-/// At most `most` of `all`, evenly apart.
-pub(crate) fn some_of(all: usize, most: usize) -> impl Iterator<Item = usize> {
-    let n = most.min(all);
-    (0..n).map(move |i| i * all / n.max(1))
 }
 
 impl Reference {
@@ -92,7 +87,7 @@ impl Reference {
         let model = model.frozen()?;
         let features = |part, most| {
             let all = parts.indices(part);
-            let indices = some_of(all.len(), most).map(|i| all[i]).collect();
+            let indices = evenly(all.len(), most).map(|i| all[i]).collect();
             let mut rows = Vec::new();
             for batch in parts.loader_of(indices, false)?.epoch(0) {
                 let features = model.features(batch?.images(), Mode::Eval)?.into_value();
@@ -258,7 +253,7 @@ impl Reference {
 fn chosen(rows: &[f32], dim: usize, most: usize) -> Vec<f32> {
     let dim = dim.max(1);
     let all = rows.len() / dim;
-    let rows = some_of(all, most).flat_map(|i| &rows[i * dim..(i + 1) * dim]);
+    let rows = evenly(all, most).flat_map(|i| &rows[i * dim..(i + 1) * dim]);
     rows.copied().collect()
 }
 
