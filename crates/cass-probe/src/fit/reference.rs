@@ -15,8 +15,8 @@ use std::path::Path;
 const TRAINING: usize = 256;
 /// Held-out images that are compared with them, and images of another origin at once.
 const HELD_OUT: usize = 512;
-/// The share of held-out images that is not far from the training images.
-const NEAR: f64 = 0.95;
+/// The share of held-out images that is far from the training images, which says what far is.
+pub(crate) const FAR: f64 = 0.05;
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 30;
 
@@ -39,7 +39,7 @@ pub(crate) struct Reference {
 /// How far images are from a probe's training images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Distances {
-    /// Share of the images that are farther than 95 % of the held-out ones.
+    /// Share of the images that are farther than all but [`FAR`] of the held-out ones.
     pub(crate) farther: f64,
     /// Kernel distance to the training images.
     pub(crate) kernel: f64,
@@ -76,7 +76,7 @@ impl Reference {
         let mut nearest = reference.nearest(&held_out);
         nearest.sort_unstable_by(f64::total_cmp);
         let last = nearest.len().saturating_sub(1);
-        let place = (NEAR * last as f64).ceil() as usize;
+        let place = ((1.0 - FAR) * last as f64).ceil() as usize;
         reference.far = nearest.get(place).copied().unwrap_or_default();
         reference.apart = reference.kernel_distance(&held_out);
         reference
