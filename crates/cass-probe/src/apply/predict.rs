@@ -64,10 +64,7 @@ impl Predictor {
         if classes.is_empty() {
             return Err(wrong("its metrics.json names no classes".into()));
         }
-        if !recipe.keep_network {
-            let why = "it kept its scores alone, and no network (keep_network = false): probe again without --scores-only";
-            return Err(wrong(why.into()));
-        }
+        recipe.expect_network(run)?;
         let model = recipe.network(classes.len(), device)?;
         let report = model.load(&finished.intact(CHECKPOINT)?)?;
         if let Some(kept) = metrics
