@@ -26,4 +26,5 @@ pub(crate) use probe::load_backbone;
 pub use probe::probe;
 pub use recipe::{ClassWeights, LogisticRecipe, ProbeMode, ProbeRecipe, Stopping};
 pub(crate) use reference::{FAR, Reference};
+pub(crate) use vector::numbers;
 pub(crate) use ways::decide;

@@ -1,9 +1,9 @@
 //! What the features of a probe's own images are like, kept for comparison with those of others.
 
 use super::parts::Parts;
-use super::vector::dot;
+use super::vector::{dot, numbers};
 use crate::{Error, Result};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use cass_data::dataset::Part;
 use cass_data::recipe::evenly;
 use cass_models::{Mode, Model};
@@ -91,12 +91,7 @@ impl Reference {
             let mut rows = Vec::new();
             for batch in parts.loader_of(indices, false)?.epoch(0) {
                 let features = model.features(batch?.images(), Mode::Eval)?.into_value();
-                rows.extend(
-                    features
-                        .to_dtype(DType::F32)?
-                        .flatten_all()?
-                        .to_vec1::<f32>()?,
-                );
+                rows.extend(numbers(&features)?);
             }
             Ok::<_, Error>(rows)
         };
