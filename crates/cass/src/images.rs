@@ -184,17 +184,14 @@ impl PlaceArgs {
 
 /// Names the layout of a recipe's folder by what is in it. One that was decided stays, where it is there.
 fn look(recipe: &mut DataRecipe, decided: bool) -> Result<()> {
+    // Lists every image: only where what was decided and what it looks like differ.
     let there = || !matches!(recipe.layout().find(), Err(cass_data::Error::Layout { .. }));
-    if decided && there() {
-        return Ok(());
-    }
     match recognise(&recipe.root) {
+        Ok(name) if name == recipe.name || decided && there() => Ok(()),
         Ok(name) => {
-            if name != recipe.name {
-                let root = recipe.root.display();
-                tracing::info!("{root} is laid out as --data {name}");
-                recipe.name = name.into();
-            }
+            let root = recipe.root.display();
+            tracing::info!("{root} is laid out as --data {name}");
+            recipe.name = name.into();
             Ok(())
         }
         // What it was to be says best what is missing.
