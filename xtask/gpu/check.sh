@@ -1,14 +1,15 @@
 #!/bin/sh
 # Checks `cass` on the GPU of this machine: sh gpu/check.sh [smoke|parity|speed|all]. Made by `cargo xtask gpu pack`.
 #
-# Every check is run, also after one failed; a failing one prints what it said. Ends with 0 only if all passed. Each part
-# ends within ten minutes on one GPU. Needs a driver and, for what is compared with PyTorch, a Python with torch, timm and
+# Every check is run, also after one failed; a failing one prints what it said. Ends with 0 only if all passed. A command
+# is stopped after LIMIT seconds. Needs a driver and, for what is compared with PyTorch, a Python with torch, timm and
 # safetensors; no Rust, no network.
 #
 #   DEVICE=cuda     where to compute; cpu tests this script itself
 #   PYTHON=python3  the Python
 #   SCALE=paper     the networks and sizes: paper, or tiny for a try
 #   OUT=gpu-out     what is written
+#   LIMIT=540       seconds a command may take
 part=${1:-all}
 cd "$(dirname "$0")" || exit 2
 here=$(pwd)

@@ -62,8 +62,8 @@ const FILES: [(&str, &str); 10] = [
 /// What goes through the channels that lead to machines with GPUs.
 const MOST: u64 = 64 << 20;
 
-/// The file that says whose folder it is.
-const MARK: &str = "check.sh";
+/// The files that say whose folder it is; the folder of the scripts' source has but one of them.
+const MARKS: [&str; 2] = ["cass", "check.sh"];
 
 pub fn run(args: Args) -> Result<ExitCode> {
     match args.command {
@@ -74,7 +74,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 fn pack(args: PackArgs) -> Result<ExitCode> {
     let PackArgs { out, cass: given } = args;
     if out.exists() {
-        let ours = out.join(MARK).is_file();
+        let ours = MARKS.iter().all(|mark| out.join(mark).is_file());
         let empty = fs::read_dir(&out).is_ok_and(|mut entries| entries.next().is_none());
         ensure!(
             ours || empty,
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_folder_of_something_else_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("mine"), "").unwrap();
+        fs::write(folder.path().join("check.sh"), "of another").unwrap();
         let args = PackArgs {
             out: folder.path().to_owned(),
             cass: None,

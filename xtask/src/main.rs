@@ -11,7 +11,7 @@ mod onnx;
 #[cfg(unix)]
 mod test_slurm;
 
-use cass_reproduce::wrong;
+use cass_reproduce::{failed, wrong};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -95,5 +95,5 @@ fn main() -> ExitCode {
             only,
         } => golden::golden(check, &python, only.as_deref()),
     };
-    result.unwrap_or_else(|error| wrong(&format!("{error:#}")))
+    result.unwrap_or_else(|error| failed(&error))
 }

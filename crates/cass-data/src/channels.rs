@@ -7,6 +7,11 @@ pub(crate) const MOST_CHANNELS: usize = 13;
 /// Channels of a network's images where nothing is said.
 pub(crate) const COLOURS: usize = 3;
 
+/// Whether so many channels are one that stands for three, or red, green and blue.
+pub(crate) fn are_colours(channels: usize) -> bool {
+    [1, COLOURS].contains(&channels)
+}
+
 impl Pixels {
     /// An image from `width * height * channels` bytes, which are what they are: of three, equal ones
     /// stay three.
@@ -35,7 +40,7 @@ impl Pixels {
         match (wanted, found) {
             (COLOURS, 1 | COLOURS) => {}
             (1, 1 | COLOURS) => self.grayscale(),
-            _ if wanted == found && wanted != COLOURS => {}
+            _ if wanted == found => {}
             _ => {
                 let plural = if found == 1 { "" } else { "s" };
                 return Err(format!(
@@ -46,9 +51,9 @@ impl Pixels {
         Ok(self)
     }
 
-    /// Whether its channels are one that stands for three, or red, green and blue.
+    /// Whether its channels [are colours](are_colours).
     pub(crate) fn is_of_colours(&self) -> bool {
-        [1, COLOURS].contains(&self.channels)
+        are_colours(self.channels)
     }
 
     /// What `change` makes of each channel by itself, together again.

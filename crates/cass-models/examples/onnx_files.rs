@@ -5,12 +5,9 @@
 //! cargo run -p cass-models --example onnx_files -- FOLDER [NAME SIZE]...
 //! ```
 
-use candle_core::{DType, Device, Tensor};
-use cass_models::export::Export;
-use cass_models::registry::{Interpolation, Normalization};
+use candle_core::DType;
 use cass_models::{Mode, Model, ModelOptions};
-use cass_rng::Rng;
-use cass_testing::{SMALL_NETWORKS, small_network, stir};
+use cass_testing::{SMALL_NETWORKS, export_of, normal_images, small_network, stir};
 use std::collections::HashMap;
 use std::error::Error;
 use std::path::Path;
@@ -31,10 +28,13 @@ fn main() -> Outcome {
             }
         }
     }
-    for pair in named.chunks_exact(2) {
-        let size = pair[1].parse()?;
-        let model = Model::new(&pair[0], &options(size))?;
-        write(&model, &folder.join(format!("{}-{size}", pair[0])))?;
+    for pair in named.chunks(2) {
+        let [name, size] = pair else {
+            return Err(format!("expected an input size after {}", pair[0]).into());
+        };
+        let size = size.parse()?;
+        let model = Model::new(name, &options(size))?;
+        write(&model, &folder.join(format!("{name}-{size}")))?;
     }
     Ok(())
 }
@@ -50,15 +50,7 @@ fn options(input_size: usize) -> ModelOptions {
 /// The network, and for one image and for three what it gives, in f32 and in f64.
 fn write(model: &Model, folder: &Path) -> Outcome {
     stir(model)?;
-    let export = Export {
-        label_names: Vec::new(),
-        normalization: Normalization::IMAGENET,
-        interpolation: Interpolation::Bilinear,
-        method: "none".into(),
-        arm: None,
-        recipe: String::new(),
-    };
-    model.export_onnx(folder, &export, true)?;
+    model.export_onnx(folder, &export_of(&[]), true)?;
     let wide = ModelOptions {
         dtype: DType::F64,
         ..model.options().clone()
@@ -73,12 +65,9 @@ fn write(model: &Model, folder: &Path) -> Outcome {
     }
     let (frozen, side) = (model.frozen()?, model.options().input_size);
     let wide = wide.frozen()?;
-    let mut rng = Rng::new(1, "pixels", [0, 0], 0);
     let mut tensors = HashMap::new();
     for count in [1, 3] {
-        let values = (0..count * 3 * side * side).map(|_| rng.normal() as f32);
-        let values: Vec<f32> = values.collect();
-        let images = Tensor::from_vec(values, (count, 3, side, side), &Device::Cpu)?;
+        let images = normal_images(count, side)?;
         for (kind, output) in [
             ("f32", frozen.forward(&images, Mode::Eval)?),
             (

@@ -1,10 +1,8 @@
 //! Folders for timm: what they hold, that they load, and where none is written.
 
 use candle_core::{DType, Device, Tensor};
-use cass_models::export::Export;
-use cass_models::registry::{Interpolation, Normalization};
 use cass_models::{Error, Mode, Model, ModelOptions};
-use cass_testing::small_network;
+use cass_testing::{export_of, small_network};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -19,17 +17,6 @@ fn model(name: &str, folder: &str, input_size: usize, seed: u64) -> cass_models:
         ..Default::default()
     };
     Model::from_config(name, small_network(folder), &options)
-}
-
-fn export(label_names: &[&str]) -> Export {
-    Export {
-        label_names: label_names.iter().map(|l| l.to_string()).collect(),
-        normalization: Normalization::IMAGENET,
-        interpolation: Interpolation::Bilinear,
-        method: "linear".into(),
-        arm: Some("vit".into()),
-        recipe: "seed = 1\n".into(),
-    }
 }
 
 fn config(folder: &Path) -> Result<Value, Box<dyn std::error::Error>> {
@@ -51,7 +38,7 @@ fn an_exported_network_is_the_same_network() -> Outcome {
         let out = out.path().join("new/folder");
         let [ours, other] = [0, 1].map(|seed| model(folder, folder, size, seed));
         let (ours, other) = (ours?, other?);
-        ours.export(&out, &export(&[]))?;
+        ours.export(&out, &export_of(&[]))?;
         let report = other.load(&out.join("model.safetensors"))?;
         assert!(report.new_head.is_none() && report.resampled.is_none());
         let x = Tensor::ones((1, 3, size, size), DType::F32, &Device::Cpu)?;
@@ -76,7 +63,7 @@ fn an_exported_network_is_the_same_network() -> Outcome {
 fn the_configuration_says_what_the_run_did() -> Outcome {
     let out = tempfile::tempdir()?;
     let name = "vit_tiny_patch16_224";
-    model(name, "vit_small_golden", 32, 0)?.export(out.path(), &export(&["a", "b, c", "ü"]))?;
+    model(name, "vit_small_golden", 32, 0)?.export(out.path(), &export_of(&["a", "b, c", "ü"]))?;
     let wanted = json!({
         "architecture": name,
         "num_classes": 3,
@@ -113,7 +100,7 @@ fn the_configuration_says_what_the_run_did() -> Outcome {
 fn what_would_be_overwritten_or_misnamed_is_refused() -> Outcome {
     let out = tempfile::tempdir()?;
     let model = model("resnet18", "resnet_small", 33, 0)?;
-    let refused = |labels: &[&str]| match model.export(out.path(), &export(labels)) {
+    let refused = |labels: &[&str]| match model.export(out.path(), &export_of(labels)) {
         Err(error @ Error::Export { .. }) => error.to_string(),
         other => panic!("{other:?}"),
     };

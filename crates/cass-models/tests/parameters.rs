@@ -1,19 +1,10 @@
 //! Every parameter of the full-size networks: it trains, and it begins as timm's does.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::DType;
 use cass_models::{Mode, Model, ModelOptions};
 use cass_ops::compose;
-use cass_rng::Rng;
-use cass_testing::small_network;
+use cass_testing::{normal_images, small_network, stir};
 use std::error::Error;
-
-fn images(batch: usize, size: usize) -> candle_core::Result<Tensor> {
-    let mut rng = Rng::new(0, "images", [0, 0], 0);
-    let data: Vec<f32> = (0..batch * 3 * size * size)
-        .map(|_| rng.normal() as f32)
-        .collect();
-    Tensor::from_vec(data, (batch, 3, size, size), &Device::Cpu)
-}
 
 fn model(name: &str, size: usize) -> cass_models::Result<Model> {
     let options = ModelOptions {
@@ -24,24 +15,10 @@ fn model(name: &str, size: usize) -> cass_models::Result<Model> {
     Model::new(name, &options)
 }
 
-/// Moves what begins at 0 or 1 (norms, biases), as a zero there hides what lies before it.
-fn perturb(model: &Model) -> candle_core::Result<()> {
-    let mut rng = Rng::new(1, "perturb", [0, 0], 0);
-    for (_, var) in model.params().trainable() {
-        if var.rank() == 1 {
-            let noise: Vec<f32> = (0..var.elem_count())
-                .map(|_| 0.1 * rng.normal() as f32)
-                .collect();
-            var.set(&(var.as_tensor() + Tensor::from_vec(noise, var.dims(), &Device::Cpu)?)?)?;
-        }
-    }
-    Ok(())
-}
-
 fn every_parameter_trains(name: &str) -> Result<(), Box<dyn Error>> {
     let model = model(name, 64)?;
-    perturb(&model)?;
-    let output = model.forward(&images(4, 64)?, Mode::Train)?;
+    stir(&model)?;
+    let output = model.forward(&normal_images(4, 64)?, Mode::Train)?;
     let grads = compose(&[&output.logits], |t| t[0].sqr()?.mean_all())?.backward()?;
     let params = model.params().trainable();
     assert!(!params.is_empty());
@@ -98,11 +75,11 @@ fn networks_have_as_many_parameters_as_timms() -> Result<(), Box<dyn Error>> {
 fn a_frozen_network_follows_but_records_nothing() -> Result<(), Box<dyn Error>> {
     let model = model("resnet18", 32)?;
     let frozen = model.frozen()?;
-    let x = images(2, 32)?;
+    let x = normal_images(2, 32)?;
     let before = frozen.forward(&x, Mode::Eval)?.logits;
     assert!(!before.is_tracked());
     let before = before.into_value();
-    perturb(&model)?;
+    stir(&model)?;
     let (now, want) = (
         frozen.forward(&x, Mode::Eval)?,
         model.forward(&x, Mode::Eval)?,
@@ -117,7 +94,7 @@ fn a_frozen_network_follows_but_records_nothing() -> Result<(), Box<dyn Error>> 
     );
 
     let copy = model.deep_copy()?;
-    perturb(&model)?;
+    stir(&model)?;
     let kept = copy.forward(&x, Mode::Eval)?.logits;
     assert_eq!(
         kept.value().to_vec2::<f32>()?,
@@ -129,7 +106,7 @@ fn a_frozen_network_follows_but_records_nothing() -> Result<(), Box<dyn Error>> 
 #[test]
 fn averaged_statistics_are_the_mean_over_batches() -> Result<(), Box<dyn Error>> {
     let model = model("resnet18", 32)?;
-    let (a, b) = (images(2, 32)?, images(3, 32)?);
+    let (a, b) = (normal_images(2, 32)?, normal_images(3, 32)?);
     let mut means = Vec::new();
     for x in [&a, &b] {
         model.params().reset_statistics()?;

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::{Func, Module, VarBuilder};
 use candle_transformers::models::resnet;
 use cass_models::{Mode, Model, ModelOptions};
-use cass_rng::Rng;
+use cass_testing::{normal_images, stir};
 use std::error::Error;
 
 type Build = fn(usize, VarBuilder<'_>) -> candle_core::Result<Func<'_>>;
@@ -20,28 +20,14 @@ fn agrees(name: &str, build: Build) -> Result<(), Box<dyn Error>> {
         ..Default::default()
     };
     let model = Model::new(name, &options)?;
-    let mut rng = Rng::new(0, "witness", [0, 0], 0);
-    // Norms and biases begin at 0 or 1, which would hide what they do.
-    for (key, var) in model.params().all() {
-        if var.rank() == 1 {
-            let spread = |rng: &mut Rng| match 0.1 * rng.normal() as f32 {
-                draw if key.ends_with("running_var") => draw.abs(),
-                draw => draw,
-            };
-            let noise: Vec<f32> = (0..var.elem_count()).map(|_| spread(&mut rng)).collect();
-            var.set(&(var.as_tensor() + Tensor::new(noise, &Device::Cpu)?)?)?;
-        }
-    }
+    stir(&model)?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("model.safetensors");
     model.save(&file, &[])?;
     let tensors = candle_core::safetensors::load(&file, &Device::Cpu)?;
     let theirs = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
 
-    let pixels: Vec<f32> = (0..2 * 3 * SIZE * SIZE)
-        .map(|_| rng.normal() as f32)
-        .collect();
-    let images = Tensor::from_vec(pixels, (2, 3, SIZE, SIZE), &Device::Cpu)?;
+    let images = normal_images(2, SIZE)?;
     let theirs = build(CLASSES, theirs)?.forward(&images)?;
     let ours = model.frozen()?.forward(&images, Mode::Eval)?.logits;
     let norm = |t: &Tensor| t.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>();

@@ -2,9 +2,9 @@
 
 use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
-use crate::parallel::{map, zip_map};
+use crate::op::{Function, Op};
+use crate::pieces::{map, zip_map};
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor};
 
@@ -72,48 +72,6 @@ pub fn hard_swish(x: &Tracked) -> Result<Tracked> {
     elementwise::<HardSwish>(x)
 }
 
-/// A function of every element by itself, each named as the one that computes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is the function of its name")]
-pub enum Function {
-    Relu,
-    Relu6,
-    Gelu,
-    QuickGelu,
-    Silu,
-    Sigmoid,
-    HardSigmoid,
-    HardSwish,
-}
-
-impl Function {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Relu => "relu",
-            Self::Relu6 => "relu6",
-            Self::Gelu => "gelu",
-            Self::QuickGelu => "quick_gelu",
-            Self::Silu => "silu",
-            Self::Sigmoid => "sigmoid",
-            Self::HardSigmoid => "hard_sigmoid",
-            Self::HardSwish => "hard_swish",
-        }
-    }
-
-    fn on_gpu(self) -> cuda::Function {
-        match self {
-            Self::Relu => cuda::Function::Relu,
-            Self::Relu6 => cuda::Function::Relu6,
-            Self::Gelu => cuda::Function::Gelu,
-            Self::QuickGelu => cuda::Function::QuickGelu,
-            Self::Silu => cuda::Function::Silu,
-            Self::Sigmoid => cuda::Function::Sigmoid,
-            Self::HardSigmoid => cuda::Function::HardSigmoid,
-            Self::HardSwish => cuda::Function::HardSwish,
-        }
-    }
-}
-
 /// How a [`Function`] and its gradient are computed.
 pub(crate) trait Elementwise {
     const FUNCTION: Function;
@@ -129,7 +87,7 @@ pub(crate) trait Elementwise {
 
 fn elementwise<F: Elementwise>(x: &Tracked) -> Result<Tracked> {
     if let Some(gpu) = Gpu::of(x) {
-        return cuda::function(gpu, F::FUNCTION.name(), F::FUNCTION.on_gpu(), x);
+        return cuda::function(gpu, F::FUNCTION, x);
     }
     if !x.is_on_cpu() {
         return compose_as(F::FUNCTION.name(), &[x], |t| F::reference(&t[0]));

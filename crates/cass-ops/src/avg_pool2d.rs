@@ -2,23 +2,13 @@
 
 use crate::cuda::{self, Gpu, Pooling};
 use crate::element::{Element, Read, tensor, with_float};
-use crate::parallel::{for_each_chunk, vectorized, write_chunks, write_each};
+use crate::op::{AvgPool2dConfig, Op};
+use crate::parallel::{for_each_chunk, vectorized, write_each};
+use crate::pieces::write_chunks;
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, bail};
 use std::ops::Range;
-
-/// Kernel, stride and rounding, as in `torch.nn.AvgPool2d` without padding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AvgPool2dConfig {
-    /// Window size.
-    pub kernel_size: usize,
-    /// Pixels between two windows.
-    pub stride: usize,
-    /// Whether pixels left over at the end get a smaller window of their own or are dropped.
-    pub ceil_mode: bool,
-}
 
 /// Mean over windows; one that reaches over the border is the mean of what lies inside.
 ///

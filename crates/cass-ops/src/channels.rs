@@ -2,9 +2,9 @@
 
 use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
+use crate::op::Op;
 use crate::parallel::for_each_chunk;
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use crate::transpose::transpose;
 use candle_core::{Result, Tensor};

@@ -65,8 +65,10 @@ mod linear;
 mod matrix;
 mod max_pool2d;
 mod movement;
+mod op;
 mod parallel;
 mod phases;
+mod pieces;
 mod pool;
 pub mod profile;
 mod recompute;
@@ -89,13 +91,14 @@ pub mod nn {
     pub use crate::attention::{
         attention, attention_weights, window_attention, window_attention_weights,
     };
-    pub use crate::avg_pool2d::{AvgPool2dConfig, avg_pool2d};
-    pub use crate::batch_norm::{Activation, BatchStats, batch_norm_eval, batch_norm_train};
+    pub use crate::avg_pool2d::avg_pool2d;
+    pub use crate::batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
     pub use crate::channels::{channels_first, channels_last};
-    pub use crate::conv2d::{Conv2dConfig, conv2d};
+    pub use crate::conv2d::conv2d;
     pub use crate::layer_norm::layer_norm;
     pub use crate::linear::{linear, linear_add};
-    pub use crate::max_pool2d::{MaxPool2dConfig, max_pool2d};
+    pub use crate::max_pool2d::max_pool2d;
+    pub use crate::op::{Activation, AvgPool2dConfig, Conv2dConfig, MaxPool2dConfig};
     pub use crate::rotary::rotary;
     pub use crate::scale::{add_planes, gate_planes, scale_add};
     pub use crate::soft_cross_entropy::{SoftCrossEntropyConfig, soft_cross_entropy};

@@ -3,23 +3,12 @@
 use crate::cuda::{self, Gpu, Pooling};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::matrix::{steps, write_tiles};
+use crate::op::{MaxPool2dConfig, Op};
 use crate::parallel::{share_with, vectorized, write_each};
 use crate::phases::{Phases, Windows};
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, bail};
-
-/// Kernel, stride and padding, as in `torch.nn.MaxPool2d`; padding never wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MaxPool2dConfig {
-    /// Window size.
-    pub kernel_size: usize,
-    /// Pixels between two windows.
-    pub stride: usize,
-    /// Pixels of border, at most half the kernel.
-    pub padding: usize,
-}
 
 /// Maximum over windows; the gradient goes to the first of equal maxima, as in PyTorch.
 ///

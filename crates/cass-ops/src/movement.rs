@@ -1,6 +1,6 @@
 //! Operations that move values, or are linear in them, over Candle's own: each names the way back.
 
-use crate::trace::Op;
+use crate::op::Op;
 use crate::tracked::{Gradient, Tracked};
 use candle_core::{Result, Shape, Tensor, bail};
 

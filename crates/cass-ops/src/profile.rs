@@ -1,8 +1,10 @@
 //! Where the time of a computation goes, by operation; measured only on request.
 
+pub use crate::matrix::multiply_adds;
+
 use crate::matrix::{Mat, matmul_blocked};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,7 +35,6 @@ static MEASURES: AtomicBool = AtomicBool::new(false);
 type Times = BTreeMap<(&'static str, Pass), (u64, Duration)>;
 
 static TIMES: Mutex<Times> = Mutex::new(BTreeMap::new());
-static MULTIPLY_ADDS: AtomicU64 = AtomicU64::new(0);
 
 /// Measures every operation of this process from now on, until [`take_profile`].
 pub fn start_profile() {
@@ -56,15 +57,6 @@ pub fn take_profile() -> Vec<OpTime> {
         .collect();
     times.sort_by_key(|t| std::cmp::Reverse(t.time));
     times
-}
-
-/// Multiply-adds of all matrix products that this process has made so far.
-pub fn multiply_adds() -> u64 {
-    MULTIPLY_ADDS.load(Ordering::Relaxed)
-}
-
-pub(crate) fn count_multiply_adds(count: usize) {
-    MULTIPLY_ADDS.fetch_add(count as u64, Ordering::Relaxed);
 }
 
 /// Runs `f`, and counts its time while operations are measured.

@@ -1,9 +1,9 @@
 //! Rotary positions: queries and keys turned by angles that say where a patch is.
 
 use crate::element::{Element, Read, tensor, with_float};
+use crate::op::Op;
 use crate::parallel::{for_each_chunk, vectorized};
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, bail};
 

@@ -3,9 +3,9 @@
 
 use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
+use crate::op::Op;
 use crate::parallel::{collect, for_each_chunk, lane_sum, vectorized};
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, bail};
 

@@ -12,159 +12,15 @@
 //! let (y, steps) = trace(|| relu(&linear(&x, &x, None)?))?;
 //! assert!(matches!(steps.steps()[0].op, Op::Linear { has_bias: false }));
 //! assert_eq!(steps.steps().len(), 2);
-//! assert_eq!(steps.find(&y), Some(cass_ops::trace::Value::Step(1)));
+//! assert_eq!(steps.find(y.value()), Some(cass_ops::trace::Value::Step(1)));
 //! # Ok(()) }
 //! ```
 
-use crate::nn::{Activation, AvgPool2dConfig, Conv2dConfig, MaxPool2dConfig};
-use crate::tracked::Tracked;
+pub use crate::op::{Function, Op};
+
 use candle_core::{Result, Tensor, TensorId};
 use std::cell::RefCell;
 use std::collections::HashMap;
-
-pub use crate::activation::Function;
-
-/// An operation and its settings. What it computes from stands in a [`Step`]'s inputs, in the order of the function's
-/// arguments; tensors that are constants to gradients stand here.
-#[derive(Debug, Clone)]
-pub enum Op {
-    /// [`conv2d`](crate::nn::conv2d).
-    Conv2d(Conv2dConfig),
-    /// [`max_pool2d`](crate::nn::max_pool2d).
-    MaxPool2d(MaxPool2dConfig),
-    /// [`avg_pool2d`](crate::nn::avg_pool2d).
-    AvgPool2d(AvgPool2dConfig),
-    /// [`batch_norm_eval`](crate::nn::batch_norm_eval); a residual is the fourth input.
-    BatchNorm {
-        /// Running mean, `(C)`.
-        mean: Tensor,
-        /// Running variance, `(C)`.
-        var: Tensor,
-        /// Summand to the variance.
-        eps: f64,
-        /// What follows the sum with the residual.
-        activation: Activation,
-    },
-    /// [`linear_add`](crate::nn::linear_add); what is behind the weight, and behind the bias, is the residual.
-    Linear {
-        /// Whether the third input is the bias.
-        has_bias: bool,
-    },
-    /// [`layer_norm`](crate::nn::layer_norm).
-    LayerNorm {
-        /// Summand to the variance.
-        eps: f64,
-    },
-    /// [`attention`](crate::nn::attention), or [`window_attention`](crate::nn::window_attention) where there is a
-    /// second input, the bias.
-    Attention {
-        /// Attention heads.
-        heads: usize,
-        /// What is added to the scores of every window, `(windows, N, N)`.
-        mask: Option<Tensor>,
-    },
-    /// [`rotary`](crate::nn::rotary).
-    Rotary {
-        /// Attention heads.
-        heads: usize,
-        /// Sines of the angles, `(P, D/2)`.
-        sin: Tensor,
-        /// Their cosines.
-        cos: Tensor,
-    },
-    /// A function of every element.
-    Map(Function),
-    /// [`scale_add`](crate::nn::scale_add).
-    ScaleAdd,
-    /// [`gate_planes`](crate::nn::gate_planes).
-    GatePlanes,
-    /// [`add_planes`](crate::nn::add_planes).
-    AddPlanes,
-    /// [`Tracked::reshape`], to the step's shape.
-    Reshape,
-    /// [`Tracked::permute`].
-    Permute(Vec<usize>),
-    /// [`Tracked::narrow`].
-    Narrow {
-        /// The dimension.
-        dim: usize,
-        /// The first place.
-        start: usize,
-        /// The number of places.
-        len: usize,
-    },
-    /// [`Tracked::pad_with_zeros`].
-    Pad {
-        /// The dimension.
-        dim: usize,
-        /// Zeros before it.
-        front: usize,
-        /// Zeros behind it.
-        behind: usize,
-    },
-    /// [`Tracked::roll`].
-    Roll {
-        /// The dimension.
-        dim: usize,
-        /// Places that values move by.
-        by: i32,
-    },
-    /// [`Tracked::rows`] of these numbers (u32).
-    Rows(Tensor),
-    /// [`Tracked::cat`] along a dimension.
-    Cat(usize),
-    /// [`Tracked::broadcast_add`].
-    Add,
-    /// [`Tracked::scale`].
-    Scale(f64),
-    /// [`Tracked::mean`] along a dimension.
-    Mean(usize),
-    /// [`Tracked::repeat_first`], to the step's shape.
-    RepeatFirst,
-    /// The same values in another place of memory: no step of a trace, where the result is the input.
-    Contiguous,
-    /// Anything else, by its name.
-    Other(&'static str),
-}
-
-impl From<&'static str> for Op {
-    fn from(name: &'static str) -> Self {
-        Self::Other(name)
-    }
-}
-
-impl Op {
-    /// The name that profiles have it by.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Conv2d(_) => "conv2d",
-            Self::MaxPool2d(_) => "max_pool2d",
-            Self::AvgPool2d(_) => "avg_pool2d",
-            Self::BatchNorm { .. } => "batch_norm",
-            Self::Linear { .. } => "linear",
-            Self::LayerNorm { .. } => "layer_norm",
-            Self::Attention { .. } => "attention",
-            Self::Rotary { .. } => "rotary",
-            Self::Map(function) => function.name(),
-            Self::ScaleAdd => "scale_add",
-            Self::GatePlanes => "gate_planes",
-            Self::AddPlanes => "add_planes",
-            Self::Permute(_) => "transpose",
-            Self::Reshape
-            | Self::Narrow { .. }
-            | Self::Pad { .. }
-            | Self::Roll { .. }
-            | Self::Rows(_)
-            | Self::Scale(_)
-            | Self::Mean(_)
-            | Self::RepeatFirst => "movement",
-            Self::Cat(_) => "cat",
-            Self::Add => "broadcast_add",
-            Self::Contiguous => "contiguous",
-            Self::Other(name) => name,
-        }
-    }
-}
 
 /// Where an input comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,13 +62,12 @@ impl Trace {
     }
 
     /// Where a tensor of the computation comes from.
-    pub fn find(&self, tensor: &Tracked) -> Option<Value> {
-        self.values.get(&tensor.value().id()).copied()
+    pub fn find(&self, tensor: &Tensor) -> Option<Value> {
+        self.values.get(&tensor.id()).copied()
     }
 
-    fn push(&mut self, op: Op, inputs: &[&Tracked], result: &Tensor) {
-        let inputs = inputs.iter().map(|input| self.value(input.value()));
-        let inputs: Vec<Value> = inputs.collect();
+    fn push<'a>(&mut self, op: Op, inputs: impl Iterator<Item = &'a Tensor>, result: &Tensor) {
+        let inputs: Vec<Value> = inputs.map(|input| self.value(input)).collect();
         if let (Op::Contiguous, &[same]) = (&op, &inputs[..]) {
             self.values.insert(result.id(), same);
             return;
@@ -259,7 +114,7 @@ pub fn trace<R>(f: impl FnOnce() -> Result<R>) -> Result<(R, Trace)> {
 }
 
 /// Writes an operation down, if someone asked for it.
-pub(crate) fn note(op: Op, inputs: &[&Tracked], result: &Tensor) {
+pub(crate) fn note<'a>(op: Op, inputs: impl Iterator<Item = &'a Tensor>, result: &Tensor) {
     TRACE.with_borrow_mut(|trace| {
         if let Some(trace) = trace {
             trace.push(op, inputs, result);
@@ -270,6 +125,7 @@ pub(crate) fn note(op: Op, inputs: &[&Tracked], result: &Tensor) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Tracked;
     use crate::check::constant;
 
     #[test]
@@ -285,10 +141,14 @@ mod tests {
         assert_eq!(inputs(1), [Value::Step(0), a, Value::Step(0)]);
         assert_eq!(trace.steps()[1].shape, [2, 9]);
         assert_eq!(trace.leaves()[1].dims(), [3]);
-        assert_eq!(trace.find(&y), Some(Value::Step(1)));
-        assert_eq!(trace.find(&constant(2, &[1])?), None);
+        assert_eq!(trace.find(y.value()), Some(Value::Step(1)));
+        assert_eq!(trace.find(constant(2, &[1])?.value()), None);
         let (y, trace) = super::trace(|| x.permute(&[1, 0])?.contiguous())?;
-        assert_eq!(trace.find(&y), Some(Value::Step(0)), "a copy is no step");
+        assert_eq!(
+            trace.find(y.value()),
+            Some(Value::Step(0)),
+            "a copy is no step"
+        );
         Ok(())
     }
 

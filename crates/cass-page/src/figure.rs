@@ -1,7 +1,8 @@
 //! Figures as files of their own: SVG that needs no page, no style sheet and no fonts.
 
-use crate::colour::QUALITATIVE;
-use maud::{Markup, html};
+use crate::colour::{QUALITATIVE, rules};
+use crate::shell::STYLE;
+use maud::{Markup, PreEscaped, html};
 
 /// Side of the drawing, in px.
 const SIDE: f64 = 320.0;
@@ -111,7 +112,7 @@ pub fn counts(names: [&[String]; 2], axes: [&str; 2], counts: &[Vec<usize>]) -> 
 }
 
 /// A kind's colour; beyond the last they begin again.
-fn colour(kind: usize) -> &'static str {
+pub(crate) fn colour(kind: usize) -> &'static str {
     QUALITATIVE[kind % QUALITATIVE.len()]
 }
 
@@ -124,7 +125,7 @@ fn label(at: (f64, f64), anchor: &str, words: &str) -> Markup {
     text(at, anchor, "#000", words)
 }
 
-fn text((x, y): (f64, f64), anchor: &str, ink: &str, words: &str) -> Markup {
+pub(crate) fn text((x, y): (f64, f64), anchor: &str, ink: &str, words: &str) -> Markup {
     html! {
         text x=(format!("{x:.1}")) y=(format!("{y:.1}")) text-anchor=(anchor) fill=(ink) {
             // XML allows no control characters at all.
@@ -135,15 +136,34 @@ fn text((x, y): (f64, f64), anchor: &str, ink: &str, words: &str) -> Markup {
 
 fn file(inside: &Markup) -> String {
     let size = SIDE + 1.5 * MARGIN;
-    let svg = html! {
-        svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (size) " " (size) } width=(size) height=(size)
+    white([size, size], inside)
+}
+
+/// A file of that width and height, in px, on white.
+pub(crate) fn white([width, height]: [f64; 2], inside: &Markup) -> String {
+    finished(&html! {
+        svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (width) " " (height) } width=(width) height=(height)
             font-family="sans-serif" font-size="12" {
             rect width="100%" height="100%" fill="#fff" {}
             (inside)
         }
-    };
-    // A file by itself is as safe to read as a page.
-    cass_run::printable_lines(&svg.into_string()).into_owned() + "\n"
+    })
+}
+
+/// A [chart](crate::chart) as a file that needs no page: with the style of pages in it.
+pub fn alone(chart: &Markup) -> String {
+    let style = html! { style { (PreEscaped(STYLE)) (PreEscaped(rules())) } }.into_string();
+    let svg = chart
+        .0
+        .replacen("<svg", "<svg xmlns=\"http://www.w3.org/2000/svg\"", 1);
+    let end_of_tag = svg.find('>').map_or(0, |place| place + 1);
+    let (tag, rest) = svg.split_at(end_of_tag);
+    finished(&PreEscaped(format!("{tag}{style}{rest}")))
+}
+
+/// A file by itself is as safe to read as a page.
+fn finished(svg: &Markup) -> String {
+    cass_run::printable_lines(&svg.0).into_owned() + "\n"
 }
 
 #[cfg(test)]
@@ -176,5 +196,22 @@ mod tests {
             assert!(svg.contains(&format!("fill-opacity=\"{share}\"")), "{svg}");
         }
         assert_eq!(svg.matches("<rect").count(), 1 + 4);
+    }
+
+    #[test]
+    fn a_chart_alone_brings_its_colours() {
+        let chart = crate::chart::cloud(&[], "places");
+        let svg = alone(&chart);
+        assert!(
+            svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"cloud\""),
+            "{svg}"
+        );
+        let style = svg
+            .find("><style>")
+            .zip(svg.find(&format!("circle.c0 {{ fill: {}; }}", QUALITATIVE[0])));
+        assert!(
+            style.is_some_and(|(style, colour)| style < colour)
+                && svg.trim_end().ends_with("</svg>")
+        );
     }
 }

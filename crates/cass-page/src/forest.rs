@@ -1,6 +1,7 @@
 //! Differences with their intervals, one below the other.
 
-use crate::colour::{NEUTRAL, QUALITATIVE};
+use crate::colour::NEUTRAL;
+use crate::figure::{self, white};
 use maud::{Markup, html};
 
 /// A difference of a [forest].
@@ -8,7 +9,7 @@ use maud::{Markup, html};
 pub struct Interval {
     /// What differs, in a line.
     pub name: String,
-    /// Number of its colour, as [`QUALITATIVE`] has them; none: neutral.
+    /// Number of its colour, as [`QUALITATIVE`](crate::QUALITATIVE) has them; none: neutral.
     pub kind: Option<usize>,
     /// The difference and the ends of its interval.
     pub value: f64,
@@ -53,20 +54,11 @@ pub fn forest(rows: &[Interval], axis: &str, ends: [&str; 2]) -> String {
         (text(WIDTH / 2.0, bottom + 34.0, "middle", axis))
         (text(WIDTH - SIDE, bottom + 34.0, "end", &format!("{} →", ends[1])))
     };
-    let svg = html! {
-        svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (WIDTH) " " (height) } width=(WIDTH) height=(height)
-            font-family="sans-serif" font-size="11" role="img" aria-label=(axis) {
-            rect width="100%" height="100%" fill="#fff" {}
-            (inside)
-        }
-    };
-    cass_run::printable_lines(&svg.into_string()).into_owned() + "\n"
+    white([WIDTH, height], &inside)
 }
 
 fn interval(row: &Interval, top: f64, x: &impl Fn(f64) -> f64) -> Markup {
-    let colour = row
-        .kind
-        .map_or(NEUTRAL, |kind| QUALITATIVE[kind % QUALITATIVE.len()]);
+    let colour = row.kind.map_or(NEUTRAL, figure::colour);
     let y = n(top + 24.0);
     let figures = format!("{:+.2} ({:+.2} to {:+.2})", row.value, row.low, row.high);
     html! {
@@ -94,9 +86,7 @@ fn n(length: f64) -> String {
 }
 
 fn text(x: f64, y: f64, anchor: &str, words: &str) -> Markup {
-    html! {
-        text x=(n(x)) y=(n(y)) text-anchor=(anchor) fill="#000" { (words.replace(char::is_control, " ")) }
-    }
+    figure::text((x, y), anchor, "#000", words)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::colour;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// What all pages look like.
-const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 
 /// A page in the making: its title, and what it adds to the common style.
 pub struct Page<'a> {

@@ -75,6 +75,14 @@ pub enum Error {
         /// How many it has.
         classes: usize,
     },
+    /// Images of other channels than a network sees.
+    #[error("`in_chans` is {asked}; expected {sees}, as many as the run's network sees")]
+    Channels {
+        /// Channels that images are to have.
+        asked: usize,
+        /// Channels of the network's images.
+        sees: usize,
+    },
     /// Threads that did not start.
     #[error("threads did not start: {0}")]
     Threads(String),

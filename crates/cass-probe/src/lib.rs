@@ -4,6 +4,7 @@ pub mod apply;
 mod error;
 pub mod fit;
 pub mod look;
+mod reading;
 
 pub use error::{Error, Result};
 

@@ -1,7 +1,7 @@
 //! The commands of a reproduction within a program of one's own, which knows where its `cass` is:
 //! `cargo run -p cass-reproduce --example own_command -- reproduce --table 3 --dry-run`.
 
-use cass_reproduce::{Command, Device, Host, wrong};
+use cass_reproduce::{Command, Device, Host, failed};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -23,5 +23,5 @@ fn main() -> ExitCode {
         commit: &|| None,
     };
     let done = Cli::parse().command.run(&host);
-    done.unwrap_or_else(|error| wrong(&format!("{error:#}")))
+    done.unwrap_or_else(|error| failed(&error))
 }

@@ -57,7 +57,7 @@ mod study;
 mod table;
 mod units;
 
-pub use command::{Command, Host, JobArgs, PlanArgs, ReproduceArgs, StatusArgs, wrong};
+pub use command::{Command, Host, JobArgs, PlanArgs, ReproduceArgs, StatusArgs, failed, wrong};
 pub use machine::{Device, Provenance, cores};
 pub use networks::check as check_networks;
 pub use study::{Args as StudyArgs, study};

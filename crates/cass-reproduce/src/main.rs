@@ -1,7 +1,7 @@
 //! The commands of a reproduction alone, where `cass` is another program: the one that `CASS_BIN` names, or the one in
 //! `PATH`.
 
-use cass_reproduce::{Command, Device, Host, wrong};
+use cass_reproduce::{Command, Device, Host, failed, wrong};
 use clap::Parser;
 use std::env;
 use std::path::PathBuf;
@@ -30,5 +30,5 @@ fn main() -> ExitCode {
         commit: &|| None,
     };
     let done = cli.command.run(&host);
-    done.unwrap_or_else(|error| wrong(&format!("{error:#}")))
+    done.unwrap_or_else(|error| failed(&error))
 }

@@ -25,7 +25,7 @@ mod slopes;
 pub use closeness::{assert_close, relative_error};
 pub use golden::{Tensors, golden, golden_folder, golden_json};
 #[cfg(feature = "networks")]
-pub use networks::{SMALL_NETWORKS, small_network, stir};
+pub use networks::{SMALL_NETWORKS, export_of, normal_images, small_network, stir};
 #[cfg(feature = "phantoms")]
 pub use phantoms::phantoms;
 pub use slopes::assert_slopes;

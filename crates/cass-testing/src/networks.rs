@@ -1,11 +1,13 @@
 //! The small networks of `fixtures/golden`, in the shapes their `export.py` gives them.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use cass_models::Model;
+use cass_models::export::Export;
 use cass_models::family::{
     Block, ConvNextConfig, DenseNetConfig, EfficientNetConfig, EvaConfig, ModelConfig,
     ResNetConfig, SwinConfig, Variant, VitConfig, VitPool,
 };
+use cass_models::registry::{Interpolation, Normalization};
 use cass_rng::Rng;
 
 /// The folders of `fixtures/golden` with a small network, each with two input sizes that suit it: every kind of layer of
@@ -49,6 +51,29 @@ pub fn stir(model: &Model) -> Result<()> {
         var.set(&(var.as_tensor() + noise.to_dtype(var.dtype())?)?)?;
     }
     Ok(())
+}
+
+/// Images `(count, 3, size, size)` of normal values, f32 on the CPU.
+///
+/// # Errors
+/// If they cannot be made.
+pub fn normal_images(count: usize, size: usize) -> Result<Tensor> {
+    let mut rng = Rng::new(0, "images", [0, 0], 0);
+    let values = (0..count * 3 * size * size).map(|_| rng.normal() as f32);
+    let values: Vec<f32> = values.collect();
+    Tensor::from_vec(values, (count, 3, size, size), &Device::Cpu)
+}
+
+/// Description for a folder of a network whose outputs have these names, or none.
+pub fn export_of(label_names: &[&str]) -> Export {
+    Export {
+        label_names: label_names.iter().map(|l| l.to_string()).collect(),
+        normalization: Normalization::IMAGENET,
+        interpolation: Interpolation::Bilinear,
+        method: "linear".into(),
+        arm: Some("vit".into()),
+        recipe: "seed = 1\n".into(),
+    }
 }
 
 /// The shape of the network in a folder of `fixtures/golden`.

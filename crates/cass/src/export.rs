@@ -1,5 +1,6 @@
 //! `cass export`: a run's network as a folder for other programs.
 
+use crate::choice::one_of;
 use crate::failure::Result;
 use crate::next::word;
 use crate::say::Report;
@@ -8,7 +9,7 @@ use cass_models::Model;
 use cass_models::export::Format;
 use cass_models::onnx::{ONNX_FILE, OPSET};
 use cass_run::{Finished, Metrics};
-use clap::ValueEnum;
+use clap::builder::TypedValueParser;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -29,19 +30,11 @@ pub struct Args {
     #[arg(long, value_name = "ARM")]
     arm: Option<String>,
     /// What reads the folder.
-    #[arg(long, value_name = "FORMAT", default_value = "timm")]
-    format: FormatFlag,
+    #[arg(long, value_name = "FORMAT", default_value = "timm", value_parser = format())]
+    format: Format,
     /// The folder to write, new or empty.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FormatFlag {
-    /// timm.create_model
-    Timm,
-    /// onnxruntime and whatever else runs ONNX
-    Onnx,
 }
 
 const EXAMPLE: &str = "\
@@ -52,14 +45,22 @@ In Python:
   timm.create_model(\"local-dir:exported\", pretrained=True)
   onnxruntime.InferenceSession(\"exported-onnx/model.onnx\")";
 
+/// Reads what a folder is for.
+fn format() -> impl TypedValueParser<Value = Format> {
+    one_of([
+        (Format::Timm, "timm", "timm.create_model"),
+        (
+            Format::Onnx,
+            "onnx",
+            "onnxruntime and whatever else runs ONNX",
+        ),
+    ])
+}
+
 pub fn run(args: &Args) -> Result<Report> {
     let run = Finished::open(&args.run)?;
     sealed::note(&args.run);
-    let arm = args.arm.as_deref();
-    let format = match args.format {
-        FormatFlag::Timm => Format::Timm,
-        FormatFlag::Onnx => Format::Onnx,
-    };
+    let (arm, format) = (args.arm.as_deref(), args.format);
     let (model, has_labels) = match run.metrics {
         Metrics::Pretrain(_) => {
             let model = cass_train::export::export(&run, arm, format, &args.out)?;

@@ -121,6 +121,7 @@ impl From<cass_probe::Error> for Failure {
             | Error::Features { .. }
             | Error::Look { .. }
             | Error::NoOutput { .. }
+            | Error::Channels { .. }
             | Error::Run { .. } => Self::Wrong(one_line(&error)),
             _ => Self::Failed(one_line(&error)),
         }

@@ -81,6 +81,8 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
         }
         args.images.apply(&mut recipe, true)?;
     }
+    let reading = recipe.reading();
+    predictor.expect_reading(&reading)?;
     // Of a table, its labels are not what is asked for.
     recipe.labels = vec!["none".into()];
     let mut items = Vec::new();
@@ -92,7 +94,7 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
         let file = place.name == "images" && place.root.is_file();
         let found = match file {
             // Whatever it is: what it is not is said when it is read.
-            true => Ok(items_in(&place.root, &place.reading())),
+            true => Ok(items_in(&place.root, &reading)),
             false => place.layout().find().map(|found| {
                 for Problem { kind, path, detail } in found.problems {
                     if matches!(kind, ProblemKind::Row | ProblemKind::MissingFile) {
@@ -107,7 +109,6 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
             Err(error) => fail(&place.root, Failure::from(error).to_string()),
         }
     }
-    let reading = recipe.reading();
     let jsonl = json || args.format == Format::Jsonl;
     let mut lines = Lines::start(jsonl, predictor.classes()).map_err(unwritten)?;
     let mut images = 0;

@@ -1,6 +1,6 @@
 //! `cass reproduce`: the paper's tables, by this very program.
 
-use cass_reproduce::{Command, Device, Host, ReproduceArgs, wrong};
+use cass_reproduce::{Command, Device, Host, ReproduceArgs, failed};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ pub struct Args {
 pub fn run(args: Args) -> ExitCode {
     let command = args.other.unwrap_or(Command::Reproduce(args.job));
     let done = command.run(&host("cass reproduce"));
-    done.unwrap_or_else(|error| wrong(&format!("{error:#}")))
+    done.unwrap_or_else(|error| failed(&error))
 }
 
 /// This program, as what starts itself for every run.

@@ -1,7 +1,7 @@
 //! `cass study`: one's own images, by this very program.
 
 use crate::reproduce::host;
-use cass_reproduce::{study, wrong};
+use cass_reproduce::{failed, study};
 use std::process::ExitCode;
 
 pub use cass_reproduce::StudyArgs as Args;
@@ -9,5 +9,5 @@ pub use cass_reproduce::StudyArgs as Args;
 /// Runs it; results are printed as they come, errors are a line and exit code 2.
 pub fn run(args: Args, json: bool) -> ExitCode {
     let done = study(args, &host("cass study"), json);
-    done.unwrap_or_else(|error| wrong(&format!("{error:#}")))
+    done.unwrap_or_else(|error| failed(&error))
 }

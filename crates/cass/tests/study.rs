@@ -212,5 +212,19 @@ fn what_cannot_be_studied_is_said_in_one_line() {
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(text.contains(said), "{arguments}: {text}");
+        assert!(!bench.path("study").exists(), "{arguments} left a folder");
     }
+}
+
+#[test]
+fn a_folder_has_one_study_at_a_time() {
+    let bench = Bench::new();
+    let command = format!("study data/Training {LEAST}");
+    let mut running = bench.start(&command);
+    running.until(|| bench.path("study/.job.lock").exists());
+    let second = bench.cass(&command);
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(75), "{said}");
+    running.signal("-KILL");
+    running.end();
 }

@@ -64,11 +64,18 @@ fn listing(src: &Path) -> Result<Imports> {
             homes.extend(names.map(|name| (name.to_owned(), module.to_owned())));
         }
     }
+    // What `crate::list::Name` means for a `pub mod list { pub use ... }`, which is no file of its own.
+    let lists = root
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(" {"));
+    let lists: Vec<String> = lists.map(|name| format!("crate::{name}::")).collect();
     let mut imports = Imports::new();
     for module in &modules {
         let mut named = BTreeSet::new();
         for file in files(src, module)? {
-            named.extend(named_in(&read(&file)?));
+            let text = read(&file)?;
+            let through = |text: String, list| text.replace(list, "crate::");
+            named.extend(named_in(&lists.iter().fold(text, through)));
         }
         let of = named.iter().filter_map(|name| {
             let module = modules.get(name);
@@ -103,15 +110,26 @@ fn files(src: &Path, module: &str) -> Result<Vec<std::path::PathBuf>> {
     Ok(files)
 }
 
-/// The source without comments, and without the tests at its end.
+/// The source without comments, and without tests.
 fn read(path: &Path) -> Result<String> {
     let failed = || format!("{} cannot be read", path.display());
-    let text = fs::read_to_string(path).with_context(failed)?;
-    let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    let lines = text
+    Ok(code(&fs::read_to_string(path).with_context(failed)?))
+}
+
+/// Tests are the end of a file, or a line that names a file of their own.
+fn code(text: &str) -> String {
+    let mut parts = text.split("#[cfg(test)]\nmod ");
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(";\n") {
+            Some((name, behind)) if !name.contains('{') => kept.push_str(behind),
+            _ => break,
+        }
+    }
+    let lines = kept
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
-    Ok(lines.collect::<Vec<_>>().join("\n"))
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What stands behind `crate::`, groups taken apart.
@@ -190,6 +208,26 @@ mod tests {
         let text = "use crate::{plan::{Run, Kind}, store, Error};\nfn f(x: crate::table::Arm) {}";
         let names: Vec<_> = named_in(text).into_iter().collect();
         assert_eq!(names, ["Error", "plan", "store", "table"]);
+    }
+
+    #[test]
+    fn tests_hide_nothing_that_stands_behind_the_line_that_names_their_file() {
+        let text = "mod a;\n#[cfg(test)]\nmod check;\n// mod b;\nmod c;\n#[cfg(test)]\nmod tests {\n    use d;\n}\n";
+        assert_eq!(code(text), "mod a;\nmod c;");
+    }
+
+    #[test]
+    fn a_circle_through_a_list_of_names_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write(
+            "lib.rs",
+            "mod low;\nmod high;\n\npub mod names {\n    pub use crate::high::{High, other};\n}\n",
+        );
+        write("low.rs", "use crate::names::{High, self};\n");
+        write("high.rs", "use crate::low::Low;\n");
+        let found = circle(&listing(folder.path()).unwrap());
+        assert_eq!(found, ["high", "low", "high"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ pub mod kernels;
 
 use crate::checkout::{cargo as cargo_command, succeed, workspace};
 use anyhow::{Context, Result, ensure};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
@@ -17,8 +17,11 @@ const WHEELS: [&str; 8] = [
     "nvidia-cuda-cccl==13.0.*",
     "nvidia-curand==10.4.0.*",
     "nvidia-cublas==13.0.*",
-    "nvidia-cuda-nvrtc==13.0.*",
+    NVRTC,
 ];
+
+/// Driver 580 loads what CUDA 13.0 makes, and nothing newer.
+const NVRTC: &str = "nvidia-cuda-nvrtc==13.0.*";
 
 /// `cargo check` of every crate, test and example with the CUDA features, each of which holds the other crates';
 /// about six minutes on two cores the first time.
@@ -69,11 +72,7 @@ fn toolkit() -> Result<PathBuf> {
     let folder = workspace().join("target/cuda");
     let home = folder.join("nvidia/cu13");
     if !home.join("bin/nvcc").is_file() {
-        let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "install", "--quiet", "--target"])
-            .arg(&folder);
-        pip.args(WHEELS);
-        succeed(&mut pip)?;
+        install(&folder, &WHEELS)?;
     }
     // Build scripts look in lib64; the wheels have lib.
     let lib64 = home.join("lib64");
@@ -86,6 +85,15 @@ fn toolkit() -> Result<PathBuf> {
             .with_context(|| format!("{} cannot be created", lib64.display()))?;
     }
     fs::canonicalize(&home).with_context(|| format!("{} cannot be found", home.display()))
+}
+
+/// Wheels from PyPI into a folder of their own.
+fn install(folder: &Path, wheels: &[&str]) -> Result<()> {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--target"])
+        .arg(folder)
+        .args(wheels);
+    succeed(&mut pip)
 }
 
 #[cfg(test)]

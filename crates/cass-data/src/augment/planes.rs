@@ -1,6 +1,6 @@
 use super::color::Adjust;
 use super::normalize::Normalization;
-use crate::channels::COLOURS;
+use crate::channels::are_colours;
 use crate::image::Pixels;
 use crate::resample::{Crop, resample};
 
@@ -79,9 +79,8 @@ impl Planes {
         }
     }
 
-    /// Whether its planes are one that stands for three, or red, green and blue.
     fn is_of_colours(&self) -> bool {
-        [1, COLOURS].contains(&self.planes.len())
+        are_colours(self.planes.len())
     }
 
     pub(crate) fn flip_horizontally(&mut self) {

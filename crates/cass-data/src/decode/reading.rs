@@ -1,6 +1,6 @@
 //! How the pixels of a file become 8 bits, where the file leaves that open.
 
-use crate::channels::{COLOURS, MOST_CHANNELS};
+use crate::channels::{COLOURS, MOST_CHANNELS, are_colours};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -156,7 +156,7 @@ impl Reading {
                 expected: "at most 4000",
             });
         }
-        let is_colour = [1, COLOURS].contains(&self.in_chans);
+        let is_colour = are_colours(self.in_chans);
         let (name, value, expected) = match &self.pages {
             _ if !(1..=MOST_CHANNELS).contains(&self.in_chans) => {
                 ("in_chans", self.in_chans.to_string(), "1 to 13 channels")

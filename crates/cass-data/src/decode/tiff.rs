@@ -5,7 +5,7 @@ use super::levels::{Kind, Values};
 use super::palette::Palette;
 use super::reading::{Pages, Reading};
 use super::{Decoded, expect_size};
-use crate::channels::COLOURS;
+use crate::channels::{MOST_CHANNELS, are_colours};
 use crate::image::Pixels;
 use std::io::Cursor;
 use tiff::ColorType;
@@ -54,7 +54,7 @@ pub(super) fn decode(
         return by_palette(&palette, reading, count).map(Some);
     }
     let mut decoder = open(bytes, reading)?;
-    let of_colours = [1, COLOURS].contains(&reading.in_chans);
+    let of_colours = are_colours(reading.in_chans);
     let whole = |page: Page| {
         let channels = page.channels.len();
         if of_colours {
@@ -118,8 +118,12 @@ fn as_it_is(mut page: Page) -> Result<(Page, usize), String> {
         (_, 1) => 1,
         (_, 3) | (true, 4) => 3,
         _ => {
+            let whole = match all <= MOST_CHANNELS && !are_colours(all) {
+                true => format!(", --in-chans {all} takes them all"),
+                false => String::new(),
+            };
             return Err(format!(
-                "has {all} channels, expected grey, or red, green and blue (--pages 1,2,3, mean or max chooses, --in-chans {all} takes them all)"
+                "has {all} channels, expected grey, or red, green and blue (--pages 1,2,3, mean or max chooses{whole})"
             ));
         }
     };
@@ -345,7 +349,7 @@ fn finish(page: Page, channels: usize, reading: &Reading, count: usize) -> Resul
     let (width, height) = (page.width, page.height);
     let pixels = match channels {
         1 => Pixels::from_grey(width, height, levels),
-        many if ![1, COLOURS].contains(&reading.in_chans) => {
+        many if !are_colours(reading.in_chans) => {
             Pixels::from_channels(width, height, many, levels)
         }
         2 => {
@@ -364,4 +368,29 @@ fn finish(page: Page, channels: usize, reading: &Reading, count: usize) -> Resul
         frames: count,
         patient: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_channels_are_offered_only_where_a_network_may_have_as_many() {
+        for (count, offered) in [(2, true), (13, true), (14, false)] {
+            let page = Page {
+                width: 1,
+                height: 1,
+                channels: vec![vec![0.0]; count],
+                eight_bits: true,
+                kind: Kind::Unsigned16,
+                mode: String::new(),
+                transparent: 0,
+                known: false,
+            };
+            let said = as_it_is(page).err().unwrap_or_default();
+            assert!(said.starts_with(&format!("has {count} channels")), "{said}");
+            let offer = format!("--in-chans {count} takes them all");
+            assert_eq!(said.contains(&offer), offered, "{said}");
+        }
+    }
 }

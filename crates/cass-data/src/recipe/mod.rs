@@ -10,7 +10,8 @@ use crate::dataset::{Dataset, OpenOptions};
 use crate::error::expect;
 use crate::image::{Frame, Levels, Pages, Reading};
 use crate::source::{Blank, Choices, Column, Layout, Uncertain};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -85,7 +86,11 @@ pub struct DataRecipe {
     #[serde(default, skip_serializing_if = "is_default")]
     pub max_megapixels: u64,
     /// Channels of the images that networks see: see [`Reading::in_chans`].
-    #[serde(default = "colours", skip_serializing_if = "is_colours")]
+    #[serde(
+        default = "colours",
+        deserialize_with = "bounded",
+        skip_serializing_if = "is_colours"
+    )]
     pub in_chans: usize,
     /// Columns of a table, by what they say.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -228,6 +233,17 @@ impl DataRecipe {
 
 fn colours() -> usize {
     COLOURS
+}
+
+/// Bounded where a file says it: networks are made for as many before images are looked at.
+fn bounded<'de, D: Deserializer<'de>>(channels: D) -> Result<usize, D::Error> {
+    let in_chans = usize::deserialize(channels)?;
+    let reading = Reading {
+        in_chans,
+        ..Reading::default()
+    };
+    reading.check().map_err(D::Error::custom)?;
+    Ok(in_chans)
 }
 
 fn is_colours(channels: &usize) -> bool {

@@ -3,7 +3,7 @@
 use super::graph::Attribute::{Float, Int, Ints};
 use super::graph::Graph;
 use crate::params::Params;
-use candle_core::{DType, Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, Var, bail};
 use cass_ops::nn::Activation;
 use cass_ops::trace::{Function, Op, Step, Trace, Value};
 use std::collections::{HashMap, HashSet};
@@ -17,8 +17,8 @@ pub(super) struct Lowering<'a> {
     one: &'a Trace,
     two: &'a Trace,
     images: &'a Tensor,
-    /// Names of parameters and buffers, by where their values lie.
-    names: HashMap<usize, String>,
+    /// Names and values of parameters and buffers, by where the values lie.
+    names: HashMap<usize, (String, Var)>,
     /// Those that the graph has.
     known: HashSet<String>,
     /// Outputs of the steps so far.
@@ -33,9 +33,11 @@ impl<'a> Lowering<'a> {
         images: &'a Tensor,
         params: &Params,
     ) -> Result<Self> {
-        let wiring = |trace: &Trace| -> Vec<(&'static str, Vec<Value>)> {
+        // Every setting is part of the text; of a tensor, its sizes are.
+        let wiring = |trace: &Trace| -> Vec<(String, Vec<Value>)> {
             let steps = trace.steps().iter();
-            steps.map(|s| (s.op.name(), s.inputs.clone())).collect()
+            let steps = steps.map(|s| (format!("{:?}", s.op), s.inputs.clone()));
+            steps.collect()
         };
         if wiring(one) != wiring(two) {
             bail!("what it computes depends on the number of images");
@@ -46,7 +48,7 @@ impl<'a> Lowering<'a> {
             one,
             two,
             images,
-            names: all.map(|(name, var)| (place(&var), name)).collect(),
+            names: all.map(|(name, var)| (place(&var), (name, var))).collect(),
             known: HashSet::new(),
             done: Vec::with_capacity(two.steps().len()),
         })
@@ -94,7 +96,10 @@ impl<'a> Lowering<'a> {
     /// The name of a parameter, or of a constant.
     pub(super) fn tensor(&mut self, tensor: &Tensor) -> Result<String> {
         let values = || tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>();
-        let Some(name) = self.names.get(&place(tensor)) else {
+        // A view that turns or shortens the values is a constant.
+        let is_whole = |var: &Var| tensor.is_contiguous() && tensor.dims() == var.dims();
+        let Some((name, _)) = (self.names.get(&place(tensor))).filter(|(_, var)| is_whole(var))
+        else {
             return Ok(self.graph.floats(tensor.dims(), &values()?));
         };
         if self.known.insert(name.clone()) {
@@ -342,4 +347,51 @@ impl<'a> Lowering<'a> {
 fn place(tensor: &Tensor) -> usize {
     let (storage, _) = tensor.storage_and_layout();
     std::ptr::from_ref(&*storage).addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::init::Init;
+    use crate::params::Builder;
+    use candle_core::Device;
+    use cass_ops::Tracked;
+    use cass_ops::trace::trace;
+    use std::cell::RefCell;
+
+    /// The traces of `f` on one image and on two, `(B, 3)`.
+    fn traces(f: impl Fn(&Tracked) -> Result<Tracked>) -> Result<([Trace; 2], Tensor)> {
+        let images = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+        let of = |x: &Tensor| Ok::<_, candle_core::Error>(trace(|| f(&Tracked::constant(x)))?.1);
+        Ok(([of(&images.narrow(0, 0, 1)?)?, of(&images)?], images))
+    }
+
+    #[test]
+    fn a_setting_that_follows_the_number_of_images_is_refused() -> Result<()> {
+        let is_refused = |f: &dyn Fn(&Tracked) -> Result<Tracked>| -> Result<bool> {
+            let ([one, two], images) = traces(f)?;
+            Ok(Lowering::new(&one, &two, &images, &Params::default()).is_err())
+        };
+        assert!(is_refused(&|x| x.narrow(0, 0, x.dims()[0]))?);
+        assert!(is_refused(&|x| x.scale(x.dims()[0] as f64))?);
+        assert!(!is_refused(&|x| x.narrow(1, 0, 2))?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_view_of_a_parameter_does_not_stand_for_it() -> Result<()> {
+        let params = RefCell::new(Params::default());
+        let vb = Builder::create(&params, 0, DType::F32, &Device::Cpu);
+        let weight = vb.parameter("weight", &[3, 3], Init::Normal { std: 1.0 })?;
+        drop(vb);
+        let params = params.into_inner();
+        let ([one, two], images) = traces(|x| Ok(x.clone()))?;
+        let mut lowering = Lowering::new(&one, &two, &images, &params)?;
+        assert_eq!(lowering.tensor(weight.value())?, "weight");
+        assert_eq!(lowering.tensor(&weight.value().detach())?, "weight");
+        for view in [weight.value().t()?, weight.value().narrow(0, 0, 2)?] {
+            assert_ne!(lowering.tensor(&view)?, "weight");
+        }
+        Ok(())
+    }
 }

@@ -5,31 +5,16 @@
 
 mod evaluator;
 
-use candle_core::{Device, Tensor};
-use cass_models::export::Export;
 use cass_models::onnx::ONNX_FILE;
 use cass_models::onnx::proto::{Dimension, GraphProto, ModelProto, ValueInfoProto};
-use cass_models::registry::{Interpolation, Normalization};
 use cass_models::{Mode, Model, ModelOptions};
-use cass_rng::Rng;
-use cass_testing::{SMALL_NETWORKS, assert_close, small_network, stir};
+use cass_testing::{SMALL_NETWORKS, assert_close, export_of, normal_images, small_network, stir};
 use prost::Message;
 use std::collections::{BTreeSet, HashSet};
 use std::error::Error;
 use std::fs;
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
-
-fn export(label_names: &[&str]) -> Export {
-    Export {
-        label_names: label_names.iter().map(|l| l.to_string()).collect(),
-        normalization: Normalization::IMAGENET,
-        interpolation: Interpolation::Bilinear,
-        method: "linear".into(),
-        arm: Some("vit".into()),
-        recipe: "seed = 1\n".into(),
-    }
-}
 
 fn model(folder: &str, input_size: usize) -> Outcome<Model> {
     let options = ModelOptions {
@@ -45,7 +30,7 @@ fn model(folder: &str, input_size: usize) -> Outcome<Model> {
 fn written(model: &Model, labels: &[&str], with_logits: bool) -> Outcome<ModelProto> {
     let parent = tempfile::tempdir()?;
     let folder = parent.path().join("new/folder");
-    model.export_onnx(&folder, &export(labels), with_logits)?;
+    model.export_onnx(&folder, &export_of(labels), with_logits)?;
     assert_eq!(fs::read_dir(&folder)?.count(), 1, "nothing else is left");
     Ok(ModelProto::decode(&fs::read(folder.join(ONNX_FILE))?[..])?)
 }
@@ -72,11 +57,8 @@ fn a_file_computes_what_the_network_does_for_any_number_of_images() -> Outcome {
         let size = sizes[0];
         let model = model(folder, size)?;
         let graph = graph(written(&model, &[], true)?)?;
-        let mut rng = Rng::new(0, "pixels", [0, 0], 0);
         for count in [1, 3] {
-            let pixels = (0..count * 3 * size * size).map(|_| rng.normal() as f32);
-            let pixels: Vec<f32> = pixels.collect();
-            let images = Tensor::from_vec(pixels, (count, 3, size, size), &Device::Cpu)?;
+            let images = normal_images(count, size)?;
             let ours = model.frozen()?.forward(&images, Mode::Eval)?;
             let theirs = evaluator::run(&graph, &images)?;
             let what = |output: &str| format!("{output} of {count} by {folder}");
@@ -200,7 +182,7 @@ fn the_metadata_say_how_images_were_made_and_where_the_network_comes_from() -> O
 fn what_would_be_overwritten_or_misnamed_is_refused() -> Outcome {
     let out = tempfile::tempdir()?;
     let refused = |model: &Model, labels: &[&str]| {
-        let done = model.export_onnx(out.path(), &export(labels), true);
+        let done = model.export_onnx(out.path(), &export_of(labels), true);
         done.unwrap_err().to_string()
     };
     let small = model("vit_small_golden", 32)?;

@@ -3,38 +3,23 @@
 mod kernels;
 pub(crate) mod reference;
 
-use crate::cuda::{self, BatchNormOperands, Function, Gpu};
+use crate::cuda::{self, BatchNormOperands, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
+use crate::op::{Activation, Function, Op};
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{DType, Result, Tensor, bail};
 use kernels::{Input, Planes, Saved, Statistics};
 use std::sync::Mutex;
 
-/// Activation that follows the normalisation in the same pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// Nothing.
-    Identity,
-    /// `max(y, 0)`, slope 0 at 0.
-    Relu,
-    /// `min(max(y, 0), 6)`, slope 0 at both ends: `torch.nn.ReLU6`.
-    Relu6,
-    /// `y sigmoid(y)`: `torch.nn.SiLU`.
-    Silu,
-    /// `torch.nn.Hardswish`.
-    HardSwish,
-}
-
 impl Activation {
-    fn function(self) -> Function {
+    fn function(self) -> Option<Function> {
         match self {
-            Self::Identity => Function::Identity,
-            Self::Relu => Function::Relu,
-            Self::Relu6 => Function::Relu6,
-            Self::Silu => Function::Silu,
-            Self::HardSwish => Function::HardSwish,
+            Self::Identity => None,
+            Self::Relu => Some(Function::Relu),
+            Self::Relu6 => Some(Function::Relu6),
+            Self::Silu => Some(Function::Silu),
+            Self::HardSwish => Some(Function::HardSwish),
         }
     }
 }

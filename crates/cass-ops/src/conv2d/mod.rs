@@ -11,32 +11,11 @@ use crate::autocast::{casts, in_bf16};
 use crate::cuda::{self, Gpu};
 use crate::element::{Element, Read, tensor, with_float};
 use crate::interrupt;
+use crate::op::{Conv2dConfig, Op};
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, bail};
 use geometry::Geometry;
-
-/// Stride, zero padding and groups, the same in both directions, as in `torch.nn.Conv2d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conv2dConfig {
-    /// Pixels between two windows.
-    pub stride: usize,
-    /// Zeros around the image.
-    pub padding: usize,
-    /// Blocks of channels that do not see each other.
-    pub groups: usize,
-}
-
-impl Default for Conv2dConfig {
-    fn default() -> Self {
-        Self {
-            stride: 1,
-            padding: 0,
-            groups: 1,
-        }
-    }
-}
 
 impl Conv2dConfig {
     /// Output size along one direction.

@@ -64,6 +64,31 @@ fields! {
     f64 = "double ",
 }
 
+/// Fields that several kernels are given alike: one struct in Rust, and in C the fields themselves, which lie there the same.
+macro_rules! shared {
+    ($($(#[$about:meta])* $name:ident { $($field:ident),* $(,)? })*) => {
+        $($(#[$about])*
+        #[derive(Clone, Copy)]
+        #[repr(C)]
+        pub(crate) struct $name { $(pub(crate) $field: u64),* }
+
+        impl Field for $name {
+            fn declaration(_: &str) -> String {
+                [$(u64::declaration(stringify!($field))),*].join(" ")
+            }
+        })*
+    };
+}
+
+shared! {
+    /// `(batch, channels, size)`, whose sums go over images and pixels.
+    Channels { batch, channels, size }
+    /// Sizes of an image's plane, of the result's and of the windows between them.
+    Sliding { h, w, oh, ow, kh, kw, stride, padding }
+    /// The same of all planes and square windows.
+    Pooled { planes, h, w, oh, ow, kernel, stride }
+}
+
 /// The one argument of a kernel.
 pub(crate) trait Arguments: Copy {}
 
@@ -98,7 +123,7 @@ arguments! {
 
     ColumnSums { x: Input, y: Input, parts: Output, rows: u64, width: u64, slice: u64 }
     SumSlices { parts: Input, total: Output, slices: u64, count: u64 }
-    ChannelSums { x: Input, y: Input, parts: Output, batch: u64, channels: u64, size: u64, slice: u64 }
+    ChannelSums { x: Input, y: Input, parts: Output, over: Channels, slice: u64 }
     SumAll { x: Input, total: Output, count: u64, scale: f64 }
 
     LayerNorm {
@@ -111,7 +136,7 @@ arguments! {
         x: Input, mean: Input, inv_std: Input, dy: Input, parts: Output, rows: u64, width: u64, slice: u64,
     }
 
-    Moments { x: Input, parts: Output, batch: u64, channels: u64, size: u64, slice: u64 }
+    Moments { x: Input, parts: Output, over: Channels, slice: u64 }
     Statistics {
         parts: Input, mean: Output, unbiased: Output, inv_std: Output,
         places: u64, channels: u64, slices: u64, slice: u64, eps: f64,
@@ -119,27 +144,25 @@ arguments! {
     InverseStd { var: Input, inv_std: Output, channels: u64, eps: f64 }
     Normalise {
         x: Input, mean: Input, inv_std: Input, weight: Input, bias: Input, residual: Input, y: Output,
-        batch: u64, channels: u64, size: u64, kind: u64,
+        over: Channels, kind: u64,
     }
     NormaliseSums {
         x: Input, y: Input, dy: Input, mean: Input, inv_std: Input, weight: Input, bias: Input, parts: Output,
-        batch: u64, channels: u64, size: u64, slice: u64, kind: u64,
+        over: Channels, slice: u64, kind: u64,
     }
     NormaliseGradient {
         x: Input, y: Input, dy: Input, mean: Input, inv_std: Input, weight: Input, bias: Input, sums: Input,
-        dx: Output, dresidual: Output, batch: u64, channels: u64, size: u64, kind: u64, training: u64,
+        dx: Output, dresidual: Output, over: Channels, kind: u64, training: u64,
     }
 
     MaxPool {
-        x: Input, y: Output, places: Places, planes: u64, h: u64, w: u64, oh: u64, ow: u64,
-        kernel: u64, stride: u64, padding: u64,
+        x: Input, y: Output, places: Places, sizes: Pooled, padding: u64,
     }
     MaxPoolGradient {
-        dy: Input, places: Places, dx: Output, planes: u64, h: u64, w: u64, oh: u64, ow: u64,
-        kernel: u64, stride: u64, padding: u64,
+        dy: Input, places: Places, dx: Output, sizes: Pooled, padding: u64,
     }
-    AvgPool { x: Input, y: Output, planes: u64, h: u64, w: u64, oh: u64, ow: u64, kernel: u64, stride: u64 }
-    AvgPoolGradient { dy: Input, dx: Output, planes: u64, h: u64, w: u64, oh: u64, ow: u64, kernel: u64, stride: u64 }
+    AvgPool { x: Input, y: Output, sizes: Pooled }
+    AvgPoolGradient { dy: Input, dx: Output, sizes: Pooled }
 
     SplitHeads { qkv: Input, q: Output, k: Output, v: Output, batch: u64, tokens: u64, heads: u64, depth: u64 }
     JoinHeads {
@@ -157,23 +180,19 @@ arguments! {
     }
 
     Windows {
-        x: Input, y: Output, planes: u64, h: u64, w: u64, oh: u64, ow: u64, kh: u64, kw: u64, stride: u64, padding: u64,
+        x: Input, y: Output, planes: u64, sizes: Sliding,
     }
     WindowsGradient {
-        dy: Input, dx: Output, planes: u64, h: u64, w: u64, oh: u64, ow: u64, kh: u64, kw: u64, stride: u64,
-        padding: u64,
+        dy: Input, dx: Output, planes: u64, sizes: Sliding,
     }
     Depthwise {
-        x: Input, weight: Input, y: Output, batch: u64, channels: u64, h: u64, w: u64, oh: u64, ow: u64,
-        kh: u64, kw: u64, stride: u64, padding: u64,
+        x: Input, weight: Input, y: Output, batch: u64, channels: u64, sizes: Sliding,
     }
     DepthwiseGradient {
-        dy: Input, weight: Input, dx: Output, batch: u64, channels: u64, h: u64, w: u64, oh: u64, ow: u64,
-        kh: u64, kw: u64, stride: u64, padding: u64,
+        dy: Input, weight: Input, dx: Output, batch: u64, channels: u64, sizes: Sliding,
     }
     DepthwiseWeight {
-        x: Input, dy: Input, parts: Output, batch: u64, channels: u64, h: u64, w: u64, oh: u64, ow: u64,
-        kh: u64, kw: u64, stride: u64, padding: u64, slice: u64,
+        x: Input, dy: Input, parts: Output, batch: u64, channels: u64, sizes: Sliding, slice: u64,
     }
 
     Adam {

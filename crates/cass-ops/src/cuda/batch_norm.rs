@@ -1,11 +1,11 @@
 //! Batch normalisation: moments of slices, their sum a channel, and one pass over the values.
 
 use super::arguments::{
-    InverseStd, Moments, Normalise, NormaliseGradient, NormaliseSums, Statistics,
+    Channels, InverseStd, Moments, Normalise, NormaliseGradient, NormaliseSums, Statistics,
 };
-use super::elementwise::Function;
 use super::launch::{Gpu, one_each, over_planes};
 use super::sums::{self, channel_slices};
+use crate::op::Function;
 use crate::profile::{Pass, timed};
 use crate::tracked::{Gradient, Tracked};
 use candle_core::{Result, Tensor};
@@ -17,8 +17,8 @@ pub(crate) struct Operands<'a> {
     pub(crate) weight: &'a Tracked,
     pub(crate) bias: &'a Tracked,
     pub(crate) residual: Option<&'a Tracked>,
-    /// What follows.
-    pub(crate) function: Function,
+    /// What follows, if anything.
+    pub(crate) function: Option<Function>,
 }
 
 /// See [`crate::nn::batch_norm_train`]; gives mean and unbiased variance too.
@@ -73,7 +73,7 @@ struct BatchNorm {
     weight: Tracked,
     bias: Tracked,
     residual: Option<Tracked>,
-    function: Function,
+    function: Option<Function>,
     /// Images, channels, pixels.
     sizes: [usize; 3],
 }
@@ -92,16 +92,19 @@ impl BatchNorm {
         })
     }
 
+    /// The function's number for the kernels, 0 for none.
+    fn kind(&self) -> u64 {
+        self.function.map_or(0, |function| function as u64)
+    }
+
     fn moments(&self, eps: f64) -> Result<(ByChannel, [Tensor; 2])> {
         let (gpu, [batch, channels, size]) = (&self.gpu, self.sizes);
-        let [slice, slices] = channel_slices(batch, size)?;
+        let [slice, slices] = channel_slices(self.sizes)?;
         let parts = gpu.empty((slices, channels, 2))?;
         let args = Moments {
             x: gpu.read(self.x.value())?,
             parts: gpu.write(&parts)?,
-            batch: batch as u64,
-            channels: channels as u64,
-            size: size as u64,
+            over: Channels::of(self.sizes),
             slice: slice as u64,
         };
         gpu.launch("batch_norm_moments", [channels, slices], &args)?;
@@ -134,10 +137,8 @@ impl BatchNorm {
             bias: gpu.read(self.bias.value())?,
             residual: gpu.read_some(self.residual.as_ref().map(Tracked::value))?,
             y: gpu.write(&y)?,
-            batch: batch as u64,
-            channels: channels as u64,
-            size: size as u64,
-            kind: self.function as u64,
+            over: Channels::of(self.sizes),
+            kind: self.kind(),
         };
         gpu.launch(
             "batch_norm_apply",
@@ -152,7 +153,7 @@ impl BatchNorm {
         let has_residual = self.residual.is_some();
         inputs.extend(self.residual.take());
         // The way back needs the sum, not what was added.
-        let saved_y = (has_residual && self.function == Function::Relu).then(|| y.clone());
+        let saved_y = (has_residual && self.function == Some(Function::Relu)).then(|| y.clone());
         for operand in [&mut self.x, &mut self.weight, &mut self.bias] {
             *operand = Tracked::constant(operand.value());
         }
@@ -176,7 +177,7 @@ impl BatchNorm {
         training: bool,
     ) -> Result<Vec<Option<Gradient>>> {
         let (gpu, [batch, channels, size]) = (&self.gpu, self.sizes);
-        let [slice, slices] = channel_slices(batch, size)?;
+        let [slice, slices] = channel_slices(self.sizes)?;
         let parts = gpu.empty((slices, 2, channels))?;
         let sums_args = NormaliseSums {
             x: gpu.read(self.x.value())?,
@@ -187,11 +188,9 @@ impl BatchNorm {
             weight: gpu.read(self.weight.value())?,
             bias: gpu.read(self.bias.value())?,
             parts: gpu.write(&parts)?,
-            batch: batch as u64,
-            channels: channels as u64,
-            size: size as u64,
+            over: Channels::of(self.sizes),
             slice: slice as u64,
-            kind: self.function as u64,
+            kind: self.kind(),
         };
         gpu.launch("batch_norm_sums", [channels, slices], &sums_args)?;
         let both = sums::of_slices(gpu, &parts, slices, 2 * channels)?;
@@ -208,10 +207,8 @@ impl BatchNorm {
             sums: gpu.read(&both)?,
             dx: gpu.write(&dx)?,
             dresidual: gpu.write_some(dresidual.as_ref())?,
-            batch: batch as u64,
-            channels: channels as u64,
-            size: size as u64,
-            kind: self.function as u64,
+            over: Channels::of(self.sizes),
+            kind: self.kind(),
             training: u64::from(training),
         };
         gpu.launch(

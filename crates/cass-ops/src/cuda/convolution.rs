@@ -1,11 +1,13 @@
 //! Convolutions: windows as columns for one batched product, and kernels of their own where each channel has its own weights.
 
-use super::arguments::{Depthwise, DepthwiseGradient, DepthwiseWeight, Windows, WindowsGradient};
-use super::launch::{Gpu, over_planes};
+use super::arguments::{
+    Depthwise, DepthwiseGradient, DepthwiseWeight, Sliding, Windows, WindowsGradient,
+};
+use super::launch::{Gpu, expect_small, over_planes};
 use super::sums;
 use crate::profile::{Pass, timed};
 use crate::tracked::{Gradient, Tracked};
-use candle_core::{DType, Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor};
 
 /// Every size of a convolution.
 #[derive(Debug, Clone, Copy)]
@@ -23,14 +25,6 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    fn expect_small(&self) -> Result<()> {
-        let [h, w] = self.from;
-        if h * w > i32::MAX as usize {
-            bail!("a plane of {h} x {w} pixels: expected at most 2147483647");
-        }
-        Ok(())
-    }
-
     fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
@@ -49,6 +43,23 @@ impl Shape {
         self.kernel == [1, 1] && self.stride == 1 && self.padding == 0
     }
 
+    fn sliding(&self) -> Sliding {
+        Sliding {
+            h: self.from[0] as u64,
+            w: self.from[1] as u64,
+            oh: self.to[0] as u64,
+            ow: self.to[1] as u64,
+            kh: self.kernel[0] as u64,
+            kw: self.kernel[1] as u64,
+            stride: self.stride as u64,
+            padding: self.padding as u64,
+        }
+    }
+
+    fn dims(&self) -> [usize; 4] {
+        [self.batch, self.channels, self.from[0], self.from[1]]
+    }
+
     fn out_dims(&self) -> [usize; 4] {
         [self.batch, self.out_channels, self.to[0], self.to[1]]
     }
@@ -56,28 +67,27 @@ impl Shape {
 
 /// A convolution whose products are Candle's.
 pub(crate) fn convolution(gpu: Gpu, x: &Tracked, weight: &Tracked, s: Shape) -> Result<Tracked> {
-    s.expect_small()?;
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let op = Convolution { gpu, s };
-    let y = timed("conv2d", Pass::Forward, || {
-        let columns = op.columns(x.value())?;
-        let y = op.weights(weight.value())?.matmul(&columns)?;
-        y.reshape(&s.out_dims())
-    })?;
-    let needs = [x.is_tracked(), weight.is_tracked()];
-    let (saved_x, saved_weight) = (x.value().clone(), weight.value().clone());
-    Ok(Tracked::record("conv2d", y, &[&x, &weight], move |dy| {
-        let dy = dy.to_dtype(saved_x.dtype())?.contiguous()?;
-        let dy = dy.reshape((s.batch * s.groups, s.out_channels / s.groups, s.outputs()))?;
-        let [needs_x, needs_weight] = needs;
-        let dx = needs_x.then(|| op.grad_x(&saved_weight, &dy));
-        let dw = needs_weight.then(|| op.grad_weight(&saved_x, &dy)?.reshape(saved_weight.shape()));
-        Ok(vec![
-            dx.transpose()?.map(Gradient::fresh),
-            dw.transpose()?.map(Gradient::fresh),
-        ])
-    }))
+    Convolution { gpu, s }.record(
+        [x, weight],
+        Convolution::forward,
+        [Convolution::grad_x, Convolution::grad_weight],
+    )
 }
+
+/// A convolution of every channel by itself.
+pub(crate) fn depthwise(gpu: Gpu, x: &Tracked, weight: &Tracked, s: Shape) -> Result<Tracked> {
+    Convolution { gpu, s }.record(
+        [x, weight],
+        Convolution::depthwise_forward,
+        [
+            Convolution::depthwise_grad_x,
+            Convolution::depthwise_grad_weight,
+        ],
+    )
+}
+
+/// What is made of two of the image, the weights and the gradient of the result.
+type Product = fn(&Convolution, &Tensor, &Tensor) -> Result<Tensor>;
 
 struct Convolution {
     gpu: Gpu,
@@ -85,6 +95,44 @@ struct Convolution {
 }
 
 impl Convolution {
+    /// The values by one way, and the gradients of image and weights by two, of which none is taken that nothing needs.
+    fn record(
+        self,
+        operands: [&Tracked; 2],
+        forward: Product,
+        [grad_x, grad_weight]: [Product; 2],
+    ) -> Result<Tracked> {
+        expect_small(self.s.from)?;
+        let [x, weight] = operands.map(Tracked::contiguous);
+        let (x, weight) = (x?, weight?);
+        let y = timed("conv2d", Pass::Forward, || {
+            forward(&self, x.value(), weight.value())
+        })?;
+        let [needs_x, needs_weight] = [x.is_tracked(), weight.is_tracked()];
+        let (saved_x, saved_weight) = (x.value().clone(), weight.value().clone());
+        Ok(Tracked::record("conv2d", y, &[&x, &weight], move |dy| {
+            let dy = dy.to_dtype(saved_x.dtype())?.contiguous()?;
+            let dx = needs_x.then(|| grad_x(&self, &saved_weight, &dy));
+            let dw = needs_weight
+                .then(|| grad_weight(&self, &saved_x, &dy)?.reshape(saved_weight.shape()));
+            Ok(vec![
+                dx.transpose()?.map(Gradient::fresh),
+                dw.transpose()?.map(Gradient::fresh),
+            ])
+        }))
+    }
+
+    fn forward(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        let y = self.weights(weight)?.matmul(&self.columns(x)?)?;
+        y.reshape(&self.s.out_dims())
+    }
+
+    /// The gradient of the result by groups, as the products take it.
+    fn by_groups(&self, dy: &Tensor) -> Result<Tensor> {
+        let s = &self.s;
+        dy.reshape((s.batch * s.groups, s.out_channels / s.groups, s.outputs()))
+    }
+
     /// The windows, `(B · groups, depth, H' W')`.
     fn columns(&self, x: &Tensor) -> Result<Tensor> {
         let (gpu, s) = (&self.gpu, &self.s);
@@ -98,14 +146,7 @@ impl Convolution {
             x: gpu.read(x)?,
             y: gpu.write(&columns)?,
             planes: planes as u64,
-            h: s.from[0] as u64,
-            w: s.from[1] as u64,
-            oh: s.to[0] as u64,
-            ow: s.to[1] as u64,
-            kh: s.kernel[0] as u64,
-            kw: s.kernel[1] as u64,
-            stride: s.stride as u64,
-            padding: s.padding as u64,
+            sizes: s.sliding(),
         };
         gpu.launch(
             "windows",
@@ -129,25 +170,18 @@ impl Convolution {
 
     fn grad_x(&self, weight: &Tensor, dy: &Tensor) -> Result<Tensor> {
         let (gpu, s) = (&self.gpu, &self.s);
-        let dcolumns = self.weights(weight)?.transpose(1, 2)?.matmul(dy)?;
-        let shape = (s.batch, s.channels, s.from[0], s.from[1]);
+        let dy = self.by_groups(dy)?;
+        let dcolumns = self.weights(weight)?.transpose(1, 2)?.matmul(&dy)?;
         if s.is_pointwise() {
-            return dcolumns.reshape(shape);
+            return dcolumns.reshape(&s.dims());
         }
-        let dx = gpu.empty(shape)?;
+        let dx = gpu.empty(&s.dims())?;
         let planes = s.batch * s.channels;
         let args = WindowsGradient {
             dy: gpu.read(&dcolumns)?,
             dx: gpu.write(&dx)?,
             planes: planes as u64,
-            h: s.from[0] as u64,
-            w: s.from[1] as u64,
-            oh: s.to[0] as u64,
-            ow: s.to[1] as u64,
-            kh: s.kernel[0] as u64,
-            kw: s.kernel[1] as u64,
-            stride: s.stride as u64,
-            padding: s.padding as u64,
+            sizes: s.sliding(),
         };
         let grid = over_planes(planes, s.from[0] * s.from[1]);
         gpu.launch("windows_backward", grid, &args)?;
@@ -157,7 +191,9 @@ impl Convolution {
     /// Each image's product, then their sum.
     fn grad_weight(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
         let s = &self.s;
-        let parts = dy.matmul(&self.columns(x)?.transpose(1, 2)?)?;
+        let parts = self
+            .by_groups(dy)?
+            .matmul(&self.columns(x)?.transpose(1, 2)?)?;
         let count = s.out_channels * s.depth();
         if self.gpu.dtype() == DType::BF16 {
             let sum = parts
@@ -168,33 +204,7 @@ impl Convolution {
         }
         sums::of_slices(&self.gpu, &parts, s.batch, count)
     }
-}
 
-/// A convolution of every channel by itself.
-pub(crate) fn depthwise(gpu: Gpu, x: &Tracked, weight: &Tracked, s: Shape) -> Result<Tracked> {
-    s.expect_small()?;
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    let op = Convolution { gpu, s };
-    let y = timed("conv2d", Pass::Forward, || {
-        op.depthwise_forward(x.value(), weight.value())
-    })?;
-    let needs = [x.is_tracked(), weight.is_tracked()];
-    let (saved_x, saved_weight) = (x.value().clone(), weight.value().clone());
-    Ok(Tracked::record("conv2d", y, &[&x, &weight], move |dy| {
-        let dy = dy.to_dtype(saved_x.dtype())?.contiguous()?;
-        let [needs_x, needs_weight] = needs;
-        let dx = needs_x.then(|| op.depthwise_grad_x(&saved_weight, &dy));
-        let dw = needs_weight.then(|| op.depthwise_grad_weight(&saved_x, &dy));
-        let dw = dw.transpose()?;
-        let dw = dw.map(|dw| dw.reshape(saved_weight.shape()));
-        Ok(vec![
-            dx.transpose()?.map(Gradient::fresh),
-            dw.transpose()?.map(Gradient::fresh),
-        ])
-    }))
-}
-
-impl Convolution {
     fn depthwise_forward(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         let (gpu, s) = (&self.gpu, &self.s);
         let y = gpu.empty(&s.out_dims())?;
@@ -204,14 +214,7 @@ impl Convolution {
             y: gpu.write(&y)?,
             batch: s.batch as u64,
             channels: s.channels as u64,
-            h: s.from[0] as u64,
-            w: s.from[1] as u64,
-            oh: s.to[0] as u64,
-            ow: s.to[1] as u64,
-            kh: s.kernel[0] as u64,
-            kw: s.kernel[1] as u64,
-            stride: s.stride as u64,
-            padding: s.padding as u64,
+            sizes: s.sliding(),
         };
         let grid = over_planes(s.batch * s.channels, s.outputs());
         gpu.launch("depthwise_forward", grid, &args)?;
@@ -220,21 +223,14 @@ impl Convolution {
 
     fn depthwise_grad_x(&self, weight: &Tensor, dy: &Tensor) -> Result<Tensor> {
         let (gpu, s) = (&self.gpu, &self.s);
-        let dx = gpu.empty((s.batch, s.channels, s.from[0], s.from[1]))?;
+        let dx = gpu.empty(&s.dims())?;
         let args = DepthwiseGradient {
             dy: gpu.read(dy)?,
             weight: gpu.read(weight)?,
             dx: gpu.write(&dx)?,
             batch: s.batch as u64,
             channels: s.channels as u64,
-            h: s.from[0] as u64,
-            w: s.from[1] as u64,
-            oh: s.to[0] as u64,
-            ow: s.to[1] as u64,
-            kh: s.kernel[0] as u64,
-            kw: s.kernel[1] as u64,
-            stride: s.stride as u64,
-            padding: s.padding as u64,
+            sizes: s.sliding(),
         };
         let grid = over_planes(s.batch * s.channels, s.from[0] * s.from[1]);
         gpu.launch("depthwise_backward", grid, &args)?;
@@ -258,14 +254,7 @@ impl Convolution {
             parts: gpu.write(&parts)?,
             batch: s.batch as u64,
             channels: s.channels as u64,
-            h: s.from[0] as u64,
-            w: s.from[1] as u64,
-            oh: s.to[0] as u64,
-            ow: s.to[1] as u64,
-            kh: s.kernel[0] as u64,
-            kw: s.kernel[1] as u64,
-            stride: s.stride as u64,
-            padding: s.padding as u64,
+            sizes: s.sliding(),
             slice: slice as u64,
         };
         gpu.launch("depthwise_weight", [count, slices], &args)?;

@@ -1,34 +1,16 @@
 //! Functions of every element by itself, factors, biases and transpositions.
 
-use super::arguments::{Affine, Input, SwapMiddle, Unary, UnaryGradient};
+use super::arguments::{Affine, SwapMiddle, Unary, UnaryGradient};
 use super::launch::{Gpu, over};
 use super::sums;
+use crate::op::Function;
 use crate::profile::{Pass, timed};
 use crate::tracked::{Gradient, Tracked};
 use candle_core::{Result, Tensor};
 
-/// Functions of `common.cu`, by their numbers there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Function {
-    Identity = 0,
-    Relu = 1,
-    Relu6 = 2,
-    Silu = 3,
-    HardSwish = 4,
-    Gelu = 5,
-    QuickGelu = 6,
-    Sigmoid = 7,
-    HardSigmoid = 8,
-}
-
 /// A function of every element.
-pub(crate) fn function(
-    gpu: Gpu,
-    name: &'static str,
-    function: Function,
-    x: &Tracked,
-) -> Result<Tracked> {
-    let x = x.contiguous()?;
+pub(crate) fn function(gpu: Gpu, function: Function, x: &Tracked) -> Result<Tracked> {
+    let (x, name) = (x.contiguous()?, function.name());
     let (count, kind) = (x.value().elem_count(), function as u64);
     let y = timed(name, Pass::Forward, || {
         let y = gpu.empty(x.dims())?;
@@ -70,12 +52,11 @@ pub(super) struct Added<'a> {
 pub(super) fn affine(gpu: &Gpu, x: &Tensor, added: Added) -> Result<Tensor> {
     let y = gpu.empty(x.dims())?;
     let count = x.elem_count();
-    let some = |tensor: Option<&Tensor>| -> Result<Input> { gpu.read_some(tensor) };
     let args = Affine {
         x: gpu.read(x)?,
-        gamma: some(added.gamma)?,
-        bias: some(added.bias)?,
-        residual: some(added.residual)?,
+        gamma: gpu.read_some(added.gamma)?,
+        bias: gpu.read_some(added.bias)?,
+        residual: gpu.read_some(added.residual)?,
         y: gpu.write(&y)?,
         count: count as u64,
         inner: added.inner.max(1) as u64,

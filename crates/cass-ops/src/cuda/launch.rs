@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Threads of a block, whatever the kernel.
 pub(crate) const BLOCK: usize = 256;
+/// Threads of a warp.
+const WARP: usize = 32;
 /// Warps of a block.
-pub(crate) const WARPS: usize = BLOCK / 32;
+const WARPS: usize = BLOCK / WARP;
 /// Values that a thread of an elementwise kernel takes, at the least.
 const EACH: usize = 4;
 
@@ -47,16 +49,16 @@ impl Gpu {
 
     /// The same of a tensor.
     pub(crate) fn of_tensor(x: &Tensor) -> Option<Self> {
-        Self::on(x, x.dtype()).filter(|gpu| gpu.dtype != DType::BF16)
+        Self::on(x).filter(|gpu| gpu.dtype != DType::BF16)
     }
 
     /// The GPU that `x` is on, for kernels that load and store bf16 as well.
     pub(crate) fn storing(x: &Tracked) -> Option<Self> {
-        Self::on(x.value(), x.value().dtype())
+        Self::on(x.value())
     }
 
-    /// The GPU that a tensor is on, for kernels of another dtype.
-    fn on(x: &Tensor, dtype: DType) -> Option<Self> {
+    fn on(x: &Tensor) -> Option<Self> {
+        let dtype = x.dtype();
         let takes = matches!(dtype, DType::F32 | DType::F64 | DType::BF16);
         let backend = Self::backend(x).filter(|_| takes)?;
         Some(Self { backend, dtype })
@@ -203,6 +205,19 @@ pub(crate) fn over(count: usize) -> [usize; 2] {
 pub(crate) fn over_planes(planes: usize, size: usize) -> [usize; 2] {
     let blocks = size.div_ceil(BLOCK * EACH).clamp(1, 64);
     [planes.min(1 << 20), blocks]
+}
+
+/// Kernels count the pixels of a plane in 32 bits.
+pub(crate) fn expect_small([h, w]: [usize; 2]) -> Result<()> {
+    if h * w > i32::MAX as usize {
+        bail!("a plane of {h} x {w} pixels: expected at most 2147483647");
+    }
+    Ok(())
+}
+
+/// Blocks of a kernel that sums slices of columns.
+pub(crate) fn over_columns(width: usize, slices: usize) -> [usize; 2] {
+    [width.div_ceil(WARP), slices]
 }
 
 /// Blocks of a kernel whose warps take a row each.

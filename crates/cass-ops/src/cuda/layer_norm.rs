@@ -1,14 +1,11 @@
 //! Layer normalisation: a warp a row.
 
 use super::arguments::{LayerNorm, LayerNormColumns, LayerNormGradient};
-use super::launch::{Gpu, over_rows, slice_of};
+use super::launch::{Gpu, over_columns, over_rows};
 use super::sums;
 use crate::profile::{Pass, timed};
 use crate::tracked::{Gradient, Tracked};
 use candle_core::{Result, Tensor};
-
-/// The least rows of a slice.
-const ROWS: usize = 256;
 
 /// See [`crate::nn::layer_norm`].
 pub(crate) fn layer_norm(
@@ -79,8 +76,7 @@ impl Saved {
             width: width as u64,
         };
         gpu.launch("layer_norm_backward", over_rows(rows), &args)?;
-        let slice = slice_of(rows, ROWS);
-        let slices = rows.div_ceil(slice);
+        let [slice, slices] = sums::row_slices(rows);
         let parts = gpu.empty((slices, 2, width))?;
         let args = LayerNormColumns {
             x,
@@ -92,7 +88,7 @@ impl Saved {
             width: width as u64,
             slice: slice as u64,
         };
-        gpu.launch("layer_norm_columns", [width.div_ceil(32), slices], &args)?;
+        gpu.launch("layer_norm_columns", over_columns(width, slices), &args)?;
         let both = sums::of_slices(gpu, &parts, slices, 2 * width)?;
         Ok(vec![
             Some(Gradient::fresh(dx)),

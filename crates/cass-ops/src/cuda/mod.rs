@@ -30,7 +30,7 @@ pub(crate) use attention::{AttentionOperands, attention};
 pub(crate) use batch_norm::{Operands as BatchNormOperands, batch_norm_eval, batch_norm_train};
 pub(crate) use convolution::{Shape as ConvolutionShape, convolution, depthwise};
 pub(crate) use cross_entropy::soft_cross_entropy;
-pub(crate) use elementwise::{Function, add_planes, function, gate_planes, scale_add, swap_middle};
+pub(crate) use elementwise::{add_planes, function, gate_planes, scale_add, swap_middle};
 pub(crate) use launch::{Gpu, launches};
 pub(crate) use layer_norm::layer_norm;
 pub(crate) use linear::linear_add;

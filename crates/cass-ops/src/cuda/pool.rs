@@ -1,10 +1,10 @@
 //! Pooling, plane by plane.
 
-use super::arguments::{AvgPool, AvgPoolGradient, MaxPool, MaxPoolGradient};
-use super::launch::{Gpu, over_planes};
+use super::arguments::{AvgPool, AvgPoolGradient, MaxPool, MaxPoolGradient, Pooled};
+use super::launch::{Gpu, expect_small, over_planes};
 use crate::profile::{Pass, timed};
 use crate::tracked::{Gradient, Tracked};
-use candle_core::{DType, Result, bail};
+use candle_core::{DType, Result};
 
 /// Sizes of a pooling.
 #[derive(Debug, Clone, Copy)]
@@ -19,18 +19,22 @@ pub(crate) struct Pooling {
 }
 
 impl Pooling {
-    fn expect_small(&self) -> Result<()> {
-        let [h, w] = self.from;
-        if h * w > i32::MAX as usize {
-            bail!("a plane of {h} x {w} pixels: expected at most 2147483647");
+    fn of(&self, planes: usize) -> Pooled {
+        Pooled {
+            planes: planes as u64,
+            h: self.from[0] as u64,
+            w: self.from[1] as u64,
+            oh: self.to[0] as u64,
+            ow: self.to[1] as u64,
+            kernel: self.kernel as u64,
+            stride: self.stride as u64,
         }
-        Ok(())
     }
 }
 
 /// See [`crate::nn::max_pool2d`].
 pub(crate) fn max_pool2d(gpu: Gpu, x: &Tracked, p: Pooling) -> Result<Tracked> {
-    p.expect_small()?;
+    expect_small(p.from)?;
     let x = x.contiguous()?;
     let (b, c, ..) = x.value().dims4()?;
     let ([h, w], [oh, ow]) = (p.from, p.to);
@@ -41,13 +45,7 @@ pub(crate) fn max_pool2d(gpu: Gpu, x: &Tracked, p: Pooling) -> Result<Tracked> {
             x: gpu.read(x.value())?,
             y: gpu.write(&y)?,
             places: gpu.memory(&places, DType::U32)?.into(),
-            planes: (b * c) as u64,
-            h: h as u64,
-            w: w as u64,
-            oh: oh as u64,
-            ow: ow as u64,
-            kernel: p.kernel as u64,
-            stride: p.stride as u64,
+            sizes: p.of(b * c),
             padding: p.padding as u64,
         };
         gpu.launch("max_pool_forward", over_planes(b * c, oh * ow), &args)?;
@@ -59,13 +57,7 @@ pub(crate) fn max_pool2d(gpu: Gpu, x: &Tracked, p: Pooling) -> Result<Tracked> {
             dy: gpu.read(&dy)?,
             places: gpu.memory(&places, DType::U32)?.into(),
             dx: gpu.write(&dx)?,
-            planes: (b * c) as u64,
-            h: h as u64,
-            w: w as u64,
-            oh: oh as u64,
-            ow: ow as u64,
-            kernel: p.kernel as u64,
-            stride: p.stride as u64,
+            sizes: p.of(b * c),
             padding: p.padding as u64,
         };
         gpu.launch("max_pool_backward", over_planes(b * c, h * w), &args)?;
@@ -75,7 +67,7 @@ pub(crate) fn max_pool2d(gpu: Gpu, x: &Tracked, p: Pooling) -> Result<Tracked> {
 
 /// See [`crate::nn::avg_pool2d`].
 pub(crate) fn avg_pool2d(gpu: Gpu, x: &Tracked, p: Pooling) -> Result<Tracked> {
-    p.expect_small()?;
+    expect_small(p.from)?;
     let x = x.contiguous()?;
     let (b, c, ..) = x.value().dims4()?;
     let ([h, w], [oh, ow]) = (p.from, p.to);
@@ -84,13 +76,7 @@ pub(crate) fn avg_pool2d(gpu: Gpu, x: &Tracked, p: Pooling) -> Result<Tracked> {
         let args = AvgPool {
             x: gpu.read(x.value())?,
             y: gpu.write(&y)?,
-            planes: (b * c) as u64,
-            h: h as u64,
-            w: w as u64,
-            oh: oh as u64,
-            ow: ow as u64,
-            kernel: p.kernel as u64,
-            stride: p.stride as u64,
+            sizes: p.of(b * c),
         };
         gpu.launch("avg_pool_forward", over_planes(b * c, oh * ow), &args)?;
         Ok::<_, candle_core::Error>(y)
@@ -100,13 +86,7 @@ pub(crate) fn avg_pool2d(gpu: Gpu, x: &Tracked, p: Pooling) -> Result<Tracked> {
         let args = AvgPoolGradient {
             dy: gpu.read(&dy)?,
             dx: gpu.write(&dx)?,
-            planes: (b * c) as u64,
-            h: h as u64,
-            w: w as u64,
-            oh: oh as u64,
-            ow: ow as u64,
-            kernel: p.kernel as u64,
-            stride: p.stride as u64,
+            sizes: p.of(b * c),
         };
         gpu.launch("avg_pool_backward", over_planes(b * c, h * w), &args)?;
         Ok(vec![Some(Gradient::fresh(dx))])

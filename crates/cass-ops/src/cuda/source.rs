@@ -55,13 +55,8 @@ pub(super) fn source_of(dialect: Dialect, dtypes: &[&str]) -> String {
         Dialect::Emulated => files!["emulate.h"],
     };
     let mut text = String::new();
-    let mut add = |files: &[File]| {
-        for (name, content) in files {
-            text.push_str(&format!("#line 1 \"{name}\"\n{content}"));
-        }
-    };
-    add(&head);
-    add(&files!["dtypes.h"]);
+    add(&mut text, &head);
+    add(&mut text, &files!["dtypes.h", "places.h"]);
     for (name, dtype, computes) in [
         ("f32", F32, true),
         ("f64", F64, true),
@@ -72,17 +67,18 @@ pub(super) fn source_of(dialect: Dialect, dtypes: &[&str]) -> String {
         }
         let structs = arguments::c_structs();
         text.push_str(&format!("{dtype}#line 1 \"arguments\"\n{structs}"));
-        let mut add = |files: &[File]| {
-            for (name, content) in files {
-                text.push_str(&format!("#line 1 \"{name}\"\n{content}"));
-            }
-        };
-        add(&COMMON);
-        add(&STORING);
+        add(&mut text, &COMMON);
+        add(&mut text, &STORING);
         if computes {
-            add(&COMPUTING);
+            add(&mut text, &COMPUTING);
         }
         text.push_str(END);
     }
     text
+}
+
+fn add(text: &mut String, files: &[File]) {
+    for (name, content) in files {
+        text.push_str(&format!("#line 1 \"{name}\"\n{content}"));
+    }
 }

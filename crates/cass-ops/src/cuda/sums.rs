@@ -1,13 +1,13 @@
 //! Sums in two steps: slices that are cut by size, then the slices in their order.
 
-use super::arguments::{ChannelSums, ColumnSums, SumSlices};
-use super::launch::{Gpu, over, slice_of};
+use super::arguments::{ChannelSums, Channels, ColumnSums, SumSlices};
+use super::launch::{Gpu, over, over_columns, slice_of};
 use candle_core::{Result, Tensor, bail};
 
 /// The least rows of a slice.
 const ROWS: usize = 256;
 /// The least places of a slice of a channel.
-pub(super) const PLACES: usize = 8192;
+const PLACES: usize = 8192;
 
 /// Sums over the first of two dimensions of `x (rows, width)`, or of `x * y` → `(width)`.
 pub(super) fn of_columns(
@@ -16,12 +16,11 @@ pub(super) fn of_columns(
     y: Option<&Tensor>,
     [rows, width]: [usize; 2],
 ) -> Result<Tensor> {
-    let slice = slice_of(rows, ROWS);
-    let slices = rows.div_ceil(slice);
+    let [slice, slices] = row_slices(rows);
     let parts = gpu.empty((slices, width))?;
     gpu.launch(
         "column_sums",
-        [width.div_ceil(32), slices],
+        over_columns(width, slices),
         &ColumnSums {
             x: gpu.read(x)?,
             y: gpu.read_some(y)?,
@@ -58,9 +57,10 @@ pub(super) fn of_channels(
     gpu: &Gpu,
     x: &Tensor,
     y: Option<&Tensor>,
-    [batch, channels, size]: [usize; 3],
+    sizes: [usize; 3],
 ) -> Result<Tensor> {
-    let [slice, slices] = channel_slices(batch, size)?;
+    let [_, channels, _] = sizes;
+    let [slice, slices] = channel_slices(sizes)?;
     let parts = gpu.empty((slices, channels))?;
     gpu.launch(
         "channel_sums",
@@ -69,17 +69,31 @@ pub(super) fn of_channels(
             x: gpu.read(x)?,
             y: gpu.read_some(y)?,
             parts: gpu.write(&parts)?,
-            batch: batch as u64,
-            channels: channels as u64,
-            size: size as u64,
+            over: Channels::of(sizes),
             slice: slice as u64,
         },
     )?;
     of_slices(gpu, &parts, slices, channels)
 }
 
+impl Channels {
+    pub(super) fn of([batch, channels, size]: [usize; 3]) -> Self {
+        Self {
+            batch: batch as u64,
+            channels: channels as u64,
+            size: size as u64,
+        }
+    }
+}
+
+/// Rows of a slice, and how many slices there are.
+pub(super) fn row_slices(rows: usize) -> [usize; 2] {
+    let slice = slice_of(rows, ROWS);
+    [slice, rows.div_ceil(slice)]
+}
+
 /// Places of a channel's slice, and how many slices there are.
-pub(super) fn channel_slices(batch: usize, size: usize) -> Result<[usize; 2]> {
+pub(super) fn channel_slices([batch, _, size]: [usize; 3]) -> Result<[usize; 2]> {
     let places = batch * size;
     if places > u32::MAX as usize {
         bail!(

@@ -5,8 +5,8 @@ pub(crate) mod reference;
 
 use crate::cuda::{self, Gpu};
 use crate::element::{Read, tensor, with_float};
+use crate::op::Op;
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor, WithDType};
 

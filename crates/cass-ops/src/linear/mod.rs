@@ -7,8 +7,8 @@ use crate::autocast::{casts, in_bf16};
 use crate::cuda::{self, Gpu};
 use crate::element::{Read, tensor, with_float};
 use crate::interrupt;
+use crate::op::Op;
 use crate::profile::{Pass, timed};
-use crate::trace::Op;
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, Tensor};
 

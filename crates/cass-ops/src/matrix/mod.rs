@@ -3,6 +3,7 @@
 mod product;
 mod tiles;
 
+pub use product::multiply_adds;
 pub(crate) use product::{
     matmul, matmul_add, matmul_add_parallel, matmul_blocked, matmul_blocked_onto, matmul_parallel,
 };

@@ -4,9 +4,16 @@ use super::tiles::{Slot, write_matrix};
 use super::{Mat, MatMut, steps};
 use crate::element::Element;
 use crate::parallel::share_with;
-use crate::profile::count_multiply_adds;
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static MULTIPLY_ADDS: AtomicU64 = AtomicU64::new(0);
+
+/// Multiply-adds of all matrix products that this process has made so far.
+pub fn multiply_adds() -> u64 {
+    MULTIPLY_ADDS.load(Ordering::Relaxed)
+}
 
 /// On this thread: `dst (m, n) = scale * lhs (m, k) * rhs (k, n)`.
 pub(crate) fn matmul<'a, T: Element, E: Slot<T>>(
@@ -42,7 +49,7 @@ fn multiply<T: Element, E: Slot<T>>(
     let (m, k, n) = (lhs.rows, lhs.cols, rhs.cols);
     assert_eq!(k, rhs.rows, "inner sizes of a matrix product differ");
     assert_eq!(dst.size(), (m, n), "the result has another size");
-    count_multiply_adds(m * k * n);
+    MULTIPLY_ADDS.fetch_add((m * k * n) as u64, Ordering::Relaxed);
     let (start, stride) = dst.layout();
     // SAFETY: the constructors of `Mat` and `MatMut` keep every index inside memory that may be
     // read or written; a slot has its element's layout, and `Element` is f32 or f64, both of which

@@ -14,8 +14,9 @@ pub use gradients::Gradients;
 
 use crate::emulated::is_emulated;
 use crate::interrupt;
+use crate::op::Op;
 use crate::profile::{Pass, timed};
-use crate::trace::{Op, note};
+use crate::trace::note;
 use candle_core::{Result, Tensor, TensorId, Var, bail};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -200,7 +201,7 @@ impl Tracked {
     ) -> Self {
         let op = op.into();
         let name = op.name();
-        note(op, inputs, &value);
+        note(op, inputs.iter().map(|input| input.value()), &value);
         let tracked = inputs.iter().any(|input| input.is_tracked());
         let node = (tracked && is_recording()).then(|| {
             Node::new(Kind::Operation {

@@ -65,9 +65,10 @@ impl Predictor {
     /// `recipe`: none are held out, and there is no split. Images are read as the recipe says.
     ///
     /// # Errors
-    /// Those of [`Dataset::open`]; a class that the probe does not know; one label an image where the probe gives
+    /// Those of [`expect_reading`](Predictor::expect_reading) and of [`Dataset::open`]; a class that the probe does not know; one label an image where the probe gives
     /// several, or the reverse; no image that can be judged.
     pub fn evaluate(&self, run: &Path, recipe: &DataRecipe, batch: usize) -> Result<Evaluation> {
+        self.expect_reading(&recipe.reading())?;
         let reference = match run.join(REFERENCE).exists() {
             true => Some(Reference::read(&Finished::open(run)?.intact(REFERENCE)?)?),
             false => None,

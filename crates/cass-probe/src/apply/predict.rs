@@ -1,6 +1,7 @@
 //! Labels for new images from a finished probe.
 
 use crate::fit::{Decision, Knn, ProbeMode, ProbeRecipe, decide};
+use crate::reading::expect_reading;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use cass_data::augment::Normalization;
@@ -104,6 +105,14 @@ impl Predictor {
         self.recipe.data.reading()
     }
 
+    /// Whether the network can see images that are read so.
+    ///
+    /// # Errors
+    /// If no image can be read so, or images have other channels than the network's.
+    pub fn expect_reading(&self, reading: &Reading) -> Result<()> {
+        expect_reading(&self.model, reading)
+    }
+
     pub(crate) fn into_model(self) -> Model {
         self.model
     }
@@ -124,12 +133,13 @@ impl Predictor {
     /// Labels a batch of what a data set lists, whatever it may be that they are in, read as `reading` says.
     ///
     /// # Errors
-    /// As [`predict`](Self::predict).
+    /// As [`expect_reading`](Self::expect_reading) and [`predict`](Self::predict).
     pub fn predict_items(
         &self,
         items: &[Item],
         reading: &Reading,
     ) -> Result<Vec<Result<Labelled>>> {
+        self.expect_reading(reading)?;
         let size = self.model.options().input_size;
         self.label(
             items,

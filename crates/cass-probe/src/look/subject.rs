@@ -2,6 +2,7 @@
 
 use crate::apply::Predictor;
 use crate::fit::{ProbeMode, ProbeRecipe, load_backbone, numbers};
+use crate::reading::expect_reading;
 use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use cass_data::cache::Storage;
@@ -217,6 +218,14 @@ impl Subject {
             name: recipe.network.clone(),
             model: model.frozen()?,
         })
+    }
+
+    /// Whether the network can see images that are read so.
+    ///
+    /// # Errors
+    /// If no image can be read so, or images have other channels than the network's.
+    pub fn expect_reading(&self, reading: &Reading) -> Result<()> {
+        expect_reading(&self.model, reading)
     }
 
     /// Features `(N, D)` of a loader's images, row-major.

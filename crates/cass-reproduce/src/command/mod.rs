@@ -91,6 +91,16 @@ impl Command {
     }
 }
 
+/// One line on standard error. Exit code 75 where another process works in the folder, as `cass` has it, and else 2.
+pub fn failed(error: &anyhow::Error) -> ExitCode {
+    const ELSEWHERE: u8 = 75;
+    let exit = wrong(&format!("{error:#}"));
+    match error.downcast_ref::<cass_run::Error>() {
+        Some(cass_run::Error::Locked { .. }) => ExitCode::from(ELSEWHERE),
+        _ => exit,
+    }
+}
+
 /// One line on standard error, exit code 2: wrong usage or input.
 pub fn wrong(message: &str) -> ExitCode {
     // clap adds usage and hints in further paragraphs.

@@ -11,7 +11,7 @@ use crate::machine::{Device, Provenance, cores, gpu_memory_mib};
 use crate::report;
 use crate::results::Source;
 use crate::store::{Folder, Info, OfTables};
-use anyhow::{Error, Result, ensure};
+use anyhow::{Result, ensure};
 use std::process::ExitCode;
 
 /// Arguments of `reproduce`.
@@ -43,14 +43,6 @@ pub struct Args {
     /// With --dry-run: measure this machine for a minute first.
     #[arg(long, requires = "dry_run")]
     measure: bool,
-}
-
-/// Exit code where another process works in the folder, as `cass` has it.
-const ELSEWHERE: u8 = 75;
-
-fn is_locked(error: &Error) -> bool {
-    let error = error.downcast_ref::<cass_run::Error>();
-    matches!(error, Some(cass_run::Error::Locked { .. }))
 }
 
 pub fn reproduce(args: Args, host: &Host) -> Result<ExitCode> {
@@ -138,14 +130,8 @@ pub fn reproduce(args: Args, host: &Host) -> Result<ExitCode> {
             started: 0,
         },
     };
-    let _lock = match site.prepare(&plan) {
-        Ok(lock) => lock,
-        Err(error) if is_locked(&error) => {
-            eprintln!("error: {error}");
-            return Ok(ExitCode::from(ELSEWHERE));
-        }
-        Err(error) => return Err(error),
-    };
+    let _lock = site.claim()?;
+    site.prepare(&plan)?;
     for data in data.values() {
         draw_phantoms(&cass, data)?;
     }

@@ -130,20 +130,27 @@ impl Site<'_> {
         Folder::state(&self.folder(&run.name), run)
     }
 
-    /// Makes the out folder, makes sure that it can be written to before anything costs time and that no other job
-    /// works in it for as long as what is returned lives, and leaves the plan there.
-    pub fn prepare(&self, plan: &Plan) -> Result<FolderLock> {
+    /// As [`claim`].
+    pub fn claim(&self) -> Result<FolderLock> {
+        claim(self.out)
+    }
+
+    /// Makes sure that the out folder can be written to before anything costs time, and leaves the plan there.
+    pub fn prepare(&self, plan: &Plan) -> Result<()> {
         let out = self.out;
-        fs::create_dir_all(out.join("runs"))
-            .with_context(|| format!("{} cannot be created", out.display()))?;
-        let lock = FolderLock::claim(out, ".job.lock", "reproduce")?;
         let probe = out.join("runs/.writable");
         store::write(&probe, b"cass")?;
         fs::remove_file(&probe)
             .with_context(|| format!("{} cannot be written in", out.display()))?;
-        store::write_plan(out, plan, |run| self.command(run))?;
-        Ok(lock)
+        store::write_plan(out, plan, |run| self.command(run))
     }
+}
+
+/// Makes an out folder, and makes sure that no other job works in it for as long as what is returned lives.
+pub fn claim(out: &Path) -> Result<FolderLock> {
+    fs::create_dir_all(out.join("runs"))
+        .with_context(|| format!("{} cannot be created", out.display()))?;
+    Ok(FolderLock::claim(out, ".job.lock", "reproduce")?)
 }
 
 /// Whether a folder may be emptied for a run: one began in it, or there is nothing in it.

@@ -1,6 +1,6 @@
 //! What runs will take: a cost model, corrected by what finished runs took.
 
-use super::{Downstream, Kind, Profile, Run};
+use super::{Cost, Downstream, Kind, Run};
 use crate::networks::Network;
 use crate::table::Method;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub struct Estimate {
 }
 
 /// A backward pass costs two forward passes.
-const TRAIN: f64 = 3.0;
+pub const TRAIN: f64 = 3.0;
 /// Program, images and workspaces.
 const BASE_MIB: f64 = 200.0;
 /// Bytes of a weight.
@@ -25,19 +25,18 @@ const WEIGHT: f64 = 4.0;
 impl Estimate {
     /// Operations over the profile's speed; weights, moments and activations; the weights it keeps. `parts` are
     /// the images for training, validation and test.
-    pub(super) fn of(
+    pub fn of(
         run: &Run,
-        profile: &Profile,
+        (cost, size): (&Cost, u32),
         epochs: u32,
         batch: u32,
         parts: [f64; 3],
     ) -> Estimate {
-        let cost = &profile.cost;
         let [train, val, test] = parts;
         let train = train * f64::from(run.percent) / 100.0;
         let epochs = f64::from(epochs);
         // Of one image, through every network of the run.
-        let forward: f64 = run.networks.values().map(|n| n.gflops(profile.size)).sum();
+        let forward: f64 = run.networks.values().map(|n| n.gflops(size)).sum();
         let parameters: f64 = run.networks.values().map(Network::parameters).sum();
         // Weights, gradients and the two moments of Adam; DINO's teacher besides.
         let (passes, copies, views) = match (run.kind, run.method, run.downstream) {
@@ -50,10 +49,8 @@ impl Estimate {
             }
             (Kind::Probe, ..) => (train + val + test, 1.0, 0.3),
         };
-        let kept = match (run.kind, run.downstream) {
-            (Kind::Probe, Some(Downstream::Finetune)) | (Kind::Pretrain, _) => parameters,
-            (Kind::Probe, _) => 0.0,
-        };
+        let scores_only = run.recipe.iter().any(|word| word == "--scores-only");
+        let kept = if scores_only { 0.0 } else { parameters };
         let mib = |weights: f64| weights * WEIGHT * 1e6 / (1 << 20) as f64;
         Estimate {
             seconds: cost.start + passes * forward / cost.gflops,
@@ -110,7 +107,7 @@ fn kind(run: &Run) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Downstream, Job, Protocol};
+    use crate::plan::{Downstream, Job, Profile, Protocol};
     use crate::table::{Book, DataSet};
     use std::collections::BTreeMap;
 

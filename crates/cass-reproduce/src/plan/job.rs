@@ -297,7 +297,13 @@ impl Job<'_> {
         };
         run.name = format!("{}{variant}-{}-s{}-{hash}", run.name, run.data, run.seed);
         let parts = facts.map_or([0.0; 3], Facts::parts);
-        run.estimate = Estimate::of(&run, self.profile, epochs, batch, parts);
+        run.estimate = Estimate::of(
+            &run,
+            (&self.profile.cost, self.profile.size),
+            epochs,
+            batch,
+            parts,
+        );
         run
     }
 
@@ -320,18 +326,18 @@ impl Job<'_> {
 }
 
 /// Arguments of `cass`.
-struct Recipe {
-    words: Vec<String>,
+pub struct Recipe {
+    pub words: Vec<String>,
 }
 
 impl Recipe {
-    fn new(command: &str) -> Recipe {
+    pub fn new(command: &str) -> Recipe {
         Recipe {
             words: vec![command.to_owned()],
         }
     }
 
-    fn add(&mut self, flag: &str, value: impl ToString) {
+    pub fn add(&mut self, flag: &str, value: impl ToString) {
         self.words.extend([flag.to_owned(), value.to_string()]);
     }
 }

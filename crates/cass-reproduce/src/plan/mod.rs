@@ -22,10 +22,10 @@ mod job;
 mod profile;
 mod schedule;
 
-pub use costs::{Costs, Estimate};
+pub use costs::{Costs, Estimate, TRAIN};
 pub use downstream::{Downstream, Protocol};
 pub use facts::Facts;
-pub use job::Job;
+pub use job::{Job, Recipe};
 pub use profile::{Cost, DefaultDownstream, Phantom, Profile};
 pub use schedule::{Schedule, critical_path, schedule};
 

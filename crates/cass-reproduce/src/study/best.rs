@@ -105,7 +105,7 @@ impl Best {
                     .with_context(|| format!("{} cannot be cleared", old.display()))?;
             }
         }
-        if self.run.join("checkpoint.safetensors").is_file() {
+        if self.run.join(cass_run::names::CHECKPOINT).is_file() {
             copy(&self.run, &made)?;
         } else {
             self.fit_again(site, study, &name, &made)?;

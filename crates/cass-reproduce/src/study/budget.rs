@@ -1,6 +1,7 @@
 //! Networks, size, epochs and seeds that fit the time.
 
 use crate::networks::Network;
+use crate::plan::{Cost, TRAIN};
 use serde::{Deserialize, Serialize};
 
 /// What a study does: all that decides its runs but the images.
@@ -22,6 +23,8 @@ pub struct Choice {
     pub seeds: u64,
     /// Shares of validation and test images in percent, where no test images are given.
     pub held_out: [u32; 2],
+    /// 10⁹ operations a second that a training step reached on this machine.
+    pub gflops: f64,
     /// Expected seconds of all runs.
     pub seconds: f64,
 }
@@ -52,8 +55,6 @@ pub struct Wishes {
 const BATCH: u32 = 16;
 /// Sides that are tried, largest first.
 const SIDES: [u32; 6] = [224, 160, 128, 96, 80, 64];
-/// A backward pass costs two forward passes.
-const TRAIN: f64 = 3.0;
 /// Seconds to start a run, look at its images and fit a classifier to features.
 const START: f64 = 2.0;
 /// Epochs below which a smaller side is tried first.
@@ -148,7 +149,21 @@ impl Choice {
             percents,
             seeds: wishes.seeds,
             held_out,
+            gflops: wishes.gflops,
             seconds: seeds * seed,
+        }
+    }
+}
+
+impl Choice {
+    /// The measured speed, and what small networks on two cores took beside it.
+    pub fn cost(&self) -> Cost {
+        Cost {
+            machine: "this computer".to_owned(),
+            gflops: self.gflops,
+            mib_per_gflop: 9.0,
+            stop: 1.0,
+            start: START,
         }
     }
 }

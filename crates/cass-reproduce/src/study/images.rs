@@ -2,6 +2,7 @@
 
 use super::args::{Args, Reading};
 use super::cass::{ask, path, words};
+use super::rows::Rows;
 use anyhow::{Context, Result, bail, ensure};
 use cass_run::Skipped;
 use serde::{Deserialize, Serialize};
@@ -50,7 +51,6 @@ struct Listed {
     fingerprint: String,
     images: u64,
     labelled: u64,
-    task: String,
     classes: BTreeMap<String, u64>,
     groups: u64,
     copies: Option<u64>,
@@ -98,7 +98,7 @@ pub fn look(program: &Path, args: &Args) -> Result<Images> {
     {
         let known: BTreeSet<PathBuf> = rows.paths().collect();
         let all = lister.list("images", &args.dir, &[], "all.csv")?.0;
-        rows.add(all, |path| !known.contains(path))?;
+        rows.add(all, |path| !known.contains(path));
     }
     if let Some(test) = &args.test {
         let tested = lister.tested(test)?;
@@ -128,12 +128,6 @@ pub fn look(program: &Path, args: &Args) -> Result<Images> {
     for (kind, count) in checked.counts {
         findings.entry(kind).or_default().count = count;
     }
-    ensure!(
-        all.task == "multi-class" || all.task == "multi-label",
-        "{} has {} labels; expected multi-class or multi-label",
-        table.display(),
-        all.task
-    );
     Ok(Images {
         table: std::path::absolute(&table).unwrap_or(table),
         fingerprint: all.fingerprint,
@@ -240,208 +234,9 @@ impl Lister<'_> {
     }
 }
 
-/// A table of images: a row an image, by column.
-struct Rows {
-    /// `path`, then the labels'.
-    columns: Vec<String>,
-    rows: Vec<BTreeMap<String, String>>,
-}
-
-const PATH: &str = "path";
-const GROUP: &str = "group";
-const SPLIT: &str = "split";
-
-impl Rows {
-    fn read(file: &Path) -> Result<Rows> {
-        let failed = || format!("{} cannot be read", file.display());
-        let mut reader = csv::Reader::from_path(file).with_context(failed)?;
-        let header: Vec<String> = reader
-            .headers()
-            .with_context(failed)?
-            .iter()
-            .map(str::to_owned)
-            .collect();
-        let mut rows = Vec::new();
-        for record in reader.records() {
-            let record = record.with_context(failed)?;
-            let fields = header.iter().cloned().zip(record.iter().map(str::to_owned));
-            rows.push(fields.collect());
-        }
-        let label = |name: &String| ![GROUP, SPLIT].contains(&name.as_str());
-        Ok(Rows {
-            columns: header.into_iter().filter(label).collect(),
-            rows,
-        })
-    }
-
-    fn paths(&self) -> impl Iterator<Item = PathBuf> {
-        self.rows
-            .iter()
-            .filter_map(|row| Some(real(row.get(PATH)?)))
-    }
-
-    /// Adds the rows of other images as such without a label.
-    fn add(&mut self, others: Rows, is_new: impl Fn(&Path) -> bool) -> Result<()> {
-        for mut row in others.rows {
-            if row.get(PATH).is_some_and(|path| is_new(&real(path))) {
-                row.retain(|column, _| [PATH, GROUP].contains(&column.as_str()));
-                self.rows.push(row);
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds images that are tested on, so that of these here none is.
-    fn test_on(&mut self, tested: Rows) -> Result<()> {
-        let several = self.columns.get(1).map(String::as_str) != Some("label");
-        if several {
-            let unknown: Vec<_> = tested
-                .columns
-                .iter()
-                .filter(|c| !self.columns.contains(c))
-                .collect();
-            ensure!(
-                unknown.is_empty(),
-                "--test has columns {unknown:?}, which the labels of DIR have not: {:?}",
-                &self.columns[1..]
-            );
-        } else {
-            let classes = |rows: &Rows| -> BTreeSet<String> {
-                let labels = rows.rows.iter().filter_map(|row| row.get("label"));
-                labels.filter(|label| !label.is_empty()).cloned().collect()
-            };
-            let known = classes(self);
-            let unknown: Vec<String> = classes(&tested).difference(&known).cloned().collect();
-            ensure!(
-                unknown.is_empty(),
-                "--test has images of {}, which DIR has none of; its classes are {}",
-                unknown.join(", "),
-                known.into_iter().collect::<Vec<_>>().join(", ")
-            );
-        }
-        for row in &mut self.rows {
-            // What was given for testing is trained on now: the others are tested on.
-            if row.get(SPLIT).is_some_and(|part| part != "val") || is_labelled(row, &self.columns) {
-                row.entry(SPLIT.to_owned())
-                    .and_modify(|part| {
-                        if part != "val" {
-                            "train".clone_into(part);
-                        }
-                    })
-                    .or_insert_with(|| "train".to_owned());
-            }
-        }
-        for mut row in tested.rows {
-            row.insert(SPLIT.to_owned(), "test".to_owned());
-            self.rows.push(row);
-        }
-        Ok(())
-    }
-
-    fn write(&self, file: &Path) -> Result<()> {
-        let failed = || format!("{} cannot be written", file.display());
-        let has = |column: &str| {
-            self.rows
-                .iter()
-                .any(|row| row.get(column).is_some_and(|v| !v.is_empty()))
-        };
-        let more = [GROUP, SPLIT]
-            .into_iter()
-            .filter(|column| has(column))
-            .map(str::to_owned);
-        let columns: Vec<String> = self.columns.iter().cloned().chain(more).collect();
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(&columns).with_context(failed)?;
-        for row in &self.rows {
-            let fields = columns
-                .iter()
-                .map(|column| row.get(column).map_or("", String::as_str));
-            writer.write_record(fields).with_context(failed)?;
-        }
-        let bytes = writer
-            .into_inner()
-            .map_err(|error| error.into_error())
-            .with_context(failed)?;
-        crate::store::write(file, &bytes)
-    }
-
-    /// Test images that are of a group among the others.
-    fn leaked(&self) -> u64 {
-        let group = |row: &BTreeMap<String, String>| {
-            row.get(GROUP).filter(|group| !group.is_empty()).cloned()
-        };
-        let is_tested =
-            |row: &&BTreeMap<String, String>| row.get(SPLIT).is_some_and(|part| part == "test");
-        let others: BTreeSet<String> = self
-            .rows
-            .iter()
-            .filter(|row| !is_tested(row))
-            .filter_map(group)
-            .collect();
-        let leaked = self.rows.iter().filter(is_tested).filter_map(group);
-        leaked.filter(|group| others.contains(group)).count() as u64
-    }
-}
-
-fn is_labelled(row: &BTreeMap<String, String>, columns: &[String]) -> bool {
-    columns[1..]
-        .iter()
-        .any(|column| row.get(column).is_some_and(|value| !value.is_empty()))
-}
-
-/// The file itself, whatever way leads to it.
-fn real(path: &str) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn rows(text: &str) -> Rows {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("t.csv");
-        fs::write(&file, text).unwrap();
-        Rows::read(&file).unwrap()
-    }
-
-    fn written(rows: &Rows) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("t.csv");
-        rows.write(&file).unwrap();
-        fs::read_to_string(file).unwrap()
-    }
-
-    #[test]
-    fn images_without_a_label_join_and_a_given_test_set_takes_all_others_for_training() {
-        let mut known = rows("path,label,split\n/a.png,x,test\n/b.png,y,\n");
-        known
-            .add(rows("path\n/a.png\n/c.png\n"), |path| {
-                path != Path::new("/a.png")
-            })
-            .unwrap();
-        known.test_on(rows("path,label\n/t.png,y\n")).unwrap();
-        assert_eq!(
-            written(&known),
-            "path,label,split\n/a.png,x,train\n/b.png,y,train\n/c.png,,\n/t.png,y,test\n"
-        );
-        let error = known
-            .test_on(rows("path,label\n/t.png,z\n"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("images of z") && error.contains("x, y"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_patient_on_both_sides_is_a_leak() {
-        let table = rows(
-            "path,label,group,split\n/a,x,p1,train\n/b,x,p1,test\n/c,y,p2,test\n/d,y,,test\n/e,y,,train\n",
-        );
-        assert_eq!(table.leaked(), 1);
-    }
 
     #[test]
     fn the_middle_image_decides_the_side() {

@@ -10,21 +10,19 @@ use super::plan::Study;
 use super::report::{self, Report};
 use super::verdict::{surer, verdicts};
 use crate::command::{Host, check_jobs};
-use crate::executor::{Executor, Local, Site};
+use crate::executor::{Executor, Local, Site, claim};
 use crate::machine::{Provenance, cores};
 use crate::networks::Network;
 use crate::plan::{Facts, Plan};
 use crate::store::{self, Info};
 use crate::units::{duration, mib};
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
-
-/// Exit code where another process works in the folder, as `cass` has it.
-const ELSEWHERE: u8 = 75;
 
 /// `study.json`: what was asked for and chosen, so that the same command continues with the same plan however fast the
 /// machine is then.
@@ -69,10 +67,17 @@ pub fn study(args: Args, host: &Host, json: bool) -> Result<ExitCode> {
     let out = std::path::absolute(&args.out)?;
     let asked = asked(&args);
     let noted = noted(&out, &asked)?;
-    std::fs::create_dir_all(&out)
-        .with_context(|| format!("{} cannot be created", out.display()))?;
+    // Before anything is written: another study may be at work in the folder.
+    let lock = claim(&out)?;
     eprintln!("looking at the images of {}", args.dir.display());
-    let images = images::look(&cass, &args)?;
+    let images = match images::look(&cass, &args) {
+        Ok(images) => images,
+        Err(error) => {
+            drop(lock);
+            leave_nothing(&out);
+            return Err(error);
+        }
+    };
     print(&images);
     if images.leaked > 0 && !args.accept_leakage {
         eprintln!(
@@ -124,14 +129,7 @@ pub fn study(args: Args, host: &Host, json: bool) -> Result<ExitCode> {
             started: 0,
         },
     };
-    let _lock = match site.prepare(&plan) {
-        Ok(lock) => lock,
-        Err(error) if is_locked(&error) => {
-            eprintln!("error: {error}");
-            return Ok(ExitCode::from(ELSEWHERE));
-        }
-        Err(error) => return Err(error),
-    };
+    site.prepare(&plan)?;
     let jobs = args.jobs as usize;
     let outcome = match &slurm {
         Some(slurm) => slurm.execute(&site, &plan)?,
@@ -166,6 +164,9 @@ pub fn study(args: Args, host: &Host, json: bool) -> Result<ExitCode> {
     } else {
         print!("{}", cass_run::printable_lines(&report::text(&report)));
         println!("\n{}", out.join("report.html").display());
+        if let Some(next) = report.next() {
+            eprintln!("next: {next}");
+        }
     }
     if outcome.failures.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -175,11 +176,6 @@ pub fn study(args: Args, host: &Host, json: bool) -> Result<ExitCode> {
         outcome.failures.len()
     );
     Ok(ExitCode::FAILURE)
-}
-
-fn is_locked(error: &Error) -> bool {
-    let error = error.downcast_ref::<cass_run::Error>();
-    matches!(error, Some(cass_run::Error::Locked { .. }))
 }
 
 fn asked(args: &Args) -> Asked {
@@ -219,6 +215,16 @@ fn noted(out: &Path, asked: &Asked) -> Result<Option<Noted>> {
         );
     }
     Ok(Some(noted))
+}
+
+/// Removes what a start that failed has made, unless there is more.
+fn leave_nothing(out: &Path) {
+    for file in ["listed.csv", "images.csv", ".job.lock"] {
+        let _ = fs::remove_file(out.join(file));
+    }
+    // Neither is removed if it holds anything.
+    let _ = fs::remove_dir(out.join("runs"));
+    let _ = fs::remove_dir(out);
 }
 
 fn facts(images: &Images, args: &Args) -> Facts {

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `args` | what was asked for |
 //! | `cass` | asking the `cass` program |
+//! | `rows` | that table, in the making |
 //! | `images` | any folder and labels become one table, which all runs read |
 //! | `budget` | networks, size, epochs and seeds that fit the time: pure |
 //! | `plan` | these become runs: pure |
@@ -24,6 +25,7 @@ mod images;
 mod job;
 mod plan;
 mod report;
+mod rows;
 mod verdict;
 
 pub use args::Args;

@@ -5,7 +5,7 @@ use super::budget::{Choice, ends};
 use super::cass::path;
 use super::images::Images;
 use crate::networks::Network;
-use crate::plan::{Downstream, Estimate, Kind, Plan, Run, short_hash};
+use crate::plan::{Downstream, Estimate, Kind, Plan, Recipe, Run, short_hash};
 use crate::table::{Arm, DataSet, Method};
 use std::collections::BTreeMap;
 
@@ -72,34 +72,34 @@ impl Study<'_> {
     /// The pretraining of a seed.
     pub fn pretraining(&self, seed: u64) -> Run {
         let choice = self.choice;
-        let mut words = Words::new("pretrain");
-        words.add("--method", "cass");
-        words.add("--cnn", &choice.cnn);
-        words.add("--vit", &choice.vit);
+        let mut recipe = Recipe::new("pretrain");
+        recipe.add("--method", "cass");
+        recipe.add("--cnn", &choice.cnn);
+        recipe.add("--vit", &choice.vit);
         let [cnn, vit] = &choice.weights;
         if cnn == vit {
-            words.add("--weights", cnn);
+            recipe.add("--weights", cnn);
         } else {
-            words.add("--cnn-weights", cnn);
-            words.add("--vit-weights", vit);
+            recipe.add("--cnn-weights", cnn);
+            recipe.add("--vit-weights", vit);
         }
-        words.add("--normalization", "weights");
+        recipe.add("--normalization", "weights");
         // Beyond the paper: what its own recipe lacks to keep features apart on few images.
-        words.add("--guard", "variance");
+        recipe.add("--guard", "variance");
         for (arm, weights) in [("cnn", cnn), ("vit", vit)] {
             let rate = match (arm, weights.as_str()) {
                 ("cnn", "random") => continue,
                 (_, "random") => "1e-4",
-                // Higher ones destroy what the weights knew.
+                // A hundredth of the paper's, to keep what the weights know; whether it does was not measured.
                 _ => "1e-5",
             };
-            words.add("--set", format!("arms.{arm}.optimizer.lr={rate}"));
+            recipe.add("--set", format!("arms.{arm}.optimizer.lr={rate}"));
         }
-        words.add("--epochs", choice.epochs);
-        words.add("--batch", choice.batch);
+        recipe.add("--epochs", choice.epochs);
+        recipe.add("--batch", choice.batch);
         let networks = Arm::BOTH.map(|arm| (arm, self.network(arm).0.clone()));
         self.run(
-            words,
+            recipe,
             Run {
                 name: "pretrain".to_owned(),
                 kind: Kind::Pretrain,
@@ -121,33 +121,33 @@ impl Study<'_> {
         from: Option<&str>,
     ) -> Run {
         let (network, weights) = self.network(arm);
-        let mut words = Words::new("probe");
+        let mut recipe = Recipe::new("probe");
         if from.is_some() {
-            words.add("--arm", arm);
+            recipe.add("--arm", arm);
         } else {
-            words.add("--weights", weights);
-            words.add("--arch", network);
-            words.add("--normalization", "weights");
+            recipe.add("--weights", weights);
+            recipe.add("--arch", network);
+            recipe.add("--normalization", "weights");
         }
-        words.add("--mode", downstream.name());
-        words.add("--fraction", f64::from(percent) / 100.0);
+        recipe.add("--mode", downstream.name());
+        recipe.add("--fraction", f64::from(percent) / 100.0);
         if downstream != Downstream::Knn {
-            words.add("--class-weights", "balanced");
+            recipe.add("--class-weights", "balanced");
         }
         if downstream == Downstream::Finetune {
             let epochs = self.choice.finetune_epochs;
-            words.add("--epochs", epochs);
-            words.add("--patience", (epochs / 3).max(3));
+            recipe.add("--epochs", epochs);
+            recipe.add("--patience", (epochs / 3).max(3));
         }
-        words.add("--batch", self.choice.batch);
+        recipe.add("--batch", self.choice.batch);
         // The network to use may be one of these; others can be fitted again in seconds.
         let [_, all] = ends(&self.choice.percents);
         if downstream != Downstream::Finetune || percent != all {
-            words.words.push("--scores-only".to_owned());
+            recipe.words.push("--scores-only".to_owned());
         }
         let start = method.to_string().to_lowercase();
         self.run(
-            words,
+            recipe,
             Run {
                 name: format!("{}-{start}-{arm}-{percent}pct", downstream.name()),
                 kind: Kind::Probe,
@@ -163,62 +163,49 @@ impl Study<'_> {
     }
 
     /// Adds what all runs have, and the hash of what decides the run to its name.
-    fn run(&self, mut words: Words, run: Run) -> Run {
+    fn run(&self, mut recipe: Recipe, run: Run) -> Run {
         let [val, test] = self.choice.held_out;
-        words.add("--size", self.choice.size);
-        words.add("--seed", run.seed);
-        words.add("--split", format!("{}/{val}/{test}", 100 - val - test));
-        words.add("--data", "csv");
-        words.add("--data-root", path(&self.images.table));
-        words.words.extend(self.reading.of_pixels());
+        recipe.add("--size", self.choice.size);
+        recipe.add("--seed", run.seed);
+        recipe.add("--split", format!("{}/{val}/{test}", 100 - val - test));
+        recipe.add("--data", "csv");
+        recipe.add("--data-root", path(&self.images.table));
+        recipe.words.extend(self.reading.of_pixels());
         let decides = [
-            words.words.join("\n"),
+            recipe.words.join("\n"),
             self.images.fingerprint.clone(),
             run.needs.clone().unwrap_or_default(),
         ];
         let hash = short_hash(&decides.join("\n"));
-        Run {
+        let mut run = Run {
             name: format!("{}-s{}-{hash}", run.name, run.seed),
-            recipe: words.words,
-            estimate: self.estimate(&run),
+            recipe: recipe.words,
             ..run
-        }
+        };
+        run.estimate = self.estimate(&run);
+        run
     }
 
-    /// A share of the expected time by the operations that it takes.
+    /// What a run will take, as runs of tables are estimated, by the speed that was measured.
     fn estimate(&self, run: &Run) -> Estimate {
-        const WEIGHT: f64 = 4.0;
-        const BASE_MIB: f64 = 250.0;
-        const MIB_PER_GFLOP: f64 = 60.0;
-        let choice = self.choice;
-        let forward: f64 = run.networks.values().map(|n| n.gflops(choice.size)).sum();
-        let parameters: f64 = run.networks.values().map(Network::parameters).sum();
-        let images = self.images.images as f64;
-        let labels = self.images.labelled as f64 * f64::from(run.percent) / 100.0;
-        let mib = parameters * WEIGHT * 1e6 / f64::from(1 << 20);
-        let (work, copies, kept) = match (run.kind, run.downstream) {
-            (Kind::Pretrain, _) => (3.0 * f64::from(choice.epochs) * images, 4.0, 1.0),
-            (_, Some(Downstream::Finetune)) => {
-                let epochs = f64::from(choice.finetune_epochs);
-                (
-                    3.0 * epochs * labels,
-                    4.0,
-                    f64::from(u8::from(run.percent == 100)),
-                )
-            }
-            _ => (images / choice.percents.len() as f64, 1.0, 0.0),
+        let (choice, images) = (self.choice, self.images);
+        let [val, test] = choice.held_out.map(|percent| f64::from(percent) / 100.0);
+        let (seen, epochs) = match run.kind {
+            Kind::Pretrain => (images.images, choice.epochs),
+            Kind::Probe => (images.labelled, choice.finetune_epochs),
         };
-        Estimate {
-            // In operations; finished runs say what they take in seconds.
-            seconds: 1.0 + work * forward / GFLOPS,
-            memory_mib: BASE_MIB + copies * mib + f64::from(choice.batch) * forward * MIB_PER_GFLOP,
-            disk_mib: 0.5 + kept * mib,
-        }
+        let seen = seen.saturating_sub(images.test) as f64;
+        let given = images.test as f64;
+        let parts = [(1.0 - val - test) * seen, val * seen, test * seen + given];
+        Estimate::of(
+            run,
+            (&choice.cost(), choice.size),
+            epochs,
+            choice.batch,
+            parts,
+        )
     }
 }
-
-/// 10⁹ operations a second that estimates are made for, until a run has finished.
-const GFLOPS: f64 = 100.0;
 
 /// A run with nothing in it.
 fn blank() -> Run {
@@ -236,23 +223,6 @@ fn blank() -> Run {
         recipe: Vec::new(),
         needs: None,
         estimate: Estimate::default(),
-    }
-}
-
-/// Arguments of `cass`.
-struct Words {
-    words: Vec<String>,
-}
-
-impl Words {
-    fn new(command: &str) -> Words {
-        Words {
-            words: vec![command.to_owned()],
-        }
-    }
-
-    fn add(&mut self, flag: &str, value: impl ToString) {
-        self.words.extend([flag.to_owned(), value.to_string()]);
     }
 }
 
@@ -275,6 +245,7 @@ pub mod tests {
             percents: vec![10, 25, 100],
             seeds,
             held_out: [10, 20],
+            gflops: 100.0,
             seconds: 100.0,
         };
         let images = Images {

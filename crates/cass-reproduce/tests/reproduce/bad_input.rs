@@ -1,7 +1,10 @@
 //! Every mistake is one line on standard error and exit code 2, before anything is run.
 
-use super::{Job, data_set, refused};
-use std::fs;
+use super::{Job, data_set, refused, succeeded, write};
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::{env, iter};
 
 #[test]
 fn usage() {
@@ -127,6 +130,44 @@ fn a_cass_that_is_not_there() {
         .output()
         .unwrap();
     refused(&output, &["/nowhere/cass cannot be started"]);
+}
+
+#[test]
+fn a_gpu_whose_memory_is_too_small() {
+    let job = Job::new();
+    let bin = job.dir.path().join("bin");
+    let smi = bin.join("nvidia-smi");
+    // GPU 0 is large, GPU 1 is small, and there is no other.
+    write(
+        &smi,
+        "#!/bin/sh
+case $* in
+'--query-gpu=memory.total --format=csv,noheader,nounits -i 0') echo 81559 ;;
+'--query-gpu=memory.total --format=csv,noheader,nounits -i 1') echo 64 ;;
+*) echo 'No devices were found' && exit 6 ;;
+esac
+",
+    );
+    fs::set_permissions(&smi, Permissions::from_mode(0o755)).unwrap();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path: OsString = env::join_paths(iter::once(bin).chain(env::split_paths(&path))).unwrap();
+    let on = |device: &str| {
+        let only = "reproduce --table 3 --seeds 1 --only linear-untrained --out {out} --device";
+        let mut command = job.command(&format!("{only} {device}"));
+        command.env("PATH", &path).output().unwrap()
+    };
+    refused(
+        &on("cuda:1"),
+        &[
+            "linear-untrained-",
+            " needs about ",
+            ", and the memory of this GPU is 64 MiB",
+        ],
+    );
+    assert!(job.started().is_empty() && !job.out().exists());
+    for device in ["cuda", "cuda:0", "cuda:2"] {
+        succeeded(&on(device));
+    }
 }
 
 #[test]

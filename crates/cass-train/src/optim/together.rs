@@ -1,6 +1,6 @@
 //! A step over all parameters in a few launches, where a GPU's kernels take them.
 
-use super::update::{State, adam_kernel, momentum_kernel, sgd_kernel};
+use super::update::{State, adam_kernel, momentum_kernel};
 use super::{OptimizerConfig, Slot};
 use crate::error::Result;
 use candle_core::{Tensor, Var};
@@ -20,42 +20,31 @@ pub(super) fn apply(
     }
     let grads = grads.iter().map(Tensor::contiguous);
     let grads: Vec<Tensor> = grads.collect::<candle_core::Result<_>>()?;
-    let without_decay = config.without_decay();
-    let of = |slot: &Slot| {
-        if slot.rate.decays {
-            config
-        } else {
-            &without_decay
-        }
-        .clone()
-    };
+    let decay = |slot: &Slot, decay: f64| if slot.rate.decays { decay } else { 0.0 };
     match config {
-        OptimizerConfig::Adam(_) => {
+        OptimizerConfig::Adam(adam) => {
+            let kernel = adam_kernel(adam, step, lr);
+            let all = AdamStep {
+                betas: [kernel.beta1, kernel.beta2],
+                eps: kernel.eps,
+                bias_correction2_sqrt: kernel.bias_correction2_sqrt,
+                grad_scale,
+            };
             let mut tensors = Vec::with_capacity(slots.len());
-            let mut all = None;
             for (slot, grad) in slots.iter().zip(&grads) {
-                let (OptimizerConfig::Adam(adam), [State::Device(m), State::Device(v)]) =
-                    (of(slot), &slot.state[..])
-                else {
+                let [State::Device(m), State::Device(v)] = &slot.state[..] else {
                     return Ok(false);
                 };
-                let kernel = adam_kernel(&adam, step, lr * slot.rate.scale);
                 tensors.push(AdamTensors {
                     param: slot.var.as_tensor(),
                     grad,
                     m,
                     v,
-                    step_size: kernel.step_size,
-                    decay: kernel.weight_decay,
-                });
-                all = Some(AdamStep {
-                    betas: [kernel.beta1, kernel.beta2],
-                    eps: kernel.eps,
-                    bias_correction2_sqrt: kernel.bias_correction2_sqrt,
-                    grad_scale,
+                    step_size: adam_kernel(adam, step, lr * slot.rate.scale).step_size,
+                    decay: decay(slot, kernel.weight_decay),
                 });
             }
-            Ok(all.map_or(Ok(false), |all| update::adam(&tensors, &all))?)
+            Ok(update::adam(&tensors, &all)?)
         }
         OptimizerConfig::Sgd(sgd) => {
             let kernel = momentum_kernel(sgd, step, lr);
@@ -72,16 +61,12 @@ pub(super) fn apply(
                     [State::Device(buffer)] => Some(buffer),
                     _ => return Ok(false),
                 };
-                let OptimizerConfig::Sgd(sgd) = of(slot) else {
-                    return Ok(false);
-                };
-                let kernel = sgd_kernel(&sgd, lr * slot.rate.scale);
                 tensors.push(SgdTensors {
                     param: slot.var.as_tensor(),
                     grad,
                     buffer,
-                    lr: kernel.lr,
-                    decay: kernel.weight_decay,
+                    lr: lr * slot.rate.scale,
+                    decay: decay(slot, sgd.weight_decay),
                 });
             }
             Ok(update::sgd(&tensors, &all)?)

@@ -71,7 +71,15 @@ fn other_channels_than_three_are_a_deviation_with_what_follows_from_it() {
         said.contains("weights repeated") && said.contains("hue and greyscale change nothing"),
         "{said}"
     );
-    assert_eq!(Recipe::from_toml(&recipe.to_toml()).unwrap(), recipe);
+    let text = recipe.to_toml();
+    assert_eq!(Recipe::from_toml(&text).unwrap(), recipe);
+    // A run that is only looked at is not validated, and its network made for as many.
+    let hostile = text.replace("in_chans = 5", "in_chans = 1000000000000");
+    let error = Recipe::from_toml(&hostile).unwrap_err().to_string();
+    assert!(
+        error.contains("`in_chans` is 1000000000000; expected 1 to 13 channels"),
+        "{error}"
+    );
     recipe.data.in_chans = 3;
     assert_eq!(follows(&recipe), [""; 0]);
     recipe.data.root = "x".into();

@@ -106,12 +106,7 @@ pub fn run(args: Args) -> Result<Report> {
         None => args.images.apply(&mut recipe, args.run.is_some())?,
     }
     expect_root(&recipe)?;
-    let channels = subject.model.options().in_chans;
-    if recipe.in_chans != channels {
-        let asked = recipe.in_chans;
-        let text = format!("--in-chans {asked}: the run's networks see {channels} channels");
-        return Err(Failure::Wrong(text));
-    }
+    subject.expect_reading(&recipe.reading())?;
     survey(&recipe)?;
     let size = subject.model.options().input_size;
     let dataset = Arc::new(recipe.open(&OpenOptions {

@@ -109,8 +109,15 @@ fn a_run_on_one_channel_keeps_to_it() {
     bench.fails(
         &format!("{features} --in-chans 3"),
         2,
-        &["--in-chans 3: the run's networks see 1 channels"],
+        &["`in_chans` is 3; expected 1, as many as the run's network sees"],
     );
+    for command in [
+        "predict --run p --data folder",
+        "evaluate --run p --data folder",
+    ] {
+        let command = format!("{command} --data-root data/Testing --in-chans 3");
+        bench.fails(&command, 2, &["`in_chans` is 3; expected 1"]);
+    }
     let attended = bench.cass(&format!("attend --run p --out heat {images}"));
     assert_eq!(code(&attended), 0, "{attended:?}");
 

@@ -1,4 +1,4 @@
-use crate::conv2d::Conv2dConfig;
+use crate::op::Conv2dConfig;
 use candle_core::{Result, Tensor};
 
 /// The plain twin, and the path on other devices: a sum over the kernel's taps of shifted planes.

@@ -1,26 +1,20 @@
 // (B, N, 3, heads, D) -> q, k and v, each (B, heads, N, D).
 KERNEL(split_heads, SplitHeads) {
-    usize width = a.heads * a.depth, count = a.batch * a.tokens * 3 * width, step = (usize)gridDim.x * BLOCK;
+    usize count = a.batch * a.tokens * 3 * a.heads * a.depth, step = (usize)gridDim.x * BLOCK;
     for (usize i = (usize)blockIdx.x * BLOCK + threadIdx.x; i < count; i += step) {
-        unsigned inside = (unsigned)(i % (3 * width));
-        usize token = i / (3 * width);
-        unsigned part = inside / (unsigned)width, head = inside % (unsigned)width / (unsigned)a.depth;
-        unsigned d = inside % (unsigned)a.depth;
-        usize to = ((token / a.tokens * a.heads + head) * a.tokens + token % a.tokens) * a.depth + d;
+        unsigned part;
+        usize to = of_head(i, a.tokens, a.heads, a.depth, &part);
         REAL *out = part == 0 ? a.q : part == 1 ? a.k : a.v;
         out[to] = a.qkv[i];
     }
 }
 
-// The way back: q, k and v, times a factor each, to (B, N, 3, heads, D).
+// The way back: queries and keys times a factor.
 KERNEL(join_heads, JoinHeads) {
-    usize width = a.heads * a.depth, count = a.batch * a.tokens * 3 * width, step = (usize)gridDim.x * BLOCK;
+    usize count = a.batch * a.tokens * 3 * a.heads * a.depth, step = (usize)gridDim.x * BLOCK;
     for (usize i = (usize)blockIdx.x * BLOCK + threadIdx.x; i < count; i += step) {
-        unsigned inside = (unsigned)(i % (3 * width));
-        usize token = i / (3 * width);
-        unsigned part = inside / (unsigned)width, head = inside % (unsigned)width / (unsigned)a.depth;
-        unsigned d = inside % (unsigned)a.depth;
-        usize from = ((token / a.tokens * a.heads + head) * a.tokens + token % a.tokens) * a.depth + d;
+        unsigned part;
+        usize from = of_head(i, a.tokens, a.heads, a.depth, &part);
         a.qkv[i] = part == 0 ? a.q[from] * (REAL)a.scale : part == 1 ? a.k[from] * (REAL)a.scale : a.v[from];
     }
 }

@@ -3,15 +3,14 @@ KERNEL(batch_norm_moments, Moments) {
     SHARED(REAL, shared, WARPS);
     usize channel = blockIdx.x, slice = blockIdx.y;
     unsigned size = (unsigned)a.size, places = (unsigned)(a.batch * a.size);
-    unsigned first = (unsigned)(slice * a.slice);
-    unsigned last = places - first < a.slice ? places : first + (unsigned)a.slice;
+    unsigned first = (unsigned)(slice * a.slice), last = slice_end(first, a.slice, places);
     REAL sum = 0;
     for (unsigned i = first + threadIdx.x; i < last; i += BLOCK)
-        sum += a.x[((usize)(i / size) * a.channels + channel) * size + i % size];
+        sum += a.x[in_channel(i, channel, a.channels, size)];
     REAL mean = TYPED(block_sum)(sum, shared) / (last - first);
     sum = 0;
     for (unsigned i = first + threadIdx.x; i < last; i += BLOCK) {
-        REAL d = a.x[((usize)(i / size) * a.channels + channel) * size + i % size] - mean;
+        REAL d = a.x[in_channel(i, channel, a.channels, size)] - mean;
         sum += d * d;
     }
     sum = TYPED(block_sum)(sum, shared);
@@ -67,12 +66,11 @@ KERNEL(batch_norm_sums, NormaliseSums) {
     SHARED(REAL, shared, WARPS);
     usize channel = blockIdx.x, slice = blockIdx.y;
     unsigned size = (unsigned)a.size, places = (unsigned)(a.batch * a.size);
-    unsigned first = (unsigned)(slice * a.slice);
-    unsigned last = places - first < a.slice ? places : first + (unsigned)a.slice;
+    unsigned first = (unsigned)(slice * a.slice), last = slice_end(first, a.slice, places);
     REAL mean = a.mean[channel], inv_std = a.inv_std[channel], weight = a.weight[channel], bias = a.bias[channel];
     REAL sum = 0, product = 0;
     for (unsigned i = first + threadIdx.x; i < last; i += BLOCK) {
-        usize at = ((usize)(i / size) * a.channels + channel) * size + i % size;
+        usize at = in_channel(i, channel, a.channels, size);
         REAL g = BEHIND(at, mean, inv_std * weight, bias);
         sum += g;
         product += g * ((a.x[at] - mean) * inv_std);

@@ -24,8 +24,8 @@ KERNEL(soft_cross_entropy, SoftCrossEntropy) {
     for (usize i = threadIdx.x; i < a.width; i += BLOCK) {
         REAL p = EXP((target[i] - a.center[i]) / target_temp - most_p) * sum_p;
         REAL q = EXP(logits[i] / temp - most_q) * sum_q;
+        shares += p * q / (q + eps); // before the logarithm, behind which f64 would spill
         loss -= p * LOG(q + eps);
-        shares += p * q / (q + eps);
     }
     loss = TYPED(block_sum)(loss, shared);
     shares = TYPED(block_sum)(shares, shared);

@@ -25,8 +25,8 @@ KERNEL(depthwise_backward, DepthwiseGradient) {
         const STORED *dy = a.dy + plane * oh * ow, *weight = a.weight + plane % a.channels * kh * kw;
         for (unsigned i = blockIdx.y * BLOCK + threadIdx.x; i < inputs; i += gridDim.y * BLOCK) {
             unsigned row = i / w + padding, column = i % w + padding;
-            unsigned y0 = row < kh ? 0 : (row - kh) / stride + 1, y1 = row / stride + 1;
-            unsigned x0 = column < kw ? 0 : (column - kw) / stride + 1, x1 = column / stride + 1;
+            unsigned y0 = first_window(row, kh, stride), y1 = row / stride + 1;
+            unsigned x0 = first_window(column, kw, stride), x1 = column / stride + 1;
             REAL sum = 0;
             for (unsigned y = y0; y < y1 && y < oh; y++)
                 for (unsigned x = x0; x < x1 && x < ow; x++)

@@ -30,8 +30,8 @@ KERNEL(max_pool_backward, MaxPoolGradient) {
         usize outputs = plane * oh * ow;
         for (unsigned i = blockIdx.y * BLOCK + threadIdx.x; i < inputs; i += gridDim.y * BLOCK) {
             unsigned row = i / w + padding, column = i % w + padding;
-            unsigned y0 = row < kernel ? 0 : (row - kernel) / stride + 1, y1 = row / stride + 1;
-            unsigned x0 = column < kernel ? 0 : (column - kernel) / stride + 1, x1 = column / stride + 1;
+            unsigned y0 = first_window(row, kernel, stride), y1 = row / stride + 1;
+            unsigned x0 = first_window(column, kernel, stride), x1 = column / stride + 1;
             REAL sum = 0;
             for (unsigned y = y0; y < y1 && y < oh; y++)
                 for (unsigned x = x0; x < x1 && x < ow; x++)
@@ -64,8 +64,8 @@ KERNEL(avg_pool_backward, AvgPoolGradient) {
         usize outputs = plane * oh * ow;
         for (unsigned i = blockIdx.y * BLOCK + threadIdx.x; i < inputs; i += gridDim.y * BLOCK) {
             unsigned row = i / w, column = i % w;
-            unsigned y0 = row < kernel ? 0 : (row - kernel) / stride + 1, y1 = row / stride + 1;
-            unsigned x0 = column < kernel ? 0 : (column - kernel) / stride + 1, x1 = column / stride + 1;
+            unsigned y0 = first_window(row, kernel, stride), y1 = row / stride + 1;
+            unsigned x0 = first_window(column, kernel, stride), x1 = column / stride + 1;
             REAL sum = 0;
             for (unsigned y = y0; y < y1 && y < oh; y++)
                 for (unsigned x = x0; x < x1 && x < ow; x++) {

@@ -35,11 +35,10 @@ KERNEL(channel_sums, ChannelSums) {
     SHARED(REAL, shared, WARPS);
     usize channel = blockIdx.x, slice = blockIdx.y;
     unsigned size = (unsigned)a.size, places = (unsigned)(a.batch * a.size);
-    unsigned first = (unsigned)(slice * a.slice);
-    unsigned last = places - first < a.slice ? places : first + (unsigned)a.slice;
+    unsigned first = (unsigned)(slice * a.slice), last = slice_end(first, a.slice, places);
     REAL sum = 0;
     for (unsigned i = first + threadIdx.x; i < last; i += BLOCK) {
-        usize at = ((usize)(i / size) * a.channels + channel) * size + i % size;
+        usize at = in_channel(i, channel, a.channels, size);
         sum += a.y ? a.x[at] * a.y[at] : a.x[at];
     }
     sum = TYPED(block_sum)(sum, shared);

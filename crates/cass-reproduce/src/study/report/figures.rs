@@ -3,8 +3,10 @@
 use super::{Report, words};
 use crate::plan::Downstream;
 use crate::table::{Arm, Method};
-use cass_page::figure::Plot;
-use cass_page::{Interval, forest};
+use cass_page::chart::{Line, lines};
+use cass_page::figure::{Plot, alone};
+use cass_page::{Interval, class, forest};
+use maud::Markup;
 use std::fs;
 
 /// Figures by file name, in the order of the page.
@@ -20,6 +22,7 @@ pub fn all(report: &Report) -> Figures {
         figures.push(("curve-cnn.svg", curve(report, Arm::Cnn)));
         figures.push(("curve-vit.svg", curve(report, Arm::Vit)));
     }
+    figures.push(("losses.svg", alone(&losses(report))));
     if let Some(best) = &report.best {
         for (own, name) in [
             ("confusion.svg", "best-confusion.svg"),
@@ -33,6 +36,19 @@ pub fn all(report: &Report) -> Figures {
         }
     }
     figures
+}
+
+/// The loss of each epoch of each pretraining.
+pub fn losses(report: &Report) -> Markup {
+    let line = |(seed, losses): (usize, &Vec<f64>)| Line {
+        colour: class(seed),
+        points: (0..)
+            .zip(losses.iter().copied())
+            .filter(|(_, loss)| loss.is_finite())
+            .collect(),
+    };
+    let drawn: Vec<Line> = report.found.losses.iter().enumerate().map(line).collect();
+    lines(&drawn, "epoch", "loss")
 }
 
 fn differences(report: &Report) -> String {

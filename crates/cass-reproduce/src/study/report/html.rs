@@ -1,14 +1,13 @@
 //! `report.html`: one file, no scripts, nothing fetched.
 
-use super::figures::Figures;
+use super::figures::{self, Figures};
 use super::looks::Looks;
 use super::{Report, words};
 use crate::units::duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cass_metrics::compare::Outcome;
-use cass_page::chart::{Line, lines};
-use cass_page::{Page, class};
+use cass_page::Page;
 use maud::{Markup, PreEscaped, html};
 
 const STYLE: &str = "
@@ -161,7 +160,7 @@ fn seen(report: &Report, looks: &Looks) -> Markup {
                     a href="embedding.html" { "embedding.html" } " names each point."
                 }
                 div.figures { @for (title, svg) in &looks.embedding {
-                    figure { (PreEscaped(svg)) figcaption { (title) } }
+                    figure { (svg) figcaption { (title) } }
                 } }
             }
         }
@@ -210,20 +209,11 @@ fn table(report: &Report) -> Markup {
 }
 
 fn pretraining(report: &Report) -> Markup {
-    let drawn: Vec<Line> = (report.found.losses.iter().enumerate())
-        .map(|(seed, losses)| Line {
-            colour: class(seed),
-            points: (0..)
-                .zip(losses.iter().copied())
-                .filter(|(_, loss)| loss.is_finite())
-                .collect(),
-        })
-        .collect();
     html! {
         section {
             h2 { "Pretraining" }
             ul { @for (_, line) in words::collapse(report) { li { (line) } } }
-            div.charts.one { figure { (lines(&drawn, "epoch", "loss")) figcaption { "loss, a line a seed" } } }
+            div.charts.one { figure { (figures::losses(report)) figcaption { a href="losses.svg" { "loss, a line a seed" } } } }
         }
     }
 }

@@ -5,16 +5,21 @@ use crate::executor::Site;
 use crate::store;
 use crate::study::cass::{ask, path, words};
 use anyhow::Result;
+use cass_page::chart::{self, Point};
+use cass_page::class;
+use cass_page::figure::alone;
+use maud::Markup;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Pictures for the page; what could not be drawn is left out.
 #[derive(Default)]
 pub struct Looks {
-    /// SVG of the test images' features before and after pretraining, each with its title.
-    pub embedding: Vec<(String, String)>,
+    /// The test images' features before and after pretraining, each with its title.
+    pub embedding: Vec<(&'static str, Markup)>,
     /// PNG pictures of where the best network looks.
     pub attention: Vec<(String, Vec<u8>)>,
     /// What the attention's map shows, and in how many places.
@@ -31,32 +36,30 @@ pub fn draw(report: &Report, site: &Site) -> Looks {
         return looks;
     };
     let pretraining = site.folder(&report.study.pretraining(best.seed).name);
-    let page = site.out.join("embedding.html");
     let mut embed = words(&["embed", "--before", "--run"]);
     embed.extend([path(&pretraining), "--arm".to_owned(), best.arm.to_string()]);
-    embed.extend(["--out".to_owned(), path(&page)]);
-    note("embedding.html", ask::<Value>(site.cass, &embed).map(drop));
-    looks.embedding = clouds(&fs::read_to_string(&page).unwrap_or_default());
-    for (place, (_, svg)) in looks.embedding.iter().enumerate() {
-        let file = site.out.join(format!(
-            "embedding-{}.svg",
-            ["before", "after"][place.min(1)]
-        ));
-        note("a figure", store::write(&file, svg.as_bytes()));
-    }
-    let images = tested(report, SHOWN);
-    let folder = site.out.join("attention");
+    let page = path(&site.out.join("embedding.html"));
+    embed.extend(["--out".to_owned(), page]);
+    let drawn = ask(site.cass, &embed).and_then(|(told, _): (Embedded, bool)| {
+        looks.embedding = told.clouds();
+        for ((_, cloud), when) in looks.embedding.iter().zip(["before", "after"]) {
+            let file = site.out.join(format!("embedding-{when}.svg"));
+            store::write(&file, alone(cloud).as_bytes())?;
+        }
+        Ok(())
+    });
+    note("embedding.html", drawn);
+    let images = tested(report, site);
     if !images.is_empty() {
         let mut attend = words(&["attend", "--run"]);
-        attend.extend([path(&best.path), "--out".to_owned(), path(&folder)]);
+        attend.extend([path(&best.path), "--out".to_owned()]);
+        attend.push(path(&site.out.join("attention")));
         attend.extend(images.iter().map(|image| path(image)));
-        let told: Result<(Attended, bool)> = ask(site.cass, &attend);
-        looks.resolution = told
-            .as_ref()
-            .ok()
-            .and_then(|(told, _)| told.resolution(best.size));
-        note("attention", told.map(drop));
-        looks.attention = pictures(&folder);
+        let seen = ask(site.cass, &attend).map(|(told, _): (Attended, bool)| {
+            looks.resolution = told.resolution(best.size);
+            looks.attention = told.pictures.iter().filter_map(Picture::read).collect();
+        });
+        note("attention", seen);
     }
     looks
 }
@@ -67,68 +70,76 @@ fn note(what: &str, done: Result<()>) {
     }
 }
 
-/// The t-SNE pictures of a page of `cass embed`, as files that stand alone.
-fn clouds(page: &str) -> Vec<(String, String)> {
-    let panels = page.split("<div class=\"tsne\">").skip(1);
-    let cloud = |(place, panel): (usize, &str)| {
-        let svg = panel.get(panel.find("<svg")?..panel.find("</svg>")? + 6)?;
-        let title = ["before pretraining", "after pretraining"][place.min(1)];
-        let colours = cass_page::QUALITATIVE.iter().enumerate();
-        let rules: String = colours
-            .map(|(kind, colour)| format!(".c{kind}{{fill:{colour}}}"))
-            .collect();
-        let style = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\"><style>.cn{{fill:#8a9199}}{rules}</style>"
-        );
-        let (head, rest) = svg.split_once('>')?;
-        let head = head.replacen("<svg", "<svg xmlns=\"http://www.w3.org/2000/svg\"", 1);
-        let style = style.split_once("><").map_or("", |(_, style)| style);
-        Some((title.to_owned(), format!("{head}><{style}{rest}\n")))
-    };
-    panels.enumerate().filter_map(cloud).collect()
-}
-
 /// Some of the test images of the best network's run, evenly apart.
-fn tested(report: &Report, most: usize) -> Vec<PathBuf> {
-    let Some(best) = &report.best else {
-        return Vec::new();
-    };
-    let runs = report.found.cells.iter().flat_map(|cell| &cell.runs);
-    let Some(run) = runs.into_iter().find(|run| run.folder == best.run) else {
+fn tested(report: &Report, site: &Site) -> Vec<PathBuf> {
+    let run = report.best.as_ref().map(|best| &best.run);
+    let mut runs = report.found.cells.iter().flat_map(|cell| &cell.runs);
+    let Some(run) = runs.find(|of| Some(&of.folder) == run) else {
         return Vec::new();
     };
     let files = &run.predictions.files;
-    let table = fs::read_to_string(&report.study.images.table).unwrap_or_default();
-    let mut reader = csv::Reader::from_reader(table.as_bytes());
-    let records = reader.records().flatten();
-    let known: Vec<PathBuf> = records
-        .filter_map(|r| Some(PathBuf::from(r.get(0)?)))
-        .collect();
-    let every = files.len().div_ceil(most).max(1);
-    let find = |file: &String| {
-        known
-            .iter()
-            .find(|path| path.ends_with(Path::new(file)))
-            .cloned()
-    };
+    let every = files.len().div_ceil(SHOWN).max(1);
+    // Names are below the folder of `images.csv`, or whole paths.
     files
         .iter()
         .step_by(every)
-        .filter_map(find)
-        .take(most)
+        .map(|file| site.out.join(file))
         .collect()
 }
 
-fn pictures(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|ending| ending == "png"));
-    paths.sort();
-    let read = |path: &PathBuf| {
-        let name = path.file_stem()?.to_string_lossy().into_owned();
-        Some((name, fs::read(path).ok()?))
-    };
-    paths.iter().take(SHOWN).filter_map(read).collect()
+/// What `cass embed` says of its page.
+#[derive(Deserialize)]
+struct Embedded {
+    networks: Vec<Places>,
+    images: Vec<Shown>,
+}
+
+#[derive(Deserialize)]
+struct Places {
+    when: String,
+    tsne: Vec<[f64; 2]>,
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    /// The true class, or classes.
+    r#true: Value,
+}
+
+impl Embedded {
+    fn clouds(&self) -> Vec<(&'static str, Markup)> {
+        let kinds: BTreeSet<String> = self
+            .images
+            .iter()
+            .map(|image| image.r#true.to_string())
+            .collect();
+        let kind = |image: &Shown| {
+            let name = image.r#true.to_string();
+            kinds
+                .iter()
+                .position(|kind| *kind == name)
+                .unwrap_or_default()
+        };
+        let cloud = |places: &Places| {
+            let point = |(&place, image): (&[f64; 2], &Shown)| Point {
+                colour: class(kind(image)),
+                place,
+                ringed: false,
+            };
+            let points: Vec<Point> = places.tsne.iter().zip(&self.images).map(point).collect();
+            match places.when.as_str() {
+                "before" => (
+                    "before pretraining",
+                    chart::cloud(&points, "t-SNE before pretraining"),
+                ),
+                _ => (
+                    "after pretraining",
+                    chart::cloud(&points, "t-SNE after pretraining"),
+                ),
+            }
+        };
+        self.networks.iter().map(cloud).collect()
+    }
 }
 
 /// What `cass attend` says of its pictures.
@@ -139,6 +150,7 @@ struct Attended {
 
 #[derive(Deserialize)]
 struct Picture {
+    out: PathBuf,
     look: String,
     /// Rows of the map, as it is before it is drawn.
     heat: Vec<Value>,
@@ -162,27 +174,32 @@ impl Attended {
     }
 }
 
+impl Picture {
+    /// Its name and its bytes.
+    fn read(&self) -> Option<(String, Vec<u8>)> {
+        let name = self.out.file_stem()?.to_string_lossy().into_owned();
+        Some((name, fs::read(&self.out).ok()?))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn clouds_of_a_page_stand_alone() {
-        let panel = |circle: &str| {
-            format!(
-                "<figure><h3>x</h3><div class=\"tsne\"><svg class=\"cloud\" viewBox=\"0 0 4 4\"><circle class=\"{circle}\"></circle></svg></div><div class=\"pca\"><svg></svg></div></figure>"
-            )
-        };
-        let found = clouds(&(panel("c0") + &panel("c1")));
-        assert_eq!(found.len(), 2);
-        assert_eq!(found[1].0, "after pretraining");
-        assert!(found[1].1.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"cloud\" viewBox=\"0 0 4 4\"><style>"), "{}", found[1].1);
-        assert!(
-            found[1]
-                .1
-                .trim_end()
-                .ends_with("<circle class=\"c1\"></circle></svg>")
-        );
-        assert!(clouds("").is_empty());
+    fn a_class_has_one_colour_before_and_after() {
+        let told = r#"{"images": [{"true": "b"}, {"true": "a"}], "networks": [
+            {"when": "before", "tsne": [[0, 0], [1, 1]]}, {"when": "after", "tsne": [[3, 0], [1, 1]]}]}"#;
+        let told: Embedded = serde_json::from_str(told).unwrap();
+        let clouds = told.clouds();
+        assert_eq!(clouds.len(), 2);
+        for (_, cloud) in &clouds {
+            let svg = alone(cloud);
+            assert!(
+                svg.contains(r#"class="c1" cx"#) && svg.contains(r#"class="c0" cx"#),
+                "{svg}"
+            );
+        }
+        assert_eq!(clouds[1].0, "after pretraining");
     }
 }

@@ -45,6 +45,17 @@ impl Report<'_> {
     }
 }
 
+impl Report<'_> {
+    /// The command that comes after a study.
+    pub fn next(&self) -> Option<String> {
+        let best = self.best.as_ref()?;
+        Some(format!(
+            "cass predict --run '{}' NEW-IMAGES",
+            best.path.display()
+        ))
+    }
+}
+
 /// Writes everything into the study's folder.
 pub fn write(report: &Report, site: &Site) -> Result<()> {
     let out = site.out;
@@ -117,6 +128,7 @@ pub fn json(report: &Report) -> Value {
         "chosen": report.found.chosen,
         "seconds": report.found.seconds,
         "provenance": report.provenance,
+        "next": report.next(),
     })
 }
 
@@ -130,10 +142,6 @@ pub fn text(report: &Report) -> String {
             best.path.display(),
             best.title(),
             best.mean
-        ));
-        lines.push(format!(
-            "next: cass predict --run {} NEW-IMAGES",
-            best.path.display()
         ));
     }
     lines.join("\n") + "\n"

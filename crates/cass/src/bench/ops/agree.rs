@@ -1,6 +1,6 @@
 //! `cass bench ops --against-cpu`: what a device computes in f32, against a CPU in f64.
 
-use super::case::Case;
+use super::case::{Case, relative_error};
 use crate::say::Report;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use cass_ops::Tracked;
@@ -123,15 +123,6 @@ fn pass(
         None => candle_core::bail!("an input has no gradient"),
     });
     Ok((values, gradients.collect::<Result<_>>()?))
-}
-
-/// ‖a - b‖₂ / ‖b‖₂, in f64 on the CPU.
-fn relative_error(a: &Tensor, b: &Tensor) -> Result<f64> {
-    let here = |t: &Tensor| t.to_device(&Device::Cpu)?.to_dtype(DType::F64);
-    let norm =
-        |t: &Tensor| Ok::<_, candle_core::Error>(t.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt());
-    let (a, b) = (here(a)?, here(b)?);
-    Ok(norm(&(a - &b)?)? / norm(&b)?.max(f64::MIN_POSITIVE))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::measure::{Measured, Rival, Work, ms, pause};
 use crate::bench::spread::Spread;
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var};
 use cass_ops::Tracked;
 use cass_rng::Rng;
 use std::time::Instant;
@@ -249,11 +249,13 @@ struct Verdict {
     gradient: std::result::Result<(), String>,
 }
 
-/// ‖a - b‖₂ / ‖b‖₂
-fn relative_error(a: &Tensor, b: &Tensor) -> Result<f64> {
-    let norm = |t: &Tensor| t.sqr()?.sum_all()?.to_scalar::<f32>();
-    let difference = norm(&(a - b)?)?;
-    Ok(f64::from(difference / norm(b)?.max(f32::MIN_POSITIVE)).sqrt())
+/// ‖a - b‖₂ / ‖b‖₂, in f64 on the CPU.
+pub fn relative_error(a: &Tensor, b: &Tensor) -> Result<f64> {
+    let here = |t: &Tensor| t.to_device(&Device::Cpu)?.to_dtype(DType::F64);
+    let norm =
+        |t: &Tensor| Ok::<_, candle_core::Error>(t.sqr()?.sum_all()?.to_scalar::<f64>()?.sqrt());
+    let (a, b) = (here(a)?, here(b)?);
+    Ok(norm(&(a - &b)?)? / norm(&b)?.max(f64::MIN_POSITIVE))
 }
 
 #[cfg(test)]
