@@ -177,7 +177,8 @@ fn two_views_move_all_but_the_classifier_of_every_kind_of_network() {
         expander_width: 8,
         ..VicregConfig::default()
     };
-    for method in [Method::from(vicreg)] {
+    let methods = [Method::from(vicreg)];
+    for method in methods {
         let mut recipe = Recipe::paper(method);
         recipe.arms.get_mut("net").unwrap().optimizer =
             OptimizerConfig::Adam(AdamConfig::default());

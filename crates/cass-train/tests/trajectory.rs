@@ -109,7 +109,8 @@ fn dino_follows_pytorch_for_a_cnn() {
 #[test]
 fn methods_of_two_views_follow_pytorch() {
     let kinds = ["online parameters", "online statistics", "online heads"];
-    for (name, method) in [("trajectory_vicreg", Method::from(VicregConfig::default()))] {
+    let recorded = [("trajectory_vicreg", Method::from(VicregConfig::default()))];
+    for (name, method) in recorded {
         let replay_as = Replay::new(Protocol::Paper);
         let found = replay(name, &kinds, method, &replay_as);
         assert!(found.passed(1e-10), "{name}: {found:?}");

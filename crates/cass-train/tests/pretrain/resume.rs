@@ -98,7 +98,8 @@ fn methods_of_two_views_go_on_to_the_same_bytes() {
         expander_width: 16,
         ..VicregConfig::default()
     };
-    for method in [Method::from(vicreg)] {
+    let methods = [Method::from(vicreg)];
+    for method in methods {
         let folder = Folder::with_phantoms();
         equal_in_pieces(&recipe(method, &folder.data()), &folder, &[1, 6]);
     }

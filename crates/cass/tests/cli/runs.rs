@@ -107,7 +107,8 @@ fn dino_and_a_supervised_baseline() {
 #[test]
 fn methods_of_two_views_are_pretrained_and_timed() {
     let bench = Bench::new();
-    for (method, small, loss) in [("vicreg", "method.expander_width=16", "variance")] {
+    let methods = [("vicreg", "method.expander_width=16", "variance")];
+    for (method, small, loss) in methods {
         let pretrain = format!(
             "pretrain --method {method} --net resnet18 --weights random {SMALL} --set {small} --out {method}"
         );
