@@ -6,8 +6,8 @@ use cass_models::registry::MODELS;
 use cass_models::{Mode, Model, ModelOptions};
 use cass_rng::Rng;
 use cass_train::methods::{
-    CassConfig, CassStep, ContrastConfig, ContrastStep, DinoConfig, DinoStep, Guard, Projector,
-    StepOptions, VicregConfig, cass_loss, variance_penalty,
+    ByolConfig, CassConfig, CassStep, ContrastConfig, ContrastStep, DinoConfig, DinoStep, Guard,
+    Projector, SimsiamConfig, StepOptions, VicregConfig, cass_loss, variance_penalty,
 };
 use cass_train::optim::{AdamConfig, OptimizerConfig, SgdConfig};
 use cass_train::recipe::{Arm, Portion, Precision};
@@ -177,7 +177,16 @@ fn two_views_move_all_but_the_classifier_of_every_kind_of_network() {
         expander_width: 8,
         ..VicregConfig::default()
     };
-    let methods = [Method::from(vicreg)];
+    let simsiam = SimsiamConfig {
+        dim: 8,
+        pred_dim: 6,
+    };
+    let byol = ByolConfig {
+        projection_hidden_size: 8,
+        projection_size: 4,
+        momentum: 0.5,
+    };
+    let methods = [Method::from(vicreg), simsiam.into(), byol.into()];
     for method in methods {
         let mut recipe = Recipe::paper(method);
         recipe.arms.get_mut("net").unwrap().optimizer =

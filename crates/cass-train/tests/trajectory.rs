@@ -1,7 +1,9 @@
 //! Short runs of PyTorch, replayed on the same batches from the same weights.
 
 use cass_testing::golden_folder;
-use cass_train::methods::{CassConfig, ContrastConfig, DinoConfig, VicregConfig};
+use cass_train::methods::{
+    ByolConfig, CassConfig, ContrastConfig, DinoConfig, SimsiamConfig, VicregConfig,
+};
 use cass_train::trajectory::{Deviation, Replay};
 use cass_train::{Method, Protocol};
 
@@ -108,11 +110,28 @@ fn dino_follows_pytorch_for_a_cnn() {
 /// Recorded in f64, where nothing is left but rounding.
 #[test]
 fn methods_of_two_views_follow_pytorch() {
-    let kinds = ["online parameters", "online statistics", "online heads"];
-    let recorded = [("trajectory_vicreg", Method::from(VicregConfig::default()))];
-    for (name, method) in recorded {
-        let replay_as = Replay::new(Protocol::Paper);
-        let found = replay(name, &kinds, method, &replay_as);
+    let kinds = [
+        "online parameters",
+        "online statistics",
+        "online heads",
+        "target parameters",
+        "target statistics",
+        "target heads",
+    ];
+    for (name, method, kinds) in [
+        (
+            "trajectory_vicreg",
+            Method::from(VicregConfig::default()),
+            &kinds[..3],
+        ),
+        (
+            "trajectory_simsiam",
+            SimsiamConfig::default().into(),
+            &kinds[..3],
+        ),
+        ("trajectory_byol", ByolConfig::default().into(), &kinds[..]),
+    ] {
+        let found = replay(name, kinds, method, &Replay::new(Protocol::Paper));
         assert!(found.passed(1e-10), "{name}: {found:?}");
         assert_eq!((found.losses.len(), found.lr), (5, Some(0.0)));
     }

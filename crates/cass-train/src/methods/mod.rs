@@ -3,21 +3,26 @@
 //! A method of pretraining is a type of settings that is a `MethodConfig`. Adding one is its folder and
 //! its line in `methods!`: recipes, the command line, runs and replays ask the method.
 
+mod byol;
 mod cass;
 mod contrast;
 mod dino;
+mod directions;
 mod projector;
 mod siamese;
+mod simsiam;
 mod supervised;
 #[cfg(test)]
 mod testing;
 mod vicreg;
 
 pub use crate::step::{Held, Step, StepOptions, StepReport};
+pub use byol::ByolConfig;
 pub use cass::{CassConfig, CassStep, Guard, cass_loss, variance_penalty};
 pub use contrast::{ContrastConfig, ContrastStep, contrast_loss};
 pub use dino::{DinoConfig, DinoStep, dino_loss};
 pub use projector::{Projector, ProjectorLayer};
+pub use simsiam::{SimsiamConfig, simsiam_loss};
 pub use supervised::{FocalForm, FocalLoss, SupervisedStep, Trains, class_weights};
 pub use vicreg::{VicregConfig, vicreg_loss};
 
@@ -154,6 +159,10 @@ methods! {
     "dino": Dino(DinoConfig),
     /// Variance, invariance, covariance: one network agrees with itself on two views of each image.
     "vicreg": Vicreg(VicregConfig),
+    /// A network predicts from one view of an image what it says of the other, which no gradient reaches.
+    "simsiam": Simsiam(SimsiamConfig),
+    /// A network predicts from one view of an image what its moving average says of the other.
+    "byol": Byol(ByolConfig),
     /// CASS by contrast: two networks tell each image, in two views, from the others of its batch, by their own and each other's projections.
     "cass-contrast": Contrast(ContrastConfig),
 }

@@ -109,6 +109,8 @@ pub struct StepOptions {
     pub precision: Precision,
     /// The norm that each arm's gradients are scaled down to where they exceed it.
     pub clip_norm: Option<f64>,
+    /// Steps of the whole run, where they are known: what changes over a run is by them.
+    pub steps: Option<u64>,
     /// Seed of what a method draws for itself, such as the weights of a projection.
     pub seed: u64,
 }
@@ -121,6 +123,7 @@ impl Default for StepOptions {
             part: None,
             precision: Precision::F32,
             clip_norm: None,
+            steps: None,
             seed: 0,
         }
     }

@@ -30,7 +30,7 @@ impl Statistics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::methods::{CassConfig, ContrastConfig, DinoConfig, VicregConfig};
+    use crate::methods::{ByolConfig, CassConfig, ContrastConfig, DinoConfig};
     use crate::{Recipe, Step};
     use candle_core::{Device, Tensor};
     use cass_models::ModelOptions;
@@ -63,9 +63,10 @@ mod tests {
             ..DinoConfig::default()
         };
         let dino = Recipe::paper(dino);
-        let vicreg = Recipe::paper(VicregConfig {
-            expander_width: 8,
-            ..VicregConfig::default()
+        let byol = Recipe::paper(ByolConfig {
+            projection_hidden_size: 8,
+            projection_size: 4,
+            ..ByolConfig::default()
         });
         let contrast = Recipe::paper(ContrastConfig {
             projection_hidden_size: 8,
@@ -73,7 +74,7 @@ mod tests {
             queue: 5,
             ..ContrastConfig::default()
         });
-        for mut recipe in [cass, dino, contrast, vicreg] {
+        for mut recipe in [cass, dino, contrast, byol] {
             // Gradients that add up over all steps, and a batch in two parts.
             recipe.accumulate = 2;
             recipe.batch = 4;

@@ -107,8 +107,15 @@ fn dino_and_a_supervised_baseline() {
 #[test]
 fn methods_of_two_views_are_pretrained_and_timed() {
     let bench = Bench::new();
-    let methods = [("vicreg", "method.expander_width=16", "variance")];
-    for (method, small, loss) in methods {
+    for (method, small, loss) in [
+        ("vicreg", "method.expander_width=16", "variance"),
+        ("simsiam", "method.pred_dim=16", "negative cosine"),
+        (
+            "byol",
+            "method.projection_hidden_size=16",
+            "squared distance",
+        ),
+    ] {
         let pretrain = format!(
             "pretrain --method {method} --net resnet18 --weights random {SMALL} --set {small} --out {method}"
         );

@@ -1,7 +1,8 @@
 //! CASS' loss, and the penalty that keeps it from collapsing: compositions of Candle's operations.
 
+use crate::methods::directions::cosines;
 use crate::methods::vicreg::spread;
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{Result, Tensor};
 
 /// ε of `torch.nn.functional.normalize`.
 const NORMALIZE_EPS: f64 = 1e-12;
@@ -18,14 +19,7 @@ const VICREG_COVARIANCE: f64 = 1.0 / 25.0;
 /// # Errors
 /// If the shapes differ.
 pub fn cass_loss(r: &Tensor, t: &Tensor) -> Result<Tensor> {
-    if r.dims() != t.dims() || r.rank() != 2 {
-        bail!(
-            "CASS compares two (B, K) tensors, not {:?} and {:?}",
-            r.dims(),
-            t.dims()
-        );
-    }
-    let cosine = (normalize(r)? * normalize(t)?)?.sum(D::Minus1)?; // (B)
+    let cosine = cosines("CASS", r, t, NORMALIZE_EPS)?; // (B)
     (2.0 - (cosine * 2.0)?)?.mean(0)
 }
 
@@ -41,14 +35,6 @@ pub fn cass_loss(r: &Tensor, t: &Tensor) -> Result<Tensor> {
 pub fn variance_penalty(x: &Tensor) -> Result<Tensor> {
     let [flat, together] = spread(x)?;
     flat + (together * (VICREG_COVARIANCE / x.dim(1)? as f64))?
-}
-
-/// `x / max(‖x‖₂, ε)` over the last dimension, as `torch.nn.functional.normalize`.
-///
-/// The maximum is taken of the squares: under a root, a zero would have an infinite gradient.
-fn normalize(x: &Tensor) -> Result<Tensor> {
-    let squares = x.sqr()?.sum_keepdim(D::Minus1)?; // (B, 1)
-    x.broadcast_div(&squares.maximum(NORMALIZE_EPS * NORMALIZE_EPS)?.sqrt()?)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
+use super::step::Heads;
 use crate::error::{Error, Result};
-use crate::methods::Preset;
+use crate::methods::{Preset, Projector, ProjectorLayer};
 use crate::schedule::ScheduleConfig;
 use crate::settings::{Arm, Arms, check};
 use cass_data::augment::Pipeline;
@@ -54,6 +55,11 @@ pub(crate) fn draws(pipeline: &Pipeline) -> usize {
     if pipeline.views() == 1 { 2 } else { 1 }
 }
 
+/// Two views, there and back.
+pub(crate) fn forwards(frozen: bool) -> f64 {
+    2.0 * if frozen { 1.0 } else { 3.0 }
+}
+
 /// Accepts two views, of which one is augmented, or one to be drawn twice.
 pub(crate) fn check_views(method: &str, pipeline: &Pipeline) -> Result<()> {
     let views = pipeline.transforms();
@@ -64,11 +70,24 @@ pub(crate) fn check_views(method: &str, pipeline: &Pipeline) -> Result<()> {
     check("pipeline", pipeline, fits, &expected)
 }
 
-/// What the texts have and is not here.
-pub(crate) fn chosen(arms: &Arms) -> Vec<String> {
+/// The optimiser that the text has, and is not here.
+pub(crate) fn chosen(arms: &Arms, text: &str) -> Vec<String> {
     let lr = arms.get("net").map_or(0.0, |arm| arm.optimizer.lr());
     vec![format!(
-        "arms.net.optimizer.lr = {lr}, constant: the text has LARS, warmed up and annealed, for batches of \
-         thousands of images"
+        "arms.net.optimizer.lr = {lr}, constant: the text has {text}"
     )]
+}
+
+/// Fresh heads by their names and layers, in the network's precision.
+pub(crate) fn heads(
+    layers: &[(&'static str, Vec<ProjectorLayer>)],
+    network: &Model,
+    seed: u64,
+) -> Result<Heads> {
+    let options = network.options();
+    let heads = layers.iter().zip(0..).map(|((name, layers), which)| {
+        let head = Projector::new(layers, seed, which, &options.device)?;
+        Ok((*name, head.to_dtype(options.dtype)?))
+    });
+    heads.collect()
 }

@@ -79,8 +79,8 @@ pub(crate) trait Objective {
     /// The loss of two views, a mean over their images.
     fn loss(&self, online: &Online, views: &[Tensor; 2]) -> Result<Tracked>;
 
-    /// What follows an update.
-    fn follow(&mut self, _online: &Online) -> Result<()> {
+    /// What follows the update of a step, counted from 0.
+    fn follow(&mut self, _online: &Online, _step: u64) -> Result<()> {
         Ok(())
     }
 
@@ -161,7 +161,8 @@ impl<O: Objective> Step for SiameseStep<O> {
                     .update(&grads, &self.online.name, &mut report)?;
             }
         }
-        self.objective.follow(&self.online)?;
+        let step = self.updater.steps().saturating_sub(1);
+        self.objective.follow(&self.online, step)?;
         Ok(report)
     }
 

@@ -1,7 +1,7 @@
 use super::loss::vicreg_loss;
 use crate::error::Result;
 use crate::methods::siamese::{self, Heads, Objective, Online, Siamese, SiameseStep, Start};
-use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer};
+use crate::methods::{MethodConfig, Preset, ProjectorLayer};
 use crate::settings::{Arms, Protocol, at_least, check};
 use crate::step::{Step, StepOptions};
 use crate::trajectory::{Deviation, Recorded, Replay};
@@ -45,18 +45,13 @@ impl VicregConfig {
     /// The expander of `dim` features: linear layers, all but the last with batch normalisation and ReLU.
     fn expander(&self, dim: usize) -> Vec<ProjectorLayer> {
         let widths = vec![self.expander_width; self.expander_layers];
-        let mut layers = ProjectorLayer::mlp(&[&[dim], &widths[..]].concat());
-        if let Some(ProjectorLayer::Linear { bias, .. }) = layers.last_mut() {
-            *bias = false;
-        }
-        layers
+        let layers = ProjectorLayer::mlp(&[&[dim], &widths[..]].concat());
+        ProjectorLayer::without_last_bias(layers)
     }
 
     fn heads(&self, network: &Model, seed: u64) -> Result<Heads> {
-        let options = network.options();
-        let layers = self.expander(network.feature_dim());
-        let expander = Projector::new(&layers, seed, 0, &options.device)?;
-        Ok(vec![("projector", expander.to_dtype(options.dtype)?)])
+        let expander = self.expander(network.feature_dim());
+        siamese::heads(&[("projector", expander)], network, seed)
     }
 }
 
@@ -74,7 +69,7 @@ impl MethodConfig for VicregConfig {
     }
 
     fn forwards(&self, frozen: bool) -> f64 {
-        2.0 * if frozen { 1.0 } else { 3.0 }
+        siamese::forwards(frozen)
     }
 
     fn memory(&self, copies: u128) -> u128 {
@@ -109,7 +104,10 @@ impl MethodConfig for VicregConfig {
     }
 
     fn chosen(&self, arms: &Arms, _: &Pipeline) -> Vec<String> {
-        siamese::chosen(arms)
+        siamese::chosen(
+            arms,
+            "LARS, warmed up and annealed, for batches of thousands of images",
+        )
     }
 
     fn step(
