@@ -58,9 +58,14 @@ pub fn debug_cass() -> Result<PathBuf> {
         return Ok(path.into());
     }
     succeed(cargo().args(["build", "--quiet", "-p", "cass"]))?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     let binary = format!("debug/cass{}", env::consts::EXE_SUFFIX);
-    Ok(workspace().join(target).join(binary))
+    Ok(target().join(binary))
+}
+
+/// The folder of what is built.
+pub fn target() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    workspace().join(target)
 }
 
 /// Cargo, in the workspace.

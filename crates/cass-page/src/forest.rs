@@ -47,7 +47,7 @@ pub fn forest(rows: &[Interval], axis: &str, ends: [&str; 2]) -> String {
     let inside = html! {
         @for tick in ticks {
             line x1=(n(x(tick))) x2=(n(x(tick))) y1=(n(TOP)) y2=(n(bottom)) stroke=(if tick == 0.0 { "#555" } else { "#ddd" }) {}
-            (text(x(tick), bottom + 15.0, "middle", &format!("{tick:+.2}")))
+            (text(x(tick), bottom + 15.0, anchor(tick / reach), &format!("{tick:+.2}")))
         }
         @for (place, row) in rows.iter().enumerate() { (interval(row, TOP + ROW * place as f64, &x)) }
         (text(SIDE, bottom + 34.0, "start", &format!("← {}", ends[0])))
@@ -78,6 +78,15 @@ fn step(reach: f64) -> f64 {
         .rev()
         .find(|step| 2.0 * step <= reach)
         .unwrap_or(power)
+}
+
+/// Which end of a number lies at its tick, from -1 to 1: the outer ones would not fit.
+fn anchor(place: f64) -> &'static str {
+    match place {
+        place if place < -0.9 => "start",
+        place if place > 0.9 => "end",
+        _ => "middle",
+    }
 }
 
 /// A length as it is written: tenths are enough.
@@ -119,5 +128,14 @@ mod tests {
         );
         assert!(svg.contains("+0.10 (+0.00 to +0.20)"), "{svg}");
         assert_eq!(svg.matches("<circle").count(), 2);
+        // The numbers at both ends of the axis lie inside.
+        assert!(
+            svg.contains(r##"<text x="16.0" y="95.0" text-anchor="start""##),
+            "{svg}"
+        );
+        assert!(
+            svg.contains(r##"<text x="404.0" y="95.0" text-anchor="end""##),
+            "{svg}"
+        );
     }
 }

@@ -1,10 +1,11 @@
 //! Weights of the Hugging Face Hub, brought with a bar on a terminal and plain lines elsewhere.
 
 use crate::failure::Result;
+use crate::progress::style;
 use cass_models::hub::{Hub, HubEvent};
 use cass_train::Weights;
 use cass_train::weights::resolve_weights;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 /// The weights that a recipe keeps: those of the Hub at a commit.
 pub fn resolve(weights: &Weights, network: &str, earlier: Option<&Weights>) -> Result<Weights> {
@@ -48,10 +49,8 @@ impl Transfer {
                 let size = bytes.map_or(String::new(), |n| format!(", {:.1} MB", n as f64 / 1e6));
                 self.line(&format!("fetching {}{size}", self.name));
                 let template = "{bar:30} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
-                let style = ProgressStyle::with_template(template);
                 self.bar = ProgressBar::new(bytes.unwrap_or(0));
-                self.bar
-                    .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                self.bar.set_style(style(template));
             }
             HubEvent::Bytes(bytes) => self.bar.set_position(*bytes),
             HubEvent::Wait { reason, wait } => {

@@ -6,7 +6,6 @@ use cass_data::cache::{Cache, Storage};
 use cass_data::image::{Frame, Levels, Pages};
 use cass_data::recipe::DataRecipe;
 use cass_data::source::{Blank, Column, Found, Source, Uncertain, recognise};
-use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -38,10 +37,10 @@ pub struct DataArgs {
     #[arg(long, value_name = "DIR", num_args = 1..)]
     pub images: Vec<PathBuf>,
     /// What -1 in a 0/1 column is: not of the class, of it, or left out of loss and metrics.
-    #[arg(long, value_name = "HOW", value_parser = uncertain())]
+    #[arg(long, value_name = "HOW", value_parser = one_of(UNCERTAIN))]
     pub uncertain: Option<Uncertain>,
     /// What an empty field in a 0/1 column is; by default left out of loss and metrics.
-    #[arg(long, value_name = "HOW", value_parser = blank())]
+    #[arg(long, value_name = "HOW", value_parser = one_of(BLANK))]
     pub blank: Option<Blank>,
     /// Leave out files and folders of such names, as in '*_mask.*'. May be repeated.
     #[arg(long, value_name = "PATTERN")]
@@ -185,17 +184,14 @@ impl PlaceArgs {
 
 /// Names the layout of a recipe's folder by what is in it. One that was decided stays, where it is there.
 fn look(recipe: &mut DataRecipe, decided: bool) -> Result<()> {
+    // Lists every image: only where what was decided and what it looks like differ.
     let there = || !matches!(recipe.layout().find(), Err(cass_data::Error::Layout { .. }));
-    if decided && there() {
-        return Ok(());
-    }
     match recognise(&recipe.root) {
+        Ok(name) if name == recipe.name || decided && there() => Ok(()),
         Ok(name) => {
-            if name != recipe.name {
-                let root = recipe.root.display();
-                tracing::info!("{root} is laid out as --data {name}");
-                recipe.name = name.into();
-            }
+            let root = recipe.root.display();
+            tracing::info!("{root} is laid out as --data {name}");
+            recipe.name = name.into();
             Ok(())
         }
         // What it was to be says best what is missing.
@@ -204,22 +200,18 @@ fn look(recipe: &mut DataRecipe, decided: bool) -> Result<()> {
     }
 }
 
-/// Reads what -1 is.
-fn uncertain() -> impl TypedValueParser<Value = Uncertain> {
-    one_of([
-        (Uncertain::Zero, "zero", "Not of the class"),
-        (Uncertain::One, "one", "Of the class"),
-        (Uncertain::Ignore, "ignore", "Left out of loss and metrics"),
-    ])
-}
+/// What -1 may be, by the values of its flag.
+pub const UNCERTAIN: [(Uncertain, &str, &str); 3] = [
+    (Uncertain::Zero, "zero", "Not of the class"),
+    (Uncertain::One, "one", "Of the class"),
+    (Uncertain::Ignore, "ignore", "Left out of loss and metrics"),
+];
 
-/// Reads what an empty field is.
-fn blank() -> impl TypedValueParser<Value = Blank> {
-    one_of([
-        (Blank::Zero, "zero", "Not of the class"),
-        (Blank::Ignore, "ignore", "Left out of loss and metrics"),
-    ])
-}
+/// What an empty field may be, by the values of its flag.
+pub const BLANK: [(Blank, &str, &str); 2] = [
+    (Blank::Zero, "zero", "Not of the class"),
+    (Blank::Ignore, "ignore", "Left out of loss and metrics"),
+];
 
 /// `WHAT=NAME`.
 fn column(text: &str) -> std::result::Result<(Column, String), String> {

@@ -1,8 +1,7 @@
 //! The command that comes after the one that is done, with the user's own paths.
 
-use cass_data::image::{Frame, Levels, Pages, Reading};
+use crate::images::{BLANK, UNCERTAIN};
 use cass_data::recipe::DataRecipe;
-use cass_data::source::{Blank, Uncertain};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -31,67 +30,97 @@ pub fn pretrain(recipe: &DataRecipe) -> String {
     )
 }
 
-/// The flags by which `cass` finds the images of a recipe and reads them alike.
+/// The flags by which `cass` finds the images of a recipe, divides them and reads them alike.
 pub fn images(recipe: &DataRecipe) -> String {
-    let mut flags = format!("--data {}", recipe.name);
-    let roots = std::iter::once(&recipe.root).chain(&recipe.more_roots);
+    // By every field, so that a new one is not forgotten here.
+    let DataRecipe {
+        name,
+        root,
+        val_fraction,
+        fraction: _, // how much a run learns from is its own matter
+        skip_bad,
+        test_fraction,
+        more_roots,
+        images,
+        labels,
+        uncertain,
+        blank,
+        exclude,
+        group_by,
+        exclude_test_of,
+        levels,
+        exif,
+        pages,
+        frame,
+        window_index,
+        max_megapixels,
+        in_chans,
+        columns,
+    } = recipe;
+    let usual = DataRecipe::default();
+    let mut flags = format!("--data {name}");
     let mut flag = |name: &str, value: String| {
         let _ = write!(flags, " --{name} {value}"); // a String takes every write
     };
+    let roots = std::iter::once(root).chain(more_roots);
     roots.for_each(|root| flag("data-root", word(root)));
-    for (column, name) in &recipe.columns {
+    for (column, name) in columns {
         flag("columns", word(format!("{}={name}", column.name())));
     }
-    if !recipe.labels.is_empty() {
-        flag("labels", word(recipe.labels.join(",")));
+    if !labels.is_empty() {
+        flag("labels", word(labels.join(",")));
     }
-    if !recipe.images.is_empty() {
-        let folders: Vec<String> = recipe.images.iter().map(word).collect();
+    if !images.is_empty() {
+        let folders: Vec<String> = images.iter().map(word).collect();
         flag("images", folders.join(" "));
     }
-    for pattern in &recipe.exclude {
+    for pattern in exclude {
         flag("exclude", word(pattern));
     }
-    if let Some(group_by) = &recipe.group_by {
+    if let Some(group_by) = group_by {
         flag("group-by", word(group_by));
     }
-    let read = recipe.reading();
-    if read.levels != Levels::default() {
-        flag("levels", word(read.levels.to_string()));
+    if let Some(of) = exclude_test_of {
+        flag("exclude-test-of", word(of));
     }
-    if read.pages != Pages::default() {
-        flag("pages", word(read.pages.to_string()));
+    if let Some(test) = test_fraction {
+        let shares = [1.0 - val_fraction - test, *val_fraction, *test];
+        // Without the last digits, which no percentage was given by.
+        let percent = shares.map(|share| ((share * 1e8).round() / 1e6).to_string());
+        flag("split", percent.join("/"));
     }
-    if read.frame != Frame::default() {
-        flag("frame", read.frame.to_string());
+    if *levels != usual.levels {
+        flag("levels", word(levels.to_string()));
     }
-    if read.in_chans != Reading::default().in_chans {
-        flag("in-chans", read.in_chans.to_string());
+    if *pages != usual.pages {
+        flag("pages", word(pages.to_string()));
     }
-    if read.window_index > 0 {
-        flag("window-index", read.window_index.to_string());
+    if *frame != usual.frame {
+        flag("frame", frame.to_string());
     }
-    if read.max_megapixels > 0 {
-        flag("max-megapixels", read.max_megapixels.to_string());
+    if *in_chans != usual.in_chans {
+        flag("in-chans", in_chans.to_string());
     }
-    for (choice, said) in [
-        ("zero", Uncertain::Zero),
-        ("one", Uncertain::One),
-        ("ignore", Uncertain::Ignore),
-    ] {
-        if recipe.uncertain == Some(said) {
-            flag("uncertain", choice.into());
+    if *window_index != usual.window_index {
+        flag("window-index", window_index.to_string());
+    }
+    if *max_megapixels != usual.max_megapixels {
+        flag("max-megapixels", max_megapixels.to_string());
+    }
+    for (choice, name, _) in UNCERTAIN {
+        if *uncertain == Some(choice) {
+            flag("uncertain", name.into());
         }
     }
-    for (choice, said) in [("zero", Blank::Zero), ("ignore", Blank::Ignore)] {
-        if recipe.blank == Some(said) {
-            flag("blank", choice.into());
+    for (choice, name, _) in BLANK {
+        if *blank == Some(choice) {
+            flag("blank", name.into());
         }
     }
-    if read.exif {
+    if *exif {
         flags += " --exif";
     }
-    if recipe.skip_bad {
+    if *skip_bad {
         flags += " --skip-bad";
     }
     flags
@@ -100,6 +129,8 @@ pub fn images(recipe: &DataRecipe) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::images::DataArgs;
+    use clap::Parser;
 
     #[test]
     fn a_path_is_one_word_to_a_shell() {
@@ -118,5 +149,25 @@ mod tests {
             images(&recipe),
             "--data csv --data-root 'my labels.csv' --exclude '*_mask.*' --skip-bad"
         );
+    }
+
+    #[test]
+    fn the_flags_of_a_recipe_make_the_same_recipe() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            images: DataArgs,
+        }
+        let given = "cass --data csv --data-root a.csv --data-root b.csv --columns path=file --group-column who \
+            --labels x,y --images here there --uncertain one --blank zero --exclude mask_ --group-by none \
+            --split 65/7/28 --levels window:-40,400 --exif --pages 3,1,2 --frame middle --window-index 2 \
+            --in-chans 5 --max-megapixels 200 --exclude-test-of runs/probe --skip-bad";
+        let read = |line: &str| {
+            let line = Line::try_parse_from(line.split_whitespace()).unwrap();
+            line.images.recipe().unwrap()
+        };
+        let recipe = read(given);
+        assert_eq!(read(&format!("cass {}", images(&recipe))), recipe);
+        assert_eq!(recipe.test_fraction, Some(0.28));
     }
 }

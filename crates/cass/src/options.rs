@@ -3,12 +3,14 @@
 use crate::choice::one_of;
 use crate::failure::{Failure, Result};
 use crate::images::{CacheArgs, DataArgs};
-use cass_run::first_difference;
+use cass_run::{first_difference, names};
 use cass_train::Protocol;
 use cass_train::recipe::Normalize;
 use clap::Args;
 use clap::builder::TypedValueParser;
-use std::path::PathBuf;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
 
 /// Which images, how many, where to compute. A flag that is not given leaves the recipe's value.
 #[derive(Args)]
@@ -50,12 +52,33 @@ pub fn here() -> Result<PathBuf> {
     std::env::current_dir().map_err(wrong)
 }
 
-/// The text of the recipe that a run folder has, where that says the same once its paths are absolute; else the
-/// new one.
-pub fn kept(has: Option<String>, resolved: Option<String>, new: String) -> String {
-    match (has, resolved) {
-        (Some(has), Some(resolved)) if first_difference(&resolved, &new).is_none() => has,
-        _ => new,
+/// The recipe that a run folder has of an earlier attempt.
+pub struct Earlier<R> {
+    text: String,
+    /// With absolute paths.
+    pub recipe: R,
+}
+
+impl<R: Serialize + DeserializeOwned> Earlier<R> {
+    /// That of the folder `out`, where it can be read; `resolve` makes its paths absolute.
+    pub fn of(out: &Path, resolve: impl Fn(&mut R, &Path)) -> Result<Option<Self>> {
+        let text = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
+        let Some(text) = text else { return Ok(None) };
+        let Ok(mut recipe) = cass_run::from_toml(&text) else {
+            return Ok(None);
+        };
+        resolve(&mut recipe, &here()?);
+        Ok(Some(Self { text, recipe }))
+    }
+
+    /// The text of a recipe for the folder: what is there, where that says the same.
+    pub fn or(earlier: Option<Self>, recipe: &R) -> String {
+        let new = cass_run::to_toml(recipe);
+        let same = |e: &Self| first_difference(&cass_run::to_toml(&e.recipe), &new).is_none();
+        match earlier.filter(same) {
+            Some(earlier) => earlier.text,
+            None => new,
+        }
     }
 }
 

@@ -3,15 +3,13 @@
 use crate::choice::one_of;
 use crate::failure::{Failure, Result};
 use crate::images::{expect_root, set, survey};
-use crate::options::{Common, apply, here, kept, normalization, protocol};
+use crate::options::{Common, Earlier, apply, here, normalization, protocol};
 use crate::progress::Progress;
 use crate::recompute::Recompute;
 use crate::say::{Report, left_out};
 use crate::{estimate, hub, next, process, sealed};
 use cass_data::cache::Cache;
-use cass_run::{
-    Collapse, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir, When, names,
-};
+use cass_run::{Collapse, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir, When};
 use cass_train::methods::Guard;
 use cass_train::recipe::{Normalize, Precision};
 use cass_train::{Method, PretrainOptions, Protocol, Recipe, Weights};
@@ -161,14 +159,9 @@ pub fn run(mut args: Args) -> Result<Report> {
     if valid.precision != Precision::F32 {
         cass_train::device::device_of(&valid, options.emulate_bf16)?;
     }
-    let earlier_text = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
-    let earlier = earlier_text.as_ref();
-    let mut earlier = earlier.and_then(|text| Recipe::from_toml(text).ok());
-    if let Some(earlier) = &mut earlier {
-        earlier.resolve(&here()?);
-    }
+    let earlier = Earlier::of(&out, Recipe::resolve)?;
     for (name, arm) in &mut recipe.arms {
-        let earlier = earlier.as_ref().and_then(|recipe| recipe.arms.get(name));
+        let earlier = earlier.as_ref().and_then(|e| e.recipe.arms.get(name));
         let earlier = earlier.map(|arm| &arm.weights);
         arm.weights = hub::resolve(&arm.weights, &arm.network, earlier)?;
     }
@@ -178,12 +171,7 @@ pub fn run(mut args: Args) -> Result<Report> {
     // What is written means the same from any folder; what is said keeps the paths as they were given.
     let mut written = Recipe::clone(&recipe);
     written.resolve(&here()?);
-    let text = kept(
-        earlier_text,
-        earlier.map(|e| e.to_toml()),
-        written.to_toml(),
-    );
-    let run = RunDir::open(&out, &text)?;
+    let run = RunDir::open(&out, &Earlier::or(earlier, &written))?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{}", sealed::finished_already(&run)?);
         let labelled = recipe.data.name != "images";

@@ -3,7 +3,7 @@
 use crate::choice::one_of;
 use crate::failure::{Failure, Result};
 use crate::images::{expect_root, set, survey};
-use crate::options::{Common, apply, here, kept, normalization, protocol};
+use crate::options::{Common, Earlier, apply, here, normalization, protocol};
 use crate::progress::Progress;
 use crate::say::{Report, left_out};
 use crate::{hub, next, process, sealed};
@@ -147,12 +147,7 @@ pub fn run(mut args: Args) -> Result<Report> {
     process::on_signal(Stop::default(), process::Begun::default())?;
     recipe.validate()?;
     recipe.expect_memory()?;
-    let earlier_text = cass_run::read_text(&out.join(names::RECIPE)).ok().flatten();
-    let earlier = earlier_text.as_ref();
-    let mut earlier = earlier.and_then(|text| ProbeRecipe::from_toml(text).ok());
-    if let Some(earlier) = &mut earlier {
-        earlier.resolve(&here()?);
-    }
+    let earlier = Earlier::of(&out, ProbeRecipe::resolve)?;
     // What is written means the same from any folder; what is said keeps the paths as they were given.
     let written = |recipe: &ProbeRecipe| {
         let mut written = recipe.clone();
@@ -160,10 +155,10 @@ pub fn run(mut args: Args) -> Result<Report> {
         Ok::<_, Failure>(written)
     };
     let layout = written(&recipe)?.data.layout();
-    let same_data = |e: &&ProbeRecipe| e.data.layout() == layout;
+    let same_data = |e: &&Earlier<ProbeRecipe>| e.recipe.data.layout() == layout;
     // A finished run is told again without its images.
     let multi_label = match earlier.as_ref().filter(same_data) {
-        Some(earlier) => earlier.multi_label,
+        Some(earlier) => earlier.recipe.multi_label,
         None => {
             let found = survey(&recipe.data)?;
             if !found.is_labelled() {
@@ -179,15 +174,10 @@ pub fn run(mut args: Args) -> Result<Report> {
     if multi_label {
         recipe = recipe.for_multi_label();
     }
-    let weights = earlier.as_ref().map(|recipe| &recipe.weights);
+    let weights = earlier.as_ref().map(|e| &e.recipe.weights);
     recipe.weights = hub::resolve(&recipe.weights, &recipe.network, weights)?;
     process::configure(recipe.threads)?;
-    let text = kept(
-        earlier_text,
-        earlier.map(|e| e.to_toml()),
-        written(&recipe)?.to_toml(),
-    );
-    let run = RunDir::open(&out, &text)?;
+    let run = RunDir::open(&out, &Earlier::or(earlier, &written(&recipe)?))?;
     if let Some(metrics) = run.metrics()? {
         tracing::info!("{}", sealed::finished_already(&run)?);
         return Ok(report(&out, &metrics, per_patient).next(predict(&out)));

@@ -96,7 +96,8 @@ impl Progress {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
+/// How a bar looks, by `indicatif`'s template.
+pub fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template);
     style.unwrap_or_else(|_| ProgressStyle::default_bar())
 }

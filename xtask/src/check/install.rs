@@ -1,9 +1,9 @@
 //! Both ways to install `cass`, each tried in a bare environment: `cargo install`, and a wheel that carries the program.
 
-use crate::checkout::{cargo, succeed, workspace};
+use crate::checkout::{cargo, succeed, target, workspace};
 use anyhow::{Context, Result, ensure};
 use std::env;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -131,7 +131,7 @@ fn skipped(why: &str) {
     eprintln!("    skipped: {why}");
 }
 
-fn runs(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> bool {
+fn runs(program: impl AsRef<OsStr>, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -142,9 +142,4 @@ fn runs(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> bool {
 
 fn program(name: &str) -> String {
     format!("{name}{}", env::consts::EXE_SUFFIX)
-}
-
-/// The folder of what was built already.
-fn target() -> OsString {
-    env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| workspace().join("target").into())
 }

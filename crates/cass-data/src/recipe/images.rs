@@ -37,6 +37,17 @@ pub struct RunImages {
     config: LoaderConfig,
 }
 
+/// At most `most` places of `all`, evenly apart.
+///
+/// ```
+/// let some: Vec<usize> = cass_data::recipe::evenly(10, 4).collect();
+/// assert_eq!(some, [0, 2, 5, 7]);
+/// ```
+pub fn evenly(all: usize, most: usize) -> impl Iterator<Item = usize> {
+    let n = most.min(all);
+    (0..n).map(move |i| i * all / n)
+}
+
 /// SHA-256 of the test images of a run, or of a probe by the same seed on the images of a table.
 fn held_out_by(
     of: &Path,
@@ -122,8 +133,7 @@ impl RunImages {
     /// At most `most` images of a part, evenly apart.
     pub fn some_of(&self, part: Part, most: usize) -> Vec<usize> {
         let all = self.part(part);
-        let n = most.min(all.len());
-        (0..n).map(|i| all[i * all.len() / n]).collect()
+        evenly(all.len(), most).map(|i| all[i]).collect()
     }
 
     /// The same images in batches of another size.

@@ -2,7 +2,7 @@
 
 mod images;
 
-pub use images::RunImages;
+pub use images::{RunImages, evenly};
 
 use crate::Result;
 use crate::channels::COLOURS;

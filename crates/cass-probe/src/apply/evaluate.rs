@@ -1,14 +1,15 @@
 //! A finished probe on labelled images of another origin.
 
 use super::{Predictor, Shift};
-use crate::fit::{Decision, Judged, Said, groups_of, pretrained_on};
+use crate::fit::{Decision, Judged, Reference, Said, groups_of, numbers, pretrained_on};
 use crate::{Error, Result};
 use cass_data::dataset::{Dataset, OpenOptions, Part, Task};
 use cass_data::loader::{Loader, LoaderConfig};
 use cass_data::recipe::DataRecipe;
 use cass_data::split::Manifest;
 use cass_metrics::Groups;
-use cass_run::names::MANIFEST;
+use cass_run::Finished;
+use cass_run::names::{MANIFEST, REFERENCE};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,6 +69,10 @@ impl Predictor {
     /// several, or the reverse; no image that can be judged.
     pub fn evaluate(&self, run: &Path, recipe: &DataRecipe, batch: usize) -> Result<Evaluation> {
         self.expect_reading(&recipe.reading())?;
+        let reference = match run.join(REFERENCE).exists() {
+            true => Some(Reference::read(&Finished::open(run)?.intact(REFERENCE)?)?),
+            false => None,
+        };
         let size = self.model.options().input_size;
         let mut dataset = recipe.open(&OpenOptions {
             size: Some(size),
@@ -118,9 +123,9 @@ impl Predictor {
         let (mut said, mut features) = (Vec::with_capacity(indices.len()), Vec::new());
         for batch in loader.epoch(0) {
             let batch = batch?;
-            let (rows, decisions) = self.decided(batch.images())?;
-            if self.reference.is_some() {
-                features.extend(rows);
+            let (rows, decisions) = self.decisions(batch.images())?;
+            if reference.is_some() {
+                features.extend(numbers(&rows)?);
             }
             said.extend(decisions.into_iter().collect::<Result<Vec<Decision>>>()?);
         }
@@ -134,7 +139,7 @@ impl Predictor {
         Ok(Evaluation {
             judged: Judged::of_images(&self.recipe, &dataset, &indices, groups.as_ref(), said)?,
             images: indices.len(),
-            shift: (self.reference.as_ref()).map(|own| Shift::of(own, &features, indices.len())),
+            shift: reference.map(|own| Shift::of(&own, &features, indices.len())),
             pretrained: known.count(),
             absent: absent.map(|(_, name)| name.clone()).collect(),
             groups,

@@ -34,10 +34,7 @@ pub fn export(run: &Finished, arm: Option<&str>, format: Format, out: &Path) -> 
         let why = "a knn probe fits no classifier: expected one of mode linear or finetune";
         return Err(wrong(why.into()));
     }
-    if !recipe.keep_network {
-        let why = "it kept its scores alone, and no network (keep_network = false): probe again without --scores-only";
-        return Err(wrong(why.into()));
-    }
+    recipe.expect_network(&run.path)?;
     let file = run.intact(PREDICTIONS)?;
     let classes = if recipe.multi_label {
         MultiLabelPredictions::read(&file, None).map(|p| p.classes)

@@ -1,6 +1,6 @@
 //! Labels for new images from a finished probe.
 
-use crate::fit::{Decision, Knn, ProbeMode, ProbeRecipe, Reference, decide};
+use crate::fit::{Decision, Knn, ProbeMode, ProbeRecipe, decide};
 use crate::reading::expect_reading;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
@@ -9,7 +9,7 @@ use cass_data::image::{Pixels, Reading};
 use cass_data::source::Item;
 use cass_metrics::joined;
 use cass_models::{Mode, Model};
-use cass_run::names::{CHECKPOINT, NEIGHBOURS, REFERENCE};
+use cass_run::names::{CHECKPOINT, NEIGHBOURS};
 use cass_run::{Finished, Metrics};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -22,8 +22,6 @@ pub struct Predictor {
     pub(super) recipe: ProbeRecipe,
     /// Neighbours of a knn probe, and how many of them vote.
     neighbours: Option<(Knn, usize)>,
-    /// What its own images are like; none of a probe that an earlier version left.
-    pub(super) reference: Option<Reference>,
 }
 
 /// What a [`Predictor`] says of one image.
@@ -65,10 +63,7 @@ impl Predictor {
         if classes.is_empty() {
             return Err(wrong("its metrics.json names no classes".into()));
         }
-        if !recipe.keep_network {
-            let why = "it kept its scores alone, and no network (keep_network = false): probe again without --scores-only";
-            return Err(wrong(why.into()));
-        }
+        recipe.expect_network(run)?;
         let model = recipe.network(classes.len(), device)?;
         let report = model.load(&finished.intact(CHECKPOINT)?)?;
         if let Some(kept) = metrics
@@ -92,16 +87,11 @@ impl Predictor {
             ProbeMode::Knn => Some(Knn::read(&finished.intact(NEIGHBOURS)?)?),
             _ => None,
         };
-        let reference = match finished.path.join(REFERENCE).exists() {
-            true => Some(Reference::read(&finished.intact(REFERENCE)?)?),
-            false => None,
-        };
         Ok(Self {
             model: model.frozen()?,
             classes,
             recipe,
             neighbours,
-            reference,
         })
     }
 
@@ -182,7 +172,7 @@ impl Predictor {
         }
         let device = &self.model.options().device;
         let batch = Tensor::from_vec(good, (n, channels, size, size), device)?;
-        let mut decisions = self.decisions(&batch)?.into_iter();
+        let mut decisions = self.decisions(&batch)?.1.into_iter();
         let label = |(pixels, image): (Result<Vec<f32>>, &T)| {
             pixels?;
             let decision = decisions.next().unwrap_or(Err(Error::NotFinite))?;
@@ -195,45 +185,33 @@ impl Predictor {
         Ok(said.drain(..).zip(images).map(label).collect())
     }
 
-    /// What is said of each of `images` `(B, C, S, S)`; an image without finite outputs does not stop the others.
-    pub(crate) fn decisions(&self, images: &Tensor) -> Result<Vec<Result<Decision>>> {
-        Ok(self.decided(images)?.1)
-    }
-
-    /// The features `(B, D)` of images, row-major, and what is said of each.
-    pub(super) fn decided(&self, images: &Tensor) -> Result<(Vec<f32>, Vec<Result<Decision>>)> {
-        let batch = images.dim(0)?;
+    /// The features `(B, D)` of `images` `(B, C, S, S)`, and what is said of each; an image without finite outputs does
+    /// not stop the others.
+    pub(super) fn decisions(&self, images: &Tensor) -> Result<(Tensor, Vec<Result<Decision>>)> {
         let (features, logits) = if self.recipe.mode == ProbeMode::Finetune {
             let output = self.model.forward(images, Mode::Eval)?;
             (output.features, Some(output.logits))
         } else {
-            // As it was fitted: the two heads of a distilled DeiT both saw the mean of its tokens.
-            let features = self.model.features(images, Mode::Eval)?;
-            let logits = match self.neighbours {
-                Some(_) => None,
-                None => Some(self.model.classify(&features)?),
+            (self.model.features(images, Mode::Eval)?, None)
+        };
+        let decisions = if let Some((knn, k)) = &self.neighbours {
+            let rows = features.value().to_dtype(DType::F32)?.to_vec2::<f32>()?;
+            let of = |row: Vec<f32>| {
+                let votes = knn.probabilities(&row, *k)?;
+                Ok(decide(&self.recipe, votes).remove(0))
             };
-            (features, logits)
+            rows.into_iter().map(of).collect()
+        } else {
+            let logits = match logits {
+                Some(logits) => logits,
+                // As it was fitted: the two heads of a distilled DeiT both saw the mean of its tokens.
+                None => self.model.classify(&features)?,
+            };
+            // Read once for the batch, wherever they were computed.
+            let logits = logits.into_value().to_device(&Device::Cpu)?;
+            let of = |row| Ok(Decision::of(&logits.narrow(0, row, 1)?, &self.recipe)?.remove(0));
+            (0..images.dim(0)?).map(of).collect()
         };
-        let rows = features.into_value().to_dtype(DType::F32)?;
-        let rows: Vec<f32> = rows.flatten_all()?.to_vec1()?;
-        let decisions = match (&self.neighbours, logits) {
-            (Some((knn, k)), _) => {
-                let of =
-                    |row: &[f32]| Ok(decide(&self.recipe, knn.probabilities(row, *k)?).remove(0));
-                rows.chunks_exact(self.model.feature_dim())
-                    .map(of)
-                    .collect()
-            }
-            (None, Some(logits)) => {
-                // Read once for the batch, wherever they were computed.
-                let logits = logits.into_value().to_device(&Device::Cpu)?;
-                let of =
-                    |row| Ok(Decision::of(&logits.narrow(0, row, 1)?, &self.recipe)?.remove(0));
-                (0..batch).map(of).collect()
-            }
-            (None, None) => Vec::new(), // a probe has either
-        };
-        Ok((rows, decisions))
+        Ok((features.into_value(), decisions))
     }
 }

@@ -1,6 +1,6 @@
 //! How far the features of new images are from those that a probe was fitted to.
 
-use crate::fit::Reference;
+use crate::fit::{FAR, Reference};
 use serde::Serialize;
 use std::fmt;
 
@@ -30,7 +30,7 @@ impl Shift {
         let distances = reference.distances(features);
         Self {
             farther_share: distances.farther,
-            expected_share: 0.05,
+            expected_share: FAR,
             kernel_distance: distances.kernel,
             kernel_distance_held_out: reference.apart(),
             images,
@@ -65,10 +65,11 @@ impl fmt::Display for Shift {
         };
         write!(
             f,
-            "features: {verdict}: {:.0} % of them are farther from the training images than 95 % of the {held_out_images} \
+            "features: {verdict}: {:.0} % of them are farther from the training images than {:.0} % of the {held_out_images} \
              held-out ones are ({:.0} % would be without a shift); kernel distance {kernel_distance:.3} (held-out images \
              {kernel_distance_held_out:.3})",
             100.0 * farther_share,
+            100.0 * (1.0 - expected_share),
             100.0 * expected_share,
         )
     }

@@ -3,6 +3,7 @@
 use super::parts::Parts;
 use super::probe::Tell;
 use super::recipe::ProbeRecipe;
+use super::vector::numbers;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use cass_data::dataset::Part;
@@ -147,10 +148,7 @@ fn file_name(model: &Model, batch: usize) -> Result<String> {
     }
     for (name, tensor) in tensors {
         hash.update(format!("{name} {:?}\n", tensor.dims()).as_bytes());
-        let values = tensor
-            .to_dtype(DType::F32)?
-            .flatten_all()?
-            .to_vec1::<f32>()?;
+        let values = numbers(&tensor)?;
         for chunk in values.chunks(1 << 14) {
             let bytes: Vec<u8> = chunk.iter().flat_map(|v| v.to_le_bytes()).collect();
             hash.update(&bytes);

@@ -25,5 +25,6 @@ pub(crate) use parts::{groups_of, pretrained_on};
 pub(crate) use probe::load_backbone;
 pub use probe::probe;
 pub use recipe::{ClassWeights, LogisticRecipe, ProbeMode, ProbeRecipe, Stopping};
-pub(crate) use reference::Reference;
+pub(crate) use reference::{FAR, Reference};
+pub(crate) use vector::numbers;
 pub(crate) use ways::decide;

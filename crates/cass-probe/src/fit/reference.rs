@@ -1,10 +1,11 @@
 //! What the features of a probe's own images are like, kept for comparison with those of others.
 
 use super::parts::Parts;
-use super::vector::dot;
+use super::vector::{dot, numbers};
 use crate::{Error, Result};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use cass_data::dataset::Part;
+use cass_data::recipe::evenly;
 use cass_models::{Mode, Model};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -14,8 +15,8 @@ use std::path::Path;
 const TRAINING: usize = 256;
 /// Held-out images that are compared with them, and images of another origin at once.
 const HELD_OUT: usize = 512;
-/// The share of held-out images that is not far from the training images.
-const NEAR: f64 = 0.95;
+/// The share of held-out images that is far from the training images, which says what far is.
+pub(crate) const FAR: f64 = 0.05;
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 30;
 
@@ -38,16 +39,10 @@ pub(crate) struct Reference {
 /// How far images are from a probe's training images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Distances {
-    /// Share of the images that are farther than 95 % of the held-out ones.
+    /// Share of the images that are farther than all but [`FAR`] of the held-out ones.
     pub(crate) farther: f64,
     /// Kernel distance to the training images.
     pub(crate) kernel: f64,
-}
-
-/// At most `most` of `all`, evenly apart.
-pub(crate) fn some_of(all: usize, most: usize) -> impl Iterator<Item = usize> {
-    let n = most.min(all);
-    (0..n).map(move |i| i * all / n.max(1))
 }
 
 impl Reference {
@@ -81,7 +76,7 @@ impl Reference {
         let mut nearest = reference.nearest(&held_out);
         nearest.sort_unstable_by(f64::total_cmp);
         let last = nearest.len().saturating_sub(1);
-        let place = (NEAR * last as f64).ceil() as usize;
+        let place = ((1.0 - FAR) * last as f64).ceil() as usize;
         reference.far = nearest.get(place).copied().unwrap_or_default();
         reference.apart = reference.kernel_distance(&held_out);
         reference
@@ -92,16 +87,11 @@ impl Reference {
         let model = model.frozen()?;
         let features = |part, most| {
             let all = parts.indices(part);
-            let indices = some_of(all.len(), most).map(|i| all[i]).collect();
+            let indices = evenly(all.len(), most).map(|i| all[i]).collect();
             let mut rows = Vec::new();
             for batch in parts.loader_of(indices, false)?.epoch(0) {
                 let features = model.features(batch?.images(), Mode::Eval)?.into_value();
-                rows.extend(
-                    features
-                        .to_dtype(DType::F32)?
-                        .flatten_all()?
-                        .to_vec1::<f32>()?,
-                );
+                rows.extend(numbers(&features)?);
             }
             Ok::<_, Error>(rows)
         };
@@ -258,7 +248,7 @@ impl Reference {
 fn chosen(rows: &[f32], dim: usize, most: usize) -> Vec<f32> {
     let dim = dim.max(1);
     let all = rows.len() / dim;
-    let rows = some_of(all, most).flat_map(|i| &rows[i * dim..(i + 1) * dim]);
+    let rows = evenly(all, most).flat_map(|i| &rows[i * dim..(i + 1) * dim]);
     rows.copied().collect()
 }
 

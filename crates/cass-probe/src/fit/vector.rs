@@ -1,7 +1,14 @@
-//! The two loops that classifying features is made of.
+//! The two loops that classifying features is made of, and the numbers of a tensor to run them on.
+
+use candle_core::{DType, Result, Tensor};
 
 /// Numbers worked on side by side: one AVX-512 register, two AVX2 ones.
 const LANES: usize = 16;
+
+/// All values of a tensor, wherever it is, row-major.
+pub(crate) fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+    tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+}
 
 /// The inner product of two slices of one length; the same bits on every machine.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {

@@ -1,10 +1,10 @@
 //! The networks of a finished run, to be looked at, and the images they are for.
 
 use crate::apply::Predictor;
-use crate::fit::{ProbeMode, ProbeRecipe, load_backbone};
+use crate::fit::{ProbeMode, ProbeRecipe, load_backbone, numbers};
 use crate::reading::expect_reading;
 use crate::{Error, Result};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use cass_data::cache::Storage;
 use cass_data::image::Reading;
 use cass_data::loader::{Loader, LoaderConfig};
@@ -244,10 +244,7 @@ impl Subject {
 
 /// All values of a tensor, which have to be finite.
 pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f32>> {
-    let values = tensor
-        .to_dtype(DType::F32)?
-        .flatten_all()?
-        .to_vec1::<f32>()?;
+    let values = numbers(tensor)?;
     if values.iter().all(|v| v.is_finite()) {
         Ok(values)
     } else {

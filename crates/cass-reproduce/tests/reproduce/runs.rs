@@ -296,19 +296,8 @@ fn runs_of_a_killed_job_end_with_it_and_the_next_job_waits_for_them() {
 #[test]
 fn an_interrupted_job_ends_its_runs_and_goes_on_later() {
     let job = Job::new();
-    let mut child = job
-        .command("reproduce --table 3 --seeds 1 --device cpu --out {out}")
-        .env("FAKE_SLEEP", "60")
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let (mut child, begun) = sleeping(&job);
     let deadline = Instant::now() + Duration::from_secs(20);
-    let runs = job.out().join("runs");
-    while fs::read_dir(&runs).map_or(0, Iterator::count) == 0 {
-        assert!(Instant::now() < deadline, "no run was started");
-        thread::sleep(Duration::from_millis(20));
-    }
-    thread::sleep(Duration::from_millis(200));
     let interrupt = std::process::Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status();
@@ -316,7 +305,6 @@ fn an_interrupted_job_ends_its_runs_and_goes_on_later() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(Instant::now() < deadline, "it waited for its run");
     assert!(!job.out().join("results.json").exists());
-    let begun = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
     let asked = || fs::read_to_string(begun.join("asked")).unwrap();
     assert_eq!(
         asked(),

@@ -4,10 +4,11 @@ use super::html;
 use crate::failure::Result;
 use crate::images::DataArgs;
 use crate::output::write;
+use crate::progress::style;
 use crate::say::Report;
 use crate::{next, process};
 use cass_data::check::{Checkup, FindingKind};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -39,8 +40,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<Report> {
     process::configure(args.threads)?;
     let bar = ProgressBar::new(0);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} files  {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_style(style("{bar:30} {pos}/{len} files  {eta} left"));
     let recipe = args.images.recipe()?;
     let data = &recipe.name;
     let checkup =

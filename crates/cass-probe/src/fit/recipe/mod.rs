@@ -6,7 +6,7 @@ mod validate;
 pub use class_weights::ClassWeights;
 pub use mode::{LogisticRecipe, ProbeMode, Stopping};
 
-use crate::Result;
+use crate::{Error, Result};
 use candle_core::{DType, Device};
 use cass_data::cache::Storage;
 use cass_data::recipe::DataRecipe;
@@ -187,6 +187,18 @@ impl ProbeRecipe {
         let mut model = Model::new(&self.network, &options)?;
         model.set_normalization(self.normalization.of(&self.network, &self.weights)?)?;
         Ok(model)
+    }
+
+    /// Says so where the probe in `run` kept no network.
+    pub(crate) fn expect_network(&self, run: &Path) -> Result<()> {
+        if self.keep_network {
+            return Ok(());
+        }
+        let why = "it kept its scores alone, and no network (keep_network = false): probe again without --scores-only";
+        Err(Error::Run {
+            path: run.into(),
+            reason: why.into(),
+        })
     }
 
     /// The network and how it is optimised.
