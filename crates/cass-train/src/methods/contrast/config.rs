@@ -145,6 +145,6 @@ impl MethodConfig for ContrastConfig {
     }
 
     fn replay(&self, replay: &Replay, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
-        super::replay::replay(self, replay, folder, recorded)
+        super::replay::replay(replay, folder, recorded)
     }
 }

@@ -13,12 +13,7 @@ use cass_models::Model;
 use std::path::Path;
 
 /// Replays two networks, their projectors and queues.
-pub(super) fn replay(
-    settings: &ContrastConfig,
-    replay: &Replay,
-    folder: &Path,
-    recorded: &Recorded,
-) -> Result<Deviation> {
+pub(super) fn replay(replay: &Replay, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
     let size = recorded.get("view1.0")?.dims4()?.3;
     let lr = recorded.get("lr")?.to_vec1::<f64>()?;
     let lr = lr.first().copied().unwrap_or(replay.lr);
@@ -41,7 +36,6 @@ pub(super) fn replay(
         projection_size: outputs,
         projection_lr: lr,
         queue: kept,
-        ..settings.clone()
     };
     let preset = config.preset(replay.protocol);
     let arm = |name: &str| -> Result<(Model, Arm)> {
