@@ -4,6 +4,7 @@ use super::config::ContrastConfig;
 use super::step::ContrastStep;
 use crate::error::Result;
 use crate::methods::MethodConfig;
+use crate::optim::{AdamConfig, OptimizerConfig};
 use crate::settings::Arm;
 use crate::step::StepOptions;
 use crate::trajectory::{Deviation, Recorded, Replay, compare, network, of_network, steps};
@@ -39,7 +40,11 @@ pub(super) fn replay(replay: &Replay, folder: &Path, recorded: &Recorded) -> Res
     let preset = config.preset(replay.protocol);
     let arm = |name: &str| -> Result<(Model, Arm)> {
         let mut arm = preset.arms[name].clone();
-        arm.optimizer.set_lr(lr);
+        arm.optimizer = OptimizerConfig::Adam(AdamConfig {
+            lr,
+            eps: number("eps")?,
+            ..AdamConfig::default()
+        });
         let file = folder.join(format!("{name}.safetensors"));
         Ok((network(&file, size, &replay.device)?, arm))
     };
