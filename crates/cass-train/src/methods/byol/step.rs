@@ -70,10 +70,8 @@ impl Objective for Byol {
     fn follow(&mut self, online: &Online, step: u64) -> Result<()> {
         let keep = self.keep(step);
         blend_parameters(&self.target.network, &online.network, keep)?;
-        let heads = self.target.heads.iter().zip(&online.heads);
-        heads
-            .map(|((_, target), (_, online))| target.blend(online, keep))
-            .collect()
+        let mut heads = self.target.heads.iter().zip(&online.heads);
+        heads.try_for_each(|((_, target), (_, online))| target.blend(online, keep))
     }
 
     fn target(&self) -> Option<&Online> {
