@@ -132,7 +132,7 @@ fn methods_of_two_views_follow_pytorch() {
         ("trajectory_byol", ByolConfig::default().into(), &kinds[..]),
     ] {
         let found = replay(name, kinds, method, &Replay::new(Protocol::Paper));
-        assert!(found.passed(1e-10), "{name}: {found:?}");
+        assert!(found.passed(1e-8), "{name}: {found:?}");
         assert_eq!((found.losses.len(), found.lr), (5, Some(0.0)));
     }
     // That it can fail: another weight of the covariances.
