@@ -105,6 +105,29 @@ fn dino_and_a_supervised_baseline() {
 }
 
 #[test]
+fn settings_are_checked_and_printed_where_nothing_is_to_be_run() {
+    let bench = Bench::new();
+    let pretrain = "pretrain --method vicreg --net resnet18 --weights random --data-root nowhere --out x --dry-run";
+    let output = bench.cass(&format!("{pretrain} --set method.cov_coeff=4"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        code(&output) == 0 && text.contains("cov_coeff = 4.0"),
+        "{text}"
+    );
+    assert!(!bench.path("x").exists());
+    bench.fails(
+        &format!("{pretrain} --set method.cov_coef=4"),
+        2,
+        &["did you mean `cov_coeff`?"],
+    );
+    bench.fails(
+        &format!("{pretrain} --set method.cov_coeff=-1"),
+        2,
+        &["`method.cov_coeff` is -1"],
+    );
+}
+
+#[test]
 fn methods_of_two_views_are_pretrained_and_timed() {
     let bench = Bench::new();
     for (method, small, loss) in [
