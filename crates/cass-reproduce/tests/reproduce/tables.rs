@@ -1,6 +1,6 @@
 //! Several tables at once: what they share, what is asked of each.
 
-use super::{Job, refused, succeeded, text};
+use super::{Job, refused, succeeded, text, write};
 use std::fs;
 use std::path::Path;
 
