@@ -93,7 +93,7 @@ pub struct Args {
     /// What the backward pass computes again instead of keeping it; changes no result.
     #[arg(long, value_name = "WHAT", default_value = "none")]
     recompute: Recompute,
-    /// Check the settings and print the recipe; read no image, and write and fetch nothing.
+    /// Check the settings and print the recipe: no image is read, nothing written or fetched.
     #[arg(long)]
     dry_run: bool,
     /// Write a checkpoint to go on from after every N steps; by default once a minute, or less often

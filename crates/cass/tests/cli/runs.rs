@@ -107,7 +107,7 @@ fn dino_and_a_supervised_baseline() {
 #[test]
 fn settings_are_checked_and_printed_where_nothing_is_to_be_run() {
     let bench = Bench::new();
-    let pretrain = "pretrain --method vicreg --net resnet18 --weights random --data-root nowhere --out x --dry-run";
+    let pretrain = "pretrain --method vicreg --net resnet18 --weights random --data folder --data-root nowhere --out x --dry-run";
     let output = bench.cass(&format!("{pretrain} --set method.cov_coeff=4"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
