@@ -1,7 +1,7 @@
 use super::replay::{Start, follow};
 use super::step::{Heads, Objective, Online, SiameseStep};
 use crate::error::{Error, Result};
-use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer};
+use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer, paper_for_one};
 use crate::schedule::ScheduleConfig;
 use crate::settings::{Arm, Arms, Protocol, check};
 use crate::step::{Step, StepOptions};
@@ -65,13 +65,8 @@ impl<T: SiameseConfig> MethodConfig for T {
         }
     }
 
-    /// The paper has two networks, of which one run trains one.
     fn paper_for(&self, arms: &Arms, paper: &mut Arms) {
-        if let (Some(arm), Some(own)) = (paper.get_mut("net"), arms.get("net"))
-            && own.network.contains("vit_base_patch16_384")
-        {
-            arm.network.clone_from(&own.network);
-        }
+        paper_for_one(arms, paper);
     }
 
     fn check(&self) -> Result<()> {
