@@ -155,7 +155,7 @@ impl Workload {
         let networks = args.nets().into_iter().zip(0..);
         let networks = networks.map(|(name, seed)| args.model(name, recipe.outputs, seed, &device));
         let step = recipe.step(networks.collect::<Result<_>>()?)?;
-        let views = (0..recipe.pipeline.views() as u64).map(|view| args.images(view, &device));
+        let views = (0..recipe.views() as u64).map(|view| args.images(view, &device));
         Ok(Self {
             held: step.held(),
             work: Work::Views(step, views.collect::<Result<_>>()?),
