@@ -192,6 +192,23 @@ fn a_table_of_ones_own_compares_any_methods() {
     assert!(!words("knn-byol-cnn").contains("--arm"));
 }
 
+/// What the studies would run: every method in both arms, two networks at once where a method trains two.
+#[test]
+fn the_studies_are_tables_that_can_be_planned() {
+    let job = Job::new();
+    let studies = concat!(env!("CARGO_MANIFEST_DIR"), "/../../xtask/studies");
+    for study in ["brain-mri", "isic2019"] {
+        let plan = format!(
+            "plan --table {studies}/{study}.toml --profile {studies}/two-cores.toml --downstream knn,logistic --seeds 1 --runs"
+        );
+        let lines = lines(&job, &plan);
+        let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+        assert_eq!(count("pretrain-"), 3 + 4 * 2, "{lines:?}");
+        // Eight rows in two arms, at three shares of the labels.
+        assert_eq!((count("knn-"), count("logistic-")), (48, 48), "{lines:?}");
+    }
+}
+
 #[test]
 fn changed_folders_are_done_again() {
     let job = Job::new();

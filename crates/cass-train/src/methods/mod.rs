@@ -99,6 +99,15 @@ pub(crate) struct Preset {
     pub(crate) zero_grad: bool,
 }
 
+/// Where a method trains one network, the paper trains it for each of its two.
+fn paper_for_one(arms: &Arms, paper: &mut Arms) {
+    if let (Some(arm), Some(own)) = (paper.get_mut("net"), arms.get("net"))
+        && own.network.contains("vit_base_patch16_384")
+    {
+        arm.network.clone_from(&own.network);
+    }
+}
+
 macro_rules! methods {
     ($($(#[doc = $about:literal])+ $name:literal: $method:ident($config:ty),)+) => {
         /// What is trained, with the settings that only it has: the `[method]` table of a recipe.

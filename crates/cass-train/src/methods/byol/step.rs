@@ -1,6 +1,5 @@
 //! BYOL's loss and the network that follows.
 
-use super::config::ByolConfig;
 use crate::average::blend_parameters;
 use crate::error::Result;
 use crate::methods::cass_loss;
@@ -13,7 +12,7 @@ use std::f64::consts::PI;
 /// length 1 (Grill et al. 2020, equation 2), which is [CASS' loss](cass_loss) but that no gradient reaches the target.
 ///
 /// The target runs in training mode: its BatchNorm normalises by its own batches.
-pub(super) struct Byol {
+pub(crate) struct Byol {
     momentum: f64,
     steps: Option<u64>,
     target: Online,
@@ -21,11 +20,11 @@ pub(super) struct Byol {
 
 impl Byol {
     /// A target that begins as a copy of the network and its projector; it has no predictor.
-    pub(super) fn new(config: &ByolConfig, online: &Online, steps: Option<u64>) -> Result<Self> {
+    pub(super) fn new(momentum: f64, online: &Online, steps: Option<u64>) -> Result<Self> {
         let projector = online.heads.iter().take(1);
         let heads = projector.map(|(name, head)| Ok((*name, head.deep_copy()?)));
         Ok(Self {
-            momentum: config.momentum,
+            momentum,
             steps,
             target: Online {
                 name: online.name.clone(),

@@ -1,7 +1,7 @@
 use super::step::DinoStep;
 use super::views;
 use crate::error::{Error, Result};
-use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer};
+use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer, paper_for_one};
 use crate::schedule::ScheduleConfig;
 use crate::settings::{Arm, Arms, Protocol, at_least, check};
 use crate::step::{Step, StepOptions};
@@ -99,13 +99,8 @@ impl MethodConfig for DinoConfig {
         4 * (copies + 1) * hidden * (hidden * layers.saturating_sub(2) + outputs)
     }
 
-    /// DINO is one network: the paper trains it for each of its two.
     fn paper_for(&self, arms: &Arms, paper: &mut Arms) {
-        if let (Some(arm), Some(own)) = (paper.get_mut("net"), arms.get("net"))
-            && own.network.contains("vit_base_patch16_384")
-        {
-            arm.network.clone_from(&own.network);
-        }
+        paper_for_one(arms, paper);
     }
 
     fn check(&self) -> Result<()> {

@@ -1,11 +1,10 @@
-//! What methods share that show one network two views of each image: its step, preset and replay.
+//! What methods share that show one network two views of each image: views, step and replay. Such a method is a
+//! [`SiameseConfig`].
 
-mod preset;
+mod config;
 mod replay;
 mod step;
 
-pub(super) use preset::{
-    Siamese, adam, check_views, chosen, draws, forwards, heads, paper_for, preset,
-};
-pub(super) use replay::{Start, follow};
-pub(super) use step::{Heads, Objective, Online, SiameseStep};
+pub(super) use config::{SiameseConfig, adam, heads};
+pub(super) use replay::Start;
+pub(super) use step::{Heads, Objective, Online};

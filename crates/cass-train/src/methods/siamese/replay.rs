@@ -1,9 +1,7 @@
 //! Short runs of two views by PyTorch.
 
-use super::preset::Siamese;
 use super::step::{Heads, Objective, SiameseStep};
 use crate::error::Result;
-use crate::methods::MethodConfig;
 use crate::settings::Arm;
 use crate::trajectory::{Deviation, Recorded, Replay, compare, network, of_network, steps};
 use cass_models::Model;
@@ -19,14 +17,13 @@ pub(crate) struct Start {
 impl Start {
     /// Reads it.
     pub(crate) fn read(
-        config: &dyn MethodConfig,
+        mut arm: Arm,
         replay: &Replay,
         folder: &Path,
         recorded: &Recorded,
     ) -> Result<Self> {
         let size = recorded.get("view1.0")?.dims4()?.3;
         let lr = recorded.get("lr")?.to_vec1::<f64>()?;
-        let mut arm = config.preset(replay.protocol).arms["net"].clone();
         arm.optimizer
             .set_lr(lr.first().copied().unwrap_or(replay.lr));
         Ok(Self {
@@ -64,15 +61,6 @@ impl Start {
             head.load(&self.head(name)?.tensors)?;
         }
         Ok(heads)
-    }
-
-    /// The network as it is trained.
-    pub(crate) fn siamese(&self) -> Result<Siamese<'_>> {
-        Ok(Siamese {
-            name: "net",
-            arm: &self.arm,
-            network: self.network.deep_copy()?,
-        })
     }
 }
 

@@ -1,7 +1,6 @@
-use super::preset::Siamese;
 use crate::error::{Error, Result};
 use crate::methods::Projector;
-use crate::settings::Precision;
+use crate::settings::{Arm, Precision};
 use crate::step::micro_batch::{MicroBatch, micro_batches};
 use crate::step::state::{Tensors, put, put_all, take, under};
 use crate::step::{Held, Step, StepOptions, StepReport, Updater, finite, views};
@@ -92,17 +91,17 @@ pub(crate) trait Objective {
 
 impl<O: Objective> SiameseStep<O> {
     pub(crate) fn new(
-        siamese: Siamese,
+        (name, arm): (&String, &Arm),
+        network: Model,
         heads: Heads,
         objective: impl FnOnce(&Online) -> Result<O>,
         options: &StepOptions,
     ) -> Result<Self> {
-        let Siamese { name, arm, network } = siamese;
         let network = arm.over(network)?;
         let params = [network.backbone_params(), head_params(&heads)].concat();
         let updater = Updater::new(arm, &network, params, options)?;
         let online = Online {
-            name: name.into(),
+            name: name.clone(),
             network,
             heads,
             mode: arm.mode(),

@@ -1,18 +1,15 @@
 use super::loss::simsiam_loss;
 use crate::error::Result;
-use crate::methods::siamese::{self, Heads, Objective, Online, Siamese, SiameseStep, Start};
-use crate::methods::{MethodConfig, Preset, ProjectorLayer};
+use crate::methods::ProjectorLayer;
+use crate::methods::siamese::{self, Heads, Objective, Online, SiameseConfig, Start};
 use crate::optim::{OptimizerConfig, SgdConfig};
-use crate::schedule::ScheduleConfig;
-use crate::settings::{Arm, Arms, Protocol, Weights, at_least};
-use crate::step::{Step, StepOptions};
-use crate::trajectory::{Deviation, Recorded, Replay};
+use crate::settings::{Arm, at_least};
+use crate::trajectory::Recorded;
 use candle_core::Tensor;
 use cass_data::augment::Pipeline;
 use cass_models::Model;
 use cass_ops::{Tracked, compose};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// The settings that only SimSiam has (Chen and He 2021, section 3), under the names of
 /// `facebookresearch/simsiam`.
@@ -34,7 +31,43 @@ impl Default for SimsiamConfig {
     }
 }
 
-impl SimsiamConfig {
+impl SiameseConfig for SimsiamConfig {
+    type Objective = Simsiam;
+
+    const NAME: &'static str = "simsiam";
+    const TEXT: &'static str =
+        "SGD at 0.05 for 256 images, annealed, the predictor's rate alone constant";
+
+    fn losses(&self) -> Vec<&'static str> {
+        vec!["negative cosine"]
+    }
+
+    fn arm(&self) -> Arm {
+        let sgd = SgdConfig {
+            lr: 0.05 * 16.0 / 256.0,
+            momentum: 0.9,
+            weight_decay: 1e-4,
+            ..SgdConfig::default()
+        };
+        Arm {
+            optimizer: OptimizerConfig::Sgd(sgd),
+            ..siamese::adam(0.0)
+        }
+    }
+
+    fn pipeline(&self) -> Pipeline {
+        Pipeline::Crops
+    }
+
+    fn check(&self) -> Result<()> {
+        at_least("method.dim", self.dim, 1)?;
+        at_least("method.pred_dim", self.pred_dim, 1)
+    }
+
+    fn weights(&self) -> [usize; 2] {
+        [self.dim.saturating_mul(self.pred_dim).saturating_mul(2), 0]
+    }
+
     /// Three layers as wide as the features, each with batch normalisation, the last one's without weights; and a
     /// bottleneck.
     fn heads(&self, network: &Model, seed: u64) -> Result<Heads> {
@@ -49,93 +82,22 @@ impl SimsiamConfig {
         let layers = [("projector", projector), ("predictor", predictor)];
         siamese::heads(&layers, network, seed)
     }
-}
 
-impl MethodConfig for SimsiamConfig {
-    fn arms(&self) -> &'static [&'static str] {
-        &["net"]
+    fn objective(&self, _: &Online, _: Option<u64>) -> Result<Simsiam> {
+        Ok(Simsiam)
     }
 
-    fn losses(&self) -> Vec<&'static str> {
-        vec!["negative cosine"]
-    }
-
-    fn preset(&self, _: Protocol) -> Preset {
-        let sgd = OptimizerConfig::Sgd(SgdConfig {
-            lr: 0.05 * 16.0 / 256.0,
-            momentum: 0.9,
-            weight_decay: 1e-4,
-            ..SgdConfig::default()
-        });
-        let arm = Arm::new(
-            "resnet50.a1_in1k",
-            Weights::Hub,
-            sgd,
-            ScheduleConfig::Constant,
-        );
-        siamese::preset(arm, Pipeline::Crops)
-    }
-
-    fn draws(&self, pipeline: &Pipeline) -> usize {
-        siamese::draws(pipeline)
-    }
-
-    fn forwards(&self, frozen: bool) -> f64 {
-        siamese::forwards(frozen)
-    }
-
-    fn memory(&self, copies: u128) -> u128 {
-        8 * copies * self.dim as u128 * self.pred_dim as u128
-    }
-
-    fn paper_for(&self, arms: &Arms, paper: &mut Arms) {
-        siamese::paper_for(arms, paper);
-    }
-
-    fn check(&self) -> Result<()> {
-        at_least("method.dim", self.dim, 1)?;
-        at_least("method.pred_dim", self.pred_dim, 1)
-    }
-
-    fn check_views(&self, pipeline: &Pipeline) -> Result<()> {
-        siamese::check_views("simsiam", pipeline)
-    }
-
-    fn chosen(&self, arms: &Arms, _: &Pipeline) -> Vec<String> {
-        siamese::chosen(
-            arms,
-            "SGD at 0.05 for 256 images, annealed, the predictor's rate alone constant",
-        )
-    }
-
-    fn step(
-        &self,
-        arms: &Arms,
-        options: &StepOptions,
-        networks: Vec<Model>,
-    ) -> Result<Box<dyn Step>> {
-        let siamese = Siamese::of("SimSiam", arms, networks)?;
-        let heads = self.heads(&siamese.network, options.seed)?;
-        let step = SiameseStep::new(siamese, heads, |_| Ok(Simsiam), options)?;
-        Ok(Box::new(step))
-    }
-
-    fn replay(&self, replay: &Replay, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
-        let start = Start::read(self, replay, folder, recorded)?;
+    fn recorded(&self, start: &Start, _: &Recorded) -> Result<Self> {
         let widths = start.widths("predictor")?;
-        let config = Self {
+        Ok(Self {
             dim: widths.first().copied().unwrap_or(1),
             pred_dim: widths.get(1).copied().unwrap_or(1),
-        };
-        let heads = start.load(config.heads(&start.network, 0)?)?;
-        let options = StepOptions::default();
-        let step = SiameseStep::new(start.siamese()?, heads, |_| Ok(Simsiam), &options)?;
-        siamese::follow(recorded, step)
+        })
     }
 }
 
 /// What SimSiam asks of two views.
-struct Simsiam;
+pub(crate) struct Simsiam;
 
 impl Objective for Simsiam {
     fn loss(&self, online: &Online, [first, second]: &[Tensor; 2]) -> Result<Tracked> {

@@ -1,16 +1,14 @@
 use super::loss::vicreg_loss;
 use crate::error::Result;
-use crate::methods::siamese::{self, Heads, Objective, Online, Siamese, SiameseStep, Start};
-use crate::methods::{MethodConfig, Preset, ProjectorLayer};
-use crate::settings::{Arms, Protocol, at_least, check};
-use crate::step::{Step, StepOptions};
-use crate::trajectory::{Deviation, Recorded, Replay};
+use crate::methods::ProjectorLayer;
+use crate::methods::siamese::{self, Heads, Objective, Online, SiameseConfig, Start};
+use crate::settings::{Arm, at_least, check};
+use crate::trajectory::Recorded;
 use candle_core::Tensor;
 use cass_data::augment::Pipeline;
 use cass_models::Model;
 use cass_ops::{Tracked, compose};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// The settings that only VICReg has (Bardes et al. 2022, section 4.2), under the names of
 /// `facebookresearch/vicreg`.
@@ -41,44 +39,22 @@ impl Default for VicregConfig {
     }
 }
 
-impl VicregConfig {
-    /// The expander of `dim` features: linear layers, all but the last with batch normalisation and ReLU.
-    fn expander(&self, dim: usize) -> Vec<ProjectorLayer> {
-        let widths = vec![self.expander_width; self.expander_layers];
-        let layers = ProjectorLayer::mlp(&[&[dim], &widths[..]].concat());
-        ProjectorLayer::without_last_bias(layers)
-    }
+impl SiameseConfig for VicregConfig {
+    type Objective = Vicreg;
 
-    fn heads(&self, network: &Model, seed: u64) -> Result<Heads> {
-        let expander = self.expander(network.feature_dim());
-        siamese::heads(&[("projector", expander)], network, seed)
-    }
-}
-
-impl MethodConfig for VicregConfig {
-    fn arms(&self) -> &'static [&'static str] {
-        &["net"]
-    }
+    const NAME: &'static str = "vicreg";
+    const TEXT: &'static str = "LARS, warmed up and annealed, for batches of thousands of images";
 
     fn losses(&self) -> Vec<&'static str> {
         vec!["invariance", "variance", "covariance"]
     }
 
-    fn preset(&self, _: Protocol) -> Preset {
-        siamese::preset(siamese::adam(3e-4), Pipeline::Byol)
+    fn arm(&self) -> Arm {
+        siamese::adam(3e-4)
     }
 
-    fn forwards(&self, frozen: bool) -> f64 {
-        siamese::forwards(frozen)
-    }
-
-    fn memory(&self, copies: u128) -> u128 {
-        let [width, layers] = [self.expander_width, self.expander_layers].map(|n| n as u128);
-        4 * copies * width * width * layers.saturating_sub(1)
-    }
-
-    fn paper_for(&self, arms: &Arms, paper: &mut Arms) {
-        siamese::paper_for(arms, paper);
+    fn pipeline(&self) -> Pipeline {
+        Pipeline::Byol
     }
 
     fn check(&self) -> Result<()> {
@@ -95,51 +71,35 @@ impl MethodConfig for VicregConfig {
         Ok(())
     }
 
-    fn check_views(&self, pipeline: &Pipeline) -> Result<()> {
-        siamese::check_views("vicreg", pipeline)
+    fn weights(&self) -> [usize; 2] {
+        let layer = self.expander_width.saturating_mul(self.expander_width);
+        [layer.saturating_mul(self.expander_layers - 1), 0]
     }
 
-    fn draws(&self, pipeline: &Pipeline) -> usize {
-        siamese::draws(pipeline)
+    /// The expander: linear layers, all but the last with batch normalisation and ReLU.
+    fn heads(&self, network: &Model, seed: u64) -> Result<Heads> {
+        let widths = vec![self.expander_width; self.expander_layers];
+        let layers = ProjectorLayer::mlp(&[&[network.feature_dim()], &widths[..]].concat());
+        let expander = ProjectorLayer::without_last_bias(layers);
+        siamese::heads(&[("projector", expander)], network, seed)
     }
 
-    fn chosen(&self, arms: &Arms, _: &Pipeline) -> Vec<String> {
-        siamese::chosen(
-            arms,
-            "LARS, warmed up and annealed, for batches of thousands of images",
-        )
+    fn objective(&self, _: &Online, _: Option<u64>) -> Result<Vicreg> {
+        Ok(Vicreg(self.clone()))
     }
 
-    fn step(
-        &self,
-        arms: &Arms,
-        options: &StepOptions,
-        networks: Vec<Model>,
-    ) -> Result<Box<dyn Step>> {
-        let siamese = Siamese::of("VICReg", arms, networks)?;
-        let heads = self.heads(&siamese.network, options.seed)?;
-        let step = SiameseStep::new(siamese, heads, |_| Ok(Vicreg(self.clone())), options)?;
-        Ok(Box::new(step))
-    }
-
-    fn replay(&self, replay: &Replay, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
-        let start = Start::read(self, replay, folder, recorded)?;
+    fn recorded(&self, start: &Start, _: &Recorded) -> Result<Self> {
         let widths = start.widths("projector")?;
-        let config = Self {
+        Ok(Self {
             expander_width: widths.last().copied().unwrap_or(1),
-            expander_layers: widths.len().saturating_sub(1),
+            expander_layers: widths.len().saturating_sub(1).max(1),
             ..self.clone()
-        };
-        let heads = start.load(config.heads(&start.network, 0)?)?;
-        let options = StepOptions::default();
-        let objective = |_: &Online| Ok(Vicreg(config.clone()));
-        let step = SiameseStep::new(start.siamese()?, heads, objective, &options)?;
-        siamese::follow(recorded, step)
+        })
     }
 }
 
 /// What VICReg asks of two views.
-struct Vicreg(VicregConfig);
+pub(crate) struct Vicreg(VicregConfig);
 
 impl Objective for Vicreg {
     fn loss(&self, online: &Online, [first, second]: &[Tensor; 2]) -> Result<Tracked> {
