@@ -1,5 +1,5 @@
 use super::*;
-use crate::methods::{CassConfig, DinoConfig, Guard};
+use crate::methods::{ByolConfig, CassConfig, DinoConfig, Guard, SimsiamConfig, VicregConfig};
 use crate::optim::OptimizerConfig;
 
 fn cass() -> CassConfig {
@@ -228,6 +228,33 @@ fn impossible_values_name_field_value_and_expectation() {
         ("`arms` is cnn and vit; expected exactly net", |r| {
             r.method = dino().into();
             r.pipeline = Pipeline::Dino;
+        }),
+        (
+            "`arms.net.schedule.warmup` is 1; expected a share of the run",
+            |r| {
+                *r = Recipe::paper(VicregConfig::default());
+                *r = r.set("arms.net.schedule.warmup=1").unwrap();
+            },
+        ),
+        (
+            "`pipeline` is dino; expected one that augments to two views for method byol",
+            |r| {
+                *r = Recipe::paper(ByolConfig::default());
+                r.pipeline = Pipeline::Dino;
+            },
+        ),
+        ("`method.momentum` is 1.5; expected a share", |r| {
+            *r = Recipe::paper(ByolConfig {
+                momentum: 1.5,
+                ..ByolConfig::default()
+            });
+        }),
+        ("`method.pred_dim` is 0; expected at least 1", |r| {
+            let config = SimsiamConfig {
+                pred_dim: 0,
+                ..SimsiamConfig::default()
+            };
+            *r = Recipe::paper(config);
         }),
         ("`swa.start` is 1;", |r| r.swa = Some(Swa { start: 1.0 })),
         (
