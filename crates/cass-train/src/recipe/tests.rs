@@ -201,7 +201,7 @@ fn a_guard_is_written_read_and_told_as_a_deviation() {
 #[test]
 fn impossible_values_name_field_value_and_expectation() {
     type Change = fn(&mut Recipe);
-    let cases: [(&str, Change); 12] = [
+    let cases: [(&str, Change); 16] = [
         ("`batch` is 1; expected at least 2", |r| r.batch = 1),
         ("`accumulate` is 9; expected so few parts", |r| {
             r.accumulate = 9
