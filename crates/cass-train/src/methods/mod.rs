@@ -13,7 +13,7 @@ mod testing;
 
 pub use crate::step::{Held, Step, StepOptions, StepReport};
 pub use cass::{CassConfig, CassStep, Guard, cass_loss, variance_penalty};
-pub use contrast::{ContrastConfig, ContrastStep, contrast_loss};
+pub use contrast::{ContrastConfig, ContrastStep, contrast_loss, prediction_loss};
 pub use dino::{DinoConfig, DinoStep, dino_loss};
 pub use projector::{Projector, ProjectorLayer};
 pub use supervised::{FocalForm, FocalLoss, SupervisedStep, Trains, class_weights};
