@@ -13,6 +13,7 @@ use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use cass_rng::Rng;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -129,8 +130,8 @@ struct Work {
     dataset: Arc<Dataset>,
     indices: Vec<usize>,
     config: LoaderConfig,
-    /// Of the pipeline.
-    transforms: Vec<Transform>,
+    /// Of each view of the pipeline.
+    transforms: Vec<Vec<Transform>>,
     pool: rayon::ThreadPool,
     clock: Clock,
 }
@@ -163,11 +164,12 @@ impl Loader {
             .panic_handler(|_| {})
             .build()
             .map_err(|e| Error::Threads(e.to_string()))?;
+        let transforms = config.pipeline.transforms().into_iter();
         Ok(Self {
             work: Arc::new(Work {
                 dataset,
                 indices,
-                transforms: config.pipeline.transforms().into_owned(),
+                transforms: transforms.map(Cow::into_owned).collect(),
                 config,
                 pool,
                 clock: Clock::default(),
@@ -359,14 +361,13 @@ impl Work {
                         });
                     }
                     (_, slot) => {
-                        let mut rng = Rng::new(seed, "augment", [epoch, sample as u64], 0);
-                        // One after another: the first is what it is where there is no other.
-                        for view in slot {
+                        let views = slot.iter_mut().zip(self.transforms.iter().cycle());
+                        for ((view, transforms), number) in views.zip(0..) {
+                            let path = [epoch, sample as u64];
+                            let mut rng = Rng::new(seed, "augment", path, number);
                             let augment = || {
-                                transform::apply(
-                                    &transform::draw(&self.transforms, size, &mut rng),
-                                    &pixels,
-                                )
+                                let drawn = transform::draw(transforms, size, &mut rng);
+                                transform::apply(&drawn, &pixels)
                             };
                             normalize(&clock.time(Phase::Augment, augment), view);
                         }

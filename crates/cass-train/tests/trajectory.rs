@@ -1,7 +1,9 @@
 //! Short runs of PyTorch, replayed on the same batches from the same weights.
 
 use cass_testing::golden_folder;
-use cass_train::methods::{CassConfig, ContrastConfig, DinoConfig};
+use cass_train::methods::{
+    ByolConfig, CassConfig, ContrastConfig, DinoConfig, SimsiamConfig, VicregConfig,
+};
 use cass_train::trajectory::{Deviation, Replay};
 use cass_train::{Method, Protocol};
 
@@ -103,6 +105,48 @@ fn dino_follows_pytorch_for_a_cnn() {
         DinoConfig::default(),
         &Replay::new(Protocol::Paper),
     );
+}
+
+/// Recorded in f64, where nothing is left but rounding.
+#[test]
+fn methods_of_two_views_follow_pytorch() {
+    let kinds = [
+        "online parameters",
+        "online statistics",
+        "online heads",
+        "target parameters",
+        "target statistics",
+        "target heads",
+    ];
+    for (name, method, kinds) in [
+        (
+            "trajectory_vicreg",
+            Method::from(VicregConfig::default()),
+            &kinds[..3],
+        ),
+        (
+            "trajectory_simsiam",
+            SimsiamConfig::default().into(),
+            &kinds[..3],
+        ),
+        ("trajectory_byol", ByolConfig::default().into(), &kinds[..]),
+    ] {
+        let found = replay(name, kinds, method, &Replay::new(Protocol::Paper));
+        assert!(found.passed(1e-8), "{name}: {found:?}");
+        assert_eq!((found.losses.len(), found.lr), (5, Some(0.0)));
+    }
+    // That it can fail: another weight of the covariances.
+    let other = VicregConfig {
+        cov_coeff: 1.1,
+        ..VicregConfig::default()
+    };
+    let found = Method::from(other)
+        .replay(
+            &Replay::new(Protocol::Paper),
+            &golden_folder("trajectory_vicreg"),
+        )
+        .unwrap();
+    assert!(!found.passed(1e-3), "{found:?}");
 }
 
 #[test]

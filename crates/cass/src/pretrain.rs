@@ -93,6 +93,9 @@ pub struct Args {
     /// What the backward pass computes again instead of keeping it; changes no result.
     #[arg(long, value_name = "WHAT", default_value = "none")]
     recompute: Recompute,
+    /// Check the settings and print the recipe: no image is read, nothing written or fetched.
+    #[arg(long)]
+    dry_run: bool,
     /// Write a checkpoint to go on from after every N steps; by default once a minute, or less often
     /// where writing takes more than a twentieth of the time. Changes no result.
     #[arg(long, value_name = "N")]
@@ -153,9 +156,15 @@ pub fn run(mut args: Args) -> Result<Report> {
     };
     let begun = process::Begun::default();
     process::on_signal(options.stop.clone(), begun.clone())?;
+    let dry_run = args.dry_run;
     let mut recipe = args.recipe()?;
     // Before anything is fetched for it.
     let valid = recipe.clone().validate()?;
+    if dry_run {
+        let (text, deviations) = (recipe.to_toml(), recipe.deviations());
+        let value = json!({"kind": "recipe", "recipe": text, "deviations": deviations});
+        return Ok(Report::done(text, value));
+    }
     if valid.precision != Precision::F32 {
         cass_train::device::device_of(&valid, options.emulate_bf16)?;
     }

@@ -1,8 +1,9 @@
 //! Projection heads: trained on top of the features that a loss would otherwise bend, and thrown away.
 
 use crate::error::{Error, Result};
+use crate::methods::directions::normalize;
 use crate::optim::blend_all;
-use candle_core::{D, DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use cass_ops::nn::{Activation, batch_norm_train, gelu, linear, relu};
 use cass_ops::{Tracked, compose};
 use cass_rng::Rng;
@@ -41,6 +42,14 @@ pub enum ProjectorLayer {
 }
 
 impl ProjectorLayer {
+    /// The same without a bias in the last layer.
+    pub(super) fn without_last_bias(mut layers: Vec<Self>) -> Vec<Self> {
+        if let Some(Self::Linear { bias, .. }) = layers.last_mut() {
+            *bias = false;
+        }
+        layers
+    }
+
     /// Linear layers through these widths, each but the last followed by BatchNorm and ReLU; the bias of a layer
     /// before BatchNorm would change nothing and is left out.
     ///
@@ -169,7 +178,7 @@ impl Projector {
                 }
                 ProjectorLayer::Relu => relu(&x)?,
                 ProjectorLayer::Gelu => gelu(&x)?,
-                ProjectorLayer::L2Norm => compose(&[&x], |x| l2_norm(&x[0]))?,
+                ProjectorLayer::L2Norm => compose(&[&x], |x| normalize(&x[0], L2_EPS))?,
             };
         }
         Ok(x)
@@ -239,12 +248,6 @@ impl Projector {
             .collect();
         blend_all(&pairs, keep)
     }
-}
-
-/// `x / max(‖x‖₂, ε)` per row; the maximum is taken of squares, as in CASS' loss.
-fn l2_norm(x: &Tensor) -> candle_core::Result<Tensor> {
-    let squares = x.sqr()?.sum_keepdim(D::Minus1)?; // (B, 1)
-    x.broadcast_div(&squares.maximum(L2_EPS * L2_EPS)?.sqrt()?)
 }
 
 /// `torch.nn.BatchNorm1d` in training mode.

@@ -30,7 +30,7 @@ impl Statistics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::methods::{CassConfig, ContrastConfig, DinoConfig};
+    use crate::methods::{ByolConfig, CassConfig, ContrastConfig, DinoConfig};
     use crate::{Recipe, Step};
     use candle_core::{Device, Tensor};
     use cass_models::ModelOptions;
@@ -63,6 +63,11 @@ mod tests {
             ..DinoConfig::default()
         };
         let dino = Recipe::paper(dino);
+        let byol = Recipe::paper(ByolConfig {
+            projection_hidden_size: 8,
+            projection_size: 4,
+            ..ByolConfig::default()
+        });
         let contrast = Recipe::paper(ContrastConfig {
             projection_hidden_size: 8,
             projection_size: 4,
@@ -71,7 +76,7 @@ mod tests {
             distil: 0.5,
             ..ContrastConfig::default()
         });
-        for mut recipe in [cass, dino, contrast] {
+        for mut recipe in [cass, dino, contrast, byol] {
             // Gradients that add up over all steps, and a batch in two parts.
             recipe.accumulate = 2;
             recipe.batch = 4;

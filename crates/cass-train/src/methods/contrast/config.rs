@@ -125,7 +125,7 @@ impl MethodConfig for ContrastConfig {
         views::check_views(pipeline)
     }
 
-    fn draws(&self) -> usize {
+    fn draws(&self, _: &Pipeline) -> usize {
         2
     }
 

@@ -1,5 +1,6 @@
 //! The loss of a contrast: a composition of Candle's operations.
 
+use crate::methods::directions;
 use candle_core::{D, Result, Tensor, bail};
 
 /// ε of `torch.nn.functional.normalize`.
@@ -69,10 +70,9 @@ pub fn prediction_loss(predictions: &Tensor, features: &Tensor) -> Result<Tensor
     (predictions - standard)?.sqr()?.mean_all()
 }
 
-/// `x / max(‖x‖₂, ε)` over the last dimension, as `torch.nn.functional.normalize`; the maximum is taken of squares.
+/// `torch.nn.functional.normalize`.
 fn normalize(x: &Tensor) -> Result<Tensor> {
-    let squares = x.sqr()?.sum_keepdim(D::Minus1)?; // (B, 1)
-    x.broadcast_div(&squares.maximum(NORMALIZE_EPS * NORMALIZE_EPS)?.sqrt()?)
+    directions::normalize(x, NORMALIZE_EPS)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use super::step::DinoStep;
 use super::views;
 use crate::error::{Error, Result};
-use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer};
+use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer, paper_for_one};
 use crate::schedule::ScheduleConfig;
 use crate::settings::{Arm, Arms, Protocol, at_least, check};
 use crate::step::{Step, StepOptions};
@@ -88,13 +88,19 @@ impl MethodConfig for DinoConfig {
         2.0 * (if frozen { 1.0 } else { 3.0 }) + 2.0
     }
 
-    /// DINO is one network: the paper trains it for each of its two.
+    fn memory(&self, copies: u128) -> u128 {
+        let [hidden, layers, outputs] = [
+            self.projection_hidden_size,
+            self.projection_layers,
+            self.num_classes_k,
+        ]
+        .map(|number| number as u128);
+        // Of student and teacher, f32.
+        4 * (copies + 1) * hidden * (hidden * layers.saturating_sub(2) + outputs)
+    }
+
     fn paper_for(&self, arms: &Arms, paper: &mut Arms) {
-        if let (Some(arm), Some(own)) = (paper.get_mut("net"), arms.get("net"))
-            && own.network.contains("vit_base_patch16_384")
-        {
-            arm.network.clone_from(&own.network);
-        }
+        paper_for_one(arms, paper);
     }
 
     fn check(&self) -> Result<()> {
