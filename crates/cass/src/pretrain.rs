@@ -48,7 +48,7 @@ pub struct Args {
     /// CASS' second network, by timm's name, such as vit_tiny_patch16_224 [default: vit_base_patch16_384].
     #[arg(long, value_name = "NAME")]
     vit: Option<String>,
-    /// DINO's network, by timm's name [default: resnet50].
+    /// The network of a method that trains one, such as dino, by timm's name [default: resnet50].
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
     /// Initial weights of every network: random, hub (ImageNet, by its name), hub:OWNER/NAME@REVISION,

@@ -23,7 +23,7 @@ pub struct WorkloadArgs {
     /// CASS' second network.
     #[arg(long, value_name = "NAME", default_value = "vit_tiny_patch16_224")]
     vit: String,
-    /// The network of dino and supervised [default: that of --cnn].
+    /// The network of a method that trains one, such as dino, and of supervised [default: that of --cnn].
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
     /// Height and width of the images, in pixels.
