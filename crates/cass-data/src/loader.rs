@@ -13,6 +13,7 @@ use crate::{Error, Result};
 use candle_core::{Device, Tensor};
 use cass_rng::Rng;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +31,8 @@ use std::thread::{self, JoinHandle};
 pub struct LoaderConfig {
     /// What is done to each image.
     pub pipeline: Pipeline,
+    /// How often each image goes through the pipeline, each time with draws of its own.
+    pub draws: usize,
     /// Side of the square images, in pixels.
     pub size: usize,
     /// Images a batch.
@@ -56,6 +59,7 @@ impl Default for LoaderConfig {
     fn default() -> Self {
         Self {
             pipeline: Pipeline::Paper,
+            draws: 1,
             size: 224,
             batch: 16,
             normalization: Normalization::IMAGENET,
@@ -75,6 +79,7 @@ impl LoaderConfig {
     pub fn plain(self) -> Self {
         Self {
             pipeline: Pipeline::Eval,
+            draws: 1,
             shuffle: false,
             drop_last: false,
             ..self
@@ -83,6 +88,9 @@ impl LoaderConfig {
 
     pub(crate) fn check(&self) -> Result<()> {
         expect("batch", self.batch, self.batch > 0, "at least 1")?;
+        let fits = self.draws == 1 || self.draws > 1 && self.pipeline.views() == 1;
+        let expected = "1, or more of a pipeline that makes one view";
+        expect("draws", self.draws, fits, expected)?;
         expect("size", self.size, self.size > 0, "at least 1")?;
         self.pipeline.check(self.size)
     }
@@ -91,7 +99,7 @@ impl LoaderConfig {
 /// One batch, as a network takes it.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// [`Pipeline::views`] tensors `(B, C, size, size)`, f32, normalised; C is
+    /// [`Pipeline::views`] times [`LoaderConfig::draws`] tensors `(B, C, size, size)`, f32, normalised; C is
     /// [`Reading::in_chans`](crate::image::Reading::in_chans).
     pub views: Vec<Tensor>,
     /// The B classes of a multi-class data set; for the labels of a multi-label one see
@@ -102,7 +110,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The first view `(B, C, size, size)`: the only one, unless the pipeline is DINO's.
+    /// The first view `(B, C, size, size)`: the only one, unless a method takes more.
     pub fn images(&self) -> &Tensor {
         &self.views[0]
     }
@@ -122,8 +130,8 @@ struct Work {
     dataset: Arc<Dataset>,
     indices: Vec<usize>,
     config: LoaderConfig,
-    /// Of the pipeline.
-    transforms: Vec<Transform>,
+    /// Of each view of the pipeline.
+    transforms: Vec<Vec<Transform>>,
     pool: rayon::ThreadPool,
     clock: Clock,
 }
@@ -156,11 +164,12 @@ impl Loader {
             .panic_handler(|_| {})
             .build()
             .map_err(|e| Error::Threads(e.to_string()))?;
+        let transforms = config.pipeline.transforms().into_iter();
         Ok(Self {
             work: Arc::new(Work {
                 dataset,
                 indices,
-                transforms: config.pipeline.transforms().into_owned(),
+                transforms: transforms.map(Cow::into_owned).collect(),
                 config,
                 pool,
                 clock: Clock::default(),
@@ -315,12 +324,13 @@ impl Work {
         let LoaderConfig {
             ref pipeline,
             ref normalization,
+            draws,
             size,
             seed,
             ..
         } = self.config;
         let image = self.channels() * size * size;
-        let mut views = vec![vec![0f32; samples.len() * image]; pipeline.views()];
+        let mut views = vec![vec![0f32; samples.len() * image]; pipeline.views() * draws];
         // One item a sample: its part of every view.
         let mut slots: Vec<Vec<&mut [f32]>> = samples.iter().map(|_| Vec::new()).collect();
         for view in &mut views {
@@ -351,14 +361,13 @@ impl Work {
                         });
                     }
                     (_, slot) => {
-                        let mut rng = Rng::new(seed, "augment", [epoch, sample as u64], 0);
-                        // One, that is.
-                        for view in slot {
+                        let views = slot.iter_mut().zip(self.transforms.iter().cycle());
+                        for ((view, transforms), number) in views.zip(0..) {
+                            let path = [epoch, sample as u64];
+                            let mut rng = Rng::new(seed, "augment", path, number);
                             let augment = || {
-                                transform::apply(
-                                    &transform::draw(&self.transforms, size, &mut rng),
-                                    &pixels,
-                                )
+                                let drawn = transform::draw(transforms, size, &mut rng);
+                                transform::apply(&drawn, &pixels)
                             };
                             normalize(&clock.time(Phase::Augment, augment), view);
                         }

@@ -10,11 +10,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-const PIPELINES: [Pipeline; 4] = [
+const PIPELINES: [Pipeline; 6] = [
     Pipeline::Paper,
     Pipeline::PaperBlurSolarize,
+    Pipeline::Crops,
     Pipeline::Eval,
     Pipeline::Dino,
+    Pipeline::Byol,
 ];
 
 fn epoch(dataset: &Arc<Dataset>, config: &LoaderConfig, epoch: u64) -> Vec<Batch> {
@@ -202,6 +204,51 @@ fn epochs_seeds_and_samples_are_drawn_apart() {
     assert_eq!(sorted, (0..dataset.len()).collect::<Vec<_>>());
 }
 
+/// What a pipeline's one view is, the first of several is, too; the others are drawn apart.
+#[test]
+fn views_of_an_image_are_drawn_apart() {
+    let folder = phantoms(32);
+    let dataset = Arc::new(open_phantoms(&folder));
+    let views = [Pipeline::Paper, Pipeline::Paper, Pipeline::Eval];
+    let several = epoch(&dataset, &config(Pipeline::Views(views.into())), 0);
+    let of_view = |view: usize| -> Vec<Vec<f32>> {
+        let images = several.iter().map(|batch| &batch.views[view]);
+        images.map(values).collect()
+    };
+    let alone = |pipeline| -> Vec<Vec<f32>> {
+        let batches = epoch(&dataset, &config(pipeline), 0);
+        batches.iter().map(|batch| values(batch.images())).collect()
+    };
+    assert_eq!(of_view(0), alone(Pipeline::Paper));
+    assert_eq!(of_view(2), alone(Pipeline::Eval));
+    let differ = of_view(0).iter().zip(&of_view(1)).all(|(a, b)| a != b);
+    assert!(differ, "a batch's second view is its first");
+}
+
+/// A pipeline of one view that is drawn twice makes what a list of it twice does.
+#[test]
+fn two_draws_of_one_view_are_two_views() {
+    let folder = phantoms(32);
+    let dataset = Arc::new(open_phantoms(&folder));
+    let twice = LoaderConfig {
+        draws: 2,
+        ..config(Pipeline::Paper)
+    };
+    let views = Pipeline::Views([Pipeline::Paper, Pipeline::Paper].into());
+    let [drawn, listed] = [twice, config(views)].map(|config| epoch(&dataset, &config, 0));
+    assert_eq!(drawn[0].views.len(), 2);
+    assert_eq!(pixels(&drawn), pixels(&listed));
+    let several = LoaderConfig {
+        draws: 2,
+        ..config(Pipeline::Byol)
+    };
+    let error = Loader::new(dataset, vec![0], several).err().unwrap();
+    assert!(
+        error.to_string().contains("`draws` is 2; expected 1"),
+        "{error}"
+    );
+}
+
 /// The paper's draws belong to the image, DINO's to the batch, as in the reference.
 #[test]
 fn a_sample_in_another_batch() {
@@ -220,6 +267,32 @@ fn a_sample_in_another_batch() {
         });
         assert_eq!(views[0] == views[1], same, "{pipeline:?}");
     }
+}
+
+#[test]
+fn an_image_may_be_drawn_twice_and_the_first_draw_is_what_it_was() {
+    let folder = phantoms(32);
+    let dataset = Arc::new(open_phantoms(&folder));
+    for pipeline in [Pipeline::Paper, Pipeline::Crops] {
+        let once = config(pipeline.clone());
+        let twice = LoaderConfig {
+            draws: 2,
+            ..once.clone()
+        };
+        let (one, two) = (epoch(&dataset, &once, 0), epoch(&dataset, &twice, 0));
+        for (one, two) in one.iter().zip(&two) {
+            assert_eq!((one.views.len(), two.views.len()), (1, 2));
+            assert_eq!(values(&one.views[0]), values(&two.views[0]));
+            assert_ne!(values(&two.views[0]), values(&two.views[1]));
+        }
+    }
+    let dino = LoaderConfig {
+        draws: 2,
+        ..config(Pipeline::Dino)
+    };
+    let error = Loader::new(dataset, vec![0], dino).err().unwrap();
+    let expected = "`draws` is 2; expected 1, or more of a pipeline that makes one view";
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]

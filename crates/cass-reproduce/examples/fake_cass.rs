@@ -27,6 +27,16 @@ fn main() {
         ("data", "preview") => exit(1),
         _ => {}
     }
+    if arguments.iter().any(|argument| argument == "--dry-run") {
+        if arguments
+            .iter()
+            .any(|argument| argument.starts_with("zero_gard="))
+        {
+            eprintln!("error: unknown key `zero_gard`, did you mean `zero_grad`?");
+            exit(2);
+        }
+        return;
+    }
     let out = after("--out").unwrap_or_default();
     let out = Path::new(&out);
     let name = out

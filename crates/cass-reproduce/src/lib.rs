@@ -61,6 +61,7 @@ pub use command::{Command, Host, JobArgs, PlanArgs, ReproduceArgs, StatusArgs, f
 pub use machine::{Device, Provenance, cores};
 pub use networks::check as check_networks;
 pub use study::{Args as StudyArgs, study};
+pub use table::pretrainings;
 pub use units::duration;
 
 /// Reads the text of a table file, for a fuzzer: whatever it is, this returns.

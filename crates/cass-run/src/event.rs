@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub enum PretrainEvent {
     /// Training is about to start.
     Start {
-        /// Name of the method: `cass` or `dino`.
+        /// Name of the method, as `cass pretrain --method` has it: `cass`, `dino`, `vicreg` ...
         method: String,
         /// Names of what the loss is the sum of.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,8 +1,7 @@
 //! Memory: what a run has taken, and what it will take at the least.
 
 use crate::error::Result;
-use crate::methods::Method;
-use crate::recipe::Recipe;
+use crate::recipe::{Arm, Recipe};
 use candle_core::Device;
 use cass_models::registry::find;
 
@@ -39,23 +38,19 @@ pub fn expect_memory(recipe: &Recipe) -> Result<()> {
     }
     let mut bytes = 0;
     for arm in recipe.arms.values() {
-        // Weights, their gradients, and what the optimiser keeps of each.
-        let copies = 2 + arm.optimizer.state_names().len();
+        let copies = copies_of(arm);
         let at_once = recipe.batch.div_ceil(recipe.accumulate.max(1));
         let image = [recipe.size, recipe.data.in_chans];
         bytes += network_memory(&arm.network, recipe.outputs, image, copies, at_once)?;
     }
-    if let Method::Dino(dino) = &recipe.method {
-        let [hidden, layers, outputs] = [
-            dino.projection_hidden_size,
-            dino.projection_layers,
-            dino.num_classes_k,
-        ]
-        .map(|number| number as u128);
-        // Of student and teacher.
-        bytes += 5 * NUMBER * hidden * (hidden * layers.saturating_sub(2) + outputs);
-    }
+    let copies = recipe.arms.values().map(copies_of).max();
+    bytes += recipe.method.memory(copies.unwrap_or_default() as u128);
     Ok(cass_run::expect_memory(bytes)?)
+}
+
+/// Weights, their gradients, and what the optimiser keeps of each.
+fn copies_of(arm: &Arm) -> usize {
+    2 + arm.optimizer.state_names().len()
 }
 
 /// What a network takes at the least, in bytes: so many copies of its weights, and `images` of `size` x

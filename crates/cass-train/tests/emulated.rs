@@ -7,7 +7,10 @@ use cass_models::registry::find;
 use cass_models::{Model, ModelOptions};
 use cass_ops::gpu::{emulated, launches, take_composed};
 use cass_rng::Rng;
-use cass_train::methods::{CassConfig, CassStep, DinoConfig, DinoStep, Projector, StepOptions};
+use cass_train::methods::{
+    CassConfig, CassStep, ContrastConfig, ContrastStep, DinoConfig, DinoStep, Projector,
+    StepOptions,
+};
 use cass_train::optim::{OptimizerConfig, SgdConfig};
 use cass_train::{Recipe, Step};
 use std::collections::HashMap;
@@ -69,11 +72,33 @@ fn dino() -> DinoStep {
         ..DinoConfig::default()
     };
     let net = model("swin_tiny_patch4_window7_224", 0, DType::F64);
-    let projector = Projector::new(net.feature_dim(), &config, 0, &Device::Cpu).unwrap();
+    let projector =
+        Projector::new(&config.projector(net.feature_dim()), 0, 0, &Device::Cpu).unwrap();
     let projector = projector.to_dtype(DType::F64).unwrap();
     let arm = &Recipe::paper(config.clone()).arms["net"];
     let options = StepOptions::default();
     DinoStep::new("net", net, projector, arm, &config, &options).unwrap()
+}
+
+/// By SGD: Adam would make steps of what rounding leaves of the gradient of a bias before BatchNorm, which is 0.
+fn contrast() -> ContrastStep {
+    let config = ContrastConfig {
+        projection_hidden_size: 8,
+        projection_size: 4,
+        queue: 12,
+        ..ContrastConfig::default()
+    };
+    let mut arm = Recipe::paper(config.clone()).arms["cnn"].clone();
+    arm.optimizer = OptimizerConfig::Sgd(SgdConfig {
+        momentum: 0.9,
+        ..SgdConfig::default()
+    });
+    let (cnn, vit) = (
+        model("resnet50", 0, DType::F64),
+        model("vit_base_patch16_384", 1, DType::F64),
+    );
+    let arms = [("cnn", cnn, &arm), ("vit", vit, &arm)];
+    ContrastStep::new(arms, &config, &StepOptions::default()).unwrap()
 }
 
 /// Losses and norms of some steps, and the state after them.
@@ -131,6 +156,13 @@ fn steps_of_cass_are_the_cpus() {
 #[test]
 fn steps_of_dino_are_the_cpus() {
     let launched = hold(dino, &views(DType::F64), &["composition"]);
+    println!("{launched} launches a step");
+    assert!((100..1500).contains(&launched), "{launched}");
+}
+
+#[test]
+fn steps_of_a_contrast_are_the_cpus() {
+    let launched = hold(contrast, &views(DType::F64)[..2], &["composition"]);
     println!("{launched} launches a step");
     assert!((100..1500).contains(&launched), "{launched}");
 }

@@ -1,7 +1,9 @@
 //! Short runs of PyTorch, replayed on the same batches from the same weights.
 
 use cass_testing::golden_folder;
-use cass_train::methods::{CassConfig, DinoConfig};
+use cass_train::methods::{
+    ByolConfig, CassConfig, ContrastConfig, DinoConfig, SimsiamConfig, VicregConfig,
+};
 use cass_train::trajectory::{Deviation, Replay};
 use cass_train::{Method, Protocol};
 
@@ -105,6 +107,48 @@ fn dino_follows_pytorch_for_a_cnn() {
     );
 }
 
+/// Recorded in f64, where nothing is left but rounding.
+#[test]
+fn methods_of_two_views_follow_pytorch() {
+    let kinds = [
+        "online parameters",
+        "online statistics",
+        "online heads",
+        "target parameters",
+        "target statistics",
+        "target heads",
+    ];
+    for (name, method, kinds) in [
+        (
+            "trajectory_vicreg",
+            Method::from(VicregConfig::default()),
+            &kinds[..3],
+        ),
+        (
+            "trajectory_simsiam",
+            SimsiamConfig::default().into(),
+            &kinds[..3],
+        ),
+        ("trajectory_byol", ByolConfig::default().into(), &kinds[..]),
+    ] {
+        let found = replay(name, kinds, method, &Replay::new(Protocol::Paper));
+        assert!(found.passed(1e-8), "{name}: {found:?}");
+        assert_eq!((found.losses.len(), found.lr), (5, Some(0.0)));
+    }
+    // That it can fail: another weight of the covariances.
+    let other = VicregConfig {
+        cov_coeff: 1.1,
+        ..VicregConfig::default()
+    };
+    let found = Method::from(other)
+        .replay(
+            &Replay::new(Protocol::Paper),
+            &golden_folder("trajectory_vicreg"),
+        )
+        .unwrap();
+    assert!(!found.passed(1e-3), "{found:?}");
+}
+
 #[test]
 fn dino_follows_pytorch_for_a_transformer() {
     let kinds = [
@@ -122,6 +166,26 @@ fn dino_follows_pytorch_for_a_transformer() {
     );
 }
 
+#[test]
+fn a_contrast_follows_pytorch() {
+    let kinds = [
+        "cnn parameters",
+        "cnn statistics",
+        "cnn projector",
+        "cnn queue",
+        "vit parameters",
+        "vit projector",
+        "vit queue",
+    ];
+    let found = replay(
+        "trajectory_contrast",
+        &kinds,
+        ContrastConfig::default(),
+        &Replay::new(Protocol::Paper),
+    );
+    assert_eq!((found.losses.len(), found.lr), (5, Some(0.0)));
+}
+
 /// Where both compute in f64, nothing is left but rounding.
 #[test]
 fn a_recording_in_f64_is_followed_to_rounding() {
@@ -132,6 +196,10 @@ fn a_recording_in_f64_is_followed_to_rounding() {
             Method::from(CassConfig::default()),
         ),
         ("trajectory_dino_double", DinoConfig::default().into()),
+        (
+            "trajectory_contrast_double",
+            ContrastConfig::default().into(),
+        ),
     ] {
         let found = method.replay(&replay, &golden_folder(name)).unwrap();
         let (step, loss) = found.worst_loss();

@@ -5,7 +5,7 @@ use crate::images::{DataArgs, expect_root, survey};
 use crate::options::Compute;
 use crate::output::unwritten;
 use crate::say::Report;
-use crate::{process, scores, sealed};
+use crate::{next, process, scores, sealed};
 use cass_probe::apply::{Evaluation, Predictor};
 use cass_probe::fit::Said;
 use serde_json::json;
@@ -79,7 +79,13 @@ pub fn run(args: Args) -> Result<Report> {
         Some(shift) => format!("{shift}\n"),
         None => "features: not compared, as an earlier version left the probe without those of its own images\n".into(),
     };
-    Ok(Report::done(notes(&evaluation) + &scores + &shift, json))
+    let attend = format!(
+        "cass attend --run {} --out {} IMAGES",
+        next::word(&args.run),
+        next::word(next::beside(&args.run, "attend"))
+    );
+    let text = notes(&evaluation) + &scores + &shift;
+    Ok(Report::done(text, json).next(attend))
 }
 
 /// What to know of the images before their scores.

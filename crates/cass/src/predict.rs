@@ -4,7 +4,7 @@ use crate::failure::{Failure, Result};
 use crate::images::{DataArgs, expect_root};
 use crate::options::Compute;
 use crate::say::Report;
-use crate::{process, sealed};
+use crate::{next, process, sealed};
 use cass_data::recipe::DataRecipe;
 use cass_data::source::{Problem, ProblemKind, Source, items_in, recognise};
 use cass_probe::apply::{Labelled, Predictor};
@@ -126,12 +126,14 @@ pub fn run(args: Args, json: bool) -> Result<Report> {
         lines.flush().map_err(unwritten)?;
     }
     tracing::info!("labelled {images} images, {} failed", failed.len());
+    let evaluate = format!(
+        "cass evaluate --run {} --data-root IMAGES_WITH_LABELS",
+        next::word(&args.run)
+    );
+    let json = json!({"kind": "predict", "images": images, "failed": failed});
     Ok(Report {
         passed: failed.is_empty(),
-        ..Report::done(
-            String::new(),
-            json!({"kind": "predict", "images": images, "failed": failed}),
-        )
+        ..Report::done(String::new(), json).next(evaluate)
     })
 }
 

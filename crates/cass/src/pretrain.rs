@@ -48,7 +48,7 @@ pub struct Args {
     /// CASS' second network, by timm's name, such as vit_tiny_patch16_224 [default: vit_base_patch16_384].
     #[arg(long, value_name = "NAME")]
     vit: Option<String>,
-    /// DINO's network, by timm's name [default: resnet50].
+    /// The network of a method that trains one, such as dino, by timm's name [default: resnet50].
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
     /// Initial weights of every network: random, hub (ImageNet, by its name), hub:OWNER/NAME@REVISION,
@@ -93,6 +93,9 @@ pub struct Args {
     /// What the backward pass computes again instead of keeping it; changes no result.
     #[arg(long, value_name = "WHAT", default_value = "none")]
     recompute: Recompute,
+    /// Check the settings and print the recipe: no image is read, nothing written or fetched.
+    #[arg(long)]
+    dry_run: bool,
     /// Write a checkpoint to go on from after every N steps; by default once a minute, or less often
     /// where writing takes more than a twentieth of the time. Changes no result.
     #[arg(long, value_name = "N")]
@@ -153,9 +156,15 @@ pub fn run(mut args: Args) -> Result<Report> {
     };
     let begun = process::Begun::default();
     process::on_signal(options.stop.clone(), begun.clone())?;
+    let dry_run = args.dry_run;
     let mut recipe = args.recipe()?;
     // Before anything is fetched for it.
     let valid = recipe.clone().validate()?;
+    if dry_run {
+        let (text, deviations) = (recipe.to_toml(), recipe.deviations());
+        let value = json!({"kind": "recipe", "recipe": text, "deviations": deviations});
+        return Ok(Report::done(text, value));
+    }
     if valid.precision != Precision::F32 {
         cass_train::device::device_of(&valid, options.emulate_bf16)?;
     }

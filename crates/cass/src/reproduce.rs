@@ -53,6 +53,19 @@ mod tests {
         args: Args,
     }
 
+    /// Tables link no network, and have a list of their own.
+    #[test]
+    fn tables_may_name_every_method() {
+        let methods = cass_train::Method::all();
+        let ours = methods
+            .iter()
+            .map(|method| (method.name(), method.arms().len() == 2));
+        let (mut ours, mut theirs) = (ours.collect::<Vec<_>>(), cass_reproduce::pretrainings());
+        ours.sort_unstable();
+        theirs.sort_unstable();
+        assert_eq!(ours, theirs, "crates/cass-reproduce/src/table/method.rs");
+    }
+
     #[test]
     fn tables_are_run_where_no_other_command_is_named() {
         Cli::command().debug_assert();

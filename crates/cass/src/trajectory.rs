@@ -16,8 +16,8 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub struct Recorded {
     /// A short run of PyTorch to replay instead: trajectory.safetensors and the initial weights
-    /// (cnn and vit.safetensors, or net and projector.safetensors). What was recorded in f64 is
-    /// computed in f64.
+    /// (cnn and vit.safetensors, or net, and projector.safetensors and what other heads there are).
+    /// What was recorded in f64 is computed in f64.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["arch", "weights", "reference"], requires = "method")]
     trajectory: Option<PathBuf>,
     /// The method of the recorded run.

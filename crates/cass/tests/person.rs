@@ -53,6 +53,22 @@ fn each_command_names_the_next_one_with_the_users_own_paths() {
     assert_eq!(predict, "cass predict --run runs/cass-cnn NEW_IMAGES");
     let predicted = shell(&bench, &predict.replace("NEW_IMAGES", "'my scans/Testing'"));
     assert_eq!(text(&predicted.stdout).lines().count(), 1 + 8);
+    assert_eq!(
+        next(&predicted),
+        "cass evaluate --run runs/cass-cnn --data-root IMAGES_WITH_LABELS"
+    );
+    let evaluate = "cass evaluate --run runs/cass-cnn --data folder --data-root 'my scans/Testing'";
+    let attend = next(&shell(&bench, evaluate));
+    assert_eq!(
+        attend,
+        "cass attend --run runs/cass-cnn --out runs/cass-cnn-attend IMAGES"
+    );
+    shell(&bench, &attend.replace("IMAGES", "'my scans/Testing'"));
+    let features = "cass features --run runs/cass-cnn --out 'my features.npy' 'my scans/Testing'";
+    assert_eq!(
+        next(&shell(&bench, features)),
+        r#"python -c 'import numpy; numpy.load("my features.npy")'"#
+    );
     // For programs it is a key, and standard error is for people.
     let again = shell(&bench, &format!("{probe} --json"));
     let json: Value = serde_json::from_slice(&again.stdout).unwrap();

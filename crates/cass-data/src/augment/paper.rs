@@ -35,9 +35,9 @@ pub(crate) fn paper(hue: f64) -> Vec<Transform> {
 }
 
 /// Table 7's blur. The paper gives no arguments: these are those of SimCLR and BYOL at 224 pixels.
-pub(crate) fn blur() -> Transform {
+pub(crate) fn blur(p: f64) -> Transform {
     Transform::RandomApply {
-        p: 0.5,
+        p,
         transforms: vec![Transform::GaussianBlur {
             kernel_size: 23,
             sigma: [0.1, 2.0],
@@ -46,9 +46,6 @@ pub(crate) fn blur() -> Transform {
 }
 
 /// Table 7's solarisation. The paper gives no arguments: these are those of BYOL and DINO.
-pub(crate) fn solarize() -> Transform {
-    Transform::RandomSolarize {
-        threshold: 128,
-        p: 0.2,
-    }
+pub(crate) fn solarize(p: f64) -> Transform {
+    Transform::RandomSolarize { threshold: 128, p }
 }

@@ -130,6 +130,7 @@ pub fn reproduce(args: Args, host: &Host) -> Result<ExitCode> {
             started: 0,
         },
     };
+    site.check_settings(&plan)?;
     let _lock = site.claim()?;
     site.prepare(&plan)?;
     for data in data.values() {

@@ -11,11 +11,12 @@ use crate::images::Data;
 use crate::plan::{Plan, Run};
 use crate::store::{self, Folder, Info, State};
 use crate::table::DataSet;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use cass_run::FolderLock;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::SystemTime;
 
 /// Brings a plan to its end. See [`plan`] for what it may rely on.
@@ -72,6 +73,42 @@ impl Site<'_> {
         }
         command.extend(["--out".to_owned(), text(&self.folder(&run.name))]);
         command
+    }
+
+    /// Asks `cass` whether it takes the settings that a table or the command line gives pretrainings, before
+    /// anything is run.
+    pub fn check_settings(&self, plan: &Plan) -> Result<()> {
+        let mut asked = BTreeSet::new();
+        for run in &plan.runs {
+            let sets = run.recipe.iter().any(|word| word == "--set");
+            let mut recipe = run.recipe.clone();
+            // What differs between seeds is no setting of a table's.
+            if let Some(seed) = recipe.iter().position(|word| word == "--seed") {
+                recipe.truncate(seed);
+            }
+            if !sets || !asked.insert(recipe) {
+                continue;
+            }
+            let words = self.command(run);
+            let output = Command::new(&words[0])
+                .args(&words[1..])
+                .arg("--dry-run")
+                .output()
+                .with_context(|| format!("{} cannot be started", words[0]))?;
+            if !output.status.success() {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let said = said
+                    .lines()
+                    .rev()
+                    .find_map(|line| line.strip_prefix("error: "));
+                let name = run.label.clone().unwrap_or_else(|| run.method.to_string());
+                bail!(
+                    "the settings of {name} cannot be used: {}",
+                    said.unwrap_or("`cass pretrain --dry-run` refuses them")
+                );
+            }
+        }
+        Ok(())
     }
 
     /// A run's folder.

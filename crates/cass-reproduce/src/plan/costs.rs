@@ -2,7 +2,6 @@
 
 use super::{Cost, Downstream, Kind, Run};
 use crate::networks::Network;
-use crate::table::Method;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,10 +37,14 @@ impl Estimate {
         // Of one image, through every network of the run.
         let forward: f64 = run.networks.values().map(|n| n.gflops(size)).sum();
         let parameters: f64 = run.networks.values().map(Network::parameters).sum();
-        // Weights, gradients and the two moments of Adam; DINO's teacher besides.
-        let (passes, copies, views) = match (run.kind, run.method, run.downstream) {
-            // Two local crops forward and back, two global ones forward.
-            (Kind::Pretrain, Method::Dino, _) => (epochs * train * (2.0 * TRAIN + 2.0), 5.0, 2.0),
+        let pretraining = run.method.pretraining();
+        let (passes, copies, views) = match (run.kind, pretraining, run.downstream) {
+            // Weights, gradients and the two moments of Adam; a teacher besides, where one follows.
+            (Kind::Pretrain, Some(method), _) => (
+                epochs * train * (method.trained * TRAIN + method.followed),
+                4.0 + f64::from(u8::from(method.followed > 0.0)),
+                method.trained,
+            ),
             (Kind::Pretrain, ..) => (epochs * train * TRAIN, 4.0, 1.0),
             // Every image once; the classifier itself costs next to nothing.
             (Kind::Probe, _, Some(Downstream::Finetune)) => {
@@ -96,11 +99,13 @@ impl Costs {
 }
 
 fn kind(run: &Run) -> &'static str {
-    match (run.kind, run.method, run.downstream) {
-        (Kind::Pretrain, Method::Cass, _) => "cass",
-        (Kind::Pretrain, ..) => "dino",
-        (Kind::Probe, _, Some(downstream)) => downstream.name(),
-        (Kind::Probe, ..) => "probe",
+    match (run.kind, run.downstream) {
+        (Kind::Pretrain, _) => run
+            .method
+            .pretraining()
+            .map_or("pretrain", |method| method.name),
+        (Kind::Probe, Some(downstream)) => downstream.name(),
+        (Kind::Probe, None) => "probe",
     }
 }
 
@@ -108,7 +113,7 @@ fn kind(run: &Run) -> &'static str {
 mod tests {
     use super::*;
     use crate::plan::{Downstream, Job, Profile, Protocol};
-    use crate::table::{Book, DataSet};
+    use crate::table::{Book, DataSet, Method};
     use std::collections::BTreeMap;
 
     /// Table 1 of the paper, in hours: what the estimate has to come near to.

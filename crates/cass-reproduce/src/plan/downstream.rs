@@ -93,7 +93,7 @@ impl Downstream {
         match method {
             Method::Untrained => self != Downstream::Finetune,
             Method::Supervised => self.is_papers(),
-            Method::Cass | Method::Dino => true,
+            _ => true,
         }
     }
 

@@ -93,17 +93,21 @@ impl Job<'_> {
     {
         table
             .subjects()
-            .flat_map(|subject| match (subject.method, subject.measure) {
-                (Method::Cass, _) | (_, Measure::Hours) => vec![&subject.cnn, &subject.vit],
-                _ => vec![subject.network(subject.arm)],
+            .flat_map(|subject| {
+                if subject.method.is_pair() || subject.measure == Measure::Hours {
+                    vec![&subject.cnn, &subject.vit]
+                } else {
+                    vec![subject.network(subject.arm)]
+                }
             })
             .collect()
     }
 
-    /// The runs behind a cell for one seed, the one it is read off last. Only DINO's time takes two.
+    /// The runs behind a cell for one seed, the one it is read off last. Only the time of what trains one network
+    /// takes two.
     pub fn runs(&self, subject: &Subject, downstream: Downstream, seed: u64) -> Vec<Run> {
-        let arms: &[Arm] = match (subject.measure, subject.method) {
-            (Measure::Hours, Method::Dino) => &Arm::BOTH,
+        let arms: &[Arm] = match subject.measure {
+            Measure::Hours if !subject.method.is_pair() => &Arm::BOTH,
             _ => &[subject.arm],
         };
         let mut runs = Vec::new();
@@ -136,20 +140,16 @@ impl Job<'_> {
             Protocol::Notebook => subject.percent,
         };
         let mut recipe = Recipe::new("pretrain");
-        let networks = match subject.method {
-            Method::Cass => {
-                recipe.add("--method", "cass");
-                recipe.add("--cnn", cnn);
-                recipe.add("--vit", vit);
-                BTreeMap::from([(Arm::Cnn, cnn), (Arm::Vit, vit)])
-            }
-            Method::Dino => {
-                let network = if arm == Arm::Cnn { cnn } else { vit };
-                recipe.add("--method", "dino");
-                recipe.add("--net", network);
-                BTreeMap::from([(arm, network)])
-            }
-            Method::Untrained | Method::Supervised => return None,
+        let method = subject.method.pretraining()?;
+        recipe.add("--method", method.name);
+        let networks = if method.pair {
+            recipe.add("--cnn", cnn);
+            recipe.add("--vit", vit);
+            BTreeMap::from([(Arm::Cnn, cnn), (Arm::Vit, vit)])
+        } else {
+            let network = if arm == Arm::Cnn { cnn } else { vit };
+            recipe.add("--net", network);
+            BTreeMap::from([(arm, network)])
         };
         recipe.add("--weights", weights_name(weights));
         recipe.add("--epochs", epochs);
@@ -185,7 +185,7 @@ impl Job<'_> {
             recipe.add("--set", one);
         }
         let mut name = format!("pretrain-{}", slug(subject));
-        if subject.method == Method::Dino {
+        if !method.pair {
             name += &format!("-{arm}");
         }
         if percent != 100 {
@@ -228,7 +228,7 @@ impl Job<'_> {
         let mut recipe = Recipe::new("probe");
         let mut variant = self.variant(&networks);
         match (subject.method, pretrain) {
-            (Method::Cass, Some(pretrain)) => {
+            (method, Some(pretrain)) if method.is_pair() => {
                 recipe.add("--arm", arm);
                 variant = vec![pretrain.variant.clone()];
             }

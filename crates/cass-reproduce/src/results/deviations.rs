@@ -54,7 +54,9 @@ impl Source<'_> {
             for text in &metrics.common().deviations {
                 let path = text.split(" = ").next().unwrap_or_default();
                 let field = path.rsplit('.').next().unwrap_or_default();
-                let meant = varied && VARIED.iter().any(|part| path.contains(part));
+                let meant = varied
+                    && folder.info.run.label.is_none()
+                    && VARIED.iter().any(|part| path.contains(part));
                 if OF_PROFILE.contains(&field) || meant {
                     continue;
                 }

@@ -3,6 +3,7 @@
 mod book;
 mod expr;
 mod file;
+mod method;
 #[cfg(test)]
 mod paper;
 mod printed;
@@ -10,8 +11,9 @@ mod subject;
 
 pub use book::Book;
 pub use expr::{CellName, Comparison, Expr, Relation, Value};
+pub use method::{Method, pretrainings};
 pub use printed::Printed;
-pub use subject::{Arm, Augment, DataSet, Measure, Method, Optimizer, Subject, Weights};
+pub use subject::{Arm, Augment, DataSet, Measure, Optimizer, Subject, Weights};
 
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -1,22 +1,10 @@
 //! What a cell is about, in the paper's terms: the same at every scale and on every machine.
 
+use super::Method;
 use crate::networks::Network;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-
-/// How the weights that are probed came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Method {
-    /// The networks as initialised, frozen: not a row of the paper, the baseline of ours.
-    Untrained,
-    #[serde(rename = "DINO")]
-    Dino,
-    #[serde(rename = "CASS")]
-    Cass,
-    /// All parameters trained on the labels, from the same start as the pretrainings.
-    Supervised,
-}
 
 /// Which of CASS's two networks. Where a table pairs two CNNs or two Transformers, only the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -174,7 +162,7 @@ impl Fields {
             bail!("`arm` is set neither for it nor for its row, column or table");
         }
         let method = self.method.unwrap_or(Method::Cass);
-        if measure == Measure::Hours && !matches!(method, Method::Cass | Method::Dino) {
+        if measure == Measure::Hours && method.pretraining().is_none() {
             bail!("`measure` is hours of pretraining, but {method} has none");
         }
         let percent = self.percent.unwrap_or(100);
@@ -186,7 +174,7 @@ impl Fields {
             bail!("`batch` is {batch} and `epochs` {epochs}; expected at least 2 and 1");
         }
         let set = self.set.unwrap_or_default();
-        if !set.is_empty() && !matches!(method, Method::Cass | Method::Dino) {
+        if !set.is_empty() && method.pretraining().is_none() {
             bail!("`set` is of a pretraining's recipe, but {method} has none");
         }
         if let Some(wrong) = set.iter().find(|one| !one.contains('=')) {
@@ -251,17 +239,6 @@ impl DataSet {
             DataSet::Biopsies => &[198],
             DataSet::Own => &[],
         }
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Method::Untrained => "Untrained",
-            Method::Dino => "DINO",
-            Method::Cass => "CASS",
-            Method::Supervised => "Supervised",
-        })
     }
 }
 

@@ -47,6 +47,43 @@ fn usage() {
 }
 
 #[test]
+fn settings_of_a_row() {
+    let job = Job::new();
+    let file = job.dir.path().join("own.toml");
+    let good = include_str!("../../tables/03.toml").replace("number = \"3\"", "number = \"own\"");
+    let row = |cell: &str| {
+        let text = format!(
+            "{good}\n[[row]]\nid = \"x\"\nhead = [\"a\", \"b\"]\ncell = {{ arm = \"cnn\", {cell} }}\n"
+        );
+        write(&file, &text);
+        let run = "reproduce --seeds 1 --device cpu --out {out} --table";
+        job.run(&format!("{run} {}", file.display()))
+    };
+    for (cell, expected) in [
+        (
+            "method = \"VICReg\", set = [\"epochs\"]",
+            "`set` holds `epochs`; expected field=value",
+        ),
+        (
+            "method = \"Untrained\", label = \"x\", set = [\"epochs=1\"]",
+            "`set` is of a pretraining's recipe, but Untrained has none",
+        ),
+        ("method = \"MoCo\"", "unknown variant `MoCo`"),
+        (
+            "method = \"BYOL\", label = \"BYOL, quick\", set = [\"zero_gard=false\"]",
+            "the settings of BYOL, quick cannot be used: unknown key `zero_gard`, did you mean `zero_grad`?",
+        ),
+    ] {
+        refused(&row(cell), &[expected]);
+    }
+    assert!(
+        job.started()
+            .iter()
+            .all(|line| !line.starts_with("pretrain"))
+    );
+}
+
+#[test]
 fn data_roots() {
     let job = Job::new();
     let root = job.dir.path().join("mri");

@@ -1,6 +1,6 @@
 //! Several tables at once: what they share, what is asked of each.
 
-use super::{Job, refused, succeeded, text};
+use super::{Job, refused, succeeded, text, write};
 use std::fs;
 use std::path::Path;
 
@@ -125,6 +125,88 @@ fn all_tables_run_and_what_one_has_another_does_not_repeat() {
             .iter()
             .any(|line| line.contains("11.5 points") && line.contains("contradict it"))
     );
+}
+
+/// Rows of methods that the paper has not, in one network and in two, with settings of their own.
+#[test]
+fn a_table_of_ones_own_compares_any_methods() {
+    let job = Job::new();
+    let file = job.dir.path().join("own.toml");
+    let mut table = String::from(
+        "number = \"own\"\ntitle = \"Methods\"\nmetric = \"f1_macro\"\nmetric_title = \"F1\"\n\
+         cell = { data = \"brain-mri\" }\ncolumns = [{ id = \"10%\", title = \"10 %\", cell = { percent = 10 } }]\n",
+    );
+    for (id, cell) in [
+        (
+            "VICReg vit",
+            "method = \"VICReg\", arm = \"vit\", epochs = 150",
+        ),
+        (
+            "wide cnn",
+            "method = \"vicreg\", arm = \"cnn\", label = \"VICReg, wide\", set = [\"method.expander_width=64\"]",
+        ),
+        ("BYOL cnn", "method = \"BYOL\", arm = \"cnn\""),
+        ("contrast cnn", "method = \"CASS-contrast\", arm = \"cnn\""),
+        ("contrast vit", "method = \"CASS-contrast\", arm = \"vit\""),
+    ] {
+        table +=
+            &format!("[[row]]\nid = \"{id}\"\nhead = [\"{id}\", \"net\"]\ncell = {{ {cell} }}\n");
+    }
+    write(&file, &table);
+    let run = format!(
+        "reproduce --seeds 1 --device cpu --downstream knn --out {{out}} --table {}",
+        file.display()
+    );
+    succeeded(&job.run(&run));
+    let mut started = job.started();
+    started.retain(|line| line.starts_with("pretrain"));
+    assert_eq!(
+        started.len(),
+        4,
+        "two networks are trained at once: {started:?}"
+    );
+    let words = |start: &str| {
+        let text = fs::read_to_string(job.folder(start).join("run.json")).unwrap();
+        let info: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let words = info["run"]["recipe"].as_array().unwrap().iter();
+        words
+            .map(|word| word.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let vit = words("pretrain-vicreg-vit");
+    assert!(
+        vit.starts_with("pretrain --method vicreg --net vit_tiny_patch16_224"),
+        "{vit}"
+    );
+    // One and a half times the profile's two epochs.
+    assert!(vit.contains("--epochs 3 "), "{vit}");
+    let wide = words("pretrain-vicreg--wide-cnn");
+    assert!(wide.contains("--set method.expander_width=64"), "{wide}");
+    let pair = words("pretrain-cass-contrast-");
+    assert!(
+        pair.contains("--cnn resnet18 --vit vit_tiny_patch16_224"),
+        "{pair}"
+    );
+    assert!(words("knn-cass-contrast-vit").contains("--arm vit"));
+    assert!(!words("knn-byol-cnn").contains("--arm"));
+}
+
+/// What the studies would run: every method in both arms, two networks at once where a method trains two.
+#[test]
+fn the_studies_are_tables_that_can_be_planned() {
+    let job = Job::new();
+    let studies = concat!(env!("CARGO_MANIFEST_DIR"), "/../../xtask/studies");
+    for study in ["brain-mri", "isic2019"] {
+        let plan = format!(
+            "plan --table {studies}/{study}.toml --profile {studies}/two-cores.toml --downstream knn,logistic --seeds 1 --runs"
+        );
+        let lines = lines(&job, &plan);
+        let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+        assert_eq!(count("pretrain-"), 3 + 4 * 2, "{lines:?}");
+        // Eight rows in two arms, at three shares of the labels.
+        assert_eq!((count("knn-"), count("logistic-")), (48, 48), "{lines:?}");
+    }
 }
 
 #[test]

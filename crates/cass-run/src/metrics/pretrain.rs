@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename = "pretrain")]
 pub struct PretrainMetrics {
-    /// Name of the method: `cass` or `dino`.
+    /// Name of the method, as `cass pretrain --method` has it: `cass`, `dino`, `vicreg` ...
     #[serde(default)]
     pub method: String,
     /// Name of each arm's network.

@@ -3,16 +3,28 @@
 //! A method of pretraining is a type of settings that is a `MethodConfig`. Adding one is its folder and
 //! its line in `methods!`: recipes, the command line, runs and replays ask the method.
 
+mod byol;
 mod cass;
+mod contrast;
 mod dino;
+mod directions;
+mod projector;
+mod siamese;
+mod simsiam;
 mod supervised;
 #[cfg(test)]
 mod testing;
+mod vicreg;
 
 pub use crate::step::{Held, Step, StepOptions, StepReport};
+pub use byol::ByolConfig;
 pub use cass::{CassConfig, CassStep, Guard, cass_loss, variance_penalty};
-pub use dino::{DinoConfig, DinoStep, Projector, dino_loss};
+pub use contrast::{ContrastConfig, ContrastStep, contrast_loss};
+pub use dino::{DinoConfig, DinoStep, dino_loss};
+pub use projector::{Projector, ProjectorLayer};
+pub use simsiam::{SimsiamConfig, simsiam_loss};
 pub use supervised::{FocalForm, FocalLoss, SupervisedStep, Trains, class_weights};
+pub use vicreg::{VicregConfig, vicreg_loss};
 
 use crate::error::Result;
 use crate::settings::{Arms, Protocol, Swa};
@@ -46,9 +58,20 @@ pub(crate) trait MethodConfig {
     /// What the paper's text leaves open and was chosen here, one sentence each.
     fn chosen(&self, arms: &Arms, pipeline: &Pipeline) -> Vec<String>;
 
+    /// How often each image goes through a pipeline, each time with draws of its own.
+    fn draws(&self, _pipeline: &Pipeline) -> usize {
+        1
+    }
+
     /// What a step costs for each image and network, in forward passes: one forward, and back twice as much.
     fn forwards(&self, frozen: bool) -> f64 {
         if frozen { 1.0 } else { 3.0 }
+    }
+
+    /// The memory that it takes at the least besides its networks, in bytes, where `copies` are kept of each
+    /// weight that is trained.
+    fn memory(&self, _copies: u128) -> u128 {
+        0
     }
 
     /// What may be done where features collapse, if the recipe does not do it yet.
@@ -74,6 +97,15 @@ pub(crate) struct Preset {
     pub(crate) pipeline: Pipeline,
     pub(crate) swa: Option<Swa>,
     pub(crate) zero_grad: bool,
+}
+
+/// Where a method trains one network, the paper trains it for each of its two.
+fn paper_for_one(arms: &Arms, paper: &mut Arms) {
+    if let (Some(arm), Some(own)) = (paper.get_mut("net"), arms.get("net"))
+        && own.network.contains("vit_base_patch16_384")
+    {
+        arm.network.clone_from(&own.network);
+    }
 }
 
 macro_rules! methods {
@@ -134,6 +166,14 @@ methods! {
     "cass": Cass(CassConfig),
     /// Self-distillation: one network and its moving average agree on crops of each image.
     "dino": Dino(DinoConfig),
+    /// Variance, invariance, covariance: one network agrees with itself on two views of each image.
+    "vicreg": Vicreg(VicregConfig),
+    /// A network predicts from one view of an image what it says of the other, which no gradient reaches.
+    "simsiam": Simsiam(SimsiamConfig),
+    /// A network predicts from one view of an image what its moving average says of the other.
+    "byol": Byol(ByolConfig),
+    /// CASS by contrast: two networks tell each image, in two views, from the others of its batch, by their own and each other's projections.
+    "cass-contrast": Contrast(ContrastConfig),
 }
 
 impl Method {
@@ -147,6 +187,11 @@ impl Method {
         self.config().losses()
     }
 
+    /// How often each image goes through a pipeline, each time with draws of its own.
+    pub(crate) fn draws(&self, pipeline: &Pipeline) -> usize {
+        self.config().draws(pipeline)
+    }
+
     /// What a step costs for each image and network, in forward passes.
     pub(crate) fn forwards(&self, frozen: bool) -> f64 {
         self.config().forwards(frozen)
@@ -157,9 +202,14 @@ impl Method {
         self.config().remedy()
     }
 
-    /// Replays the run of PyTorch in `folder`: `trajectory.safetensors` (batches or crops, losses, what was
-    /// there after the last step) from the weights in `cnn.safetensors` and `vit.safetensors`, or
-    /// `net.safetensors` and `projector.safetensors`. Their header names the network by timm's
+    /// The memory that it takes at the least besides its networks, in bytes.
+    pub(crate) fn memory(&self, copies: u128) -> u128 {
+        self.config().memory(copies)
+    }
+
+    /// Replays the run of PyTorch in `folder`: `trajectory.safetensors` (batches, crops or views, losses, what
+    /// was there after the last step) from the weights in `cnn.safetensors` and `vit.safetensors`, or
+    /// `net.safetensors`, and those of the heads in `projector.safetensors` and its like. Their header names the network by timm's
     /// `architecture`, or gives its `config`. Settings of the method that the files hold are taken from there.
     ///
     /// # Errors

@@ -147,9 +147,20 @@ impl Recipe {
     /// # Errors
     /// If there are more or fewer networks than the method has arms, or they do not go together.
     pub fn step(&self, networks: Vec<Model>) -> Result<Box<dyn Step>> {
-        self.method
-            .config()
-            .step(&self.arms, &self.step_options(), networks)
+        self.step_of(networks, None)
+    }
+
+    /// The same for a run of so many steps, where they are known.
+    pub(crate) fn step_of(
+        &self,
+        networks: Vec<Model>,
+        steps: Option<u64>,
+    ) -> Result<Box<dyn Step>> {
+        let options = StepOptions {
+            steps,
+            ..self.step_options()
+        };
+        self.method.config().step(&self.arms, &options, networks)
     }
 
     /// How a step computes.
@@ -159,8 +170,14 @@ impl Recipe {
             part: self.part(),
             precision: self.precision,
             clip_norm: self.clip_grad_norm,
+            steps: None,
             seed: self.seed,
         }
+    }
+
+    /// How many views of each image a step takes.
+    pub fn views(&self) -> usize {
+        self.pipeline.views() * self.method.draws(&self.pipeline)
     }
 
     /// Images that go through the networks at once, where a batch goes in parts.

@@ -421,7 +421,10 @@ fn a_method_is_known_by_the_name_that_recipes_have() {
         assert!(!method.losses().is_empty());
     }
     let error = "simclr".parse::<Method>().unwrap_err();
-    assert_eq!(error, "simclr is no method: expected cass or dino");
+    assert_eq!(
+        error,
+        "simclr is no method: expected cass or dino or cass-contrast"
+    );
 }
 
 #[test]

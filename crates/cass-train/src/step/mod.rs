@@ -102,12 +102,15 @@ pub struct StepOptions {
     /// Whether gradients are zeroed before each step; otherwise they add up over all steps.
     pub zero_grad: bool,
     /// Images that go through the networks at once, their gradients gathered: less memory, and the same
-    /// step but for BatchNorm, which normalises each part by itself, and for a [`Guard`](crate::methods::Guard).
+    /// step but for BatchNorm, which normalises each part by itself, and for what a loss asks of all images
+    /// together: a [`Guard`](crate::methods::Guard), VICReg's variances.
     pub part: Option<usize>,
     /// Precision of the products in the forward and backward passes.
     pub precision: Precision,
     /// The norm that each arm's gradients are scaled down to where they exceed it.
     pub clip_norm: Option<f64>,
+    /// Steps of the whole run, where they are known: what changes over a run is by them.
+    pub steps: Option<u64>,
     /// Seed of what a method draws for itself, such as the weights of a projection.
     pub seed: u64,
 }
@@ -120,6 +123,7 @@ impl Default for StepOptions {
             part: None,
             precision: Precision::F32,
             clip_norm: None,
+            steps: None,
             seed: 0,
         }
     }

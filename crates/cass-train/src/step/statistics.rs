@@ -30,7 +30,7 @@ impl Statistics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::methods::{CassConfig, DinoConfig};
+    use crate::methods::{ByolConfig, CassConfig, ContrastConfig, DinoConfig};
     use crate::{Recipe, Step};
     use candle_core::{Device, Tensor};
     use cass_models::ModelOptions;
@@ -63,7 +63,18 @@ mod tests {
             ..DinoConfig::default()
         };
         let dino = Recipe::paper(dino);
-        for mut recipe in [cass, dino] {
+        let byol = Recipe::paper(ByolConfig {
+            projection_hidden_size: 8,
+            projection_size: 4,
+            ..ByolConfig::default()
+        });
+        let contrast = Recipe::paper(ContrastConfig {
+            projection_hidden_size: 8,
+            projection_size: 4,
+            queue: 5,
+            ..ContrastConfig::default()
+        });
+        for mut recipe in [cass, dino, contrast, byol] {
             // Gradients that add up over all steps, and a batch in two parts.
             recipe.accumulate = 2;
             recipe.batch = 4;
@@ -82,7 +93,7 @@ mod tests {
                     .map(|name| Model::new(name, &options).unwrap())
                     .collect()
             };
-            let views: Vec<Tensor> = (0..recipe.pipeline.views() as u64).map(images).collect();
+            let views: Vec<Tensor> = (0..recipe.views() as u64).map(images).collect();
             let mut whole = recipe.step(networks()).unwrap();
             let mut step = recipe.step(networks()).unwrap();
             for _ in 0..2 {

@@ -166,8 +166,7 @@ impl Training<'_> {
 
     /// Steps of the whole run.
     fn steps(&self) -> u64 {
-        // A valid recipe has so few epochs, and a list of images is so short, that it fits.
-        (self.recipe.epochs as u64).saturating_mul(self.epoch_steps())
+        self.setup.steps(self.recipe)
     }
 
     /// Spent so far, in all attempts.

@@ -44,6 +44,7 @@ impl Setup {
         let device = device_of(recipe, options.emulate_bf16)?;
         let config = LoaderConfig {
             pipeline: recipe.pipeline.clone(),
+            draws: recipe.method.draws(&recipe.pipeline),
             size: recipe.size,
             batch: recipe.batch,
             seed: recipe.seed,
@@ -93,6 +94,12 @@ impl Setup {
             networks.push(model);
             origins.push((name.clone(), origin));
         }
-        Ok((recipe.step(networks)?, origins))
+        Ok((recipe.step_of(networks, Some(self.steps(recipe)))?, origins))
+    }
+
+    /// Steps of the whole run.
+    pub(super) fn steps(&self, recipe: &ValidRecipe) -> u64 {
+        // A valid recipe has so few epochs, and a list of images is so short, that it fits.
+        (recipe.epochs as u64).saturating_mul(self.train.batches() as u64)
     }
 }

@@ -7,7 +7,9 @@ use candle_core::{DType, Device};
 use cass_run::{PretrainEvent as Event, PretrainMetrics, RunDir, WALL_CLOCK};
 use cass_testing::phantoms;
 use cass_train::initial::initial_network;
-use cass_train::methods::{CassConfig, DinoConfig};
+use cass_train::methods::{
+    ByolConfig, CassConfig, ContrastConfig, DinoConfig, SimsiamConfig, VicregConfig,
+};
 use cass_train::optim::{OptimizerConfig, SgdConfig};
 use cass_train::recipe::{Precision, Swa};
 use cass_train::{Error, Method, PretrainOptions, Recipe, Result, Weights, pretrain};
@@ -40,6 +42,15 @@ fn dino() -> DinoConfig {
         projection_hidden_size: 16,
         num_classes_k: 32,
         ..DinoConfig::default()
+    }
+}
+
+fn contrast() -> ContrastConfig {
+    ContrastConfig {
+        projection_hidden_size: 16,
+        projection_size: 8,
+        queue: 20,
+        ..ContrastConfig::default()
     }
 }
 

@@ -91,6 +91,36 @@ fn dino_goes_on_to_the_same_bytes() {
     equal_in_pieces(&recipe(dino(), &folder.data()), &folder, &[2, 5]);
 }
 
+/// Heads with parameters of their own, and two views of each image; a target that follows ever less.
+#[test]
+fn methods_of_two_views_go_on_to_the_same_bytes() {
+    let vicreg = VicregConfig {
+        expander_width: 16,
+        ..VicregConfig::default()
+    };
+    let simsiam = SimsiamConfig {
+        dim: 16,
+        pred_dim: 8,
+    };
+    let byol = ByolConfig {
+        projection_hidden_size: 16,
+        projection_size: 8,
+        momentum: 0.9,
+    };
+    let methods = [Method::from(vicreg), simsiam.into(), byol.into()];
+    for method in methods {
+        let folder = Folder::with_phantoms();
+        equal_in_pieces(&recipe(method, &folder.data()), &folder, &[5]);
+    }
+}
+
+/// Projectors with optimisers of their own, and a queue that is not yet full and that is.
+#[test]
+fn a_contrast_goes_on_to_the_same_bytes() {
+    let folder = Folder::with_phantoms();
+    equal_in_pieces(&recipe(contrast(), &folder.data()), &folder, &[1, 3, 5]);
+}
+
 /// What is kept is f32 all the same, and what is kept is all there is to it.
 #[test]
 fn bf16_goes_on_to_the_same_bytes() {

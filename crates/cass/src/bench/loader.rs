@@ -33,8 +33,8 @@ pub struct Args {
     /// Passes over the images.
     #[arg(long, value_name = "N", default_value_t = 1)]
     epochs: u64,
-    /// Which augmentation: paper, paper-hue, paper-solarize, paper-blur, paper-blur-solarize, dino or
-    /// eval (none).
+    /// Which augmentation: paper, paper-hue, paper-solarize, paper-blur, paper-blur-solarize, crops,
+    /// dino, byol or eval (none).
     #[arg(long, value_name = "NAME", default_value = "paper")]
     pipeline: Pipeline,
     /// Worker threads; 0 for one a core.

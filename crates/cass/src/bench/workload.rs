@@ -23,7 +23,7 @@ pub struct WorkloadArgs {
     /// CASS' second network.
     #[arg(long, value_name = "NAME", default_value = "vit_tiny_patch16_224")]
     vit: String,
-    /// The network of dino and supervised [default: that of --cnn].
+    /// The network of a method that trains one, such as dino, and of supervised [default: that of --cnn].
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
     /// Height and width of the images, in pixels.
@@ -155,7 +155,7 @@ impl Workload {
         let networks = args.nets().into_iter().zip(0..);
         let networks = networks.map(|(name, seed)| args.model(name, recipe.outputs, seed, &device));
         let step = recipe.step(networks.collect::<Result<_>>()?)?;
-        let views = (0..recipe.pipeline.views() as u64).map(|view| args.images(view, &device));
+        let views = (0..recipe.views() as u64).map(|view| args.images(view, &device));
         Ok(Self {
             held: step.held(),
             work: Work::Views(step, views.collect::<Result<_>>()?),

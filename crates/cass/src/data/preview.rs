@@ -22,8 +22,8 @@ pub struct Args {
     /// PNG file to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Which augmentation: paper, paper-hue, paper-solarize, paper-blur, paper-blur-solarize, dino or
-    /// eval (none).
+    /// Which augmentation: paper, paper-hue, paper-solarize, paper-blur, paper-blur-solarize, crops,
+    /// dino, byol or eval (none).
     #[arg(long, value_name = "NAME", default_value = "paper")]
     pipeline: Pipeline,
     /// Height and width of each image, in pixels.

@@ -7,7 +7,7 @@ use crate::images::{DataArgs, expect_root, survey};
 use crate::options::{Compute, normalization};
 use crate::output::write;
 use crate::say::Report;
-use crate::{hub, process, sealed};
+use crate::{hub, next, process, sealed};
 use cass_data::dataset::{Dataset, OpenOptions};
 use cass_data::loader::{Loader, LoaderConfig};
 use cass_data::recipe::DataRecipe;
@@ -17,7 +17,7 @@ use cass_run::for_spreadsheet;
 use cass_train::recipe::Normalize;
 use cass_train::{Protocol, Weights};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Write the features of images, for programs that go on from there.
@@ -155,7 +155,18 @@ pub fn run(args: Args) -> Result<Report> {
         "file": args.out,
         "list": (form == Form::Npy).then_some(list),
     });
-    Ok(Report::done(text, json))
+    Ok(Report::done(text, json).next(opening(&args.out, form)))
+}
+
+/// What opens a file of features in Python.
+fn opening(out: &Path, form: Form) -> String {
+    let path = out.display().to_string();
+    let read = match form {
+        Form::Npy => format!("import numpy; numpy.load({path:?})"),
+        Form::Csv => format!("import pandas; pandas.read_csv({path:?})"),
+        Form::Parquet => format!("import pandas; pandas.read_parquet({path:?})"),
+    };
+    format!("python -c {}", next::word(read))
 }
 
 /// The network that is asked for, and how its images are read.

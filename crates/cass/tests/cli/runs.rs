@@ -104,6 +104,68 @@ fn dino_and_a_supervised_baseline() {
     bench.fails(&linear, 2, &["`mode` is logistic", "finetune where train"]);
 }
 
+#[test]
+fn settings_are_checked_and_printed_where_nothing_is_to_be_run() {
+    let bench = Bench::new();
+    let pretrain = "pretrain --method vicreg --net resnet18 --weights random --data folder --data-root nowhere --out x --dry-run";
+    let output = bench.cass(&format!("{pretrain} --set method.cov_coeff=4"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        code(&output) == 0 && text.contains("cov_coeff = 4.0"),
+        "{text}"
+    );
+    assert!(!bench.path("x").exists());
+    bench.fails(
+        &format!("{pretrain} --set method.cov_coef=4"),
+        2,
+        &["did you mean `cov_coeff`?"],
+    );
+    bench.fails(
+        &format!("{pretrain} --set method.cov_coeff=-1"),
+        2,
+        &["`method.cov_coeff` is -1"],
+    );
+}
+
+#[test]
+fn methods_of_two_views_are_pretrained_and_timed() {
+    let bench = Bench::new();
+    for (method, small, loss) in [
+        ("vicreg", "method.expander_width=16", "variance"),
+        ("simsiam", "method.pred_dim=16", "negative cosine"),
+        (
+            "byol",
+            "method.projection_hidden_size=16",
+            "squared distance",
+        ),
+    ] {
+        let pretrain = format!(
+            "pretrain --method {method} --net resnet18 --weights random {SMALL} --set {small} --out {method}"
+        );
+        let metrics = json(&bench.cass(&format!("{pretrain} --json")));
+        assert_eq!(metrics["method"], method);
+        assert!(
+            metrics["deviations"]
+                .to_string()
+                .contains(small.split('=').next().unwrap())
+        );
+        let log = fs::read_to_string(bench.path(method).join("log.jsonl")).unwrap();
+        assert!(log.lines().next().unwrap().contains(loss), "{log}");
+        bench.fails(
+            &format!("{pretrain}-x --set pipeline=dino"),
+            2,
+            &[
+                "`pipeline` is dino; expected one that augments to two views",
+                method,
+            ],
+        );
+        let step =
+            format!("bench step --method {method} --net resnet18 --size 32 --batch 2 --steps 1");
+        let timed = json(&bench.cass(&format!("{step} --json")));
+        assert!(timed["median_ms"].as_f64() > Some(0.0), "{timed}");
+    }
+}
+
 /// A network is shown images as it was trained with them, from its pretraining to what is exported.
 #[test]
 fn images_are_normalised_by_the_statistics_that_weights_want() {

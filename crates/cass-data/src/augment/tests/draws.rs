@@ -163,7 +163,7 @@ fn crop_row(drawn: &Drawn) -> Vec<f64> {
 
 #[test]
 fn transforms_are_applied_as_often_as_they_should_be() {
-    let paper = Pipeline::PaperBlurSolarize.transforms().into_owned();
+    let paper = Pipeline::PaperBlurSolarize.transforms().remove(0);
     let draws: Vec<_> = (0..DRAWS)
         .map(|i| transform::draw(&paper, 96, &mut Rng::new(3, "test", [0, i], 0)))
         .collect();
@@ -212,7 +212,7 @@ fn transforms_are_applied_as_often_as_they_should_be() {
 /// A run's views are its seed's for good.
 #[test]
 fn draws_are_pinned() {
-    let paper = Pipeline::Paper.transforms();
+    let paper = Pipeline::Paper.transforms().remove(0);
     let drawn: Vec<_> = (0..40)
         .map(|i| transform::draw(&paper, 96, &mut Rng::new(3, "augment", [0, i], 0)))
         .collect();

@@ -146,7 +146,7 @@ fn every_transform() -> Vec<Transform> {
         p: 0.5,
         transforms: vec![transform],
     };
-    let mut transforms = Pipeline::PaperHue.transforms().into_owned();
+    let mut transforms = Pipeline::PaperHue.transforms().remove(0).into_owned();
     transforms.extend([
         half(Transform::RandomResizedCrop {
             scale: [0.3, 0.9],

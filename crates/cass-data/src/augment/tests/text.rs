@@ -5,25 +5,60 @@ use crate::augment::{Pipeline, Transform};
 
 #[test]
 fn named_pipelines_are_their_transforms() {
-    let last = |pipeline: &Pipeline| pipeline.transforms().last().cloned();
     for name in Pipeline::NAMES {
         let pipeline: Pipeline = name.parse().unwrap();
         assert_eq!(pipeline.to_string(), *name);
-        assert_eq!(pipeline.views(), if *name == "dino" { 4 } else { 1 });
+        let views = match *name {
+            "dino" => 4,
+            "byol" => 2,
+            _ => 1,
+        };
+        assert_eq!(pipeline.views(), views);
         pipeline.check(24).unwrap();
-        let solarizes = matches!(last(&pipeline), Some(Transform::RandomSolarize { .. }));
-        assert_eq!(solarizes, name.ends_with("solarize"), "{name}");
-        let transforms = pipeline.transforms();
-        let paper = Pipeline::Paper.transforms();
+        let views = pipeline.transforms();
+        let last = views.last().and_then(|view| view.last());
+        let solarizes = matches!(last, Some(Transform::RandomSolarize { .. }));
+        let solarized = name.ends_with("solarize") || *name == "byol";
+        assert_eq!(solarizes, solarized, "{name}");
+        let paper = Pipeline::Paper.transforms().remove(0);
         let of_paper = name.starts_with("paper") && *name != "paper-hue";
-        assert_eq!(transforms.starts_with(&paper), of_paper, "{name}");
+        let begins = views.first().is_some_and(|view| view.starts_with(&paper));
+        assert_eq!(begins, of_paper, "{name}");
+    }
+}
+
+#[test]
+fn several_views_are_a_list_of_names_and_lists() {
+    let text = r#"["paper", [{"transform": "RandomGrayscale"}], []]"#;
+    let pipeline: Pipeline = serde_json::from_str(text).unwrap();
+    assert_eq!((pipeline.views(), &*pipeline.to_string()), (3, "3 views"));
+    let views = pipeline.transforms();
+    assert_eq!(views[0], Pipeline::Paper.transforms()[0]);
+    assert_eq!(*views[1], [Transform::RandomGrayscale { p: 0.1 }]);
+    assert!(views[2].is_empty());
+    pipeline.check(24).unwrap();
+    for (text, said) in [
+        (
+            r#"["paper", "dino"]"#,
+            "`view` is dino; expected a pipeline of one view, such as paper",
+        ),
+        (r#"[["paper", "paper"]]"#, "`view` is 2 views; expected a"),
+        (
+            r#"[[{"transform": "RandomGrayscale", "p": 2}]]"#,
+            "`p` is 2; expected 0 to 1",
+        ),
+    ] {
+        let pipeline: Pipeline = serde_json::from_str(text).unwrap();
+        let error = pipeline.check(24).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
     }
 }
 
 #[test]
 fn pipelines_are_read_as_they_are_written() {
     let transforms = Pipeline::Transforms(every_transform().into());
-    for pipeline in [transforms, Pipeline::PaperBlur] {
+    let views = Pipeline::Views([Pipeline::PaperBlur, transforms.clone()].into());
+    for pipeline in [transforms, views, Pipeline::PaperBlur, Pipeline::Byol] {
         let text = serde_json::to_string(&pipeline).unwrap();
         assert_eq!(serde_json::from_str::<Pipeline>(&text).unwrap(), pipeline);
     }
@@ -53,6 +88,18 @@ fn pipelines_are_read_as_they_are_written() {
         (
             r#"[{"transform": "RandomSolarize", "threshold": 1, "q": 0}]"#,
             "unknown field `q`",
+        ),
+        (
+            r#"["paper", {"transform": "RandomGrayscale"}]"#,
+            "expected a pipeline's name, a list of transforms or a list of views",
+        ),
+        (
+            r#"{"transform": "RandomGrayscale"}"#,
+            "expected a pipeline's name, a list of transforms or a list of views",
+        ),
+        (
+            "3",
+            "expected a pipeline's name, a list of transforms or a list of views",
         ),
     ] {
         let error = serde_json::from_str::<Pipeline>(text).unwrap_err();

@@ -11,7 +11,7 @@ pub fn start(method: Method) -> &'static str {
         Method::Untrained => "as initialised",
         Method::Cass => "pretrained",
         Method::Supervised => "labels alone",
-        Method::Dino => "DINO",
+        other => other.title(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! CASS' loss, and the penalty that keeps it from collapsing: compositions of Candle's operations.
 
-use candle_core::{D, Result, Tensor, bail};
+use crate::methods::directions::cosines;
+use crate::methods::vicreg::spread;
+use candle_core::{Result, Tensor};
 
 /// ε of `torch.nn.functional.normalize`.
 const NORMALIZE_EPS: f64 = 1e-12;
-/// ε of VICReg's standard deviations.
-const VICREG_EPS: f64 = 1e-4;
 /// VICReg's weight of the covariances, 1, against its 25 of agreement and variance.
 const VICREG_COVARIANCE: f64 = 1.0 / 25.0;
 
@@ -19,14 +19,7 @@ const VICREG_COVARIANCE: f64 = 1.0 / 25.0;
 /// # Errors
 /// If the shapes differ.
 pub fn cass_loss(r: &Tensor, t: &Tensor) -> Result<Tensor> {
-    if r.dims() != t.dims() || r.rank() != 2 {
-        bail!(
-            "CASS compares two (B, K) tensors, not {:?} and {:?}",
-            r.dims(),
-            t.dims()
-        );
-    }
-    let cosine = (normalize(r)? * normalize(t)?)?.sum(D::Minus1)?; // (B)
+    let cosine = cosines("CASS", r, t, NORMALIZE_EPS)?; // (B)
     (2.0 - (cosine * 2.0)?)?.mean(0)
 }
 
@@ -40,26 +33,8 @@ pub fn cass_loss(r: &Tensor, t: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// If there are fewer than two rows.
 pub fn variance_penalty(x: &Tensor) -> Result<Tensor> {
-    let (rows, outputs) = x.dims2()?;
-    if rows < 2 {
-        bail!("variance penalty: {rows} rows have no variance");
-    }
-    let degrees = (rows - 1) as f64;
-    let centred = x.broadcast_sub(&x.mean_keepdim(0)?)?;
-    let var = (centred.sqr()?.sum(0)? / degrees)?; // (K)
-    let flat = (1.0 - (&var + VICREG_EPS)?.sqrt()?)?.relu()?.mean(0)?;
-    // All squares of the K x K covariances are those of the B x B products of rows.
-    let gram = (centred.matmul(&centred.t()?)? / degrees)?;
-    let together = (gram.sqr()?.sum_all()? - var.sqr()?.sum_all()?)?;
-    flat + (together * (VICREG_COVARIANCE / outputs as f64))?
-}
-
-/// `x / max(‖x‖₂, ε)` over the last dimension, as `torch.nn.functional.normalize`.
-///
-/// The maximum is taken of the squares: under a root, a zero would have an infinite gradient.
-fn normalize(x: &Tensor) -> Result<Tensor> {
-    let squares = x.sqr()?.sum_keepdim(D::Minus1)?; // (B, 1)
-    x.broadcast_div(&squares.maximum(NORMALIZE_EPS * NORMALIZE_EPS)?.sqrt()?)
+    let [flat, together] = spread(x)?;
+    flat + (together * (VICREG_COVARIANCE / x.dim(1)? as f64))?
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub(super) fn chosen(pipeline: &Pipeline) -> impl Iterator<Item = String> {
         Pipeline::PaperSolarize => vec![hue, solarize],
         Pipeline::PaperBlur => vec![hue, blur],
         Pipeline::PaperBlurSolarize => vec![hue, blur, solarize],
-        Pipeline::Eval | Pipeline::Dino | Pipeline::Transforms(_) => vec![],
+        _ => vec![],
     };
     chosen
         .into_iter()

@@ -1,8 +1,7 @@
-use super::projector::Projector;
 use super::step::DinoStep;
 use super::views;
 use crate::error::{Error, Result};
-use crate::methods::{MethodConfig, Preset};
+use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer, paper_for_one};
 use crate::schedule::ScheduleConfig;
 use crate::settings::{Arm, Arms, Protocol, at_least, check};
 use crate::step::{Step, StepOptions};
@@ -46,6 +45,25 @@ impl Default for DinoConfig {
     }
 }
 
+impl DinoConfig {
+    /// vit-pytorch's `MLP` of `dim` features: linear layers with GELU after each but the last, whose input is
+    /// normalised to length 1.
+    pub fn projector(&self, dim: usize) -> Vec<ProjectorLayer> {
+        let hidden = self.projection_hidden_size;
+        let linear = |inputs, outputs| ProjectorLayer::Linear {
+            inputs,
+            outputs,
+            bias: true,
+        };
+        let before = (1..self.projection_layers).flat_map(|i| {
+            let inputs = if i == 1 { dim } else { hidden };
+            [linear(inputs, hidden), ProjectorLayer::Gelu]
+        });
+        let last = [ProjectorLayer::L2Norm, linear(hidden, self.num_classes_k)];
+        before.chain(last).collect()
+    }
+}
+
 impl MethodConfig for DinoConfig {
     fn arms(&self) -> &'static [&'static str] {
         &["net"]
@@ -70,13 +88,19 @@ impl MethodConfig for DinoConfig {
         2.0 * (if frozen { 1.0 } else { 3.0 }) + 2.0
     }
 
-    /// DINO is one network: the paper trains it for each of its two.
+    fn memory(&self, copies: u128) -> u128 {
+        let [hidden, layers, outputs] = [
+            self.projection_hidden_size,
+            self.projection_layers,
+            self.num_classes_k,
+        ]
+        .map(|number| number as u128);
+        // Of student and teacher, f32.
+        4 * (copies + 1) * hidden * (hidden * layers.saturating_sub(2) + outputs)
+    }
+
     fn paper_for(&self, arms: &Arms, paper: &mut Arms) {
-        if let (Some(arm), Some(own)) = (paper.get_mut("net"), arms.get("net"))
-            && own.network.contains("vit_base_patch16_384")
-        {
-            arm.network.clone_from(&own.network);
-        }
+        paper_for_one(arms, paper);
     }
 
     fn check(&self) -> Result<()> {
@@ -140,7 +164,12 @@ impl MethodConfig for DinoConfig {
             .try_into()
             .map_err(|_| Error::Mismatch("DINO trains one network: expected one arm".into()))?;
         let device = &student.options().device;
-        let projector = Projector::new(student.feature_dim(), self, options.seed, device)?;
+        let projector = Projector::new(
+            &self.projector(student.feature_dim()),
+            options.seed,
+            0,
+            device,
+        )?;
         let step = DinoStep::new(name, student, projector, arm, self, options)?;
         Ok(Box::new(step))
     }

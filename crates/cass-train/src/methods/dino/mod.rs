@@ -2,12 +2,10 @@
 
 mod config;
 mod loss;
-mod projector;
 mod replay;
 mod step;
 mod views;
 
 pub use config::DinoConfig;
 pub use loss::dino_loss;
-pub use projector::Projector;
 pub use step::DinoStep;

@@ -1,10 +1,9 @@
 //! Short runs of vit-pytorch's `Dino`.
 
 use super::config::DinoConfig;
-use super::projector::Projector;
 use super::step::DinoStep;
 use crate::error::Result;
-use crate::methods::MethodConfig;
+use crate::methods::{MethodConfig, Projector};
 use crate::step::StepOptions;
 use crate::trajectory::{Deviation, Recorded, Replay, compare, network, of_network, steps};
 use candle_core::Var;
@@ -27,7 +26,12 @@ pub(super) fn replay(
         num_classes_k: centers.elem_count(),
         ..settings.clone()
     };
-    let projector = Projector::new(student.feature_dim(), &config, 0, &replay.device)?;
+    let projector = Projector::new(
+        &config.projector(student.feature_dim()),
+        0,
+        0,
+        &replay.device,
+    )?;
     let projector = projector.to_dtype(student.options().dtype)?;
     projector.load(&weights.tensors)?;
     let mut arm = config.preset(replay.protocol).arms["net"].clone();

@@ -1,8 +1,8 @@
 use super::config::DinoConfig;
 use super::loss::dino_loss;
-use super::projector::Projector;
 use crate::average::blend_parameters;
 use crate::error::{Error, Result};
+use crate::methods::Projector;
 use crate::settings::{Arm, Precision};
 use crate::step::micro_batch::{MicroBatch, micro_batches};
 use crate::step::state::{Tensors, put, put_all, take, under};

@@ -1,0 +1,32 @@
+//! The augmentation of contrastive methods as transforms.
+
+use super::transform::Transform;
+
+/// MoCo v2's augmentation (Chen et al. 2020, appendix A of SimCLR without its strength): a crop of a fifth of the
+/// area or more, a flip, colour jitter, grey, blur. The blur is as wide as theirs of 224 pixels is at 112.
+pub(crate) fn crops() -> Vec<Transform> {
+    vec![
+        Transform::RandomResizedCrop {
+            scale: [0.2, 1.0],
+            ratio: [3.0 / 4.0, 4.0 / 3.0],
+        },
+        Transform::RandomHorizontalFlip { p: 0.5 },
+        Transform::RandomApply {
+            p: 0.8,
+            transforms: vec![Transform::ColorJitter {
+                brightness: 0.4,
+                contrast: 0.4,
+                saturation: 0.4,
+                hue: 0.1,
+            }],
+        },
+        Transform::RandomGrayscale { p: 0.2 },
+        Transform::RandomApply {
+            p: 0.5,
+            transforms: vec![Transform::GaussianBlur {
+                kernel_size: 9,
+                sigma: [0.1, 1.0],
+            }],
+        },
+    ]
+}

@@ -1,0 +1,150 @@
+use super::step::ContrastStep;
+use super::views;
+use crate::error::{Error, Result};
+use crate::methods::{MethodConfig, Preset, ProjectorLayer};
+use crate::schedule::ScheduleConfig;
+use crate::settings::{Arm, Arms, Protocol, at_least, check};
+use crate::step::{Step, StepOptions};
+use crate::trajectory::{Deviation, Recorded, Replay};
+use cass_data::augment::Pipeline;
+use cass_models::Model;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The settings that only a contrast has. It is no method of the paper.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContrastConfig {
+    /// Divides the cosines of projections.
+    pub temperature: f64,
+    /// Weight of each network's contrast with itself.
+    pub within: f64,
+    /// Weight of the contrast between the networks.
+    pub across: f64,
+    /// Linear layers of each projector.
+    pub projection_layers: usize,
+    /// Width of a projector's hidden layers.
+    pub projection_hidden_size: usize,
+    /// Outputs of a projector.
+    pub projection_size: usize,
+    /// Learning rate of the projectors, which the schedule of their arm starts from.
+    pub projection_lr: f64,
+    /// Projections of past batches that are kept of each network as more keys to tell images from.
+    pub queue: usize,
+}
+
+impl Default for ContrastConfig {
+    fn default() -> Self {
+        Self {
+            temperature: 0.2,
+            within: 1.0,
+            across: 1.0,
+            projection_layers: 2,
+            projection_hidden_size: 512,
+            projection_size: 128,
+            projection_lr: 1e-3,
+            queue: 0,
+        }
+    }
+}
+
+impl ContrastConfig {
+    /// The projector of `dim` features.
+    pub fn projector(&self, dim: usize) -> Vec<ProjectorLayer> {
+        let hidden = (1..self.projection_layers).map(|_| self.projection_hidden_size);
+        let widths: Vec<usize> = [dim].into_iter().chain(hidden).collect();
+        ProjectorLayer::mlp(&[&widths[..], &[self.projection_size]].concat())
+    }
+}
+
+impl MethodConfig for ContrastConfig {
+    fn arms(&self) -> &'static [&'static str] {
+        &["cnn", "vit"]
+    }
+
+    fn losses(&self) -> Vec<&'static str> {
+        let parts = [("within", self.within), ("across", self.across)];
+        let parts = parts.into_iter().filter(|(_, weight)| *weight > 0.0);
+        parts.map(|(name, _)| name).collect()
+    }
+
+    fn preset(&self, _: Protocol) -> Preset {
+        let arm = |network, lr| Arm::with_adam(network, lr, ScheduleConfig::Constant);
+        let (cnn, vit) = (
+            arm("resnet50.a1_in1k", 1e-3),
+            arm("vit_base_patch16_384.augreg_in21k_ft_in1k", 3e-4),
+        );
+        Preset {
+            arms: [("cnn".into(), cnn), ("vit".into(), vit)].into(),
+            pipeline: Pipeline::Crops,
+            swa: None,
+            zero_grad: true,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        for (field, value, least) in [
+            ("projection_layers", self.projection_layers, 1),
+            ("projection_hidden_size", self.projection_hidden_size, 1),
+            ("projection_size", self.projection_size, 1),
+        ] {
+            at_least(&format!("method.{field}"), value, least)?;
+        }
+        let temperature = self.temperature;
+        let fits = temperature.is_finite() && temperature > 0.0;
+        let expected = "a temperature above 0";
+        check("method.temperature", temperature, fits, expected)?;
+        for (field, value) in [
+            ("within", self.within),
+            ("across", self.across),
+            ("projection_lr", self.projection_lr),
+        ] {
+            let fits = value.is_finite() && value >= 0.0;
+            check(&format!("method.{field}"), value, fits, "a number from 0")?;
+        }
+        let fits = self.within + self.across > 0.0;
+        check(
+            "method.across",
+            self.across,
+            fits,
+            "above 0 where method.within is 0",
+        )
+    }
+
+    fn check_views(&self, pipeline: &Pipeline) -> Result<()> {
+        views::check_views(pipeline)
+    }
+
+    fn draws(&self, _: &Pipeline) -> usize {
+        2
+    }
+
+    /// Each network sees two views, there and back.
+    fn forwards(&self, frozen: bool) -> f64 {
+        if frozen { 2.0 } else { 6.0 }
+    }
+
+    fn chosen(&self, _: &Arms, _: &Pipeline) -> Vec<String> {
+        vec!["method cass-contrast is none of the paper's: its defaults stand where others have the paper's".into()]
+    }
+
+    fn step(
+        &self,
+        arms: &Arms,
+        options: &StepOptions,
+        networks: Vec<Model>,
+    ) -> Result<Box<dyn Step>> {
+        let arms = arms.iter().zip(networks);
+        let arms: Vec<_> = arms
+            .map(|((name, arm), model)| (name.as_str(), model, arm))
+            .collect();
+        let arms = arms.try_into().map_err(|_| {
+            Error::Mismatch("a contrast trains two networks: expected two arms".into())
+        })?;
+        Ok(Box::new(ContrastStep::new(arms, self, options)?))
+    }
+
+    fn replay(&self, replay: &Replay, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
+        super::replay::replay(replay, folder, recorded)
+    }
+}
