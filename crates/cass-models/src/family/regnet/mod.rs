@@ -61,7 +61,7 @@ impl RegNetConfig {
 impl Family for RegNetConfig {
     fn build(&self, options: &ModelOptions, vb: &Builder) -> Result<Box<dyn Network>> {
         let group = self.group_size;
-        let uneven = |width: &&usize| group == 0 || *width % group != 0;
+        let uneven = |width: &&usize| group == 0 || !width.is_multiple_of(group);
         if let Some(width) = self.widths.iter().find(uneven) {
             bail!("a width of {width} in groups of {group} channels: expected a multiple");
         }
