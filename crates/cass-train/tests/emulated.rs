@@ -86,6 +86,8 @@ fn contrast() -> ContrastStep {
         projection_hidden_size: 8,
         projection_size: 4,
         queue: 12,
+        anchor: 0.5,
+        distil: 0.5,
         ..ContrastConfig::default()
     };
     let mut arm = Recipe::paper(config.clone()).arms["cnn"].clone();

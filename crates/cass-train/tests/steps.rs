@@ -228,6 +228,8 @@ fn a_contrast_pairs_any_two_networks_and_moves_all_but_their_classifiers() {
     let config = ContrastConfig {
         projection_hidden_size: 8,
         projection_size: 4,
+        anchor: 0.5,
+        distil: 0.5,
         ..ContrastConfig::default()
     };
     let arm = &Recipe::paper(config.clone()).arms["cnn"];
@@ -244,7 +246,13 @@ fn a_contrast_pairs_any_two_networks_and_moves_all_but_their_classifiers() {
                 let classifier = parameters(model.classifier_params());
                 (parameters(model.backbone_params()), classifier)
             });
-            let projectors = step.projectors().map(|p| parameters(p.trainable()));
+            let projectors = step.heads().map(|heads| {
+                let named = heads.into_iter().flat_map(|(what, head)| {
+                    let parameters = head.trainable().into_iter();
+                    parameters.map(move |(name, var)| (format!("{what}.{name}"), var))
+                });
+                parameters(named.collect())
+            });
             (networks.collect::<Vec<_>>(), projectors)
         };
         let (before, projected) = all(&step);

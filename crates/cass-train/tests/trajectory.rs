@@ -172,9 +172,13 @@ fn a_contrast_follows_pytorch() {
         "cnn parameters",
         "cnn statistics",
         "cnn projector",
+        "cnn anchor",
+        "cnn distil",
         "cnn queue",
         "vit parameters",
         "vit projector",
+        "vit anchor",
+        "vit distil",
         "vit queue",
     ];
     let found = replay(

@@ -19,7 +19,7 @@ mod vicreg;
 pub use crate::step::{Held, Step, StepOptions, StepReport};
 pub use byol::ByolConfig;
 pub use cass::{CassConfig, CassStep, Guard, cass_loss, variance_penalty};
-pub use contrast::{ContrastConfig, ContrastStep, contrast_loss};
+pub use contrast::{ContrastConfig, ContrastStep, contrast_loss, prediction_loss};
 pub use dino::{DinoConfig, DinoStep, dino_loss};
 pub use projector::{Projector, ProjectorLayer};
 pub use simsiam::{SimsiamConfig, simsiam_loss};

@@ -72,6 +72,8 @@ mod tests {
             projection_hidden_size: 8,
             projection_size: 4,
             queue: 5,
+            anchor: 0.5,
+            distil: 0.5,
             ..ContrastConfig::default()
         });
         for mut recipe in [cass, dino, contrast, byol] {

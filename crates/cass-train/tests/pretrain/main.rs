@@ -50,6 +50,8 @@ fn contrast() -> ContrastConfig {
         projection_hidden_size: 16,
         projection_size: 8,
         queue: 20,
+        anchor: 0.5,
+        distil: 0.5,
         ..ContrastConfig::default()
     }
 }

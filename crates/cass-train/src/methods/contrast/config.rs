@@ -21,13 +21,18 @@ pub struct ContrastConfig {
     pub within: f64,
     /// Weight of the contrast between the networks.
     pub across: f64,
+    /// Weight of predicting, from each network's features by a linear layer, those that it had in the beginning.
+    pub anchor: f64,
+    /// Weight of predicting, from each network's features by a linear layer, those that the other network had in
+    /// the beginning.
+    pub distil: f64,
     /// Linear layers of each projector.
     pub projection_layers: usize,
     /// Width of a projector's hidden layers.
     pub projection_hidden_size: usize,
     /// Outputs of a projector.
     pub projection_size: usize,
-    /// Learning rate of the projectors, which the schedule of their arm starts from.
+    /// Learning rate of the projectors and the linear layers, which the schedule of their arm starts from.
     pub projection_lr: f64,
     /// Projections of past batches that are kept of each network as more keys to tell images from.
     pub queue: usize,
@@ -39,6 +44,8 @@ impl Default for ContrastConfig {
             temperature: 0.2,
             within: 1.0,
             across: 1.0,
+            anchor: 0.0,
+            distil: 0.0,
             projection_layers: 2,
             projection_hidden_size: 512,
             projection_size: 128,
@@ -63,7 +70,12 @@ impl MethodConfig for ContrastConfig {
     }
 
     fn losses(&self) -> Vec<&'static str> {
-        let parts = [("within", self.within), ("across", self.across)];
+        let parts = [
+            ("within", self.within),
+            ("across", self.across),
+            ("anchor", self.anchor),
+            ("distil", self.distil),
+        ];
         let parts = parts.into_iter().filter(|(_, weight)| *weight > 0.0);
         parts.map(|(name, _)| name).collect()
     }
@@ -97,18 +109,16 @@ impl MethodConfig for ContrastConfig {
         for (field, value) in [
             ("within", self.within),
             ("across", self.across),
+            ("anchor", self.anchor),
+            ("distil", self.distil),
             ("projection_lr", self.projection_lr),
         ] {
             let fits = value.is_finite() && value >= 0.0;
             check(&format!("method.{field}"), value, fits, "a number from 0")?;
         }
         let fits = self.within + self.across > 0.0;
-        check(
-            "method.across",
-            self.across,
-            fits,
-            "above 0 where method.within is 0",
-        )
+        let expected = "above 0 where method.within is 0";
+        check("method.across", self.across, fits, expected)
     }
 
     fn check_views(&self, pipeline: &Pipeline) -> Result<()> {
@@ -119,9 +129,10 @@ impl MethodConfig for ContrastConfig {
         2
     }
 
-    /// Each network sees two views, there and back.
+    /// Each network sees two views, there and back, and what it was sees them once more where that is predicted.
     fn forwards(&self, frozen: bool) -> f64 {
-        if frozen { 2.0 } else { 6.0 }
+        let remembers = self.anchor > 0.0 || self.distil > 0.0;
+        (if frozen { 2.0 } else { 6.0 }) + (if remembers { 2.0 } else { 0.0 })
     }
 
     fn chosen(&self, _: &Arms, _: &Pipeline) -> Vec<String> {

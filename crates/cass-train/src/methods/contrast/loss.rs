@@ -5,6 +5,8 @@ use candle_core::{D, Result, Tensor, bail};
 
 /// ε of `torch.nn.functional.normalize`.
 const NORMALIZE_EPS: f64 = 1e-12;
+/// ε of `torch.nn.functional.batch_norm`.
+const VARIANCE_EPS: f64 = 1e-5;
 /// What is added to the logit of a key that a query is not to be compared with.
 const LEFT_OUT: f64 = -1e9;
 
@@ -52,6 +54,22 @@ pub fn contrast_loss(
     (all - (positive / temperature)?)?.mean_all()
 }
 
+/// Mean squared error of predictions of a network's features, these standardised over the rows: what a constant
+/// predicts well costs nothing, and each feature counts alike. No gradient reaches the features.
+///
+/// # Shapes
+/// `predictions (B, D)`, `features (B, D)` → scalar
+///
+/// # Errors
+/// If the shapes differ.
+pub fn prediction_loss(predictions: &Tensor, features: &Tensor) -> Result<Tensor> {
+    let features = features.detach();
+    let centred = features.broadcast_sub(&features.mean_keepdim(0)?)?;
+    let variance = centred.sqr()?.mean_keepdim(0)?; // (1, D)
+    let standard = centred.broadcast_div(&(variance + VARIANCE_EPS)?.sqrt()?)?;
+    (predictions - standard)?.sqr()?.mean_all()
+}
+
 /// `torch.nn.functional.normalize`.
 fn normalize(x: &Tensor) -> Result<Tensor> {
     directions::normalize(x, NORMALIZE_EPS)
@@ -82,6 +100,14 @@ mod tests {
     }
 
     #[test]
+    fn predictions_of_features_equal_torch_a_constant_feature_included() {
+        Golden::load().check("prediction", &["p"], |get, v| {
+            let features = get("features");
+            compose(&[&v[0]], |v| prediction_loss(&v[0], &features))
+        });
+    }
+
+    #[test]
     fn gradients_equal_finite_differences() -> Result<()> {
         // The slopes are taken of three rows: a constant fourth makes two images in two views of them.
         let fourth = Tensor::new(&[[0.3f64, -1.0, 0.2, 0.9]], &Device::Cpu)?;
@@ -98,6 +124,8 @@ mod tests {
         check_slopes("queries", &|x| {
             contrast_loss(&rows(x)?, &keys, Some(&others), 0.5)
         });
+        let features = Tensor::arange(0f64, 12.0, &Device::Cpu)?.reshape((3, 4))?;
+        check_slopes("predictions", &|x| prediction_loss(x, &features.sin()?));
         check_slopes("keys", &|x| contrast_loss(&keys, &rows(x)?, None, 0.5));
         Ok(())
     }

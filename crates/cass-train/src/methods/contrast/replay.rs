@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::methods::MethodConfig;
 use crate::optim::{AdamConfig, OptimizerConfig};
 use crate::settings::Arm;
-use crate::step::StepOptions;
+use crate::step::state::under;
+use crate::step::{Step, StepOptions};
 use crate::trajectory::{Deviation, Recorded, Replay, compare, network, of_network, steps};
 use candle_core::{DType, Var};
 use cass_models::Model;
@@ -18,11 +19,12 @@ pub(super) fn replay(replay: &Replay, folder: &Path, recorded: &Recorded) -> Res
     let lr = recorded.get("lr")?.to_vec1::<f64>()?;
     let lr = lr.first().copied().unwrap_or(replay.lr);
     let open = |arm: &str| {
-        let file = folder.join(format!("{arm}.projector.safetensors"));
+        let file = folder.join(format!("{arm}.heads.safetensors"));
         Recorded::open(&file, &replay.device)
     };
-    let projectors = [open("cnn")?, open("vit")?];
-    let first = &projectors[0];
+    let weights = [open("cnn")?, open("vit")?];
+    let projector = under(&weights[0].tensors, "projector.");
+    let layers = projector.values().filter(|t| t.rank() == 2).count();
     let number =
         |name: &str| -> Result<f64> { Ok(recorded.get(name)?.to_dtype(DType::F64)?.to_scalar()?) };
     let (kept, outputs) = recorded.get("cnn.queue")?.dims2()?;
@@ -30,12 +32,13 @@ pub(super) fn replay(replay: &Replay, folder: &Path, recorded: &Recorded) -> Res
         temperature: number("temperature")?,
         within: number("within")?,
         across: number("across")?,
-        // A layer with a bias that is no matrix normalises.
-        projection_layers: first.tensors.values().filter(|t| t.rank() == 2).count(),
-        projection_hidden_size: first.get("net.0.weight")?.dim(0)?,
+        projection_layers: layers,
+        projection_hidden_size: weights[0].get("projector.net.0.weight")?.dim(0)?,
         projection_size: outputs,
         projection_lr: lr,
         queue: kept,
+        anchor: number("anchor")?,
+        distil: number("distil")?,
     };
     let preset = config.preset(replay.protocol);
     let arm = |name: &str| -> Result<(Model, Arm)> {
@@ -51,17 +54,21 @@ pub(super) fn replay(replay: &Replay, folder: &Path, recorded: &Recorded) -> Res
     let ((cnn, cnn_arm), (vit, vit_arm)) = (arm("cnn")?, arm("vit")?);
     let arms = [("cnn", cnn, &cnn_arm), ("vit", vit, &vit_arm)];
     let mut step = ContrastStep::new(arms, &config, &StepOptions::default())?;
-    for (projector, weights) in step.projectors().into_iter().zip(&projectors) {
-        projector.load(&weights.tensors)?;
+    for (heads, weights) in step.heads().into_iter().zip(&weights) {
+        for (name, head) in heads {
+            head.load(&under(&weights.tensors, &format!("{name}.")))?;
+        }
     }
     let mut found = steps(recorded, &mut step, &["view1", "view2"], |_, _| Ok(()))?;
-    let parts = step.parts();
-    for (arm, model, projector, queue) in parts {
+    let tops = step.heads().into_iter().zip(step.queues());
+    for ((arm, model), (heads, queue)) in step.arms().into_iter().zip(tops) {
         let networks = of_network(recorded, arm, model, true)?;
         found.tensors.extend(networks);
-        let kind = |what: &str| (format!("{arm} {what}"), format!("{arm}.projector."));
-        let projector = compare(recorded, kind("projector"), projector.trainable(), true)?;
-        found.tensors.extend(projector);
+        for (name, head) in heads {
+            let kind = (format!("{arm} {name}"), format!("{arm}.{name}."));
+            let head = compare(recorded, kind, head.trainable(), true)?;
+            found.tensors.extend(head);
+        }
         if let Some(queue) = queue {
             let queue = vec![("queue".to_string(), Var::from_tensor(queue)?)];
             let kind = (format!("{arm} queue"), format!("{arm}."));

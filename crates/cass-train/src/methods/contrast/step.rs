@@ -1,13 +1,14 @@
+use super::arm::{ContrastArm, Said};
 use super::config::ContrastConfig;
-use super::loss::contrast_loss;
+use super::loss::{contrast_loss, prediction_loss};
 use crate::error::Result;
 use crate::methods::Projector;
 use crate::settings::{Arm, Precision};
 use crate::step::micro_batch::{MicroBatch, micro_batches};
-use crate::step::state::{Tensors, put, put_all, take, under};
-use crate::step::{Held, Step, StepOptions, StepReport, Updater, finite, views};
-use candle_core::{Tensor, Var};
-use cass_models::{Mode, Model};
+use crate::step::state::Tensors;
+use crate::step::{Held, Step, StepOptions, StepReport, finite, views};
+use candle_core::Tensor;
+use cass_models::Model;
 use cass_ops::{Gradients, Tracked, compose};
 
 /// Two networks, each with a projector, see two views of every image: each tells its projection of an image in one
@@ -22,71 +23,6 @@ pub struct ContrastStep {
     precision: Precision,
 }
 
-struct ContrastArm {
-    name: String,
-    mode: Mode,
-    model: Model,
-    updater: Updater,
-    projector: Projector,
-    projector_updater: Updater,
-    /// Projections of past images, the latest first; none before the first step.
-    queue: Option<Tensor>,
-}
-
-impl ContrastArm {
-    fn new(
-        (name, model, arm): (&str, Model, &Arm),
-        which: u64,
-        config: &ContrastConfig,
-        options: &StepOptions,
-    ) -> Result<Self> {
-        let model = arm.over(model)?;
-        let (dtype, device) = (model.options().dtype, &model.options().device);
-        let layers = config.projector(model.feature_dim());
-        let projector = Projector::new(&layers, options.seed, which, device)?.to_dtype(dtype)?;
-        let mut of_projector = arm.clone();
-        of_projector.optimizer.set_lr(config.projection_lr);
-        let projection = projector.trainable().into_iter();
-        let projection = projection.map(|(name, var)| (format!("projector.{name}"), var));
-        Ok(Self {
-            name: name.into(),
-            mode: arm.mode(),
-            updater: Updater::new(arm, &model, model.backbone_params(), options)?,
-            projector_updater: Updater::new(&of_projector, &model, projection.collect(), options)?,
-            model,
-            projector,
-            queue: None,
-        })
-    }
-
-    /// Projections of a batch.
-    fn project(&self, images: &Tensor, precision: Precision) -> Result<Tracked> {
-        precision.run(|| {
-            let features = self.model.features(images, self.mode)?; // (2 B, D)
-            self.projector.forward(&features, false)
-        })
-    }
-
-    /// Puts the latest projections in front of the queue.
-    fn keep(&mut self, latest: Tensor, most: usize) -> Result<()> {
-        let all = match self.queue.take() {
-            Some(before) => Tensor::cat(&[&latest, &before], 0)?,
-            None => latest,
-        };
-        let rows = all.dim(0)?.min(most);
-        self.queue = Some(all.narrow(0, 0, rows)?.contiguous()?);
-        Ok(())
-    }
-
-    /// All that changes in training but the queue, by the end of its prefix in a state.
-    fn variables(&self) -> [(&'static str, Vec<(String, Var)>); 2] {
-        [
-            ("model.", self.model.params().all()),
-            ("projector.", self.projector.trainable()),
-        ]
-    }
-}
-
 impl ContrastStep {
     /// A step for two networks and fresh projectors of their features, each network with its name and settings.
     ///
@@ -98,10 +34,11 @@ impl ContrastStep {
         options: &StepOptions,
     ) -> Result<Self> {
         let [a, b] = arms;
+        let [of_a, of_b] = [a.1.feature_dim(), b.1.feature_dim()];
         Ok(Self {
             arms: [
-                ContrastArm::new(a, 0, config, options)?,
-                ContrastArm::new(b, 1, config, options)?,
+                ContrastArm::new(a, (0, of_b), config, options)?,
+                ContrastArm::new(b, (1, of_a), config, options)?,
             ],
             config: config.clone(),
             part: options.part,
@@ -109,37 +46,48 @@ impl ContrastStep {
         })
     }
 
-    /// The networks' projectors, in the order of the arms.
-    pub fn projectors(&self) -> [&Projector; 2] {
+    /// What is on top of each network, by what it is for, in the order of the arms: `projector`, and `anchor` and
+    /// `distil` where they have a weight.
+    pub fn heads(&self) -> [Vec<(&'static str, &Projector)>; 2] {
         let [a, b] = &self.arms;
-        [&a.projector, &b.projector]
+        [a.heads(), b.heads()]
     }
 
-    /// Each arm's name, network, projector and queue.
-    pub(super) fn parts(&self) -> [(&str, &Model, &Projector, Option<&Tensor>); 2] {
+    /// The projections of past images that each network keeps.
+    pub fn queues(&self) -> [Option<&Tensor>; 2] {
         let [a, b] = &self.arms;
-        [a, b].map(|arm| {
-            let (name, queue) = (arm.name.as_str(), arm.queue.as_ref());
-            (name, &arm.model, &arm.projector, queue)
-        })
+        [a.queue.as_ref(), b.queue.as_ref()]
     }
 
     /// The loss of a part of a batch, times its share, its gradients, and the projections.
     fn gradients(&self, part: &MicroBatch) -> Result<(f64, Gradients, [Tensor; 2])> {
         let images = Tensor::cat(views::<2>(&part.views)?, 0)?; // (2 B, C, S, S)
         let [a, b] = &self.arms;
-        let (p, q) = (
-            a.project(&images, self.precision)?,
-            b.project(&images, self.precision)?,
+        let (said_a, said_b) = (
+            a.say(&images, self.precision)?,
+            b.say(&images, self.precision)?,
         );
+        let mut losses = vec![self.contrast(&said_a.projections, &said_b.projections)?];
+        losses.extend(self.predictions(&said_a, &said_b)?);
+        let loss = compose(&losses.iter().collect::<Vec<_>>(), |losses| {
+            part.of(Tensor::stack(losses, 0)?.sum(0)?)
+        })?;
+        drop(losses);
+        let projections = [said_a, said_b].map(|said| said.projections.into_value());
+        let value = finite(&loss, a.updater.steps())?;
+        Ok((value, loss.backward()?, projections))
+    }
+
+    /// Both contrasts of projections.
+    fn contrast(&self, p: &Tracked, q: &Tracked) -> Result<Tracked> {
         let ContrastConfig {
             temperature,
             within,
             across,
             ..
         } = self.config;
-        let (of_a, of_b) = (a.queue.as_ref(), b.queue.as_ref());
-        let loss = compose(&[&p, &q], |t| {
+        let [of_a, of_b] = [0, 1].map(|i: usize| self.arms[i].queue.as_ref());
+        let loss = compose(&[p, q], |t| {
             let (p, q) = (&t[0], &t[1]);
             let mut sum = Tensor::zeros((), p.dtype(), p.device())?;
             for (weight, pairs) in [
@@ -153,14 +101,27 @@ impl ContrastStep {
                     }
                 }
             }
-            part.of(sum)
+            Ok(sum)
         })?;
-        let projections = [p.into_value(), q.into_value()];
-        Ok((
-            finite(&loss, a.updater.steps())?,
-            loss.backward()?,
-            projections,
-        ))
+        Ok(loss)
+    }
+
+    /// What predictions of initial features are off by.
+    fn predictions(&self, a: &Said, b: &Said) -> Result<Vec<Tracked>> {
+        let mut losses = Vec::new();
+        for (weight, prediction, target) in [
+            (self.config.anchor, &a.own, &a.initial),
+            (self.config.anchor, &b.own, &b.initial),
+            (self.config.distil, &a.other, &b.initial),
+            (self.config.distil, &b.other, &a.initial),
+        ] {
+            if let (Some(prediction), Some(target)) = (prediction, target) {
+                losses.push(compose(&[prediction], |t| {
+                    prediction_loss(&t[0], target)? * (weight / 2.0)
+                })?);
+            }
+        }
+        Ok(losses)
     }
 }
 
@@ -178,12 +139,9 @@ impl Step for ContrastStep {
             }
             for arm in &mut self.arms {
                 if parts.peek().is_some() {
-                    arm.updater.gather(&grads)?;
-                    arm.projector_updater.gather(&grads)?;
+                    arm.gather(&grads)?;
                 } else {
-                    arm.updater.update(&grads, &arm.name, &mut report)?;
-                    let aside = &mut StepReport::default();
-                    arm.projector_updater.update(&grads, &arm.name, aside)?;
+                    arm.update(&grads, &mut report)?;
                 }
             }
         }
@@ -201,61 +159,25 @@ impl Step for ContrastStep {
     }
 
     fn forget(&mut self) {
-        for arm in &mut self.arms {
-            arm.updater.forget();
-            arm.projector_updater.forget();
-        }
+        self.arms.iter_mut().for_each(ContrastArm::forget);
     }
 
     fn held(&self) -> Held {
-        let held = |arm: &ContrastArm| {
-            let projection = Held::of(&arm.projector.trainable(), &arm.projector_updater);
-            Held::of(&arm.model.params().all(), &arm.updater).and(projection)
-        };
         let [a, b] = &self.arms;
-        held(a).and(held(b))
+        a.held().and(b.held())
     }
 
     fn state(&self) -> Result<Tensors> {
         let mut state = Tensors::new();
         for arm in &self.arms {
-            let name = &arm.name;
-            for (kind, variables) in arm.variables() {
-                put(&mut state, &format!("{name}.{kind}"), variables);
-            }
-            put_all(
-                &mut state,
-                &format!("{name}.optimizer."),
-                arm.updater.state()?,
-            );
-            let prefix = format!("{name}.projector_optimizer.");
-            put_all(&mut state, &prefix, arm.projector_updater.state()?);
-            if let Some(queue) = &arm.queue {
-                state.insert(queue_name(name), queue.clone());
-            }
+            arm.put_state(&mut state)?;
         }
         Ok(state)
     }
 
     fn load_state(&mut self, state: &Tensors) -> Result<()> {
-        for arm in &mut self.arms {
-            let name = &arm.name;
-            for (kind, variables) in arm.variables() {
-                take(state, &format!("{name}.{kind}"), variables)?;
-            }
-            let of_optimizer = under(state, &format!("{name}.optimizer."));
-            arm.updater.load_state(&of_optimizer)?;
-            let of_optimizer = under(state, &format!("{name}.projector_optimizer."));
-            arm.projector_updater.load_state(&of_optimizer)?;
-            let device = &arm.model.options().device;
-            let queue = state.get(&queue_name(name));
-            arm.queue = queue.map(|queue| queue.to_device(device)).transpose()?;
-        }
-        Ok(())
+        self.arms
+            .iter_mut()
+            .try_for_each(|arm| arm.load_state(state))
     }
-}
-
-/// The name of an arm's queue in a state.
-fn queue_name(arm: &str) -> String {
-    format!("{arm}.queue")
 }
