@@ -1,6 +1,6 @@
 //! Probes of a small network on phantoms, from recipe to folder.
 
-use cass_data::phantom::{PhantomConfig, write_phantom_of};
+use cass_data::phantom::{PhantomConfig, PhantomStyle, write_phantom_of};
 use cass_data::recipe::DataRecipe;
 use cass_metrics::{MultiLabelPredictions, Predictions};
 use cass_probe::apply::Predictor;
@@ -290,6 +290,7 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
         train_per_class: 16,
         test_per_class: 4,
         size: 48,
+        style: PhantomStyle::Varied,
     };
     write_phantom_of("biopsies", &folder.path().join("biopsies"), &config)?;
     let of = |mode, protocol| {

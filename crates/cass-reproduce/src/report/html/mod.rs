@@ -85,6 +85,7 @@ fn header(results: &Results) -> Markup {
             }
             p { (results.summary) }
             @if let Some(notice) = notice(results) { p.notice { (notice) } }
+            @if !results.seen.is_empty() { ul.seen { @for sentence in &results.seen { li { (sentence) } } } }
             ul.facts { @for (number, text) in facts { li { b { (number) } " " (text) } } }
             @if let Some(line) = disagreement(results) { p.note { (line) } }
         }
