@@ -6,6 +6,7 @@ use cass_metrics::{MultiLabelPredictions, Predictions};
 use cass_probe::apply::Predictor;
 use cass_probe::fit::{ClassWeights, ProbeMode, ProbeRecipe, Stopping, probe};
 use cass_run::RunDir;
+use cass_train::schedule::{AnnealConfig, ScheduleConfig};
 use cass_train::{Protocol, Weights};
 use serde_json::Value;
 use std::error::Error;
@@ -243,6 +244,13 @@ fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
             ..good.clone()
         },
         "`fraction` is 0; expected a share",
+    )?;
+    says(
+        ProbeRecipe {
+            schedule: ScheduleConfig::Anneal(AnnealConfig::default()),
+            ..good.clone()
+        },
+        "`schedule` is anneal; expected constant or cosine in a probe",
     )?;
     says(
         ProbeRecipe {
