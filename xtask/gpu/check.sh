@@ -148,6 +148,10 @@ parity() {
     check "DINO, Transformer" "$cass" verify --trajectory "$here/golden/trajectory_dino_vit" --method dino --device "$device"
     check "CASS in f64" "$cass" verify --trajectory "$here/golden/trajectory_cass_double" --method cass --rtol 1e-9 \
         --device "$device"
+    for method in vicreg simsiam byol; do
+        check "$method in f64" "$cass" verify --trajectory "$here/golden/trajectory_$method" --method $method --rtol 1e-7 \
+            --device "$device"
+    done
     section=again
     rm -rf "$out/first" "$out/second" "$out/phantoms"
     check "images" "$cass" data phantom --out "$out/phantoms" --train-per-class 16 --test-per-class 4 --size 64

@@ -31,32 +31,24 @@ struct PackArgs {
 }
 
 /// What the check needs besides `cass`, and its name in the folder.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 4] = [
     ("xtask/gpu/check.sh", "check.sh"),
     ("xtask/gpu/torch_gpu.py", "torch_gpu.py"),
     ("xtask/bench/torch_step.py", "torch_step.py"),
     ("fixtures/golden/model_reference.py", "model_reference.py"),
-    ("fixtures/golden/trajectory_cass", "golden/trajectory_cass"),
-    (
-        "fixtures/golden/trajectory_cass_sgd",
-        "golden/trajectory_cass_sgd",
-    ),
-    (
-        "fixtures/golden/trajectory_cass_notebook",
-        "golden/trajectory_cass_notebook",
-    ),
-    (
-        "fixtures/golden/trajectory_cass_double",
-        "golden/trajectory_cass_double",
-    ),
-    (
-        "fixtures/golden/trajectory_dino_cnn",
-        "golden/trajectory_dino_cnn",
-    ),
-    (
-        "fixtures/golden/trajectory_dino_vit",
-        "golden/trajectory_dino_vit",
-    ),
+];
+
+/// Folders of `fixtures/golden` that it replays.
+const TRAJECTORIES: [&str; 9] = [
+    "trajectory_cass",
+    "trajectory_cass_sgd",
+    "trajectory_cass_notebook",
+    "trajectory_cass_double",
+    "trajectory_dino_cnn",
+    "trajectory_dino_vit",
+    "trajectory_vicreg",
+    "trajectory_simsiam",
+    "trajectory_byol",
 ];
 
 /// What goes through the channels that lead to machines with GPUs.
@@ -90,6 +82,10 @@ fn pack(args: PackArgs) -> Result<ExitCode> {
     copy(&program, &out.join("cass"))?;
     for (from, to) in FILES {
         copy(&workspace().join(from), &out.join(to))?;
+    }
+    for name in TRAJECTORIES {
+        let from = workspace().join("fixtures/golden").join(name);
+        copy(&from, &out.join("golden").join(name))?;
     }
     let mut total = 0;
     for (name, size) in listing(&out, &out)? {

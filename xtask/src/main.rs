@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod checkout;
 mod cuda;
+mod docs;
 mod golden;
 mod gpu;
 mod onnx;
@@ -46,6 +47,9 @@ enum Command {
         after_help = "Example: cargo xtask bench --against-torch .venv/bin/python --json bench.json"
     )]
     Bench(bench::Args),
+    /// Build the guide (docs/) as a book of pages, with mdBook.
+    #[command(after_help = "Example: cargo xtask docs --open")]
+    Docs(docs::Args),
     /// Do to `cass` what computers and people do: kills, damage, full disks, links, hostile recipes and images.
     #[command(after_help = "Example: cargo xtask torture --minutes 20 --seed 1")]
     Torture(cass_torture::Args),
@@ -83,6 +87,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Test(args) => check::test(&args),
         Command::Bench(args) => bench::bench(args),
+        Command::Docs(args) => docs::build(&args),
         Command::Torture(args) => {
             let cass = args.cass.clone().map_or_else(checkout::debug_cass, Ok);
             cass.and_then(|cass| cass_torture::torture(&args, &cass))
@@ -96,4 +101,24 @@ fn main() -> ExitCode {
         } => golden::golden(check, &python, only.as_deref()),
     };
     result.unwrap_or_else(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cass_testing::commands_on_pages;
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn every_line_that_the_pages_show_is_read() {
+        let unread = commands_on_pages("cargo xtask")
+            .into_iter()
+            .filter_map(|line| {
+                // Cargo hands on what follows its alias.
+                let error = Cli::try_parse_from(&line.words[1..]).err()?;
+                (error.kind() != ErrorKind::DisplayHelp).then(|| format!("{}: {error}", line.place))
+            });
+        let unread: Vec<String> = unread.collect();
+        assert!(unread.is_empty(), "{}", unread.join("\n"));
+    }
 }

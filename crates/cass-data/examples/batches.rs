@@ -4,7 +4,7 @@
 //! cargo run --release -p cass-data --example batches [-- DATA_ROOT [SIZE]]
 //! ```
 
-use cass_data::phantom::{PhantomConfig, write_phantom};
+use cass_data::phantom::{PhantomConfig, PhantomStyle, write_phantom};
 use cass_data::prelude::*;
 use std::error::Error;
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 train_per_class: 40,
                 test_per_class: 10,
                 size: 96,
+                style: PhantomStyle::Varied,
             };
             write_phantom(temporary.path(), &phantoms)?;
             temporary.path().to_owned()

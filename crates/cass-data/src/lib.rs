@@ -14,7 +14,7 @@
 //! # fn main() -> cass_data::Result<()> {
 //! # let folder = tempfile::tempdir().unwrap();
 //! # let root = folder.path().join("phantoms");
-//! write_phantom(&root, &PhantomConfig { seed: 1, train_per_class: 4, test_per_class: 1, size: 32 })?;
+//! write_phantom(&root, &PhantomConfig { seed: 1, train_per_class: 4, test_per_class: 1, size: 32, style: Default::default() })?;
 //! let source = Layout::new("brain-mri", &root);
 //! let dataset = Arc::new(Dataset::open(&source, &OpenOptions::default())?);
 //! let split = dataset.split(1, 0.1);

@@ -5,7 +5,7 @@ mod common;
 use cass_data::Error;
 use cass_data::check::{FindingKind, check};
 use cass_data::image::Pixels;
-use cass_data::phantom::{PhantomConfig, write_phantom, write_phantom_of};
+use cass_data::phantom::{PhantomConfig, PhantomStyle, write_phantom, write_phantom_of};
 use cass_data::prelude::*;
 use common::{open, open_phantoms, phantoms};
 use std::collections::HashSet;
@@ -56,6 +56,7 @@ fn brightness_tells_nothing_but_the_picture_does() {
         train_per_class: 150,
         test_per_class: 100,
         size: 32,
+        style: PhantomStyle::Varied,
     };
     write_phantom(folder.path(), &config).unwrap();
     let dataset = open_phantoms(&folder);
@@ -73,6 +74,37 @@ fn brightness_tells_nothing_but_the_picture_does() {
         "by the plainest look at the picture {by_picture}"
     );
     assert!(by_picture < 0.9, "too easy: {by_picture}");
+}
+
+#[test]
+fn clear_phantoms_are_told_apart_by_a_count_of_their_greys_and_varied_ones_hardly() {
+    let told = |style, features: fn(&Pixels) -> Vec<f64>| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = PhantomConfig {
+            seed: 5,
+            train_per_class: 50,
+            test_per_class: 100,
+            size: 32,
+            style,
+        };
+        write_phantom(folder.path(), &config).unwrap();
+        nearest_mean_accuracy(&open_phantoms(&folder), features)
+    };
+    // Pixels of each eighth between the darkest and the brightest.
+    let greys = |image: &Pixels| {
+        let values = grey(image);
+        let most = values.iter().copied().fold(1.0, f64::max);
+        let mut counts = vec![0.0; 8];
+        for value in values {
+            counts[(7.99 * value / most) as usize] += 1.0;
+        }
+        counts
+    };
+    let [varied, clear] = PhantomStyle::ALL.map(|style| told(style, greys));
+    let brightness = told(PhantomStyle::Clear, |image| vec![mean(&grey(image))]);
+    println!("clear {clear}, varied {varied}, by brightness alone {brightness}");
+    assert!(clear > 0.6 && clear > varied + 0.15, "{clear} and {varied}");
+    assert!(brightness < 0.32, "by mean brightness {brightness}");
 }
 
 #[test]
@@ -106,11 +138,22 @@ fn settings_and_folders_that_do_not_work_are_named() {
         train_per_class: 2,
         test_per_class: 1,
         size: 8,
+        style: PhantomStyle::Varied,
     };
     let message = write_phantom(folder.path(), &config)
         .unwrap_err()
         .to_string();
     assert!(message.contains("`size` is 8"), "{message}");
+    let clear = PhantomConfig {
+        size: 16,
+        style: PhantomStyle::Clear,
+        ..config
+    };
+    for kind in ["isic2019", "biopsies"] {
+        let message = write_phantom_of(kind, folder.path(), &clear).unwrap_err();
+        let expected = "`style` is clear; expected varied";
+        assert!(message.to_string().contains(expected), "{message}");
+    }
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     let config = PhantomConfig { size: 16, ..config };
@@ -136,6 +179,7 @@ fn tables_of_phantoms_are_read_like_the_real_ones() {
             train_per_class: 8,
             test_per_class: 2,
             size: 32,
+            style: PhantomStyle::Varied,
         };
         let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
         for folder in &folders {

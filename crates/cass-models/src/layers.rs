@@ -105,7 +105,8 @@ impl Conv2d {
         Self::in_groups([channels; 2], channels, kernel, stride, init, vb)
     }
 
-    fn in_groups(
+    /// The same in `groups` of channels, each with kernels of its own.
+    pub(crate) fn in_groups(
         [i, o]: [usize; 2],
         groups: usize,
         kernel: usize,

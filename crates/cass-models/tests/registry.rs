@@ -125,6 +125,7 @@ fn costs_count_the_parameters_that_are_built() -> Outcome {
         ("vit_registers_small", 28),
         ("eva_small", 28),
         ("vit_average_small", 32),
+        ("regnet_small", 33),
         ("mobilenetv2_small", 42),
         ("mobilenetv3_small", 36),
         ("efficientnet_small", 40),

@@ -62,8 +62,11 @@ fn interval(row: &Interval, top: f64, x: &impl Fn(f64) -> f64) -> Markup {
     let y = n(top + 24.0);
     let figures = format!("{:+.2} ({:+.2} to {:+.2})", row.value, row.low, row.high);
     html! {
-        (text(SIDE, top + 13.0, "start", &row.name))
-        (text(WIDTH - SIDE, top + 13.0, "end", &figures))
+        // Over the lines of the ticks, in a frame of the ground's colour.
+        g stroke="#fff" stroke-width="4" stroke-linejoin="round" paint-order="stroke" {
+            (text(SIDE, top + 13.0, "start", &row.name))
+            (text(WIDTH - SIDE, top + 13.0, "end", &figures))
+        }
         line x1=(n(x(row.low))) x2=(n(x(row.high))) y1=(y) y2=(y) stroke=(colour) stroke-width="3" stroke-linecap="round" {}
         circle cx=(n(x(row.value))) cy=(y) r="4.5" fill=(colour) {}
     }

@@ -1,11 +1,12 @@
 //! Probes of a small network on phantoms, from recipe to folder.
 
-use cass_data::phantom::{PhantomConfig, write_phantom_of};
+use cass_data::phantom::{PhantomConfig, PhantomStyle, write_phantom_of};
 use cass_data::recipe::DataRecipe;
 use cass_metrics::{MultiLabelPredictions, Predictions};
 use cass_probe::apply::Predictor;
 use cass_probe::fit::{ClassWeights, ProbeMode, ProbeRecipe, Stopping, probe};
 use cass_run::RunDir;
+use cass_train::schedule::{AnnealConfig, ScheduleConfig};
 use cass_train::{Protocol, Weights};
 use serde_json::Value;
 use std::error::Error;
@@ -246,6 +247,13 @@ fn what_cannot_be_probed_is_one_clear_line() -> Outcome {
     )?;
     says(
         ProbeRecipe {
+            schedule: ScheduleConfig::Anneal(AnnealConfig::default()),
+            ..good.clone()
+        },
+        "`schedule` is anneal; expected constant or cosine in a probe",
+    )?;
+    says(
+        ProbeRecipe {
             network: "vit_tyny".into(),
             ..good.clone()
         },
@@ -282,6 +290,7 @@ fn biopsies_of_several_classes_are_probed_in_every_mode() -> Outcome {
         train_per_class: 16,
         test_per_class: 4,
         size: 48,
+        style: PhantomStyle::Varied,
     };
     write_phantom_of("biopsies", &folder.path().join("biopsies"), &config)?;
     let of = |mode, protocol| {

@@ -5,18 +5,19 @@ use cass_models::Model;
 use cass_models::export::Export;
 use cass_models::family::{
     Block, ConvNextConfig, DenseNetConfig, EfficientNetConfig, EvaConfig, ModelConfig,
-    ResNetConfig, SwinConfig, Variant, VitConfig, VitPool,
+    RegNetConfig, ResNetConfig, SwinConfig, Variant, VitConfig, VitPool,
 };
 use cass_models::registry::{Interpolation, Normalization};
 use cass_rng::Rng;
 
 /// The folders of `fixtures/golden` with a small network, each with two input sizes that suit it: every kind of layer of
 /// every family.
-pub const SMALL_NETWORKS: [(&str, [usize; 2]); 15] = [
+pub const SMALL_NETWORKS: [(&str, [usize; 2]); 16] = [
     ("resnet_small", [33, 64]),
     ("resnet_bottleneck_small", [33, 64]),
     ("resnet_d_small", [33, 64]),
     ("densenet_small", [33, 64]),
+    ("regnet_small", [33, 64]),
     ("mobilenetv2_small", [33, 64]),
     ("mobilenetv3_small", [33, 64]),
     ("efficientnet_small", [33, 64]),
@@ -106,6 +107,12 @@ pub fn small_network(folder: &str) -> ModelConfig {
         "densenet_small" => ModelConfig::DenseNet(DenseNetConfig {
             growth_rate: 4,
             block_config: &[2, 3, 2],
+        }),
+        "regnet_small" => ModelConfig::RegNet(RegNetConfig {
+            stem_width: 8,
+            widths: [4, 8, 12, 16],
+            depths: [1, 2, 1, 1],
+            group_size: 4,
         }),
         "vit_small_golden" => ModelConfig::Vit(VitConfig::plain(8, 24, 2, 3)),
         "deit_distilled_small" => ModelConfig::Vit(VitConfig::plain(8, 24, 2, 3).distilled()),

@@ -1,7 +1,7 @@
 //! Data sets of synthetic images.
 
 use cass_data::Result;
-use cass_data::phantom::{PhantomConfig, write_phantom};
+use cass_data::phantom::{PhantomConfig, PhantomStyle, write_phantom};
 use std::path::Path;
 
 /// Writes brain scans of four classes to the folder `out`, each `size` pixels wide: so many of each
@@ -20,6 +20,7 @@ pub fn phantoms(
         train_per_class,
         test_per_class,
         size,
+        style: PhantomStyle::Varied,
     };
     write_phantom(out, &config)
 }

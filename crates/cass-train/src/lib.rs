@@ -14,7 +14,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let (data, out) = (folder.path().join("phantoms"), folder.path().join("run"));
-//! # let phantoms = cass_data::phantom::PhantomConfig { seed: 0, train_per_class: 4, test_per_class: 1, size: 16 };
+//! # let phantoms = cass_data::phantom::PhantomConfig { seed: 0, train_per_class: 4, test_per_class: 1, size: 16, style: Default::default() };
 //! # cass_data::phantom::write_phantom(&data, &phantoms)?;
 //! let dino = DinoConfig::default();
 //! # let dino = DinoConfig { num_classes_k: 32, ..dino };

@@ -11,6 +11,32 @@ pub enum ScheduleConfig {
     Constant,
     /// `torch.optim.lr_scheduler.CosineAnnealingLR`, stepped once per batch.
     Cosine(CosineConfig),
+    /// Up from 0 and down again over the whole run.
+    Anneal(AnnealConfig),
+}
+
+/// A rate that goes up along a line, from 0 in the first step, and then down along half a cosine to the end of the
+/// run: what DINO, BYOL, SimSiam (without the line) and VICReg are published with.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnnealConfig {
+    /// Share of the run's steps on the way up, from 0 to below 1.
+    pub warmup: f64,
+    /// The rate that the end of the run would have.
+    pub eta_min: f64,
+}
+
+impl AnnealConfig {
+    /// The rate of a step of so many, both counted from 0, as `adjust_learning_rate` of `facebookresearch/vicreg`.
+    fn rate(&self, base: f64, step: u64, steps: u64) -> f64 {
+        let steps = steps.max(1) as f64;
+        let (step, up) = ((step as f64).min(steps), self.warmup * steps);
+        if step < up {
+            return base * step / up;
+        }
+        let left = (1.0 + (PI * (step - up) / (steps - up)).cos()) / 2.0;
+        base * left + self.eta_min * (1.0 - left)
+    }
 }
 
 /// Arguments of `torch.optim.lr_scheduler.CosineAnnealingLR`, under torch's names.
@@ -51,6 +77,9 @@ pub struct Schedule {
     base_lr: f64,
     lr: f64,
     steps: u64,
+    /// Steps of the whole run, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<u64>,
 }
 
 impl Schedule {
@@ -61,7 +90,17 @@ impl Schedule {
             base_lr,
             lr: base_lr,
             steps: 0,
+            run: None,
         }
+    }
+
+    /// The same for a run of so many steps: where they are not known, what would anneal over them stays at the
+    /// first rate.
+    #[must_use]
+    pub fn over(mut self, steps: Option<u64>) -> Self {
+        self.run = steps;
+        self.restart();
+        self
     }
 
     /// The rate for the coming step.
@@ -72,11 +111,19 @@ impl Schedule {
     /// Back to the first step's rate.
     pub fn restart(&mut self) {
         (self.lr, self.steps) = (self.base_lr, 0);
+        self.anneal();
+    }
+
+    fn anneal(&mut self) {
+        if let (ScheduleConfig::Anneal(anneal), Some(run)) = (&self.config, self.run) {
+            self.lr = anneal.rate(self.base_lr, self.steps, run);
+        }
     }
 
     /// Moves on to the next step's rate.
     pub fn step(&mut self) {
         self.steps += 1;
+        self.anneal();
         let ScheduleConfig::Cosine(CosineConfig { t_max, eta_min }) = self.config else {
             return;
         };
@@ -120,6 +167,34 @@ mod tests {
                 );
                 schedule.step();
             }
+        }
+    }
+
+    #[test]
+    fn annealed_rates_are_vicregs() {
+        let golden: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(GOLDEN).unwrap()).unwrap();
+        for (key, warmup) in [("anneal_0.25", 0.25), ("anneal_0", 0.0)] {
+            let anneal = AnnealConfig {
+                warmup,
+                eta_min: 1e-6,
+            };
+            let config = ScheduleConfig::Anneal(anneal);
+            let rates = golden[key].as_array().unwrap();
+            let mut schedule = Schedule::new(config.clone(), 1e-3).over(Some(rates.len() as u64));
+            for (step, want) in rates.iter().enumerate() {
+                let (got, want) = (schedule.lr(), want.as_f64().unwrap());
+                assert!(
+                    (got - want).abs() <= 1e-15,
+                    "{key} {step}: {got} not {want}"
+                );
+                schedule.step();
+            }
+            assert!((schedule.lr() - 1e-6).abs() < 1e-15);
+            // Of a run of unknown length.
+            let mut unknown = Schedule::new(config, 1e-3);
+            unknown.step();
+            assert_eq!(unknown.lr(), 1e-3);
         }
     }
 

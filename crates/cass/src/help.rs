@@ -60,6 +60,21 @@ fn by_task(command: &clap::Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cass_testing::commands_on_pages;
+    use clap::FromArgMatches;
+    use clap::error::ErrorKind;
+
+    #[test]
+    fn every_line_that_the_pages_show_is_read() {
+        let unread = commands_on_pages("cass").into_iter().filter_map(|line| {
+            let read = command().try_get_matches_from(&line.words);
+            let read = read.and_then(|matches| Cli::from_arg_matches(&matches));
+            let error = read.err().filter(|e| e.kind() != ErrorKind::DisplayHelp)?;
+            Some(format!("{}: {error}", line.place))
+        });
+        let unread: Vec<String> = unread.collect();
+        assert!(unread.is_empty(), "{}", unread.join("\n"));
+    }
 
     #[test]
     fn every_command_stands_under_the_task_that_it_is_for() {

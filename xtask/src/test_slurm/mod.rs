@@ -1,5 +1,5 @@
-//! `cargo xtask test-slurm`: table 3 on a real Slurm that is mistreated meanwhile, to the numbers of this machine
-//! alone.
+//! `cargo xtask test-slurm`: table 3 on a real Slurm that is mistreated meanwhile, and a study, to the numbers of this
+//! machine alone.
 
 mod loopback;
 
@@ -23,22 +23,40 @@ pub struct Args {
     keep: bool,
 }
 
-/// Name, runs (`--only`, or all), what happens meanwhile.
-type Trial = (
-    &'static str,
-    Option<&'static str>,
-    fn(&mut Bench, &mut Child) -> Result<()>,
-);
+/// Name, job, what happens meanwhile.
+type Trial = (&'static str, Job, fn(&mut Bench, &mut Child) -> Result<()>);
 
 const TRIALS: &[Trial] = &[
-    ("undisturbed", None, |_, _| Ok(())),
-    ("node-killed", Some(PART), node_killed),
-    ("slurmd-killed", Some(PART), slurmd_killed),
-    ("controller-restarted", Some(PART), controller_restarted),
-    ("task-cancelled", Some(PART), task_cancelled),
+    ("undisturbed", Job::Table, |_, _| Ok(())),
+    ("study", Job::Study, |_, _| Ok(())),
+    ("node-killed", Job::Part, node_killed),
+    ("slurmd-killed", Job::Part, slurmd_killed),
+    ("controller-restarted", Job::Part, controller_restarted),
+    ("task-cancelled", Job::Part, task_cancelled),
 ];
-/// One pretraining and the probes of one of its networks.
-const PART: &str = "cass-cnn";
+
+/// What is run, on this machine and on the cluster.
+#[derive(Clone, Copy, PartialEq)]
+enum Job {
+    /// All of table 3.
+    Table,
+    /// One pretraining and the probes of one of its networks.
+    Part,
+    /// A study of a folder of images.
+    Study,
+}
+
+impl Job {
+    /// The folder of its results on this machine.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Table => "all",
+            Self::Part => "part",
+            Self::Study => "local-study",
+        }
+    }
+}
+
 /// For whatever comes next, on a machine that may have other work.
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -66,13 +84,13 @@ fn trials(args: &Args, cass: &Path, dir: &Path) -> Result<usize> {
         out: PathBuf::new(),
     };
     let mut lost = 0;
-    for (name, part, disturb) in TRIALS {
+    for (name, job, disturb) in TRIALS {
         let wanted = |only: &String| name.contains(only.as_str());
         if !args.only.is_empty() && !args.only.iter().any(wanted) {
             continue;
         }
         let since = Instant::now();
-        let outcome = bench.trial(name, *part, *disturb);
+        let outcome = bench.trial(name, *job, *disturb);
         let seconds = since.elapsed().as_secs();
         match outcome {
             Ok(cells) => {
@@ -98,21 +116,21 @@ impl Bench {
     fn trial(
         &mut self,
         name: &str,
-        part: Option<&str>,
+        job: Job,
         disturb: fn(&mut Bench, &mut Child) -> Result<()>,
     ) -> Result<usize> {
-        let local = self.slurm.dir.join(part.unwrap_or("all"));
-        if !local.join("results.json").exists() {
-            let status = self.reproduce(part, &local, &[])?.wait()?;
+        let local = self.slurm.dir.join(job.name());
+        if !local.join("results.csv").exists() {
+            let status = self.start(job, &local, &[])?.wait()?;
             ensure!(status.success(), "it did not run on this machine: {status}");
         }
         self.out = self.slurm.dir.join(name);
-        let mut job = self.reproduce(part, &self.out, SLURM)?;
-        let disturbed = disturb(self, &mut job);
+        let mut running = self.start(job, &self.out, SLURM)?;
+        let disturbed = disturb(self, &mut running);
         if disturbed.is_err() {
-            let _ = job.kill();
+            let _ = running.kill();
         }
-        let status = job.wait()?;
+        let status = running.wait()?;
         disturbed?;
         ensure!(status.success(), "it ended with {status}");
         let left = self.slurm.says("squeue", &["-h"])?;
@@ -126,30 +144,48 @@ impl Bench {
                 self.slurm.start_node(node)?;
             }
         }
-        compare(&local, &self.out)
+        match job {
+            Job::Study => compare_studies(&local, &self.out),
+            Job::Table | Job::Part => compare(&local, &self.out),
+        }
     }
 
-    fn reproduce(&self, part: Option<&str>, out: &Path, more: &[&str]) -> Result<Child> {
+    /// The images of the study: phantoms, in a folder a class.
+    fn scans(&self) -> Result<PathBuf> {
+        let scans = self.slurm.dir.join("scans");
+        if !scans.exists() {
+            let mut draw = Command::new(&self.cass);
+            draw.args(["data", "phantom", "--size", "32", "--train-per-class", "12"]);
+            draw.args(["--test-per-class", "4", "--out"]).arg(&scans);
+            checkout::succeed(draw.stdout(Stdio::null()))?;
+        }
+        Ok(scans.join("Training"))
+    }
+
+    fn start(&self, job: Job, out: &Path, more: &[&str]) -> Result<Child> {
         let log = fs::File::options()
             .create(true)
             .append(true)
-            .open(self.slurm.dir.join("log/reproduce.txt"))?;
+            .open(self.slurm.dir.join("log/job.txt"))?;
         let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "INT"]); // nor does this one outlive the test
+        match job {
+            Job::Table | Job::Part => {
+                let table = ["reproduce", "--table", "3", "--profile", "demo"];
+                command.arg(env::current_exe()?).args(table);
+            }
+            Job::Study => {
+                command.arg(&self.cass).arg("study").arg(self.scans()?);
+                command.args(["--size", "16", "--epochs", "1", "--finetune-epochs", "1"]);
+                command.args(["--budget", "1m"]);
+            }
+        }
+        if job == Job::Part {
+            command.args(["--only", "cass-cnn"]);
+        }
         command
-            .args(["--pdeathsig", "INT"]) // nor does this one outlive the test
-            .arg(env::current_exe()?)
-            .args([
-                "reproduce",
-                "--table",
-                "3",
-                "--profile",
-                "demo",
-                "--seeds",
-                "1",
-            ])
-            .args(["--device", "cpu", "--threads", "1", "--out"])
+            .args(["--seeds", "1", "--device", "cpu", "--threads", "1", "--out"])
             .arg(out)
-            .args(part.map(|part| ["--only", part]).into_iter().flatten())
             .args(more)
             .env("SLURM_CONF", self.slurm.conf())
             .env("CASS_BIN", &self.cass)
@@ -269,7 +305,7 @@ fn task_cancelled(bench: &mut Bench, job: &mut Child) -> Result<()> {
         !bench.is_pretrained(),
         "the task ended before it was cancelled"
     );
-    *job = bench.reproduce(Some(PART), &bench.out, SLURM)?;
+    *job = bench.start(Job::Part, &bench.out, SLURM)?;
     Ok(())
 }
 
@@ -290,6 +326,23 @@ fn compare(local: &Path, slurm: &Path) -> Result<usize> {
     let full = cells.filter(|cell| cell["n"].as_u64() == Some(1)).count();
     ensure!(full > 0, "there is no cell with a value to compare");
     Ok(full)
+}
+
+/// Every score and every comparison is the same to the last digit; returns the number of scores.
+fn compare_studies(local: &Path, slurm: &Path) -> Result<usize> {
+    let mut scores = 0;
+    for name in ["verdicts.csv", "results.csv"] {
+        let read = |dir: &Path| {
+            let path = dir.join(name);
+            fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))
+        };
+        let (one, other) = (read(local)?, read(slurm)?);
+        let differs = || format!("{name} differs from that in {}", local.display());
+        ensure!(one == other, differs());
+        scores = one.lines().skip(1).count();
+    }
+    ensure!(scores > 0, "there is no score to compare");
+    Ok(scores)
 }
 
 fn without_times(value: &mut Value) {

@@ -35,7 +35,7 @@ impl Dataset {
     /// use cass_data::prelude::*;
     /// # fn main() -> cass_data::Result<()> {
     /// # let folder = tempfile::tempdir().unwrap();
-    /// # let config = cass_data::phantom::PhantomConfig { seed: 1, train_per_class: 4, test_per_class: 1, size: 32 };
+    /// # let config = cass_data::phantom::PhantomConfig { seed: 1, train_per_class: 4, test_per_class: 1, size: 32, style: Default::default() };
     /// # cass_data::phantom::write_phantom(folder.path(), &config)?;
     /// # let root = folder.path();
     /// let dataset = Dataset::open(&Layout::new("brain-mri", root), &OpenOptions::default())?;

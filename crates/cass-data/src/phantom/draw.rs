@@ -1,10 +1,14 @@
+use super::PhantomStyle;
 use super::lesion::Lesion;
 use super::texture::Texture;
 use cass_rng::Rng;
 
 /// A grey image of `size` x `size`: a head with the lesion of `class`.
-pub(super) fn head(size: usize, class: &str, rng: &mut Rng) -> Vec<u8> {
-    let head = Head::new(class, rng);
+pub(super) fn head(size: usize, class: &str, style: PhantomStyle, rng: &mut Rng) -> Vec<u8> {
+    let (head, noise, brightness) = match style {
+        PhantomStyle::Varied => (Head::varied(class, rng), [0.01, 0.05], [0.14, 0.34]),
+        PhantomStyle::Clear => (Head::clear(class, rng), [0.01, 0.02], [0.25, 0.27]),
+    };
     let pixel = 2.0 / size as f32;
     let mut values: Vec<f32> = (0..size * size)
         .map(|i| {
@@ -12,12 +16,12 @@ pub(super) fn head(size: usize, class: &str, rng: &mut Rng) -> Vec<u8> {
             head.at(centre(i % size), centre(i / size), pixel)
         })
         .collect();
-    let noise = rng.uniform_in(0.01, 0.05);
+    let noise = rng.uniform_in(noise[0], noise[1]);
     for v in &mut values {
         // The modulus of a complex signal with noise, as in magnitude images.
         *v = (*v + (noise * rng.normal()) as f32).hypot((noise * rng.normal()) as f32);
     }
-    expose(&values, rng.uniform_in(0.14, 0.34) as f32)
+    expose(&values, rng.uniform_in(brightness[0], brightness[1]) as f32)
 }
 
 /// A soft step: 0 below `-width / 2`, 1 above `width / 2`.
@@ -73,7 +77,7 @@ struct Ventricle {
 }
 
 impl Head {
-    fn new(class: &str, rng: &mut Rng) -> Self {
+    fn varied(class: &str, rng: &mut Rng) -> Self {
         let mut between = |lo: f64, hi: f64| rng.uniform_in(lo, hi) as f32;
         let width = between(0.6, 0.72);
         let tilt = between(-0.25, 0.25);
@@ -102,7 +106,34 @@ impl Head {
             bias: [between(-0.2, 0.2), between(-0.2, 0.2)],
             folds: Texture::new(between(3.0, 5.0), 2, rng),
             grain: Texture::new(12.0, 2, rng),
-            lesion: Lesion::new(class, rng),
+            lesion: Lesion::varied(class, rng),
+        }
+    }
+
+    /// Nearly the same head every time, with a lesion that stands out.
+    fn clear(class: &str, rng: &mut Rng) -> Self {
+        let mut between = |lo: f64, hi: f64| rng.uniform_in(lo, hi) as f32;
+        let width = between(0.66, 0.7);
+        let tilt = between(-0.08, 0.08);
+        let ventricles = [-1.0, 1.0].map(|side: f32| Ventricle {
+            centre: [side * 0.12, -0.08],
+            radii: [between(0.07, 0.09), between(0.25, 0.31)],
+            tilt: [(side * 0.25).sin(), (side * 0.25).cos()],
+        });
+        Self {
+            centre: [between(-0.02, 0.02), between(-0.02, 0.02)],
+            radii: [width, (width * between(1.16, 1.24)).min(0.84)],
+            tilt: [tilt.sin(), tilt.cos()],
+            skull: 0.06,
+            scalp: 0.7,
+            tissue: 0.42,
+            contrast: 0.5,
+            fluid: 0.1,
+            ventricles,
+            bias: [0.0; 2],
+            folds: Texture::new(between(3.5, 4.5), 2, rng),
+            grain: Texture::new(12.0, 2, rng),
+            lesion: Lesion::clear(class, rng),
         }
     }
 

@@ -27,6 +27,31 @@ const P_RGB: f64 = 0.5;
 /// Smaller images have no room for the smallest lesion.
 const MIN_SIZE: usize = 16;
 
+/// How much phantoms of the brain MRIs vary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PhantomStyle {
+    /// Pose, anatomy, contrast, noise and brightness differ from image to image, and lesions stand out as little as a
+    /// patient's may: small networks need thousands of steps.
+    #[default]
+    Varied,
+    /// Heads are much alike and lesions large and of their own look, so that small networks learn to tell them within
+    /// some hundred steps.
+    Clear,
+}
+
+impl PhantomStyle {
+    /// Every style.
+    pub const ALL: [Self; 2] = [Self::Varied, Self::Clear];
+
+    /// `varied` or `clear`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Varied => "varied",
+            Self::Clear => "clear",
+        }
+    }
+}
+
 /// Which phantoms [`write_phantom`] draws.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PhantomConfig {
@@ -38,6 +63,8 @@ pub struct PhantomConfig {
     pub test_per_class: usize,
     /// Side of the square images, in pixels, at least 16.
     pub size: usize,
+    /// How much they vary: only brain MRIs have more than [`PhantomStyle::Varied`].
+    pub style: PhantomStyle,
 }
 
 /// Writes phantoms to `out` in the layout that [`Layout`](crate::source::Layout) reads as `kind`.
@@ -47,7 +74,8 @@ pub struct PhantomConfig {
 /// infiltrates the tissue; *meningioma* a smooth, bright, round one attached to the skull;
 /// *pituitary* a small one low in the middle; *notumor* none. They are pictures to test training
 /// with, not a model of disease. The mean brightness of every image is drawn alike for all classes,
-/// so that it tells nothing.
+/// so that it tells nothing. Those of [`PhantomStyle::Clear`] are heads much alike, and a *glioma* there has a bright, ragged
+/// rim around a dark core.
 ///
 /// `kind` may also be `isic2019`: blobs on skin in eight kinds, two images a lesion, in the layout of
 /// the challenge; or `biopsies`: 16-bit TIFFs of glowing cells of five types, several in an image, two
@@ -64,6 +92,13 @@ pub fn write_phantom_of(kind: &str, out: &Path, config: &PhantomConfig) -> Resul
     least("size", config.size, MIN_SIZE, "at least 16 pixels")?;
     least("train-per-class", config.train_per_class, 2, "at least 2")?;
     least("test-per-class", config.test_per_class, 1, "at least 1")?;
+    let style = config.style;
+    expect(
+        "style",
+        style.name(),
+        kind == brain_mri::NAME || style == PhantomStyle::Varied,
+        "varied: only phantoms of brain-mri have another style",
+    )?;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
         let source = std::io::ErrorKind::DirectoryNotEmpty.into();
         return Err(io("filled with phantoms", out, source));
@@ -101,7 +136,7 @@ fn heads(out: &Path, config: &PhantomConfig) -> Result<()> {
         .try_for_each(|(part, label, number, folder)| {
             let stream = (number as u64) << 1 | u64::from(part == Part::Test);
             let mut rng = Rng::new(config.seed, "phantom", [label as u64, stream], 0);
-            let grey = draw::head(config.size, CLASSES[label], &mut rng);
+            let grey = draw::head(config.size, CLASSES[label], config.style, &mut rng);
             let path = folder.join(format!("{}-{number:05}.jpg", CLASSES[label]));
             if rng.bernoulli(P_RGB) {
                 let rgb: Vec<u8> = grey.iter().flat_map(|&v| [v; 3]).collect();

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// use cass_data::{dataset::Part, phantom::{PhantomConfig, write_phantom}, prelude::*};
 /// # fn main() -> cass_data::Result<()> {
 /// # let folder = tempfile::tempdir().unwrap();
-/// write_phantom(folder.path(), &PhantomConfig { seed: 1, train_per_class: 10, test_per_class: 2, size: 16 })?;
+/// write_phantom(folder.path(), &PhantomConfig { seed: 1, train_per_class: 10, test_per_class: 2, size: 16, style: Default::default() })?;
 /// let recipe = DataRecipe { fraction: 0.5, ..DataRecipe::new("brain-mri", folder.path()) };
 /// let config = LoaderConfig { size: 16, batch: 8, seed: 3, ..LoaderConfig::default() };
 /// let images = RunImages::open(&recipe, config, &Storage::default())?;

@@ -5,7 +5,9 @@ mod convnext;
 mod densenet;
 mod efficientnet;
 mod eva;
+mod regnet;
 mod resnet;
+mod squeeze;
 mod stage;
 mod swin;
 mod transformer;
@@ -15,6 +17,7 @@ pub use convnext::ConvNextConfig;
 pub use densenet::DenseNetConfig;
 pub use efficientnet::{EfficientNetConfig, MobileHead};
 pub use eva::EvaConfig;
+pub use regnet::RegNetConfig;
 pub use resnet::{Block, ResNetConfig, Variant};
 pub use swin::SwinConfig;
 pub use vit::{VitConfig, VitPool};
@@ -34,6 +37,8 @@ use std::fmt;
 pub enum ModelConfig {
     /// Convolutional, residual.
     ResNet(ResNetConfig),
+    /// Convolutional, residual, in groups of channels.
+    RegNet(RegNetConfig),
     /// Convolutional, densely connected.
     DenseNet(DenseNetConfig),
     /// Convolutional, a kernel a channel: EfficientNet, MobileNetV2 and MobileNetV3.
@@ -184,6 +189,7 @@ macro_rules! family_of {
     ($config:expr) => {
         match $config {
             Self::ResNet(c) => c,
+            Self::RegNet(c) => c,
             Self::DenseNet(c) => c,
             Self::EfficientNet(c) => c,
             Self::ConvNext(c) => c,

@@ -47,6 +47,8 @@ const OTHERS: &[(&str, &[&str])] = &[
             "resnet50.tv_in1k",
             "resnet101.tv2_in1k",
             "resnet101.tv_in1k",
+            "regnety_016.tv2_in1k",
+            "regnety_032.tv2_in1k",
         ],
     ),
     (
@@ -94,6 +96,10 @@ const OTHERS: &[(&str, &[&str])] = &[
     (
         "mit",
         &[
+            "regnety_002.pycls_in1k",
+            "regnety_008.pycls_in1k",
+            "regnety_016.pycls_in1k",
+            "regnety_032.pycls_in1k",
             "vit_base_patch16_clip_224.laion400m_e32",
             "swin_tiny_patch4_window7_224.ms_in1k",
             "swin_tiny_patch4_window7_224.ms_in22k",
@@ -156,6 +162,13 @@ const TOP1: &[(&str, f64, usize)] = &[
     ("densenet121.ra_in1k", 76.500, 288),
     ("densenet121.tv_in1k", 74.764, 224),
     ("densenet161.tv_in1k", 77.358, 224),
+    ("regnety_002.pycls_in1k", 70.278, 224),
+    ("regnety_008.pycls_in1k", 76.302, 224),
+    ("regnety_016.tv2_in1k", 80.668, 224),
+    ("regnety_016.pycls_in1k", 77.862, 224),
+    ("regnety_032.ra_in1k", 82.728, 288),
+    ("regnety_032.pycls_in1k", 78.876, 224),
+    ("regnety_032.tv2_in1k", 81.756, 224),
     ("mobilenetv2_100.ra_in1k", 72.976, 224),
     ("mobilenetv3_large_100.ra_in1k", 75.766, 224),
     ("mobilenetv3_large_100.miil_in21k_ft_in1k", 77.918, 224),

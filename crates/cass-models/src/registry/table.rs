@@ -3,8 +3,8 @@
 use super::{ModelInfo, Normalization};
 use crate::family::ModelConfig::*;
 use crate::family::{
-    ConvNextConfig, DenseNetConfig, EfficientNetConfig, EvaConfig, ResNetConfig, SwinConfig,
-    VitConfig,
+    ConvNextConfig, DenseNetConfig, EfficientNetConfig, EvaConfig, RegNetConfig, ResNetConfig,
+    SwinConfig, VitConfig,
 };
 
 const HALF: Normalization = Normalization {
@@ -109,6 +109,21 @@ pub const MODELS: &[ModelInfo] = models! {
     }
     densenet161: DenseNet(DenseNetConfig::densenet161()) {
         tv_in1k(224, 0.875),
+    }
+    regnety_002: RegNet(RegNetConfig::regnety_002()) {
+        pycls_in1k(224, 0.875),
+    }
+    regnety_008: RegNet(RegNetConfig::regnety_008()) {
+        pycls_in1k(224, 0.875),
+    }
+    regnety_016: RegNet(RegNetConfig::regnety_016()) {
+        tv2_in1k(224, 0.965),
+        pycls_in1k(224, 0.875),
+    }
+    regnety_032: RegNet(RegNetConfig::regnety_032()) {
+        ra_in1k(224, 0.95),
+        pycls_in1k(224, 0.875),
+        tv2_in1k(224, 0.965),
     }
     mobilenetv2_100: EfficientNet(EfficientNetConfig::mobilenetv2_100()) {
         ra_in1k(224, 0.875),

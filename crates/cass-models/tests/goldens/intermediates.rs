@@ -9,7 +9,7 @@ use cass_ops::Gradients;
 use cass_testing::{Tensors, relative_error};
 use std::collections::BTreeSet;
 
-const FOLDERS: [&str; 15] = [
+const FOLDERS: [&str; 16] = [
     "resnet_small",
     "resnet_bottleneck_small",
     "resnet_d_small",
@@ -20,6 +20,7 @@ const FOLDERS: [&str; 15] = [
     "vit_registers_small",
     "eva_small",
     "vit_average_small",
+    "regnet_small",
     "mobilenetv2_small",
     "mobilenetv3_small",
     "efficientnet_small",

@@ -133,6 +133,11 @@ fn a_vision_transformer_of_mean_patches_equals_timm() -> Result<()> {
 }
 
 #[test]
+fn a_regnet_equals_timm() -> Result<()> {
+    equals_timm("regnet_small")
+}
+
+#[test]
 fn a_mobilenetv2_equals_timm() -> Result<()> {
     equals_timm("mobilenetv2_small")
 }
@@ -251,6 +256,11 @@ fn vit_of_mean_patches_gradients_equal_finite_differences() -> Result<()> {
 }
 
 #[test]
+fn regnet_gradients_equal_finite_differences() -> Result<()> {
+    finite_differences("regnet_small")
+}
+
+#[test]
 fn mobilenetv2_gradients_equal_finite_differences() -> Result<()> {
     finite_differences("mobilenetv2_small")
 }
@@ -281,6 +291,7 @@ fn the_classifier_is_known_and_nothing_else_belongs_to_it() -> Result<()> {
         ("resnet_small", &["fc.weight", "fc.bias"][..]),
         ("densenet_small", &["classifier.weight", "classifier.bias"]),
         ("swin_small", &["head.fc.weight", "head.fc.bias"]),
+        ("regnet_small", &["head.fc.weight", "head.fc.bias"]),
         ("vit_small_golden", &["head.weight", "head.bias"]),
         ("vit_average_small", &["head.weight", "head.bias"]),
         ("eva_small", &["head.weight", "head.bias"]),

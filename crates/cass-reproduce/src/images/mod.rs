@@ -149,7 +149,10 @@ impl Data {
                     _ => vec![train + test],
                 },
                 phantoms: true,
-                root: "phantoms drawn by `cass data phantom`".to_owned(),
+                root: format!(
+                    "phantoms drawn by `cass data phantom {}`",
+                    phantom_args(set, phantom).join(" ")
+                ),
             },
             phantom: Some(phantom.clone()),
         }
@@ -167,6 +170,7 @@ fn phantom_args(set: DataSet, phantom: &Phantom) -> Vec<String> {
     ] {
         arguments.extend([flag.to_owned(), value.to_string()]);
     }
+    arguments.extend(["--style", phantom.style.name()].map(str::to_owned));
     arguments
 }
 

@@ -64,6 +64,30 @@ pub struct Phantom {
     pub size: u32,
     pub train_per_class: u32,
     pub test_per_class: u32,
+    /// How much they vary.
+    #[serde(default)]
+    pub style: Style,
+}
+
+/// How much phantoms vary, as `cass data phantom --style` has it.
+#[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Style {
+    /// Much, as patients do.
+    #[default]
+    Varied,
+    /// So little that small networks learn to tell the classes in minutes.
+    Clear,
+}
+
+impl Style {
+    /// `varied` or `clear`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Style::Varied => "varied",
+            Style::Clear => "clear",
+        }
+    }
 }
 
 /// Pretraining in place of the paper's 100 epochs and batch of 16; cells with others get them in proportion.

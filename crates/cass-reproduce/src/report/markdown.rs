@@ -47,6 +47,7 @@ pub fn report(results: &Results) -> String {
     if let Some(notice) = notice(results) {
         let _ = writeln!(text, "> **{notice}**");
     }
+    list(&mut text, "What one sees", &results.seen);
     if let Some(line) = disagreement(results) {
         let _ = writeln!(text, "\n{line}");
     }

@@ -73,6 +73,12 @@ pub fn summary(results: &Results) -> String {
     if let Some(line) = disagreement(results) {
         let _ = writeln!(text, "{line}");
     }
+    if !results.seen.is_empty() {
+        let _ = writeln!(text, "\nWhat one sees");
+    }
+    for sentence in &results.seen {
+        let _ = writeln!(text, "- {sentence}");
+    }
     text
 }
 

@@ -24,6 +24,8 @@ pub struct Results {
     pub headline: Downstream,
     pub downstream: Vec<Downstream>,
     pub seeds: Vec<u64>,
+    /// What one sees, in at most three sentences.
+    pub seen: Vec<String>,
     pub tables: Vec<TableEntry>,
     pub cells: Vec<Cell>,
     pub claims: Vec<Judged>,

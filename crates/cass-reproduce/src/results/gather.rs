@@ -57,7 +57,7 @@ impl Source<'_> {
             .map(|table| table.number.clone())
             .collect();
         let all = job.tables.len() > 1 && job.tables.len() == job.book.paper().count();
-        Ok(Results {
+        let mut results = Results {
             title: match job.tables.as_slice() {
                 [table] => table.title.clone(),
                 _ if all => "Every table of the paper".to_owned(),
@@ -75,6 +75,7 @@ impl Source<'_> {
             headline,
             downstream: job.downstream.clone(),
             seeds: job.seeds.clone(),
+            seen: Vec::new(),
             tables: job.tables.iter().map(|table| self.entry(table)).collect(),
             cells,
             claims,
@@ -97,7 +98,9 @@ impl Source<'_> {
                 .iter()
                 .map(|(folder, c)| c.seconds * folder.info.provenance.cores_used())
                 .sum(),
-        })
+        };
+        results.seen = super::seen::sentences(&results, self.folders);
+        Ok(results)
     }
 
     fn entry(&self, table: &Table) -> TableEntry {

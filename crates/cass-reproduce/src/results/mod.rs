@@ -5,6 +5,7 @@ mod claims;
 mod deviations;
 mod entries;
 mod gather;
+mod seen;
 mod stats;
 
 pub use claims::{Compared, Judged, Verdict};

@@ -7,7 +7,7 @@ use std::fs;
 #[test]
 fn results_hold_the_keys_that_scripts_rely_on() {
     let job = Job::new();
-    let output = job.run("reproduce --table 3 --device cpu --out {out}");
+    let output = job.run("reproduce --table 3 --downstream all --device cpu --out {out}");
     succeeded(&output);
     let printed = text(&output.stdout);
     let headed = |title: &str| {
@@ -26,7 +26,7 @@ fn results_hold_the_keys_that_scripts_rely_on() {
     assert!(deviations.contains(&"pretraining zero_grad = false (paper: true)".into()));
     assert_eq!(
         deviations[0],
-        "images = 160 + 100 drawn phantoms (paper: 5712 + 1310)"
+        "images = 320 + 200 drawn phantoms (paper: 5712 + 1310)"
     );
     let sizes = deviations
         .iter()
@@ -93,6 +93,103 @@ fn results_hold_the_keys_that_scripts_rely_on() {
     // The stand-in's CASS ends collapsed.
     assert_eq!(results["claims"][0]["verdict"], "did not hold");
     assert_eq!(job.read("results.csv").lines().count(), 1 + 78 * 5);
+}
+
+/// The stand-in's scores rise with the labels, DINO is better than the start, and CASS collapses.
+#[test]
+fn what_one_sees_is_said_first_and_follows_from_the_numbers() {
+    let job = Job::new();
+    let output = job.run("reproduce --table 3 --device cpu --out {out}");
+    succeeded(&output);
+    let results = job.results();
+    let seen: Vec<&str> = results["seen"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    assert_eq!(seen.len(), 3, "{seen:?}");
+    assert!(
+        seen[0].starts_with(
+            "F1 (macro) on the test images: trained on labels alone, the CNN reaches 0.8"
+        ),
+        "{}",
+        seen[0]
+    );
+    assert!(
+        seen[0].contains("with 10 % and 0.5") && seen[0].contains("; the Transformer reaches 0.8"),
+        "{}",
+        seen[0]
+    );
+    assert_eq!(
+        seen[0].matches("the more labels the higher").count(),
+        2,
+        "{}",
+        seen[0]
+    );
+    assert!(
+        seen[1].starts_with(
+            "Frozen features, logistic regression with 10 % of the labels: of the CNN 0.4"
+        ),
+        "{}",
+        seen[1]
+    );
+    assert_eq!(seen[1].matches(" as initialised").count(), 3, "{}", seen[1]);
+    assert_eq!(seen[1].matches(" after DINO (").count(), 2, "{}", seen[1]);
+    let about = "; in brackets the 95 % interval of the difference from as initialised, over 2 trainings and 100 test images.";
+    assert!(seen[1].ends_with(about), "{}", seen[1]);
+    let collapsed = "4 of 8 pretrained networks ended with collapsed features (CASS CNN 2 of 2 and CASS Transformer 2 of 2); of the paper's 11 claims ";
+    assert!(seen[2].starts_with(collapsed), "{}", seen[2]);
+
+    let picture = job.read("table-3.svg");
+    for part in ["<svg xmlns", "DINO", "Supervised", "Transformer · vit_tiny"] {
+        assert!(picture.contains(part), "{part}: {picture}");
+    }
+    assert_eq!(
+        picture.matches("</title></rect>").count(),
+        24,
+        "a bar a cell"
+    );
+
+    let (page, markdown) = (job.read("report.html"), job.read("report.md"));
+    let first = page.find("trained on labels alone").unwrap();
+    assert!(first < page.find("What differs from the paper").unwrap());
+    assert!(
+        markdown.find("trained on labels alone").unwrap() < markdown.find("What differs").unwrap()
+    );
+    let printed = text(&output.stdout);
+    assert!(
+        seen.iter().all(|sentence| printed.contains(sentence)),
+        "{printed}"
+    );
+
+    // Without predictions there is no interval, and nothing is said of one.
+    for run in fs::read_dir(job.out().join("runs")).unwrap() {
+        let _ = fs::remove_file(run.unwrap().path().join("predictions.csv"));
+    }
+    job.run("report {out}");
+    let results = job.results();
+    let said = results["seen"][1].as_str().unwrap();
+    assert!(
+        said.contains(" after DINO") && !said.contains("95 %") && !said.contains("apart"),
+        "{said}"
+    );
+}
+
+#[test]
+fn several_tables_have_no_sentence_of_one() {
+    let job = Job::new();
+    succeeded(&job.run("reproduce --table 3,16 --seeds 1 --device cpu --out {out}"));
+    let results = job.results();
+    let seen = results["seen"].as_array().unwrap();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert!(
+        seen[0]
+            .as_str()
+            .unwrap()
+            .contains("stay undecided in this run"),
+        "{seen:?}"
+    );
 }
 
 #[test]

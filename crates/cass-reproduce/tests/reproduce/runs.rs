@@ -26,7 +26,7 @@ fn plan(arguments: &str) -> Vec<String> {
 
 #[test]
 fn one_pretraining_serves_both_arms_and_all_fractions() {
-    let lines = plan("--seeds 1");
+    let lines = plan("--seeds 1 --downstream all");
     // The name opens the line; further on it says what a probe starts from.
     let starts = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
     assert_eq!((starts("pretrain-cass"), starts("pretrain-dino")), (1, 2));
@@ -137,7 +137,8 @@ fn only_keeps_what_a_run_needs() {
 #[test]
 fn a_failed_run_is_one_line_and_stops_only_what_needs_it() {
     let job = Job::new();
-    let arguments = "reproduce --table 3 --seeds 1 --device cpu --jobs 3 --out {out}";
+    let arguments =
+        "reproduce --table 3 --seeds 1 --downstream all --device cpu --jobs 3 --out {out}";
     let output = job
         .command(arguments)
         .env("FAKE_FAIL", "pretrain-dino-vit")

@@ -1,5 +1,5 @@
 use super::*;
-use crate::methods::{CassConfig, DinoConfig, Guard};
+use crate::methods::{ByolConfig, CassConfig, DinoConfig, Guard, SimsiamConfig, VicregConfig};
 use crate::optim::OptimizerConfig;
 
 fn cass() -> CassConfig {
@@ -163,7 +163,11 @@ fn a_pipeline_is_a_name_or_a_list_of_transforms() {
             "[{ transform = \"GaussianBlurr\" }]",
             "did you mean `GaussianBlur`?",
         ),
-        ("3", "expected a pipeline's name or a list of transforms"),
+        (
+            "3",
+            "expected a pipeline's name, a list of transforms or a list of views",
+        ),
+        ("[\"paper\", \"papr\"]", "unknown value `papr`"),
     ] {
         let error = with(pipeline).unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
@@ -201,7 +205,7 @@ fn a_guard_is_written_read_and_told_as_a_deviation() {
 #[test]
 fn impossible_values_name_field_value_and_expectation() {
     type Change = fn(&mut Recipe);
-    let cases: [(&str, Change); 12] = [
+    let cases: [(&str, Change); 16] = [
         ("`batch` is 1; expected at least 2", |r| r.batch = 1),
         ("`accumulate` is 9; expected so few parts", |r| {
             r.accumulate = 9
@@ -228,6 +232,33 @@ fn impossible_values_name_field_value_and_expectation() {
         ("`arms` is cnn and vit; expected exactly net", |r| {
             r.method = dino().into();
             r.pipeline = Pipeline::Dino;
+        }),
+        (
+            "`arms.net.schedule.warmup` is 1; expected a share of the run",
+            |r| {
+                *r = Recipe::paper(VicregConfig::default());
+                *r = r.set("arms.net.schedule.warmup=1").unwrap();
+            },
+        ),
+        (
+            "`pipeline` is dino; expected one that augments to two views for method byol",
+            |r| {
+                *r = Recipe::paper(ByolConfig::default());
+                r.pipeline = Pipeline::Dino;
+            },
+        ),
+        ("`method.momentum` is 1.5; expected a share", |r| {
+            *r = Recipe::paper(ByolConfig {
+                momentum: 1.5,
+                ..ByolConfig::default()
+            });
+        }),
+        ("`method.pred_dim` is 0; expected at least 1", |r| {
+            let config = SimsiamConfig {
+                pred_dim: 0,
+                ..SimsiamConfig::default()
+            };
+            *r = Recipe::paper(config);
         }),
         ("`swa.start` is 1;", |r| r.swa = Some(Swa { start: 1.0 })),
         (
@@ -421,10 +452,11 @@ fn a_method_is_known_by_the_name_that_recipes_have() {
         assert!(!method.losses().is_empty());
     }
     let error = "simclr".parse::<Method>().unwrap_err();
-    assert_eq!(
-        error,
-        "simclr is no method: expected cass or dino or cass-contrast"
-    );
+    let known = "simclr is no method: expected cass or dino or ";
+    assert!(error.starts_with(known), "{error}");
+    for method in Method::all() {
+        assert!(error.contains(method.name()), "{error}");
+    }
 }
 
 #[test]

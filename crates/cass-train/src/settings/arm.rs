@@ -130,6 +130,16 @@ impl Arm {
             let wanted = format!("from 0 to the optimizer's lr, {lr}");
             check(&field("eta_min"), low, fits, &wanted)?;
         }
+        if let ScheduleConfig::Anneal(anneal) = &self.schedule {
+            let field = |field| format!("{place}schedule.{field}");
+            let (lr, low) = (self.optimizer.lr(), anneal.eta_min);
+            let fits = (0.0..1.0).contains(&anneal.warmup);
+            let expected = "a share of the run from 0 to below 1";
+            check(&field("warmup"), anneal.warmup, fits, expected)?;
+            let fits = (0.0..=lr).contains(&low);
+            let wanted = format!("from 0 to the optimizer's lr, {lr}");
+            check(&field("eta_min"), low, fits, &wanted)?;
+        }
         Ok(())
     }
 

@@ -162,7 +162,7 @@ impl Updater {
         optimizer.set_clip_norm(options.clip_norm);
         Ok(Self {
             optimizer,
-            schedule: Schedule::new(arm.schedule.clone(), arm.optimizer.lr()),
+            schedule: Schedule::new(arm.schedule.clone(), arm.optimizer.lr()).over(options.steps),
         })
     }
 

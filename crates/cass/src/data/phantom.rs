@@ -1,10 +1,12 @@
 //! `cass data phantom`: drawn images.
 
+use crate::choice::one_of;
 use crate::failure::Result;
 use crate::next::word;
 use crate::process;
 use crate::say::Report;
-use cass_data::phantom::{PhantomConfig, write_phantom_of};
+use cass_data::phantom::{PhantomConfig, PhantomStyle, write_phantom_of};
+use clap::builder::TypedValueParser;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -36,6 +38,18 @@ pub struct Args {
     /// Height and width, in pixels.
     #[arg(long, value_name = "PX", default_value_t = 96)]
     size: usize,
+    /// How much the images differ, but for what tells their classes apart; brain-mri alone has two styles.
+    #[arg(long, default_value = "varied", value_parser = style())]
+    style: PhantomStyle,
+}
+
+/// Reads a style's name.
+fn style() -> impl TypedValueParser<Value = PhantomStyle> {
+    let about = |style| match style {
+        PhantomStyle::Varied => "Much, as those of patients do",
+        PhantomStyle::Clear => "Little: a small network learns to tell the classes in a minute",
+    };
+    one_of(PhantomStyle::ALL.map(|style| (style, style.name(), about(style))))
 }
 
 pub fn run(args: Args) -> Result<Report> {
@@ -47,6 +61,7 @@ pub fn run(args: Args) -> Result<Report> {
         train_per_class,
         test_per_class,
         size,
+        style,
     } = args;
     write_phantom_of(
         &data,
@@ -56,6 +71,7 @@ pub fn run(args: Args) -> Result<Report> {
             train_per_class,
             test_per_class,
             size,
+            style,
         },
     )?;
     let classes = match data.as_str() {

@@ -1,6 +1,7 @@
 use super::blocks::{Block as Shape, Kind};
 use super::{EfficientNetConfig, MobileHead};
 use crate::family::Network;
+use crate::family::squeeze::{SqueezeExcite, activate, pointwise};
 use crate::family::stage::Stage;
 use crate::init::Init;
 use crate::intermediates::{Collector, Tap};
@@ -206,7 +207,7 @@ impl Block {
         let [bn1, bn2, bn3] = ["bn1", "bn2", "bn3"].map(|name| vb.pp(name));
         let squeeze = || {
             let squeezed = cfg.squeezed(shape, middle);
-            let of = |to| SqueezeExcite::new(cfg, act, middle, to, &vb.pp("se"));
+            let of = |to| gate(cfg, act, [middle, to], &vb.pp("se"));
             squeezed.map(of).transpose()
         };
         let (first, squeeze, last) = match shape.kind {
@@ -264,54 +265,19 @@ impl Block {
     }
 }
 
-/// `timm.models._efficientnet_blocks.SqueezeExcite`: a gate a channel, from the means of all.
-#[derive(Debug)]
-struct SqueezeExcite {
-    reduce: Linear,
+/// `timm.models._efficientnet_blocks.SqueezeExcite`.
+fn gate(
+    cfg: &EfficientNetConfig,
     activation: Activation,
-    expand: Linear,
-    gate: fn(&Tracked) -> Result<Tracked>,
-}
-
-impl SqueezeExcite {
-    fn new(
-        cfg: &EfficientNetConfig,
-        activation: Activation,
-        channels: usize,
-        squeezed: usize,
-        vb: &Builder,
-    ) -> Result<Self> {
-        let (activation, gate): (_, fn(&Tracked) -> Result<Tracked>) = match cfg.head {
-            MobileHead::BehindPool => (Activation::Relu, cass_ops::nn::hard_sigmoid),
-            MobileHead::BeforePool => (activation, cass_ops::nn::sigmoid),
-        };
-        Ok(Self {
-            reduce: pointwise(channels, squeezed, &vb.pp("conv_reduce"))?,
-            activation,
-            expand: pointwise(squeezed, channels, &vb.pp("conv_expand"))?,
-            gate,
-        })
-    }
-
-    /// `(B, C, H, W)` → the same
-    fn forward(&self, x: &Tracked) -> Result<Tracked> {
-        let squeezed = activate(&self.reduce.forward(&x.mean_pixels()?)?, self.activation)?;
-        cass_ops::nn::gate_planes(x, &(self.gate)(&self.expand.forward(&squeezed)?)?)
-    }
-}
-
-/// A 1x1 convolution with bias of single pixels.
-fn pointwise(i: usize, o: usize, vb: &Builder) -> Result<Linear> {
-    let init = [Init::kaiming_fan_out_of_group(o, 1, 1), Init::Zeros];
-    Linear::pointwise(i, o, init, vb)
-}
-
-fn activate(x: &Tracked, activation: Activation) -> Result<Tracked> {
-    match activation {
-        Activation::Identity => Ok(x.clone()),
-        Activation::Relu => cass_ops::nn::relu(x),
-        Activation::Relu6 => cass_ops::nn::relu6(x),
-        Activation::Silu => cass_ops::nn::silu(x),
-        Activation::HardSwish => cass_ops::nn::hard_swish(x),
+    channels: [usize; 2],
+    vb: &Builder,
+) -> Result<SqueezeExcite> {
+    let names = ["conv_reduce", "conv_expand"];
+    match cfg.head {
+        MobileHead::BehindPool => {
+            let gate = SqueezeExcite::new(channels, names, Activation::Relu, vb)?;
+            Ok(gate.hard())
+        }
+        MobileHead::BeforePool => SqueezeExcite::new(channels, names, activation, vb),
     }
 }

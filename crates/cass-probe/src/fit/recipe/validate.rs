@@ -5,6 +5,7 @@ use crate::Result;
 use cass_run::check_field;
 use cass_train::memory::network_memory;
 use cass_train::methods::FocalForm;
+use cass_train::schedule::ScheduleConfig;
 
 impl ProbeRecipe {
     /// Checks every field.
@@ -23,6 +24,9 @@ impl ProbeRecipe {
         check_field("val_fraction", val, val != 0.0, "a share above 0, below 1")?;
         self.data.check()?;
         self.as_arm().check("")?;
+        // A probe ends when it has learned what it can.
+        let fits = !matches!(self.schedule, ScheduleConfig::Anneal(_));
+        check_field("schedule", "anneal", fits, "constant or cosine in a probe")?;
         check_field("epochs", self.epochs, self.epochs > 0, "at least 1")?;
         check_field("batch", self.batch, self.batch > 1, "at least 2")?;
         check_field("size", self.size, self.size > 0, "at least 1")?;

@@ -3,6 +3,8 @@
 mod evidence;
 mod table;
 
+pub use table::picture;
+
 use super::{APART_RULE, VERDICT_RULE, disagreement, notice, table_name, title};
 use crate::results::{Results, Verdict};
 use crate::units::duration;
@@ -85,6 +87,7 @@ fn header(results: &Results) -> Markup {
             }
             p { (results.summary) }
             @if let Some(notice) = notice(results) { p.notice { (notice) } }
+            @if !results.seen.is_empty() { ul.seen { @for sentence in &results.seen { li { (sentence) } } } }
             ul.facts { @for (number, text) in facts { li { b { (number) } " " (text) } } }
             @if let Some(line) = disagreement(results) { p.note { (line) } }
         }

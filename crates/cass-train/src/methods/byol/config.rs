@@ -34,7 +34,7 @@ impl SiameseConfig for ByolConfig {
     type Objective = Byol;
 
     const NAME: &'static str = "byol";
-    const TEXT: &'static str = "LARS, warmed up and annealed, for batches of thousands of images";
+    const TEXT: &'static str = "LARS, for batches of thousands of images";
     const FOLLOWED: f64 = 2.0;
 
     fn losses(&self) -> Vec<&'static str> {
@@ -42,7 +42,7 @@ impl SiameseConfig for ByolConfig {
     }
 
     fn arm(&self) -> Arm {
-        siamese::adam(3e-4)
+        siamese::adam(3e-4, 0.1)
     }
 
     fn pipeline(&self) -> Pipeline {

@@ -2,7 +2,7 @@ use super::replay::{Start, follow};
 use super::step::{Heads, Objective, Online, SiameseStep};
 use crate::error::{Error, Result};
 use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer, paper_for_one};
-use crate::schedule::ScheduleConfig;
+use crate::schedule::{AnnealConfig, ScheduleConfig};
 use crate::settings::{Arm, Arms, Protocol, check};
 use crate::step::{Step, StepOptions};
 use crate::trajectory::{Deviation, Recorded, Replay};
@@ -17,7 +17,7 @@ pub(crate) trait SiameseConfig: Sized {
 
     /// The name in a recipe.
     const NAME: &'static str;
-    /// How its text trains, which is not what the preset does.
+    /// The optimiser of its text, which the preset does not have.
     const TEXT: &'static str;
     /// Passes of each image through a network that follows.
     const FOLLOWED: f64 = 0.0;
@@ -101,9 +101,7 @@ impl<T: SiameseConfig> MethodConfig for T {
     fn chosen(&self, arms: &Arms, _: &Pipeline) -> Vec<String> {
         let lr = arms.get("net").map_or(0.0, |arm| arm.optimizer.lr());
         let text = T::TEXT;
-        vec![format!(
-            "arms.net.optimizer.lr = {lr}, constant: the text has {text}"
-        )]
+        vec![format!("arms.net.optimizer.lr = {lr}: the text has {text}")]
     }
 
     fn step(
@@ -137,9 +135,13 @@ impl<T: SiameseConfig> MethodConfig for T {
     }
 }
 
-/// The network that texts on natural images train, by Adam at a constant rate.
-pub(crate) fn adam(lr: f64) -> Arm {
-    Arm::with_adam("resnet50.a1_in1k", lr, ScheduleConfig::Constant)
+/// The network that texts on natural images train, by Adam at a rate that anneals, warmed up for so much of the run.
+pub(crate) fn adam(lr: f64, warmup: f64) -> Arm {
+    let anneal = AnnealConfig {
+        warmup,
+        eta_min: 0.0,
+    };
+    Arm::with_adam("resnet50.a1_in1k", lr, ScheduleConfig::Anneal(anneal))
 }
 
 /// Fresh heads by their names and layers, in the network's precision.

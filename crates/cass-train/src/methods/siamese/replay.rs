@@ -23,9 +23,8 @@ impl Start {
         recorded: &Recorded,
     ) -> Result<Self> {
         let size = recorded.get("view1.0")?.dims4()?.3;
-        let lr = recorded.get("lr")?.to_vec1::<f64>()?;
-        arm.optimizer
-            .set_lr(lr.first().copied().unwrap_or(replay.lr));
+        let lr = recorded.get("base_lr")?.to_scalar::<f64>()?;
+        arm.optimizer.set_lr(lr);
         Ok(Self {
             network: network(&folder.join("net.safetensors"), size, &replay.device)?,
             arm,

@@ -35,8 +35,7 @@ impl SiameseConfig for SimsiamConfig {
     type Objective = Simsiam;
 
     const NAME: &'static str = "simsiam";
-    const TEXT: &'static str =
-        "SGD at 0.05 for 256 images, annealed, the predictor's rate alone constant";
+    const TEXT: &'static str = "0.05 for 256 images, and does not anneal the predictor's";
 
     fn losses(&self) -> Vec<&'static str> {
         vec!["negative cosine"]
@@ -51,7 +50,7 @@ impl SiameseConfig for SimsiamConfig {
         };
         Arm {
             optimizer: OptimizerConfig::Sgd(sgd),
-            ..siamese::adam(0.0)
+            ..siamese::adam(0.0, 0.0)
         }
     }
 

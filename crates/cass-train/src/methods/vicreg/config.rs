@@ -43,14 +43,14 @@ impl SiameseConfig for VicregConfig {
     type Objective = Vicreg;
 
     const NAME: &'static str = "vicreg";
-    const TEXT: &'static str = "LARS, warmed up and annealed, for batches of thousands of images";
+    const TEXT: &'static str = "LARS, for batches of thousands of images";
 
     fn losses(&self) -> Vec<&'static str> {
         vec!["invariance", "variance", "covariance"]
     }
 
     fn arm(&self) -> Arm {
-        siamese::adam(3e-4)
+        siamese::adam(3e-4, 0.1)
     }
 
     fn pipeline(&self) -> Pipeline {
