@@ -161,6 +161,69 @@ pub fn alone(chart: &Markup) -> String {
     finished(&PreEscaped(format!("{tag}{style}{rest}")))
 }
 
+/// Room between charts next to each other and for a line of text above and below, in SVG units.
+const GAP: f64 = 24.0;
+const LINE: f64 = 28.0;
+/// What a letter of the legend takes.
+const LETTER: f64 = 7.0;
+
+/// [Charts](crate::chart) next to each other, each over its caption, under one legend of classes of colour and what they stand
+/// for: a file that needs no page.
+pub fn side_by_side(charts: &[(Markup, String)], legend: &[(&str, String)]) -> String {
+    let sizes: Vec<[f64; 2]> = charts.iter().map(|(chart, _)| size(&chart.0)).collect();
+    let width = sizes.iter().map(|size| size[0] + GAP).sum::<f64>() - GAP;
+    let height = sizes.iter().map(|size| size[1]).fold(0.0, f64::max) + 2.0 * LINE;
+    let mut left = 0.0;
+    let mut place = |length: f64| {
+        left += length;
+        left - length
+    };
+    let names = legend.iter().scan(0.0, |at, (class, name)| {
+        let start = *at;
+        *at += 36.0 + LETTER * name.chars().count() as f64;
+        Some((start, *class, name))
+    });
+    let drawing = html! {
+        svg viewBox={ "0 0 " (width) " " (height) } role="img" aria-label="Charts next to each other" {
+            rect width=(width) height=(height) style="fill: var(--page)" {}
+            @for (start, class, name) in names {
+                rect.(class) x=(start + 8.0) y="8" width="11" height="11" rx="2" {}
+                text x=(start + 25.0) y="18" { (name.replace(char::is_control, " ")) }
+            }
+            @for ((chart, caption), [width, height]) in charts.iter().zip(&sizes) {
+                @let left = place(width + GAP);
+                (PreEscaped(moved(&chart.0, [left, LINE])))
+                text x=(left + width / 2.0) y=(LINE + height + 18.0) text-anchor="middle" {
+                    (caption.replace(char::is_control, " "))
+                }
+            }
+        }
+    };
+    alone(&drawing)
+}
+
+/// Width and height by a chart's `viewBox`.
+fn size(chart: &str) -> [f64; 2] {
+    let from = chart
+        .split_once("viewBox=\"0 0 ")
+        .map_or("", |(_, rest)| rest);
+    let mut numbers = from
+        .split(['"', ' '])
+        .map(|number| number.parse().unwrap_or(0.0));
+    [(); 2].map(|()| numbers.next().unwrap_or(0.0))
+}
+
+/// A chart as a group of a larger drawing, with its class.
+fn moved(chart: &str, [x, y]: [f64; 2]) -> String {
+    let (tag, inside) = chart.split_once('>').unwrap_or(("", chart));
+    let inside = inside.strip_suffix("</svg>").unwrap_or(inside);
+    let class = tag
+        .split_once("class=\"")
+        .and_then(|(_, rest)| rest.split_once('"'));
+    let class = class.map_or(String::new(), |(class, _)| format!(" class=\"{class}\""));
+    format!("<g{class} transform=\"translate({x} {y})\">{inside}</g>")
+}
+
 /// A file by itself is as safe to read as a page.
 fn finished(svg: &Markup) -> String {
     cass_run::printable_lines(&svg.0).into_owned() + "\n"
@@ -196,6 +259,33 @@ mod tests {
             assert!(svg.contains(&format!("fill-opacity=\"{share}\"")), "{svg}");
         }
         assert_eq!(svg.matches("<rect").count(), 1 + 4);
+    }
+
+    #[test]
+    fn charts_stand_next_to_each_other_under_one_legend() {
+        use crate::chart::{Bar, Point, bars, cloud};
+        let point = Point {
+            colour: "c1",
+            place: [0.0; 2],
+            ringed: false,
+        };
+        let groups = [("a".to_owned(), vec![Bar::default()])];
+        let charts = [
+            (bars(&groups, "scores"), "left <one>".to_owned()),
+            (cloud(&[point], "places"), "right".to_owned()),
+        ];
+        let svg = side_by_side(&charts, &[("c1", "DINO & co".to_owned())]);
+        assert!(svg.contains("viewBox=\"0 0 844 456\""), "{svg}");
+        assert_eq!(svg.matches("<svg").count(), 1);
+        assert!(
+            svg.contains("<g class=\"cloud\" transform=\"translate(444 28)\">"),
+            "{svg}"
+        );
+        assert!(
+            svg.contains("left &lt;one&gt;") && svg.contains("DINO &amp; co"),
+            "{svg}"
+        );
+        assert_eq!(svg.matches("<g").count(), svg.matches("</g>").count());
     }
 
     #[test]

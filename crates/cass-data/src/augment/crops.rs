@@ -2,12 +2,13 @@
 
 use super::transform::Transform;
 
-/// MoCo v2's augmentation (Chen et al. 2020, appendix A of SimCLR without its strength): a crop of a fifth of the
-/// area or more, a flip, colour jitter, grey, blur. The blur is as wide as theirs of 224 pixels is at 112.
+/// MoCo v2's augmentation (Chen et al. 2020) for small medical images: a crop of half of the area or more, where MoCo has a
+/// fifth, a flip, colour jitter, grey, and a blur that is half as wide. What decides a diagnosis is often in one
+/// place, which smaller crops leave out.
 pub(crate) fn crops() -> Vec<Transform> {
     vec![
         Transform::RandomResizedCrop {
-            scale: [0.2, 1.0],
+            scale: [0.5, 1.0],
             ratio: [3.0 / 4.0, 4.0 / 3.0],
         },
         Transform::RandomHorizontalFlip { p: 0.5 },

@@ -52,7 +52,7 @@ pub enum Pipeline {
     /// `paper-blur-solarize`: the paper's, then blurred and solarised: table 7.
     PaperBlurSolarize,
     /// `crops`: the augmentation of contrastive methods, one view, drawn for every image: a crop, a flip, colour
-    /// jitter, grey, blur, as MoCo v2 and SimCLR have them; on 8-bit pixels, as torchvision works on PIL images.
+    /// jitter, grey, blur, milder than MoCo v2 has them; on 8-bit pixels, as torchvision works on PIL images.
     Crops,
     /// `eval`: resize and normalise, one view.
     Eval,

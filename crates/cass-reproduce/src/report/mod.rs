@@ -1,4 +1,4 @@
-//! A job's results for readers: `report.html`, `report.md`, `results.csv`, and for programs `results.json`.
+//! A job's results for readers: `report.html`, `report.md`, `results.csv`, a picture of each table, and for programs `results.json`.
 
 mod csv;
 mod html;
@@ -13,13 +13,19 @@ use anyhow::Result;
 use cass_run::Collapse;
 use std::path::Path;
 
-/// Writes the four files into `out`.
+/// Writes the four files into `out`, and `table-N.svg` of each table that has scores.
 pub fn write(results: &Results, out: &Path) -> Result<()> {
     let mut json = serde_json::to_vec_pretty(results)?;
     json.push(b'\n');
     store::write(&out.join("results.json"), &json)?;
     store::write(&out.join("results.csv"), &csv::csv(results)?)?;
     store::write(&out.join("report.md"), markdown::report(results).as_bytes())?;
+    for table in &results.tables {
+        if let Some(svg) = html::picture(results, table) {
+            let name = format!("table-{}.svg", file_name(&table.number));
+            store::write(&out.join(name), svg.as_bytes())?;
+        }
+    }
     store::write(&out.join("report.html"), html::report(results).as_bytes())
 }
 
@@ -41,6 +47,12 @@ fn notice(results: &Results) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// A table's number as a part of a file's name.
+fn file_name(number: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() { c } else { '-' };
+    number.chars().map(plain).collect()
 }
 
 /// `Table 3: Brain tumour MRI`, or what several are together.

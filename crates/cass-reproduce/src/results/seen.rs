@@ -26,9 +26,9 @@ fn supervised(results: &Results) -> Option<String> {
         let mut cells = cells(results, results.headline, "Supervised", arm);
         cells.sort_by_key(|cell| cell.percent);
         let means: Vec<f64> = cells.iter().filter_map(|cell| cell.mean).collect();
-        let scores = cells.iter().rev().filter_map(|cell| {
-            let mean = cell.mean?;
-            Some(format!("{mean:.2} with {} % of the labels", cell.percent))
+        let scores = cells.iter().rev().enumerate().filter_map(|(nth, cell)| {
+            let of = if nth == 0 { " of the labels" } else { "" };
+            Some(format!("{:.2} with {} %{of}", cell.mean?, cell.percent))
         });
         let scores = list(scores.collect())?;
         let rising = means.len() > 1 && means.windows(2).all(|pair| pair[0] < pair[1]);
@@ -44,20 +44,25 @@ fn supervised(results: &Results) -> Option<String> {
     (!arms.is_empty()).then(|| format!("{title}: trained on labels alone, {}.", arms.join("; ")))
 }
 
-/// What pretraining made of the features, by the judge that has converged where there is one.
+/// What pretraining made of the features with few labels, by the judge that has converged where there is one.
 fn features(results: &Results, folders: &[Folder]) -> Option<String> {
     let table = results.tables.first()?;
     let judges = [Downstream::Logistic, Downstream::Knn, Downstream::Linear];
     let judge = judges
         .into_iter()
         .find(|one| table.downstream.contains(one))?;
+    // Few labels are what pretraining is for; the fewest may be one image a class.
+    let mut shares: Vec<u32> = results.cells.iter().map(|cell| cell.percent).collect();
+    shares.sort_unstable();
+    shares.dedup();
+    let share = *shares.get(shares.len() / 2)?;
     let mut compared = None;
     let mut of_arm = |arm: Arm| {
-        let most = |method: &str| {
+        let of = |method: &str| {
             let cells = cells(results, judge, method, arm);
-            cells.into_iter().max_by_key(|cell| cell.percent)
+            cells.into_iter().find(|cell| cell.percent == share)
         };
-        let start = most("Untrained")?;
+        let start = of("Untrained")?;
         let mut methods: Vec<&str> = Vec::new();
         for cell in &results.cells {
             let other = !["Untrained", "Supervised"].contains(&cell.method.as_str());
@@ -66,11 +71,11 @@ fn features(results: &Results, folders: &[Folder]) -> Option<String> {
             }
         }
         let after = methods.into_iter().filter_map(|method| {
-            let cell = most(method)?;
+            let cell = of(method)?;
             let mut text = format!("{:.2} after {method}", cell.mean?);
             if let Some((interval, difference)) = interval(start, cell, folders) {
                 text += &format!(" ({})", told(interval));
-                compared.get_or_insert((start.percent, difference.pairs, difference.images));
+                compared.get_or_insert((difference.pairs, difference.images));
             }
             Some(text)
         });
@@ -86,9 +91,8 @@ fn features(results: &Results, folders: &[Folder]) -> Option<String> {
         return None;
     }
     let brackets = match compared {
-        Some((percent, trainings, images)) => format!(
-            " ({percent} % of the labels; in brackets the 95 % interval of the difference from as initialised, over {trainings} \
-             {} and {images} test images)",
+        Some((trainings, images)) => format!(
+            "; in brackets the 95 % interval of the difference from as initialised, over {trainings} {} and {images} test images",
             if trainings == 1 {
                 "training"
             } else {
@@ -97,7 +101,11 @@ fn features(results: &Results, folders: &[Folder]) -> Option<String> {
         ),
         None => String::new(),
     };
-    Some(format!("{}: {}{brackets}.", judge.title(), arms.join("; ")))
+    Some(format!(
+        "{} with {share} % of the labels: {}{brackets}.",
+        judge.title(),
+        arms.join("; ")
+    ))
 }
 
 /// Whose features no longer tell images apart, and what became of the paper's claims.

@@ -3,6 +3,7 @@
 use crate::command::Choice;
 use crate::machine::Device;
 use crate::networks::Network;
+use crate::table::Method;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -87,6 +88,10 @@ pub struct Networks {
     /// Initial weights of the Transformer, in place of --weights.
     #[arg(long, value_name = "WEIGHTS")]
     pub vit_weights: Option<String>,
+    /// What pretrains them: cass, guarded against collapse, or cass-contrast.
+    #[arg(long, value_name = "NAME", default_value = "cass", value_parser = method)]
+    #[serde(default = "guarded")]
+    pub method: Method,
     /// Height and width of the images the networks see, in pixels [default: what the time allows].
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(16..=1024))]
     pub size: Option<u32>,
@@ -96,6 +101,21 @@ pub struct Networks {
     /// Epochs of fine-tuning, at most; 0 leaves it out [default: what the time allows].
     #[arg(long, value_name = "N")]
     pub finetune_epochs: Option<u32>,
+}
+
+/// Reads what pretrains.
+fn method(name: &str) -> Result<Method, String> {
+    let known = [Method::Cass, Method::Contrast];
+    let found = known.into_iter().find(|method| {
+        let pretraining = method.pretraining();
+        pretraining.is_some_and(|pretraining| pretraining.name == name)
+    });
+    found.ok_or_else(|| format!("{name} is no method of a study: expected cass or cass-contrast"))
+}
+
+/// What pretrained before there was a choice.
+pub fn guarded() -> Method {
+    Method::Cass
 }
 
 /// How tables and images are read: as `cass data check` takes it.

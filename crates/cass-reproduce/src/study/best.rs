@@ -75,10 +75,10 @@ impl Best {
     pub fn title(&self) -> String {
         let network = &self.network;
         match (self.method, self.downstream) {
-            (Method::Cass, Downstream::Finetune) => {
+            (method, Downstream::Finetune) if method.pretraining().is_some() => {
                 format!("{network}, pretrained on these images, then fine-tuned")
             }
-            (Method::Cass, _) => {
+            (method, _) if method.pretraining().is_some() => {
                 format!("{network}, pretrained on these images, with a logistic regression")
             }
             (_, Downstream::Finetune) => format!("{network}, trained on the labels alone"),

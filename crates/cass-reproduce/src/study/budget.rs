@@ -1,7 +1,9 @@
 //! Networks, size, epochs and seeds that fit the time.
 
+use super::args::guarded;
 use crate::networks::Network;
 use crate::plan::{Cost, TRAIN};
+use crate::table::Method;
 use serde::{Deserialize, Serialize};
 
 /// What a study does: all that decides its runs but the images.
@@ -11,6 +13,9 @@ pub struct Choice {
     pub vit: Network,
     /// Initial weights of the CNN and of the Transformer.
     pub weights: [String; 2],
+    /// What pretrains them.
+    #[serde(default = "guarded")]
+    pub method: Method,
     /// Image side in pixels.
     pub size: u32,
     pub batch: u32,
@@ -34,6 +39,7 @@ pub struct Wishes {
     pub cnn: Network,
     pub vit: Network,
     pub weights: [String; 2],
+    pub method: Method,
     pub size: Option<u32>,
     pub epochs: Option<u32>,
     pub finetune_epochs: Option<u32>,
@@ -112,7 +118,9 @@ impl Choice {
         let probes = 8.0 * percents.len() as f64 * START;
         let features = 2.0 * wishes.labelled as f64 * both / wishes.gflops;
         let left = wishes.budget / seeds - probes - features - START;
-        let epoch = seen * TRAIN * both / wishes.gflops;
+        let pretraining = wishes.method.pretraining();
+        let views = pretraining.map_or(1.0, |pretraining| pretraining.trained);
+        let epoch = seen * views * TRAIN * both / wishes.gflops;
         let shares: f64 = ends(&percents)
             .map(|percent| f64::from(percent) / 100.0)
             .iter()
@@ -142,6 +150,7 @@ impl Choice {
             cnn: wishes.cnn.clone(),
             vit: wishes.vit.clone(),
             weights: wishes.weights.clone(),
+            method: wishes.method,
             size,
             batch: BATCH.min((seen / 2.0) as u32).max(2),
             epochs,
@@ -212,6 +221,7 @@ mod tests {
             cnn: network("resnet18"),
             vit: network("vit_tiny_patch16_224"),
             weights: ["random", "random"].map(str::to_owned),
+            method: Method::Cass,
             size: None,
             epochs: None,
             finetune_epochs: None,

@@ -241,6 +241,7 @@ fn choose(cass: &Path, args: &Args, images: &Images) -> Result<Choice> {
     let Networks {
         cnn,
         vit,
+        method,
         size,
         epochs,
         finetune_epochs,
@@ -256,6 +257,7 @@ fn choose(cass: &Path, args: &Args, images: &Images) -> Result<Choice> {
         weights: args.networks.weights(usual),
         cnn,
         vit,
+        method,
         size,
         epochs,
         finetune_epochs,

@@ -25,7 +25,7 @@ impl Study<'_> {
             let name = pretraining.name.clone();
             runs.push(pretraining);
             for (arm, method, downstream, percent) in self.cells() {
-                let from = (method == Method::Cass).then_some(name.as_str());
+                let from = method.pretraining().is_some().then_some(name.as_str());
                 runs.push(self.probe(arm, method, downstream, percent, seed, from));
             }
         }
@@ -39,13 +39,13 @@ impl Study<'_> {
             for downstream in [Downstream::Knn, Downstream::Logistic] {
                 for &percent in &self.choice.percents {
                     cells.push((arm, Method::Untrained, downstream, percent));
-                    cells.push((arm, Method::Cass, downstream, percent));
+                    cells.push((arm, self.choice.method, downstream, percent));
                 }
             }
             if self.choice.finetune_epochs > 0 {
                 for percent in ends(&self.choice.percents) {
                     cells.push((arm, Method::Supervised, Downstream::Finetune, percent));
-                    cells.push((arm, Method::Cass, Downstream::Finetune, percent));
+                    cells.push((arm, self.choice.method, Downstream::Finetune, percent));
                 }
             }
         }
@@ -56,7 +56,10 @@ impl Study<'_> {
     pub fn name_of(&self, cell: (Arm, Method, Downstream, u32), seed: u64) -> String {
         let (arm, method, downstream, percent) = cell;
         let pretraining = self.pretraining(seed).name;
-        let from = (method == Method::Cass).then_some(pretraining.as_str());
+        let from = method
+            .pretraining()
+            .is_some()
+            .then_some(pretraining.as_str());
         self.probe(arm, method, downstream, percent, seed, from)
             .name
     }
@@ -73,7 +76,8 @@ impl Study<'_> {
     pub fn pretraining(&self, seed: u64) -> Run {
         let choice = self.choice;
         let mut recipe = Recipe::new("pretrain");
-        recipe.add("--method", "cass");
+        let method = choice.method;
+        recipe.add("--method", method.to_string().to_lowercase());
         recipe.add("--cnn", &choice.cnn);
         recipe.add("--vit", &choice.vit);
         let [cnn, vit] = &choice.weights;
@@ -84,12 +88,15 @@ impl Study<'_> {
             recipe.add("--vit-weights", vit);
         }
         recipe.add("--normalization", "weights");
-        // Beyond the paper: what its own recipe lacks to keep features apart on few images.
-        recipe.add("--guard", "variance");
+        if method == Method::Cass {
+            // Beyond the paper: what its own recipe lacks to keep features apart on few images.
+            recipe.add("--guard", "variance");
+        }
         for (arm, weights) in [("cnn", cnn), ("vit", vit)] {
             let rate = match (arm, weights.as_str()) {
-                ("cnn", "random") => continue,
-                (_, "random") => "1e-4",
+                ("vit", "random") if method == Method::Cass => "1e-4",
+                // Those of a contrast are meant for it.
+                (_, "random") => continue,
                 // A hundredth of the paper's, to keep what the weights know; whether it does was not measured.
                 _ => "1e-5",
             };
@@ -103,7 +110,7 @@ impl Study<'_> {
             Run {
                 name: "pretrain".to_owned(),
                 kind: Kind::Pretrain,
-                method: Method::Cass,
+                method,
                 networks: networks.into(),
                 seed,
                 ..blank()
@@ -238,6 +245,7 @@ pub mod tests {
             cnn: network("resnet18"),
             vit: network("vit_tiny_patch16_224"),
             weights: ["random", "random"].map(str::to_owned),
+            method: Method::Cass,
             size: 64,
             batch: 16,
             epochs: 20,
@@ -275,6 +283,38 @@ pub mod tests {
         frame: None,
         skip_bad: false,
     };
+
+    #[test]
+    fn a_contrast_has_rates_of_its_own_and_no_guard() {
+        let (mut choice, images) = choice(1);
+        let pretraining = |choice: &Choice| {
+            let study = Study {
+                choice,
+                images: &images,
+                reading: &READING,
+            };
+            let run = study.pretraining(0);
+            let from = study
+                .plan()
+                .runs
+                .iter()
+                .filter(|r| r.needs.is_some())
+                .count();
+            (run.recipe.join(" "), run.estimate, from)
+        };
+        let (guarded, cost, probes) = pretraining(&choice);
+        assert!(guarded.contains("--method cass ") && guarded.contains("--guard variance"));
+        assert!(guarded.contains("arms.vit.optimizer.lr=1e-4"));
+        choice.method = Method::Contrast;
+        let (contrast, twice, as_many) = pretraining(&choice);
+        assert!(contrast.contains("--method cass-contrast "), "{contrast}");
+        assert!(!contrast.contains("--guard") && !contrast.contains("--set"));
+        assert_eq!(probes, as_many);
+        assert!(twice.seconds > 1.5 * cost.seconds, "{twice:?}, {cost:?}");
+        choice.weights[1] = "hub".to_owned();
+        let (pretrained, ..) = pretraining(&choice);
+        assert!(pretrained.contains("--set arms.vit.optimizer.lr=1e-5"));
+    }
 
     #[test]
     fn what_is_compared_differs_in_its_start_alone() {

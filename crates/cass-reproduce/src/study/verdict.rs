@@ -49,7 +49,7 @@ pub fn verdicts(found: &Found, choice: &Choice) -> Result<Vec<Verdict>> {
     for after in found
         .cells
         .iter()
-        .filter(|cell| cell.method == Method::Cass)
+        .filter(|cell| cell.method.pretraining().is_some())
     {
         let start = match after.downstream {
             Downstream::Finetune => Method::Supervised,

@@ -30,8 +30,8 @@ pub struct Args {
     /// A finished pretraining, whose arms are shown next to each other, or a finished probe.
     #[arg(long, value_name = "RUN")]
     run: PathBuf,
-    /// The page to write.
-    #[arg(long, value_name = "FILE.html")]
+    /// The page to write; where its name ends with .svg, a picture: t-SNE of each network, and the classes' colours.
+    #[arg(long, value_name = "FILE.html|.svg")]
     out: PathBuf,
     /// Only this network of the pretraining: cnn, vit or net.
     #[arg(long, value_name = "ARM")]
@@ -55,7 +55,8 @@ pub struct Args {
 const EXAMPLE: &str = "\
 Examples:
   cass embed --run runs/cass --before --out cass.html
-  cass embed --run runs/cass-vit --out probe.html --json";
+  cass embed --run runs/cass-vit --out probe.html --json
+  cass embed --run runs/cass --before --out cass.svg";
 
 /// JPEG quality of the small images, from 1 to 100.
 const QUALITY: u8 = 80;
@@ -124,7 +125,14 @@ pub fn run(args: Args) -> Result<Report> {
         })
     });
     let shown = shown.collect::<Result<Vec<Shown>>>()?;
-    let page = page::page(&args.run, &panels, &shown);
+    let is_picture = args
+        .out
+        .extension()
+        .is_some_and(|end| end.eq_ignore_ascii_case("svg"));
+    let page = match is_picture {
+        true => page::picture(&panels, &shown),
+        false => page::page(&args.run, &panels, &shown),
+    };
     write(&args.out, &page)?;
     Ok(report(&args, &panels, &shown, page.len()))
 }

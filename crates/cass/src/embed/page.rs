@@ -2,6 +2,7 @@
 
 use super::{Panel, Shown};
 use cass_page::chart::{Point, cloud};
+use cass_page::figure::side_by_side;
 use cass_page::{Page, QUALITATIVE, class};
 use cass_run::printable;
 use maud::{Markup, PreEscaped, html};
@@ -34,16 +35,29 @@ pub(super) fn page(run: &Path, panels: &[Panel], shown: &[Shown]) -> String {
         })
 }
 
+/// t-SNE of each network next to each other.
+pub(super) fn picture(panels: &[Panel], shown: &[Shown]) -> String {
+    let kinds = Kinds::of(shown);
+    let cloud = |panel: &Panel| {
+        let points = points(&panel.embedding.tsne, shown, &kinds);
+        (cloud(&points, &panel.title), panel.title.clone())
+    };
+    let clouds: Vec<_> = panels.iter().map(cloud).collect();
+    side_by_side(&clouds, &kinds.coloured())
+}
+
+fn points(places: &[[f64; 2]], shown: &[Shown], kinds: &Kinds) -> Vec<Point> {
+    let point = |(&place, image): (&[f64; 2], &Shown)| Point {
+        colour: kinds.class(&image.truth),
+        place,
+        ringed: is_wrong(image),
+    };
+    places.iter().zip(shown).map(point).collect()
+}
+
 fn figure(panel: &Panel, shown: &[Shown], kinds: &Kinds) -> Markup {
     let [right, up] = panel.embedding.pca.explained.map(|share| 100.0 * share);
-    let points = |places: &[[f64; 2]]| -> Vec<Point> {
-        let point = |(&place, image): (&[f64; 2], &Shown)| Point {
-            colour: kinds.class(&image.truth),
-            place,
-            ringed: is_wrong(image),
-        };
-        places.iter().zip(shown).map(point).collect()
-    };
+    let points = |places: &[[f64; 2]]| points(places, shown, kinds);
     html! {
         figure {
             h3 { (panel.title) }
@@ -98,6 +112,13 @@ impl Kinds {
     fn class(&self, truth: &str) -> &'static str {
         let place = self.0.iter().position(|(name, _)| name == truth);
         class(place.unwrap_or(usize::MAX))
+    }
+
+    /// The kinds that have a colour of their own, each with its class.
+    fn coloured(&self) -> Vec<(&'static str, String)> {
+        let own = self.0.iter().take(QUALITATIVE.len()).enumerate();
+        own.map(|(kind, (name, _))| (class(kind), printable(name).into_owned()))
+            .collect()
     }
 
     fn legend(&self) -> Markup {

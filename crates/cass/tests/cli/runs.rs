@@ -346,6 +346,12 @@ fn a_run_is_seen() {
     // The same to the byte, and of a probe with what it said.
     bench.cass("embed --run a --before --out b.html");
     assert!(page == fs::read_to_string(bench.path("b.html")).unwrap());
+    bench.cass("embed --run a --before --images 6 --out a.svg");
+    let picture = fs::read_to_string(bench.path("a.svg")).unwrap();
+    // Two networks before and after, and a line of names.
+    assert_eq!(picture.matches("<g class=\"cloud\"").count(), 4);
+    assert_eq!(picture.matches("<circle").count(), 4 * 6);
+    assert!(picture.contains("meningioma") && picture.contains("after the run"));
     let embed = json(&bench.cass("embed --run p --images 5 --thumbnail 16 --out p.html --json"));
     assert_eq!(embed["images"].as_array().unwrap().len(), 5);
     assert!(embed["images"][4]["predicted"].is_string());

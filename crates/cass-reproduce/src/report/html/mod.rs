@@ -3,6 +3,8 @@
 mod evidence;
 mod table;
 
+pub use table::picture;
+
 use super::{APART_RULE, VERDICT_RULE, disagreement, notice, table_name, title};
 use crate::results::{Results, Verdict};
 use crate::units::duration;

@@ -8,6 +8,7 @@ use crate::report::{
 use crate::results::{Cell, Compared, Judged, Results, TableEntry, Verdict};
 use crate::table::Arm;
 use cass_page::chart::{self, Bar};
+use cass_page::figure::side_by_side;
 use maud::{Markup, PreEscaped, html};
 use std::collections::BTreeSet;
 
@@ -60,12 +61,29 @@ impl Legend {
 /// Bars under their name.
 type Groups = Vec<(String, Vec<Bar>)>;
 
+/// The charts of a table's first section, a file by itself; none of times.
+pub fn picture(results: &Results, table: &TableEntry) -> Option<String> {
+    let section = sections(table).into_iter().next()?;
+    let Charts { legend, figures } = charts(table, &rows(results, table, section.downstream))?;
+    let figure = |(groups, label, caption): (Groups, String, String)| {
+        (chart::bars(&groups, &label), caption)
+    };
+    let figures: Vec<_> = figures.into_iter().map(figure).collect();
+    Some(side_by_side(&figures, &legend.0))
+}
+
+/// Charts of groups of bars, with label and caption, and what their colours stand for.
+struct Charts {
+    legend: Legend,
+    figures: Vec<(Groups, String, String)>,
+}
+
 /// Label fractions and methods make a chart an arm; all else is one, a group a row.
-fn figures(table: &TableEntry, rows: &[Vec<&Cell>]) -> Markup {
+fn charts(table: &TableEntry, rows: &[Vec<&Cell>]) -> Option<Charts> {
     let cells = rows.iter().flatten().copied();
     let cells: Vec<&Cell> = cells.filter(|c| c.metric != "hours").collect();
     if cells.is_empty() {
-        return html! {};
+        return None;
     }
     let mut legend = Legend::default();
     let mut figures: Vec<(Groups, String, String)> = Vec::new();
@@ -87,12 +105,19 @@ fn figures(table: &TableEntry, rows: &[Vec<&Cell>]) -> Markup {
             String::new(),
         ));
     }
+    Some(Charts { legend, figures })
+}
+
+fn figures(table: &TableEntry, rows: &[Vec<&Cell>]) -> Markup {
+    let Some(Charts { legend, figures }) = charts(table, rows) else {
+        return html! {};
+    };
     // One small chart alone would be drawn twice as large as two.
     let one = figures.len() == 1 && rows.len() <= chart::FEW;
     html! {
         ul.legend {
             @for (colour, name) in legend.0 { li { i.(colour) {} (name) } }
-            @if cells.iter().any(|cell| cell.paper_mean.is_some()) { li { i.mark-key {} "the paper's mean" } }
+            @if rows.iter().flatten().any(|cell| cell.metric != "hours" && cell.paper_mean.is_some()) { li { i.mark-key {} "the paper's mean" } }
         }
         div.charts.one[one] {
             @for (groups, label, caption) in figures {

@@ -81,11 +81,12 @@ fn short(downstream: Downstream, percent: u32) -> String {
 /// Macro F1 over the share of the labels.
 fn curve(report: &Report, arm: Arm) -> String {
     let mut plot = Plot::new(["share of the labels", "macro F1"]);
+    let pretrained = report.study.choice.method;
     let kinds = [
         (Method::Untrained, Downstream::Logistic),
-        (Method::Cass, Downstream::Logistic),
+        (pretrained, Downstream::Logistic),
         (Method::Supervised, Downstream::Finetune),
-        (Method::Cass, Downstream::Finetune),
+        (pretrained, Downstream::Finetune),
     ];
     for (kind, (method, downstream)) in kinds.into_iter().enumerate() {
         let points: Vec<(f64, f64)> = report

@@ -9,9 +9,8 @@ use crate::units::duration;
 pub fn start(method: Method) -> &'static str {
     match method {
         Method::Untrained => "as initialised",
-        Method::Cass => "pretrained",
         Method::Supervised => "labels alone",
-        other => other.title(),
+        _ => "pretrained",
     }
 }
 
@@ -48,6 +47,15 @@ pub fn methods(report: &Report) -> String {
             choice.seeds
         )
     };
+    let by = match choice.method {
+        Method::Contrast => {
+            "a contrast between their projections of two views of each image (cass-contrast), after cross-architectural \
+             self-supervision (CASS, arXiv 2206.04170)"
+        }
+        _ => {
+            "cross-architectural self-supervision (CASS, arXiv 2206.04170) with VICReg's variance penalty"
+        }
+    };
     let [cnn, vit] = &choice.weights;
     let from = if cnn == vit {
         format!("{cnn} weights")
@@ -63,7 +71,7 @@ pub fn methods(report: &Report) -> String {
     };
     format!(
         "We used {} images ({} labelled){patients} of {} classes; {split}. {} and {} were pretrained together by \
-         cross-architectural self-supervision (CASS, arXiv 2206.04170) with VICReg's variance penalty, from {from}, for {} \
+         {by}, from {from}, for {} \
          epochs at {} x {} pixels in batches of {}, on all images but those held out for testing. Frozen features were \
          judged by nearest neighbours and by logistic regression (L2 penalty chosen on validation images, classes weighted \
          equally), before and after pretraining, with {} of the labels.{tuned} We report the macro F1 on the test images, and \
