@@ -202,9 +202,9 @@ fn tests(fast: bool, filter: Option<&str>) -> Result<()> {
     };
     if fast {
         arguments.extend(["--lib", "--bins"]);
-    } else {
-        // The doc tests are a step of their own, and that examples compile is clippy's to say: linking them takes long.
-        arguments.extend(["--lib", "--bins", "--tests"]);
+    } else if !nextest {
+        // Not the doc tests.
+        arguments.extend(["--lib", "--bins", "--tests", "--examples"]);
     }
     arguments.extend(filter);
     cargo(&arguments, &[])
