@@ -125,11 +125,12 @@ impl Family for RegNetConfig {
     }
 
     fn shrunk(&self) -> ModelConfig {
+        // Gates of eight units: all of fewer may lie below 0 in a fresh network, where none has a gradient.
         ModelConfig::RegNet(Self {
-            stem_width: 8,
-            widths: [4, 4, 8, 8],
+            stem_width: 32,
+            widths: [32; 4],
             depths: [1; 4],
-            group_size: 2,
+            group_size: 8,
         })
     }
 }
