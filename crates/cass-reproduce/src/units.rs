@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Numbers and lists as people read them.
 
 use std::time::Duration;
 
@@ -23,6 +23,16 @@ pub fn mib(mib: f64) -> String {
     }
 }
 
+/// `a, b and c`; `None` of nothing.
+pub fn list(items: impl IntoIterator<Item = String>) -> Option<String> {
+    let mut items: Vec<String> = items.into_iter().collect();
+    let last = items.pop()?;
+    Some(match items.is_empty() {
+        true => last,
+        false => format!("{} and {last}", items.join(", ")),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +47,13 @@ mod tests {
         ] {
             assert_eq!(duration(seconds), text);
         }
+    }
+
+    #[test]
+    fn lists() {
+        let of = |items: &[&str]| list(items.iter().map(|item| (*item).to_owned()));
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&["a"]).as_deref(), Some("a"));
+        assert_eq!(of(&["a", "b", "c"]).as_deref(), Some("a, b and c"));
     }
 }

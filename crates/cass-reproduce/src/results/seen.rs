@@ -3,13 +3,13 @@
 use super::claims::Verdict;
 use super::entries::{Cell, Pretraining, Results};
 use crate::plan::Downstream;
-use crate::store::Folder;
+use crate::store::{Folder, predictions};
 use crate::table::Arm;
+use crate::units::list;
 use cass_metrics::compare::Difference;
 use cass_metrics::metrics::Interval;
-use cass_metrics::{Groups, MultiLabelPredictions, Predictions};
-use cass_run::names;
-use std::path::Path;
+use cass_metrics::{Groups, MultiLabelPredictions};
+use cass_run::Metrics;
 
 /// Labels, features, collapse and claims: a sentence each, where there is something to say. Of several tables only the last
 /// is said, of all together.
@@ -30,7 +30,7 @@ fn supervised(results: &Results) -> Option<String> {
             let of = if nth == 0 { " of the labels" } else { "" };
             Some(format!("{:.2} with {} %{of}", cell.mean?, cell.percent))
         });
-        let scores = list(scores.collect())?;
+        let scores = list(scores)?;
         let rising = means.len() > 1 && means.windows(2).all(|pair| pair[0] < pair[1]);
         let order = if rising {
             ", the more labels the higher"
@@ -79,7 +79,7 @@ fn features(results: &Results, folders: &[Folder]) -> Option<String> {
             }
             Some(text)
         });
-        let after = list(after.collect())?;
+        let after = list(after)?;
         let start = start.mean?;
         Some(format!(
             "of the {} {start:.2} as initialised, {after}",
@@ -133,7 +133,7 @@ fn features_lost_and_claims(results: &Results) -> Option<String> {
         let lost = networks.iter().filter(|(.., collapsed)| *collapsed).count();
         let named = kinds.into_iter().filter(|(_, lost, _)| *lost > 0);
         let named = named.map(|(name, lost, all)| format!("{name} {lost} of {all}"));
-        parts.push(match list(named.collect()) {
+        parts.push(match list(named) {
             Some(named) => format!(
                 "{lost} of {} pretrained networks ended with collapsed features ({named})",
                 networks.len()
@@ -184,25 +184,22 @@ fn interval(first: &Cell, second: &Cell, folders: &[Folder]) -> Option<(Interval
         return None;
     }
     let read = |cell: &Cell| -> Option<Vec<(MultiLabelPredictions, Option<Groups>)>> {
-        let path = |name: &String| {
+        let of = |name: &String| {
             let folder = folders
                 .iter()
                 .find(|folder| folder.info.run.name == *name)?;
-            predictions(&folder.path)
+            match folder.metrics.as_ref().ok()? {
+                Metrics::Probe(metrics) => predictions(&folder.path, metrics).ok(),
+                Metrics::Pretrain(_) => None,
+            }
         };
-        cell.runs.iter().map(path).collect()
+        cell.runs.iter().map(of).collect()
     };
     let (first, second) = (read(first)?, read(second)?);
-    let of = |side: &[(MultiLabelPredictions, Option<Groups>)]| -> Vec<MultiLabelPredictions> {
-        side.iter()
-            .map(|(predictions, _)| predictions.clone())
-            .collect()
-    };
     let groups = Groups::union(first.iter().filter_map(|(_, groups)| groups.as_ref()));
-    let [first, second] = [of(&first), of(&second)];
     let difference = Difference::between(
-        &first.iter().collect::<Vec<_>>(),
-        &second.iter().collect::<Vec<_>>(),
+        &first.iter().map(|(one, _)| one).collect::<Vec<_>>(),
+        &second.iter().map(|(one, _)| one).collect::<Vec<_>>(),
         groups.as_ref(),
         0,
     );
@@ -211,15 +208,6 @@ fn interval(first: &Cell, second: &Cell, folders: &[Folder]) -> Option<(Interval
         .interval_with_seeds
         .unwrap_or(difference.interval);
     Some((interval, difference))
-}
-
-fn predictions(run: &Path) -> Option<(MultiLabelPredictions, Option<Groups>)> {
-    let file = run.join(names::PREDICTIONS);
-    let one = Predictions::read(&file).map(|one| MultiLabelPredictions::from(&one));
-    let predictions = one.or_else(|_| MultiLabelPredictions::read(&file, None));
-    let groups = run.join(names::GROUPS);
-    let groups = groups.is_file().then(|| Groups::read(&groups)).transpose();
-    Some((predictions.ok()?, groups.ok()?))
 }
 
 /// What an interval says of a difference.
@@ -231,13 +219,4 @@ fn told(Interval { low, high, .. }: Interval) -> String {
     };
     let signed = |value: f64| format!("{value:+.2}").replace('-', "−");
     format!("{said}, {} to {}", signed(low), signed(high))
-}
-
-/// `a, b and c`.
-fn list(mut items: Vec<String>) -> Option<String> {
-    let last = items.pop()?;
-    Some(match items.is_empty() {
-        true => last,
-        false => format!("{} and {last}", items.join(", ")),
-    })
 }

@@ -8,6 +8,7 @@ mod found;
 mod intact;
 mod log;
 mod noted;
+mod predicted;
 mod stand;
 mod summary;
 
@@ -15,5 +16,6 @@ pub use files::write;
 pub use found::{Folder, State};
 pub use log::{Event, Tail, last_words, log_tail};
 pub use noted::{Entry, Info, OfTables, PLAN, folder, write_plan};
+pub use predicted::predictions;
 pub use stand::{FAILURES, Stand, unfinished, why};
 pub use summary::summary;

@@ -2,10 +2,10 @@
 
 use super::plan::Study;
 use crate::plan::Downstream;
-use crate::store::{Folder, folder};
+use crate::store::{Folder, folder, predictions};
 use crate::table::{Arm, Method};
 use anyhow::{Context, Result};
-use cass_metrics::{Groups, MultiLabelPredictions, Predictions};
+use cass_metrics::{Groups, MultiLabelPredictions};
 use cass_run::{BeforeAfter, Metrics, names};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -153,17 +153,7 @@ fn finished(path: &Path) -> Result<Option<(PathBuf, Metrics)>> {
 }
 
 fn scored(folder: PathBuf, metrics: &cass_run::ProbeMetrics, seed: u64) -> Result<Scored> {
-    let file = folder.join(names::PREDICTIONS);
-    let failed = || format!("{} cannot be read", file.display());
-    let predictions = match metrics.task.as_str() {
-        "multi-label" => MultiLabelPredictions::read(&file, None).with_context(failed)?,
-        _ => (&Predictions::read(&file).with_context(failed)?).into(),
-    };
-    let groups = folder.join(names::GROUPS);
-    let groups = groups
-        .is_file()
-        .then(|| Groups::read(&groups))
-        .transpose()?;
+    let (predictions, groups) = predictions(&folder, metrics)?;
     let missing = || format!("{} has no macro F1", folder.join(names::METRICS).display());
     Ok(Scored {
         seed,

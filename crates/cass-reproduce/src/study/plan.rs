@@ -77,7 +77,8 @@ impl Study<'_> {
         let choice = self.choice;
         let mut recipe = Recipe::new("pretrain");
         let method = choice.method;
-        recipe.add("--method", method.to_string().to_lowercase());
+        let name = method.pretraining().map_or("cass", |method| method.name);
+        recipe.add("--method", name);
         recipe.add("--cnn", &choice.cnn);
         recipe.add("--vit", &choice.vit);
         let [cnn, vit] = &choice.weights;

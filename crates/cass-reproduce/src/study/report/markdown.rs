@@ -1,7 +1,7 @@
 //! The report as text.
 
 use super::{Report, words};
-use crate::units::duration;
+use crate::units::{duration, list};
 use std::fmt::Write as _;
 
 /// `report.md`.
@@ -51,12 +51,13 @@ pub fn text(report: &Report) -> String {
         "\n## The images\n\n{} images, {} with a label; {}.\n",
         images.images,
         images.labelled,
-        words::list(
+        list(
             images
                 .classes
                 .iter()
                 .map(|(class, n)| format!("{} {n}", plain(class)))
         )
+        .unwrap_or_default()
     );
     for (kind, findings) in &images.findings {
         let _ = writeln!(text, "- {kind}: {}", findings.count);

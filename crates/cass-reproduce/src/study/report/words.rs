@@ -3,7 +3,7 @@
 use super::Report;
 use crate::plan::Downstream;
 use crate::table::{Arm, Method};
-use crate::units::duration;
+use crate::units::{duration, list};
 
 /// What a start is called.
 pub fn start(method: Method) -> &'static str {
@@ -86,22 +86,12 @@ pub fn methods(report: &Report) -> String {
         choice.size,
         choice.size,
         choice.batch,
-        list(choice.percents.iter().map(|percent| format!("{percent} %"))),
+        list(choice.percents.iter().map(|percent| format!("{percent} %"))).unwrap_or_default(),
         duration(report.found.seconds),
         report.provenance.cpu,
         report.provenance.threads,
         report.provenance.cass,
     )
-}
-
-/// `a, b and c`.
-pub fn list(items: impl Iterator<Item = String>) -> String {
-    let items: Vec<String> = items.collect();
-    match items.split_last() {
-        None => String::new(),
-        Some((only, [])) => only.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
-    }
 }
 
 /// What became of the features, an arm a sentence; warnings first.
