@@ -26,8 +26,8 @@ pub use simsiam::{SimsiamConfig, simsiam_loss};
 pub use supervised::{FocalForm, FocalLoss, SupervisedStep, Trains, class_weights};
 pub use vicreg::{VicregConfig, vicreg_loss};
 
-use crate::error::Result;
-use crate::settings::{Arms, Protocol, Swa};
+use crate::error::{Error, Result};
+use crate::settings::{Arm, Arms, Protocol, Swa};
 use crate::trajectory::{Deviation, Recorded, Replay};
 use cass_data::augment::Pipeline;
 use cass_models::Model;
@@ -97,6 +97,24 @@ pub(crate) struct Preset {
     pub(crate) pipeline: Pipeline,
     pub(crate) swa: Option<Swa>,
     pub(crate) zero_grad: bool,
+}
+
+/// The networks that a method trains, each with its name and settings.
+fn with_arms<'a, const N: usize>(
+    method: &str,
+    arms: &'a Arms,
+    networks: Vec<Model>,
+) -> Result<[(&'a str, Model, &'a Arm); N]> {
+    let both = arms.iter().zip(networks);
+    let both: Vec<_> = both
+        .map(|((name, arm), network)| (name.as_str(), network, arm))
+        .collect();
+    let found = both.len();
+    both.try_into().map_err(|_| {
+        Error::Mismatch(format!(
+            "method {method} has {found} networks: expected {N}"
+        ))
+    })
 }
 
 /// Where a method trains one network, the paper trains it for each of its two.

@@ -82,6 +82,17 @@ impl ProjectorLayer {
     }
 }
 
+/// What is trained of heads, each parameter under the name of its head.
+pub(super) fn head_params<'a>(
+    heads: impl IntoIterator<Item = (&'a str, &'a Projector)>,
+) -> Vec<(String, Var)> {
+    let params = heads.into_iter().flat_map(|(head, projector)| {
+        let params = projector.trainable().into_iter();
+        params.map(move |(name, var)| (format!("{head}.{name}"), var))
+    });
+    params.collect()
+}
+
 /// Modules one after another, as `torch.nn.Sequential`. Key names as vit-pytorch has them: `net.0.weight`, the
 /// number being that of the module.
 #[derive(Debug)]

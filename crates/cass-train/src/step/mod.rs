@@ -103,7 +103,7 @@ pub struct StepOptions {
     pub zero_grad: bool,
     /// Images that go through the networks at once, their gradients gathered: less memory, and the same
     /// step but for BatchNorm, which normalises each part by itself, and for what a loss asks of all images
-    /// together: a [`Guard`](crate::methods::Guard), VICReg's variances.
+    /// together: a [`Guard`](crate::methods::Guard), VICReg's variances, the keys of a contrast.
     pub part: Option<usize>,
     /// Precision of the products in the forward and backward passes.
     pub precision: Precision,

@@ -1,7 +1,7 @@
 use super::step::CassStep;
 use super::views;
-use crate::error::{Error, Result};
-use crate::methods::{MethodConfig, Preset};
+use crate::error::Result;
+use crate::methods::{MethodConfig, Preset, with_arms};
 use crate::schedule::{CosineConfig, ScheduleConfig};
 use crate::settings::{Arm, Arms, Protocol, Swa};
 use crate::step::{Step, StepOptions};
@@ -96,13 +96,7 @@ impl MethodConfig for CassConfig {
         options: &StepOptions,
         networks: Vec<Model>,
     ) -> Result<Box<dyn Step>> {
-        let arms = arms.iter().zip(networks);
-        let arms: Vec<_> = arms
-            .map(|((name, arm), model)| (name.as_str(), model, arm))
-            .collect();
-        let arms = arms
-            .try_into()
-            .map_err(|_| Error::Mismatch("CASS trains two networks: expected two arms".into()))?;
+        let arms = with_arms("cass", arms, networks)?;
         Ok(Box::new(CassStep::new(arms, self, options)?))
     }
 

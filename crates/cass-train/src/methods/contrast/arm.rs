@@ -2,7 +2,8 @@
 
 use super::config::ContrastConfig;
 use crate::error::Result;
-use crate::methods::{Projector, ProjectorLayer};
+use crate::methods::ProjectorLayer;
+use crate::methods::projector::{Projector, head_params};
 use crate::settings::{Arm, Precision};
 use crate::step::state::{Tensors, put, put_all, take, under};
 use crate::step::{Held, StepOptions, StepReport, Updater};
@@ -65,10 +66,7 @@ impl ContrastArm {
             linear(config.anchor, dim, 1)?,
             linear(config.distil, other, 2)?,
         );
-        let mut heads = named(&[("projector", &projector)]);
-        for (name, head) in [("anchor", &anchor), ("distil", &distil)] {
-            heads.extend(head.iter().flat_map(|head| named(&[(name, head)])));
-        }
+        let heads = head_params(heads(&projector, &anchor, &distil));
         let remembers = config.anchor > 0.0 || config.distil > 0.0;
         Ok(Self {
             name: name.into(),
@@ -110,14 +108,7 @@ impl ContrastArm {
 
     /// What is on top of the network, by what it is for.
     pub(super) fn heads(&self) -> Vec<(&'static str, &Projector)> {
-        let predict = [("anchor", &self.anchor), ("distil", &self.distil)];
-        let predict = predict
-            .into_iter()
-            .filter_map(|(name, head)| Some((name, head.as_ref()?)));
-        [("projector", &self.projector)]
-            .into_iter()
-            .chain(predict)
-            .collect()
+        heads(&self.projector, &self.anchor, &self.distil)
     }
 
     /// Adds the gradients of a part of a batch to the next update's.
@@ -150,7 +141,7 @@ impl ContrastArm {
     }
 
     pub(super) fn held(&self) -> Held {
-        let heads = Held::of(&named(&self.heads()), &self.heads_updater);
+        let heads = Held::of(&head_params(self.heads()), &self.heads_updater);
         let mut held = Held::of(&self.model.params().all(), &self.updater).and(heads);
         for (_, var) in self.initial.iter().flat_map(|model| model.params().all()) {
             held.weights += var.elem_count() * var.dtype().size_in_bytes();
@@ -162,7 +153,7 @@ impl ContrastArm {
     fn variables(&self) -> Vec<(String, Var)> {
         let network = self.model.params().all().into_iter();
         let network = network.map(|(name, var)| (format!("model.{name}"), var));
-        network.chain(named(&self.heads())).collect()
+        network.chain(head_params(self.heads())).collect()
     }
 
     /// Adds everything that [`load_state`](Self::load_state) needs.
@@ -194,11 +185,18 @@ impl ContrastArm {
     }
 }
 
-/// The parameters of what reads features, each under the name of what it is for.
-fn named(heads: &[(&str, &Projector)]) -> Vec<(String, Var)> {
-    let parameters = heads.iter().flat_map(|(what, head)| {
-        let parameters = head.trainable().into_iter();
-        parameters.map(move |(name, var)| (format!("{what}.{name}"), var))
-    });
-    parameters.collect()
+/// The heads that there are, by what they are for.
+fn heads<'a>(
+    projector: &'a Projector,
+    anchor: &'a Option<Projector>,
+    distil: &'a Option<Projector>,
+) -> Vec<(&'static str, &'a Projector)> {
+    let all = [
+        ("projector", Some(projector)),
+        ("anchor", anchor.as_ref()),
+        ("distil", distil.as_ref()),
+    ];
+    all.into_iter()
+        .filter_map(|(name, head)| Some((name, head?)))
+        .collect()
 }

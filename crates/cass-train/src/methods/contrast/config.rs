@@ -1,7 +1,7 @@
 use super::step::ContrastStep;
 use super::views;
-use crate::error::{Error, Result};
-use crate::methods::{MethodConfig, Preset, ProjectorLayer};
+use crate::error::Result;
+use crate::methods::{MethodConfig, Preset, ProjectorLayer, with_arms};
 use crate::schedule::ScheduleConfig;
 use crate::settings::{Arm, Arms, Protocol, at_least, check};
 use crate::step::{Step, StepOptions};
@@ -129,6 +129,22 @@ impl MethodConfig for ContrastConfig {
         2
     }
 
+    /// Of each network: the projector's layers that its features do not reach, and the queue.
+    fn memory(&self, copies: u128) -> u128 {
+        let [hidden, layers, outputs, queue] = [
+            self.projection_hidden_size,
+            self.projection_layers,
+            self.projection_size,
+            self.queue,
+        ]
+        .map(|number| number as u128);
+        let trained = match layers {
+            0 | 1 => outputs,
+            _ => hidden * (hidden * (layers - 2) + outputs),
+        };
+        2 * 4 * (copies * trained + queue * outputs)
+    }
+
     /// Each network sees two views, there and back, and what it was sees them once more where that is predicted.
     fn forwards(&self, frozen: bool) -> f64 {
         let remembers = self.anchor > 0.0 || self.distil > 0.0;
@@ -145,17 +161,49 @@ impl MethodConfig for ContrastConfig {
         options: &StepOptions,
         networks: Vec<Model>,
     ) -> Result<Box<dyn Step>> {
-        let arms = arms.iter().zip(networks);
-        let arms: Vec<_> = arms
-            .map(|((name, arm), model)| (name.as_str(), model, arm))
-            .collect();
-        let arms = arms.try_into().map_err(|_| {
-            Error::Mismatch("a contrast trains two networks: expected two arms".into())
-        })?;
+        let arms = with_arms("cass-contrast", arms, networks)?;
         Ok(Box::new(ContrastStep::new(arms, self, options)?))
     }
 
     fn replay(&self, replay: &Replay, folder: &Path, recorded: &Recorded) -> Result<Deviation> {
         super::replay::replay(replay, folder, recorded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Recipe;
+    use crate::memory::expect_memory;
+
+    #[test]
+    fn projectors_and_queues_that_no_computer_holds_are_refused() {
+        let usual = ContrastConfig::default();
+        let mut recipe = Recipe::paper(usual.clone());
+        (recipe.size, recipe.batch) = (32, 2);
+        recipe.device = "cpu".into();
+        for arm in recipe.arms.values_mut() {
+            arm.network = "resnet18".into();
+        }
+        assert_eq!(expect_memory(&recipe).map_err(|e| e.to_string()), Ok(()));
+        for config in [
+            ContrastConfig {
+                queue: 1 << 31,
+                ..usual.clone()
+            },
+            ContrastConfig {
+                projection_layers: 3,
+                projection_hidden_size: 1 << 20,
+                ..usual.clone()
+            },
+            ContrastConfig {
+                projection_layers: 1 << 31,
+                ..usual
+            },
+        ] {
+            recipe.method = config.into();
+            let error = expect_memory(&recipe).unwrap_err().to_string();
+            assert!(error.contains("of memory"), "{error}");
+        }
     }
 }

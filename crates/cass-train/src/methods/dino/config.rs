@@ -1,7 +1,7 @@
 use super::step::DinoStep;
 use super::views;
-use crate::error::{Error, Result};
-use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer, paper_for_one};
+use crate::error::Result;
+use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer, paper_for_one, with_arms};
 use crate::schedule::ScheduleConfig;
 use crate::settings::{Arm, Arms, Protocol, at_least, check};
 use crate::step::{Step, StepOptions};
@@ -158,11 +158,7 @@ impl MethodConfig for DinoConfig {
         options: &StepOptions,
         networks: Vec<Model>,
     ) -> Result<Box<dyn Step>> {
-        let networks = networks.into_iter().zip(arms);
-        let [(student, (name, arm))] = networks
-            .collect::<Vec<_>>()
-            .try_into()
-            .map_err(|_| Error::Mismatch("DINO trains one network: expected one arm".into()))?;
+        let [(name, student, arm)] = with_arms("dino", arms, networks)?;
         let device = &student.options().device;
         let projector = Projector::new(
             &self.projector(student.feature_dim()),

@@ -1,7 +1,7 @@
 use super::replay::{Start, follow};
 use super::step::{Heads, Objective, Online, SiameseStep};
-use crate::error::{Error, Result};
-use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer, paper_for_one};
+use crate::error::Result;
+use crate::methods::{MethodConfig, Preset, Projector, ProjectorLayer, paper_for_one, with_arms};
 use crate::schedule::{AnnealConfig, ScheduleConfig};
 use crate::settings::{Arm, Arms, Protocol, check};
 use crate::step::{Step, StepOptions};
@@ -110,13 +110,10 @@ impl<T: SiameseConfig> MethodConfig for T {
         options: &StepOptions,
         networks: Vec<Model>,
     ) -> Result<Box<dyn Step>> {
-        let networks: Vec<_> = networks.into_iter().zip(arms).collect();
-        let [(network, named)] = networks.try_into().map_err(|_| {
-            Error::Mismatch(format!("{} trains one network: expected one arm", T::NAME))
-        })?;
+        let [(name, network, arm)] = with_arms(T::NAME, arms, networks)?;
         let heads = self.heads(&network, options.seed)?;
         let objective = |online: &_| self.objective(online, options.steps);
-        let step = SiameseStep::new(named, network, heads, objective, options)?;
+        let step = SiameseStep::new((name, arm), network, heads, objective, options)?;
         Ok(Box::new(step))
     }
 
@@ -128,9 +125,9 @@ impl<T: SiameseConfig> MethodConfig for T {
             steps: Some(recorded.get("loss")?.elem_count() as u64),
             ..StepOptions::default()
         };
-        let (name, network) = ("net".to_string(), start.network.deep_copy()?);
+        let network = start.network.deep_copy()?;
         let objective = |online: &_| config.objective(online, options.steps);
-        let step = SiameseStep::new((&name, &start.arm), network, heads, objective, &options)?;
+        let step = SiameseStep::new(("net", &start.arm), network, heads, objective, &options)?;
         follow(recorded, step)
     }
 }

@@ -1,5 +1,5 @@
 use crate::error::{Error, Result};
-use crate::methods::Projector;
+use crate::methods::projector::{Projector, head_params};
 use crate::settings::{Arm, Precision};
 use crate::step::micro_batch::{MicroBatch, micro_batches};
 use crate::step::state::{Tensors, put, put_all, take, under};
@@ -56,7 +56,7 @@ impl Online {
 
     /// What is trained of the heads, under their names.
     pub(crate) fn head_params(&self) -> Vec<(String, Var)> {
-        head_params(&self.heads)
+        of_heads(&self.heads)
     }
 
     /// Everything that it consists of.
@@ -65,12 +65,8 @@ impl Online {
     }
 }
 
-fn head_params(heads: &Heads) -> Vec<(String, Var)> {
-    let params = heads.iter().flat_map(|(head, projector)| {
-        let params = projector.trainable().into_iter();
-        params.map(move |(name, var)| (format!("{head}.{name}"), var))
-    });
-    params.collect()
+fn of_heads(heads: &Heads) -> Vec<(String, Var)> {
+    head_params(heads.iter().map(|(name, head)| (*name, head)))
 }
 
 /// What a method asks of two views.
@@ -91,17 +87,17 @@ pub(crate) trait Objective {
 
 impl<O: Objective> SiameseStep<O> {
     pub(crate) fn new(
-        (name, arm): (&String, &Arm),
+        (name, arm): (&str, &Arm),
         network: Model,
         heads: Heads,
         objective: impl FnOnce(&Online) -> Result<O>,
         options: &StepOptions,
     ) -> Result<Self> {
         let network = arm.over(network)?;
-        let params = [network.backbone_params(), head_params(&heads)].concat();
+        let params = [network.backbone_params(), of_heads(&heads)].concat();
         let updater = Updater::new(arm, &network, params, options)?;
         let online = Online {
-            name: name.clone(),
+            name: name.into(),
             network,
             heads,
             mode: arm.mode(),

@@ -73,7 +73,10 @@ impl SiameseConfig for VicregConfig {
 
     fn weights(&self) -> [usize; 2] {
         let layer = self.expander_width.saturating_mul(self.expander_width);
-        [layer.saturating_mul(self.expander_layers - 1), 0]
+        [
+            layer.saturating_mul(self.expander_layers.saturating_sub(1)),
+            0,
+        ]
     }
 
     /// The expander: linear layers, all but the last with batch normalisation and ReLU.
