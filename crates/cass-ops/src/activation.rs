@@ -137,8 +137,8 @@ struct Gelu;
 /// `Φ(x)`.
 #[inline(always)]
 fn normal_cdf<T: Element>(x: T) -> T {
-    let half = T::from_f64(0.5);
-    half + half * (x * T::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf()
+    let half = T::of(0.5);
+    half + half * (x * T::of(std::f64::consts::FRAC_1_SQRT_2)).erf()
 }
 
 impl Elementwise for Gelu {
@@ -151,8 +151,8 @@ impl Elementwise for Gelu {
 
     #[inline(always)]
     fn gradient<T: Element>(x: T, dy: T) -> T {
-        let density = T::from_f64((0.5 / std::f64::consts::PI).sqrt());
-        dy * (normal_cdf(x) + x * density * Element::exp(T::from_f64(-0.5) * x * x))
+        let density = T::of((0.5 / std::f64::consts::PI).sqrt());
+        dy * (normal_cdf(x) + x * density * Element::exp(T::of(-0.5) * x * x))
     }
 
     /// Candle's own `gelu_erf` has a gradient of f32 precision in f64.
@@ -190,12 +190,12 @@ impl Elementwise for QuickGelu {
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
-        x * logistic(T::from_f64(Self::SCALE) * x)
+        x * logistic(T::of(Self::SCALE) * x)
     }
 
     #[inline(always)]
     fn gradient<T: Element>(x: T, dy: T) -> T {
-        dy * swish_slope(x, T::from_f64(Self::SCALE))
+        dy * swish_slope(x, T::of(Self::SCALE))
     }
 
     fn reference(x: &Tensor) -> Result<Tensor> {
@@ -251,12 +251,12 @@ impl Elementwise for Relu6 {
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
-        x.larger(T::ZERO).smaller(T::from_f64(6.0))
+        x.larger(T::ZERO).smaller(T::of(6.0))
     }
 
     #[inline(always)]
     fn gradient<T: Element>(x: T, dy: T) -> T {
-        let inside = x > T::ZERO && x < T::from_f64(6.0);
+        let inside = x > T::ZERO && x < T::of(6.0);
         if inside { dy } else { T::ZERO }
     }
 
@@ -274,12 +274,12 @@ impl Elementwise for HardSigmoid {
 
     #[inline(always)]
     fn value<T: Element>(x: T) -> T {
-        Relu6::value(x + T::from_f64(3.0)) * T::from_f64(1.0 / 6.0)
+        Relu6::value(x + T::of(3.0)) * T::of(1.0 / 6.0)
     }
 
     #[inline(always)]
     fn gradient<T: Element>(x: T, dy: T) -> T {
-        Relu6::gradient(x + T::from_f64(3.0), dy) * T::from_f64(1.0 / 6.0)
+        Relu6::gradient(x + T::of(3.0), dy) * T::of(1.0 / 6.0)
     }
 
     fn reference(x: &Tensor) -> Result<Tensor> {
@@ -300,8 +300,8 @@ impl Elementwise for HardSwish {
     /// 0 below -3, 1 above 3, as PyTorch has it at the borders too.
     #[inline(always)]
     fn gradient<T: Element>(x: T, dy: T) -> T {
-        let three = T::from_f64(3.0);
-        let slope = x * T::from_f64(1.0 / 3.0) + T::from_f64(0.5);
+        let three = T::of(3.0);
+        let slope = x * T::of(1.0 / 3.0) + T::of(0.5);
         let below = if x <= -three { T::ZERO } else { slope };
         dy * if x >= three { T::ONE } else { below }
     }

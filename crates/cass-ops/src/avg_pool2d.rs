@@ -107,7 +107,7 @@ fn forward<T: Element>(
                     for row in rows {
                         x[row * w..][columns.clone()].iter().for_each(|&v| sum += v);
                     }
-                    sum / T::from_f64(count as f64)
+                    sum / T::of(count as f64)
                 })
             },
         )
@@ -130,7 +130,7 @@ fn backward<T: Element>(
                 for (i, &dy) in dy.iter().enumerate() {
                     let (rows, columns) = config.area(i, ow, [h, w]);
                     let count = rows.len() * columns.len();
-                    let share = dy / T::from_f64(count as f64);
+                    let share = dy / T::of(count as f64);
                     for row in rows {
                         dx[row * w..][columns.clone()]
                             .iter_mut()

@@ -12,6 +12,9 @@ pub(crate) trait Element: WithDType + Lanes + std::ops::Neg<Output = Self> {
     const ONE: Self;
     const NAN: Self;
 
+    /// The nearest to `value`. Candle's `from_f64` is a call where Candle is built without inlining, and a loop with a call in
+    /// it is no vector loop.
+    fn of(value: f64) -> Self;
     fn exp(self) -> Self;
     /// Of a positive number that is not subnormal, or of a NaN.
     fn ln(self) -> Self;
@@ -35,6 +38,11 @@ impl Element for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const NAN: Self = Self::NAN;
+
+    #[inline(always)]
+    fn of(value: f64) -> Self {
+        value as f32
+    }
 
     /// Within 2 ulp of the exact value (range reduction and a polynomial, after Cephes' `expf`).
     #[inline(always)]
@@ -106,6 +114,11 @@ impl Element for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const NAN: Self = Self::NAN;
+
+    #[inline(always)]
+    fn of(value: f64) -> Self {
+        value
+    }
 
     #[inline(always)]
     fn exp(self) -> Self {

@@ -304,7 +304,7 @@ fn channel_sums<T: Element>(x: &[T], channels: usize, plane: usize) -> Vec<T> {
             );
             sum.to_f64()
         };
-        T::from_f64((0..images).map(sum_of).sum())
+        T::of((0..images).map(sum_of).sum())
     })
 }
 

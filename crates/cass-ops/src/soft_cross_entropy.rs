@@ -102,7 +102,7 @@ fn exponentials<T: Element>(len: usize, x: impl Fn(usize) -> T, to: &mut Vec<T>)
     let max = lane_max(to);
     to.iter_mut().for_each(|x| *x = Element::exp(*x - max));
     let [total] = sum(len, |i| [to[i]]);
-    T::from_f64(1.0 / total)
+    T::of(1.0 / total)
 }
 
 /// The loss, and its gradient if `wanted`.
@@ -113,10 +113,10 @@ fn forward<T: Element>(
 ) -> (T, Option<Vec<T>>) {
     let k = center.len();
     let b = logits.len() / k;
-    let [target_temp, temp] = [config.target_temp, config.temp].map(T::from_f64);
+    let [target_temp, temp] = [config.target_temp, config.temp].map(T::of);
     let (eps, step) = (
-        T::from_f64(config.eps),
-        T::from_f64(1.0 / (config.temp * b as f64)),
+        T::of(config.eps),
+        T::of(1.0 / (config.temp * b as f64)),
     );
     let mut gradient = vec![T::ZERO; if wanted { b * k } else { 0 }];
     let mut rows = gradient.chunks_mut(k);
@@ -136,7 +136,7 @@ fn forward<T: Element>(
                     let share = |i: usize| p[i] * q[i] / (q[i] + eps);
                     let [loss, shares] = sum(k, |i| [p[i] * (q[i] + eps).ln(), share(i)]);
                     if let Some(gradient) = gradient {
-                        let shares = T::from_f64(shares);
+                        let shares = T::of(shares);
                         for (i, g) in gradient.iter_mut().enumerate() {
                             *g = (q[i] * shares - share(i)) * step;
                         }
@@ -147,7 +147,7 @@ fn forward<T: Element>(
         },
     );
     let loss = losses.iter().sum::<f64>() / b as f64;
-    (T::from_f64(loss), wanted.then_some(gradient))
+    (T::of(loss), wanted.then_some(gradient))
 }
 
 /// The plain twin, and the path on other devices.

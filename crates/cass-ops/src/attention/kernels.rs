@@ -55,7 +55,7 @@ fn weights<T: Element>(
     added: Option<Added<T>>,
     p: &mut [T],
 ) {
-    let scale = T::from_f64(s.scale());
+    let scale = T::of(s.scale());
     match added {
         Some(added) => {
             added.write(at.image, at.head, p);
@@ -195,7 +195,7 @@ fn backward_head<T: Element>(
         },
     );
     let ds = Mat::new(dp, n, n);
-    let scale = T::from_f64(s.scale());
+    let scale = T::of(s.scale());
     matmul(part_of(s, dqkv, 0, head), ds, k, scale); // dq
     matmul(part_of(s, dqkv, 1, head), ds.t(), q, scale); // dk
 }

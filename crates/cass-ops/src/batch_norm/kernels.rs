@@ -51,8 +51,8 @@ struct Affine<T> {
 impl<T: Element> Affine<T> {
     fn new(s: &Statistics, weight: T, bias: T) -> Self {
         Self {
-            mean: T::from_f64(s.mean),
-            scale: T::from_f64(s.inv_std) * weight,
+            mean: T::of(s.mean),
+            scale: T::of(s.inv_std) * weight,
             bias,
         }
     }
@@ -80,7 +80,7 @@ fn moments<T: Element>(x: &[T], planes: Planes, channel: usize) -> (f64, f64) {
         sums.sum()
     };
     let mean = sum_planes(None) / planes.count();
-    let centre = T::from_f64(mean);
+    let centre = T::of(mean);
     // The centre is rounded to T: what that adds to the squares is taken off again.
     let shift = centre.to_f64() - mean;
     let var = sum_planes(Some(centre)) / planes.count() - shift * shift;
@@ -219,8 +219,8 @@ pub(super) fn backward<T: Element>(saved: Saved<T>, dy: &[T]) -> Gradients<T> {
     });
     Gradients {
         x,
-        weight: sums.iter().map(|s| T::from_f64(s[1])).collect(),
-        bias: sums.iter().map(|s| T::from_f64(s[0])).collect(),
+        weight: sums.iter().map(|s| T::of(s[1])).collect(),
+        bias: sums.iter().map(|s| T::of(s[0])).collect(),
         residual,
     }
 }
@@ -239,7 +239,7 @@ impl<T: Element> Terms<T> {
     fn new(saved: Saved<T>, channel: usize, dy: &[T]) -> Self {
         let (input, s) = (saved.input, &saved.statistics[channel]);
         let affine = Affine::new(s, input.weight[channel], input.bias[channel]);
-        let inv_std = T::from_f64(s.inv_std);
+        let inv_std = T::of(s.inv_std);
         let mut sums = [0.0; 2];
         for at in input.planes.of(channel) {
             let (x, dy) = (&input.x[at.clone()], &dy[at.clone()]);
@@ -277,8 +277,8 @@ impl<T: Element> Terms<T> {
         };
         Self {
             affine,
-            constant: T::from_f64(constant),
-            slope: T::from_f64(slope),
+            constant: T::of(constant),
+            slope: T::of(slope),
             sums,
         }
     }

@@ -8,7 +8,7 @@ const ROWS: usize = 64;
 /// Mean and 1 / standard deviation of a row.
 #[inline(always)]
 fn moments<T: Element>(row: &[T], eps: T) -> (T, T) {
-    let n = T::from_f64(row.len() as f64);
+    let n = T::of(row.len() as f64);
     let [sum] = lane_sum(row.len(), |i| [row[i]]);
     let mean = sum / n;
     let [squares] = lane_sum(row.len(), |i| [(row[i] - mean) * (row[i] - mean)]);
@@ -98,7 +98,7 @@ fn backward_row<T: Element>(
         let g = dy[i] * weight[i];
         [g, g * (x[i] - mean) * inv_std]
     });
-    let n = T::from_f64(d as f64);
+    let n = T::of(d as f64);
     let (sum, product) = (sum / n, product / n);
     for i in 0..d {
         let normal = (x[i] - mean) * inv_std;

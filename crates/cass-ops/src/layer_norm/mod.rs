@@ -4,11 +4,11 @@ mod kernels;
 pub(crate) mod reference;
 
 use crate::cuda::{self, Gpu};
-use crate::element::{Read, tensor, with_float};
+use crate::element::{Element, Read, tensor, with_float};
 use crate::op::Op;
 use crate::profile::{Pass, timed};
 use crate::tracked::{Gradient, Tracked, compose_as};
-use candle_core::{Result, Tensor, WithDType};
+use candle_core::{Result, Tensor};
 
 /// `(x - mean) / sqrt(var + eps) * weight + bias` over the last dimension (biased variance), as
 /// `torch.nn.functional.layer_norm`.
@@ -42,7 +42,7 @@ pub fn layer_norm(x: &Tracked, weight: &Tracked, bias: &Tracked, eps: f64) -> Re
         let br = Read::new(bias.value())?;
         with_float!(x.value().dtype(), "layer_norm", T => {
             let (xs, ws, bs) = (xr.slice::<T>()?, wr.slice()?, br.slice()?);
-            tensor(kernels::forward(xs, ws, bs, T::from_f64(eps)), x.dims())
+            tensor(kernels::forward(xs, ws, bs, T::of(eps)), x.dims())
         })
     })?;
     let (saved_x, saved_weight) = (x.value().clone(), weight.value().clone());
@@ -59,7 +59,7 @@ fn backward(x: &Tensor, weight: &Tensor, eps: f64, dy: &Tensor) -> Result<Vec<Op
     let (xr, wr, dyr) = (Read::new(x)?, Read::new(weight)?, Read::new(&dy)?);
     with_float!(x.dtype(), "layer_norm", T => {
         let (xs, ws, dys) = (xr.slice::<T>()?, wr.slice::<T>()?, dyr.slice::<T>()?);
-        let (dx, dw, db) = kernels::backward(xs, ws, dys, T::from_f64(eps));
+        let (dx, dw, db) = kernels::backward(xs, ws, dys, T::of(eps));
         Ok(vec![
             Some(Gradient::fresh(tensor(dx, x.dims())?)),
             Some(Gradient::fresh(tensor(dw, weight.dims())?)),

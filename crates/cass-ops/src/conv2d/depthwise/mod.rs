@@ -98,7 +98,7 @@ pub(super) fn grad_weight<T: Element>(g: &Geometry, x: &[T], dy: &[T]) -> Vec<T>
             let dy = &scratch.output[line.margin()..][..line.output_run()];
             products(&line.offsets(), &scratch.input, dy, &mut sums);
         }
-        sums.into_iter().map(T::from_f64).collect()
+        sums.into_iter().map(T::of).collect()
     });
     channels.concat()
 }

@@ -44,7 +44,7 @@ pub(super) fn store<T: Element, S: Simd, const H: usize, const W: usize>(
 
 #[inline(always)]
 fn half<T: Element, S: Simd>(simd: S, a: Lanes<T, S>) -> Lanes<T, S> {
-    T::times(simd, a, T::splat(simd, T::from_f64(0.5)))
+    T::times(simd, a, T::splat(simd, T::of(0.5)))
 }
 
 #[inline(always)]
