@@ -114,10 +114,7 @@ fn forward<T: Element>(
     let k = center.len();
     let b = logits.len() / k;
     let [target_temp, temp] = [config.target_temp, config.temp].map(T::of);
-    let (eps, step) = (
-        T::of(config.eps),
-        T::of(1.0 / (config.temp * b as f64)),
-    );
+    let (eps, step) = (T::of(config.eps), T::of(1.0 / (config.temp * b as f64)));
     let mut gradient = vec![T::ZERO; if wanted { b * k } else { 0 }];
     let mut rows = gradient.chunks_mut(k);
     let losses = share_with(

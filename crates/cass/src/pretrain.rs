@@ -15,6 +15,7 @@ use cass_train::recipe::{Normalize, Precision};
 use cass_train::{Method, PretrainOptions, Protocol, Recipe, Weights};
 use clap::builder::TypedValueParser;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -227,11 +228,41 @@ fn probe(out: &Path, recipe: &Recipe, labelled: bool) -> String {
 }
 
 impl Args {
+    /// The initial weights that flags name, of which networks.
+    fn initial(&self, method: &Method) -> Result<BTreeMap<String, Weights>> {
+        let arms = method.arms();
+        let every = self.weights.iter();
+        let every = every.flat_map(|w| arms.iter().map(|arm| (arm.to_string(), w.clone())));
+        let mut found: BTreeMap<_, _> = every.collect();
+        for (arm, weights) in [("cnn", &self.cnn_weights), ("vit", &self.vit_weights)] {
+            let Some(weights) = weights else { continue };
+            if !arms.contains(&arm) {
+                let method = method.name();
+                return Err(Failure::Wrong(format!(
+                    "--{arm}-weights is not for method {method}: expected --weights"
+                )));
+            }
+            found.insert(arm.to_owned(), weights.clone());
+        }
+        Ok(found)
+    }
+
     fn recipe(self) -> Result<Recipe> {
         let decided = self.recipe.is_some();
-        let mut recipe = match (&self.recipe, self.method) {
-            (Some(file), _) => read(file)?,
-            (None, Some(method)) => Recipe::preset(self.protocol, method),
+        let mut recipe = match (&self.recipe, &self.method) {
+            (Some(file), _) => {
+                let mut recipe = read(file)?;
+                for (name, weights) in self.initial(&recipe.method)? {
+                    if let Some(arm) = recipe.arms.get_mut(&name) {
+                        arm.weights = weights;
+                    }
+                }
+                recipe
+            }
+            (None, Some(method)) => {
+                let weights = self.initial(method)?;
+                Recipe::from_weights(self.protocol, method.clone(), &weights)
+            }
             (None, None) => return Err(Failure::Wrong("expected --method or --recipe".into())),
         };
         for (flag, network) in [("cnn", self.cnn), ("vit", self.vit), ("net", self.net)] {
@@ -243,24 +274,6 @@ impl Args {
                         (recipe.method.name(), recipe.method.arms().join(" and --"));
                     return Err(Failure::Wrong(format!(
                         "--{flag} is not for method {method}: expected --{arms}"
-                    )));
-                }
-            }
-        }
-        if let Some(weights) = self.weights {
-            recipe
-                .arms
-                .values_mut()
-                .for_each(|arm| arm.weights = weights.clone());
-        }
-        for (arm, weights) in [("cnn", self.cnn_weights), ("vit", self.vit_weights)] {
-            let Some(weights) = weights else { continue };
-            match recipe.arms.get_mut(arm) {
-                Some(arm) => arm.weights = weights,
-                None => {
-                    let method = recipe.method.name();
-                    return Err(Failure::Wrong(format!(
-                        "--{arm}-weights is not for method {method}: expected --weights"
                     )));
                 }
             }

@@ -95,8 +95,9 @@ impl Study<'_> {
         }
         for (arm, weights) in [("cnn", cnn), ("vit", vit)] {
             let rate = match (arm, weights.as_str()) {
-                ("vit", "random") if method == Method::Cass => "1e-4",
-                // Those of a contrast are meant for it.
+                // A contrast has rates of its own, for either weights.
+                _ if method == Method::Contrast => continue,
+                ("vit", "random") => "1e-4",
                 (_, "random") => continue,
                 // A hundredth of the paper's, to keep what the weights know; whether it does was not measured.
                 _ => "1e-5",
@@ -313,6 +314,9 @@ pub mod tests {
         assert_eq!(probes, as_many);
         assert!(twice.seconds > 1.5 * cost.seconds, "{twice:?}, {cost:?}");
         choice.weights[1] = "hub".to_owned();
+        let (pretrained, ..) = pretraining(&choice);
+        assert!(!pretrained.contains("--set"), "{pretrained}");
+        choice.method = Method::Cass;
         let (pretrained, ..) = pretraining(&choice);
         assert!(pretrained.contains("--set arms.vit.optimizer.lr=1e-5"));
     }

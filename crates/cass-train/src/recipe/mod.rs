@@ -16,6 +16,7 @@ use cass_data::augment::Pipeline;
 use cass_data::recipe::DataRecipe;
 use cass_models::Model;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Everything that decides a run. Written to the run folder as `recipe.toml`.
@@ -140,6 +141,35 @@ impl Recipe {
             data,
             arms,
         }
+    }
+
+    /// The preset of a protocol for networks that begin from these weights, by their names in [`Method::arms`]: a method
+    /// may want other rates for random ones. A network without weights here begins from those of the preset.
+    ///
+    /// ```
+    /// use cass_train::methods::ContrastConfig;
+    /// use cass_train::{Protocol, Recipe, Weights};
+    /// let weights = [("vit".into(), Weights::Random)].into();
+    /// let recipe = Recipe::from_weights(Protocol::Paper, ContrastConfig::default(), &weights);
+    /// assert_eq!(recipe.arms["vit"].optimizer.lr(), 3e-4);
+    /// assert!(recipe.arms["cnn"].frozen_statistics && recipe.arms["cnn"].weights == Weights::Hub);
+    /// ```
+    pub fn from_weights(
+        protocol: Protocol,
+        method: impl Into<Method>,
+        weights: &BTreeMap<String, Weights>,
+    ) -> Self {
+        let mut recipe = Self::preset(protocol, method);
+        for (name, arm) in &mut recipe.arms {
+            let Some(weights) = weights.get(name) else {
+                continue;
+            };
+            arm.weights = weights.clone();
+            if arm.weights == Weights::Random {
+                recipe.method.config().from_random(name, arm);
+            }
+        }
+        recipe
     }
 
     /// What trains the networks as the recipe says: one for each arm, in the order of their names.

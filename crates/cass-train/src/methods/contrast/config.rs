@@ -2,8 +2,9 @@ use super::step::ContrastStep;
 use super::views;
 use crate::error::Result;
 use crate::methods::{MethodConfig, Preset, ProjectorLayer, with_arms};
+use crate::optim::{AdamConfig, OptimizerConfig};
 use crate::schedule::ScheduleConfig;
-use crate::settings::{Arm, Arms, Protocol, at_least, check};
+use crate::settings::{Arm, Arms, Protocol, Weights, at_least, check};
 use crate::step::{Step, StepOptions};
 use crate::trajectory::{Deviation, Recorded, Replay};
 use cass_data::augment::Pipeline;
@@ -80,17 +81,39 @@ impl MethodConfig for ContrastConfig {
         parts.map(|(name, _)| name).collect()
     }
 
+    /// What a network that has learned before wants: low rates, and its own BatchNorm statistics, which small
+    /// batches of other images would move (docs/pretraining.md has what was tried).
     fn preset(&self, _: Protocol) -> Preset {
         let arm = |network, lr| Arm::with_adam(network, lr, ScheduleConfig::Constant);
-        let (cnn, vit) = (
-            arm("resnet50.a1_in1k", 1e-3),
-            arm("vit_base_patch16_384.augreg_in21k_ft_in1k", 3e-4),
-        );
+        let mut cnn = arm("resnet50.a1_in1k", 3e-5);
+        cnn.frozen_statistics = true;
+        let vit = arm("vit_base_patch16_384.augreg_in21k_ft_in1k", 1e-5);
         Preset {
             arms: [("cnn".into(), cnn), ("vit".into(), vit)].into(),
             pipeline: Pipeline::Crops,
             swa: None,
             zero_grad: true,
+        }
+    }
+
+    fn from_random(&self, name: &str, arm: &mut Arm) {
+        let lr = if name == "cnn" { 1e-3 } else { 3e-4 };
+        arm.frozen_statistics = false;
+        arm.optimizer = OptimizerConfig::Adam(AdamConfig {
+            lr,
+            ..AdamConfig::default()
+        });
+    }
+
+    /// None of this is the paper's: what the weights ask for is no deviation.
+    fn paper_for(&self, arms: &Arms, paper: &mut Arms) {
+        for (name, arm) in paper {
+            if arms
+                .get(name)
+                .is_some_and(|own| own.weights == Weights::Random)
+            {
+                self.from_random(name, arm);
+            }
         }
     }
 
