@@ -64,6 +64,11 @@ impl Device {
         )
     }
 
+    /// A GPU by its number.
+    pub fn gpu(number: u32) -> Device {
+        Device(format!("cuda:{number}"))
+    }
+
     /// Whether it is a GPU.
     pub fn is_gpu(&self) -> bool {
         self.0.starts_with("cuda")
@@ -130,6 +135,11 @@ impl Provenance {
 }
 
 impl Provenance {
+    /// The kind of device: `cpu` or `cuda`.
+    pub fn kind(&self) -> &str {
+        self.device.split(':').next().unwrap_or_default()
+    }
+
     /// Cores a run kept busy: its threads, or the one that feeds a GPU.
     pub fn cores_used(&self) -> f64 {
         if self.device.starts_with("cuda") {

@@ -9,11 +9,11 @@ mod reproduce;
 mod setup;
 mod status;
 
-pub use choice::Choice;
+pub use choice::{Choice, Room};
 pub use host::Host;
 pub use plan::Args as PlanArgs;
 pub use reproduce::Args as ReproduceArgs;
-pub use setup::{JobArgs, check_jobs};
+pub use setup::JobArgs;
 pub use status::Args as StatusArgs;
 
 use crate::executor::cancel_job;

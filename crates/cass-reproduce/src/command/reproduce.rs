@@ -1,13 +1,13 @@
 //! `reproduce`: tables of the paper, from images to a report.
 
-use super::choice::Choice;
+use super::choice::{Choice, Room};
 use super::host::Host;
 use super::outcome::{exit, incomplete, print_results, sort};
 use super::plan as estimate;
-use super::setup::{Images, JobArgs, Setup, check_jobs};
-use crate::executor::{Executor, Local, Site};
+use super::setup::{Images, JobArgs, Setup};
+use crate::executor::{Executor, Site};
 use crate::images::{draw_phantoms, preview};
-use crate::machine::{Device, Provenance, cores, gpu_memory_mib};
+use crate::machine::{Provenance, gpu_memory_mib};
 use crate::report;
 use crate::results::Source;
 use crate::store::{Folder, Info, OfTables};
@@ -22,15 +22,8 @@ pub struct Args {
     /// Only runs whose names contain this, and what they need.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto")]
-    device: Device,
-    /// Threads of one run [default: the cores, shared among --jobs].
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
-    threads: Option<u64>,
-    /// Runs at a time, as far as memory goes.
-    #[arg(long, value_name = "J", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    jobs: u64,
+    #[command(flatten)]
+    room: Room,
     #[command(flatten)]
     choice: Choice,
     /// Leave out images that cannot be decoded, and list them in the report.
@@ -47,14 +40,10 @@ pub struct Args {
 
 pub fn reproduce(args: Args, host: &Host) -> Result<ExitCode> {
     let slurm = args.choice.slurm()?;
-    let device = match &slurm {
-        // Not what this computer has, but what its nodes have.
-        Some(slurm) => slurm.device(&args.device),
-        None => args.device.clone().resolve(),
-    };
+    args.room.check(slurm.as_ref())?;
+    let device = args.room.device(slurm.as_ref());
     let mut setup = Setup::new(&args.job, &device, Images::Real, host)?;
-    check_jobs(args.jobs, args.threads)?;
-    let jobs = args.jobs as usize;
+    let jobs = args.room.jobs();
     if args.measure {
         setup.profile.cost = estimate::measure(&setup.profile, &(host.cass)(&device)?)?;
     }
@@ -76,12 +65,7 @@ pub fn reproduce(args: Args, host: &Host) -> Result<ExitCode> {
         estimate::fits(&plan, room, "the memory of this GPU")?;
     }
 
-    let fair = || (cores() / jobs).max(1);
-    let threads = match (args.threads, &slurm) {
-        (Some(threads), _) => threads as usize,
-        (None, Some(slurm)) => slurm.threads(),
-        (None, None) => fair(),
-    };
+    let threads = args.room.threads(slurm.as_ref());
     // Scripts that nobody submits need no binary for the nodes' GPUs.
     let cass = match args.dry_run {
         true => host.cass_on_cpu()?,
@@ -142,7 +126,7 @@ pub fn reproduce(args: Args, host: &Host) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Some(slurm) => slurm.execute(&site, &plan)?,
-        None => Local { jobs }.execute(&site, &plan)?,
+        None => args.room.executor(&device).execute(&site, &plan)?,
     };
     if outcome.detached {
         return Ok(ExitCode::SUCCESS);

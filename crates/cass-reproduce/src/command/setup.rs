@@ -2,10 +2,10 @@
 
 use super::host::Host;
 use crate::images::Data;
-use crate::machine::{self, Device};
+use crate::machine::Device;
 use crate::plan::{DefaultDownstream, Downstream, Facts, Job, Profile, Protocol};
 use crate::table::{Book, DataSet, Table};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -250,15 +250,4 @@ pub fn facts_of<'a>(
         .into_iter()
         .map(|(set, (_, facts))| (set, facts.clone()))
         .collect()
-}
-
-/// Refuses what no executor can do.
-pub fn check_jobs(jobs: u64, threads: Option<u64>) -> Result<()> {
-    let cores = machine::cores() as u64;
-    ensure!(
-        threads.is_none() || jobs.saturating_mul(threads.unwrap_or(1)) <= cores.max(jobs),
-        "--jobs {jobs} times --threads {} is more than the {cores} cores",
-        threads.unwrap_or(1)
-    );
-    Ok(())
 }

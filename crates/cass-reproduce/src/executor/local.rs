@@ -2,7 +2,7 @@
 
 use super::progress::Display;
 use super::{Executor, Outcome, Site, index};
-use crate::machine;
+use crate::machine::{self, Device};
 use crate::plan::{Costs, Plan, Run};
 use crate::store::{self, State, Tail, last_words};
 use crate::units::duration;
@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Runs a job on this machine, so many runs at a time.
+/// Runs a job on this machine.
 pub struct Local {
-    pub jobs: usize,
+    /// One run at a time on each; a device may be there more than once.
+    pub places: Vec<Device>,
 }
 
 /// Where a run stands with this job.
@@ -33,6 +34,8 @@ enum Status {
 struct Active {
     /// Index in the plan.
     run: usize,
+    /// Index among the places.
+    place: usize,
     child: Child,
     tail: Tail,
     since: Instant,
@@ -89,7 +92,7 @@ impl Executor for Local {
         let flag = stop.clone();
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
             .context("Ctrl-C cannot be listened for")?;
-        let mut board = Board::new(site, &plan.runs, self.jobs);
+        let mut board = Board::new(site, &plan.runs, &self.places);
         let interrupted = loop {
             board.reap()?;
             if !stop.load(Ordering::Relaxed) {
@@ -142,7 +145,7 @@ fn start(site: &Site, run: &Run) -> Result<Child> {
 struct Board<'a> {
     site: &'a Site<'a>,
     runs: &'a [Run],
-    jobs: usize,
+    places: &'a [Device],
     by_name: BTreeMap<&'a str, usize>,
     /// Status of each run.
     statuses: Vec<Status>,
@@ -161,7 +164,7 @@ struct Board<'a> {
 }
 
 impl<'a> Board<'a> {
-    fn new(site: &'a Site<'a>, runs: &'a [Run], jobs: usize) -> Board<'a> {
+    fn new(site: &'a Site<'a>, runs: &'a [Run], places: &'a [Device]) -> Board<'a> {
         let mut costs = Costs::default();
         let mut statuses = Vec::new();
         for run in runs {
@@ -187,7 +190,7 @@ impl<'a> Board<'a> {
         Board {
             site,
             runs,
-            jobs,
+            places,
             by_name: index(runs),
             statuses,
             attempts: vec![0; runs.len()],
@@ -278,9 +281,9 @@ impl<'a> Board<'a> {
     /// Starts the runs that may begin now.
     fn launch(&mut self) -> Result<()> {
         for (index, run) in self.runs.iter().enumerate() {
-            if self.active.len() >= self.jobs {
+            let Some(place) = self.free() else {
                 break;
-            }
+            };
             if self.statuses[index] != Status::Waiting {
                 continue;
             }
@@ -304,12 +307,13 @@ impl<'a> Board<'a> {
             match self.needed(run) {
                 Status::Done if !self.fits(run) => {}
                 Status::Done => {
-                    let child = start(self.site, run)?;
+                    let child = start(&self.site.on(&self.places[place]), run)?;
                     let path = self.site.folder(&run.name);
                     self.statuses[index] = Status::Running;
                     self.attempts[index] += 1;
                     self.active.push(Active {
                         run: index,
+                        place,
                         child,
                         tail: Tail::new(path.join("log.jsonl")),
                         since: Instant::now(),
@@ -327,6 +331,12 @@ impl<'a> Board<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A place where no run is in progress.
+    fn free(&self) -> Option<usize> {
+        let taken = |place: &usize| self.active.iter().any(|active| active.place == *place);
+        (0..self.places.len()).find(|place| !taken(place))
     }
 
     /// Whether there is memory for it next to the runs in progress; one run alone always may start.
@@ -372,7 +382,7 @@ impl<'a> Board<'a> {
             .iter()
             .map(|a| (self.runs[a.run].name.as_str(), &a.tail.last));
         let now: f64 = self.active.iter().map(Active::seconds).sum();
-        let spent = (self.spent + now) / self.jobs as f64;
+        let spent = (self.spent + now) / self.places.len() as f64;
         self.display.running(going, spent, self.left());
     }
 
@@ -392,6 +402,6 @@ impl<'a> Board<'a> {
                 _ => (self.costs.of(&self.runs[active.run]) - active.seconds()).max(0.0),
             })
             .sum();
-        (waiting + running) / self.jobs as f64
+        (waiting + running) / self.places.len() as f64
     }
 }

@@ -8,6 +8,7 @@ pub use local::Local;
 pub use slurm::{Cluster, Slurm, cancel_job};
 
 use crate::images::Data;
+use crate::machine::Device;
 use crate::plan::{Plan, Run};
 use crate::store::{self, Folder, Info, State};
 use crate::table::DataSet;
@@ -50,6 +51,13 @@ pub struct Site<'a> {
 }
 
 impl Site<'_> {
+    /// The same, where runs compute on another device.
+    fn on(&self, device: &Device) -> Site<'_> {
+        let mut info = self.info.clone();
+        info.provenance.device.clone_from(&device.0);
+        Site { info, ..*self }
+    }
+
     /// The program and all its arguments, everything absolute.
     pub fn command(&self, run: &Run) -> Vec<String> {
         let text = |path: &Path| absolute(path).display().to_string();
@@ -123,7 +131,7 @@ impl Site<'_> {
         let continues = match Folder::state(&path, run) {
             // `cass` continues on the kind of device that it started on; the number of threads changes no result.
             State::Unfinished(info) => {
-                info.provenance.device == self.info.provenance.device
+                info.provenance.kind() == self.info.provenance.kind()
                     && self
                         .data
                         .get(&run.data)

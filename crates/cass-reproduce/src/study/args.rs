@@ -1,7 +1,6 @@
 //! What was asked for.
 
-use crate::command::Choice;
-use crate::machine::Device;
+use crate::command::{Choice, Room};
 use crate::networks::Network;
 use crate::table::Method;
 use serde::{Deserialize, Serialize};
@@ -46,15 +45,8 @@ pub struct Args {
     pub(super) networks: Networks,
     #[command(flatten)]
     pub(super) reading: Reading,
-    /// Where to compute: auto, cpu, cuda or cuda:N.
-    #[arg(long, default_value = "auto")]
-    pub(super) device: Device,
-    /// Threads of one run [default: the cores, shared among --jobs].
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) threads: Option<u64>,
-    /// Runs at a time, as far as memory goes.
-    #[arg(long, value_name = "J", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) jobs: u64,
+    #[command(flatten)]
+    pub(super) room: Room,
     #[command(flatten)]
     pub(super) choice: Choice,
 }

@@ -9,9 +9,9 @@ use super::images::{self, Images};
 use super::plan::Study;
 use super::report::{self, Report};
 use super::verdict::{surer, verdicts};
-use crate::command::{Host, check_jobs};
-use crate::executor::{Executor, Local, Site, claim};
-use crate::machine::{Provenance, cores};
+use crate::command::Host;
+use crate::executor::{Executor, Site, claim};
+use crate::machine::Provenance;
 use crate::networks::Network;
 use crate::plan::{Facts, Plan};
 use crate::store::{self, Info};
@@ -57,12 +57,9 @@ pub fn study(args: Args, host: &Host, json: bool) -> Result<ExitCode> {
         "{} is no folder: expected one with images",
         args.dir.display()
     );
-    check_jobs(args.jobs, args.threads)?;
     let slurm = args.choice.slurm()?;
-    let device = match &slurm {
-        Some(slurm) => slurm.device(&args.device),
-        None => args.device.clone().resolve(),
-    };
+    args.room.check(slurm.as_ref())?;
+    let device = args.room.device(slurm.as_ref());
     let cass = (host.cass)(&device)?;
     let out = std::path::absolute(&args.out)?;
     let asked = asked(&args);
@@ -108,11 +105,7 @@ pub fn study(args: Args, host: &Host, json: bool) -> Result<ExitCode> {
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
     }
-    let threads = match (args.threads, &slurm) {
-        (Some(threads), _) => threads as usize,
-        (None, Some(slurm)) => slurm.threads(),
-        (None, None) => (cores() / args.jobs as usize).max(1),
-    };
+    let threads = args.room.threads(slurm.as_ref());
     let nothing = BTreeMap::new();
     let site = Site {
         caller: host.caller,
@@ -130,10 +123,9 @@ pub fn study(args: Args, host: &Host, json: bool) -> Result<ExitCode> {
         },
     };
     site.prepare(&plan)?;
-    let jobs = args.jobs as usize;
     let outcome = match &slurm {
         Some(slurm) => slurm.execute(&site, &plan)?,
-        None => Local { jobs }.execute(&site, &plan)?,
+        None => args.room.executor(&device).execute(&site, &plan)?,
     };
     if outcome.detached {
         return Ok(ExitCode::SUCCESS);

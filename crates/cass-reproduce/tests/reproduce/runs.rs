@@ -186,6 +186,42 @@ fn a_failed_run_is_one_line_and_stops_only_what_needs_it() {
 }
 
 #[test]
+fn gpus_have_one_run_at_a_time_each() {
+    let job = Job::new();
+    let arguments = "reproduce --table 3 --seeds 1 --downstream knn --devices 0,3 --out {out}";
+    let mut command = job.command(arguments);
+    succeeded(&command.env("FAKE_SLEEP", "0.2").output().unwrap());
+    let mut count = std::collections::BTreeMap::new();
+    let mut ran = Vec::new();
+    for folder in fs::read_dir(job.out().join("runs")).unwrap() {
+        let folder = folder.unwrap().path();
+        let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
+        let run: serde_json::Value = serde_json::from_str(&read("run.json")).unwrap();
+        let device = run["provenance"]["device"].as_str().unwrap().to_owned();
+        assert!(
+            read("recipe.toml").contains(&device),
+            "{}",
+            folder.display()
+        );
+        *count.entry(device.clone()).or_insert(0) += 1;
+        let modified = |file: &str| fs::metadata(folder.join(file)).unwrap().modified().unwrap();
+        ran.push((device, modified("run.json"), modified("metrics.json")));
+    }
+    assert_eq!(count.keys().collect::<Vec<_>>(), ["cuda:0", "cuda:3"]);
+    assert!(count.values().all(|&runs| runs > 3), "{count:?}");
+    for (i, (device, begun, ended)) in ran.iter().enumerate() {
+        for (other, its_begin, its_end) in &ran[..i] {
+            let apart = begun > its_end || its_begin > ended;
+            assert!(device != other || apart, "{ran:?}");
+        }
+    }
+    // What is there counts on any GPU.
+    job.started();
+    succeeded(&job.run(&arguments.replace("0,3", "1")));
+    assert_eq!(job.started(), Vec::<String>::new());
+}
+
+#[test]
 fn wrong_input_or_a_folder_in_use_stops_the_job_at_its_first_run() {
     for code in ["2", "75"] {
         let job = Job::new();
