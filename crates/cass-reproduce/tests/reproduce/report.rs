@@ -75,7 +75,7 @@ fn results_hold_the_keys_that_scripts_rely_on() {
     // The paper prints nothing by the converged probes.
     let ours = |c: &&Value| ["logistic", "knn"].contains(&c["downstream"].as_str().unwrap());
     let ours: Vec<_> = cells.iter().filter(ours).collect();
-    assert_eq!(ours.len(), 2 * 18);
+    assert_eq!(ours.len(), 2 * 24);
     for cell in ours {
         for key in ["paper_mean", "paper_std", "delta", "apart"] {
             assert!(cell[key].is_null(), "{key}: {cell}");
