@@ -85,6 +85,10 @@ pub enum PretrainEvent {
         logits: Option<Collapse>,
         /// Share of the images whose nearest other image is of the same class; none without classes.
         neighbours: Option<f64>,
+        /// Share of some training images of which a second view finds the first among all their first views, by the
+        /// cosine of centred features; only at the start and after epochs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retrieval: Option<f64>,
     },
     /// Two networks were compared on the same images.
     Agreement {

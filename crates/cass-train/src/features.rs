@@ -18,6 +18,10 @@ pub struct ArmLook {
     /// Share of the images whose nearest other image, by the cosine of their features, is of the
     /// same class; none without classes.
     pub neighbours: Option<f64>,
+    /// Share of the images of which a second view has the first as its nearest, by the cosine of centred features,
+    /// among the first views of all; none without views, or where features are not finite.
+    #[serde(default)]
+    pub retrieval: Option<f64>,
 }
 
 /// What all networks say of some images.
@@ -34,9 +38,14 @@ struct Rows {
     logits: Vec<f32>,
 }
 
-/// One pass over the loader's images: running statistics, no graph. `classes` says whether the
-/// images have one class each.
-pub(crate) fn look(arms: &[(&str, &Model)], loader: &Loader, classes: bool) -> Result<Look> {
+/// One pass over the loader's images, and over two views of others: running statistics, no graph. `classes` says whether
+/// the images have one class each.
+pub(crate) fn look(
+    arms: &[(&str, &Model)],
+    loader: &Loader,
+    classes: bool,
+    views: Option<&Loader>,
+) -> Result<Look> {
     let models = arms
         .iter()
         .map(|(_, model)| Ok(model.frozen()?))
@@ -56,7 +65,11 @@ pub(crate) fn look(arms: &[(&str, &Model)], loader: &Loader, classes: bool) -> R
         }
         labels.extend(batch.labels);
     }
-    let read = |(model, rows): (&Model, &Rows)| {
+    let shares = match views {
+        Some(views) => retrievals(&models, views)?,
+        None => vec![None; models.len()],
+    };
+    let read = |((model, rows), retrieval): ((&Model, &Rows), Option<f64>)| {
         let dim = model.feature_dim();
         let features = collapse_of(&rows.features, dim);
         let known = classes && features.is_some();
@@ -64,6 +77,7 @@ pub(crate) fn look(arms: &[(&str, &Model)], loader: &Loader, classes: bool) -> R
             features,
             logits: collapse_of(&rows.logits, model.num_classes()),
             neighbours: known.then(|| neighbours(&rows.features, dim, &labels)),
+            retrieval,
         }
     };
     let agreement = match (&rows[..], models.first()) {
@@ -71,9 +85,57 @@ pub(crate) fn look(arms: &[(&str, &Model)], loader: &Loader, classes: bool) -> R
         _ => None,
     };
     Ok(Look {
-        arms: models.iter().zip(&rows).map(read).collect(),
+        arms: models.iter().zip(&rows).zip(shares).map(read).collect(),
         agreement,
     })
+}
+
+/// Share of the images whose second view finds the first, of each network: how well features tell images apart whatever the
+/// view, which no label is needed for.
+fn retrievals(models: &[Model], views: &Loader) -> Result<Vec<Option<f64>>> {
+    let mut rows = vec![[Vec::new(), Vec::new()]; models.len()];
+    for batch in views.epoch(0) {
+        let batch = batch?;
+        for (model, rows) in models.iter().zip(&mut rows) {
+            for (view, rows) in batch.views.iter().zip(rows) {
+                rows.extend(values(model.features(view, Mode::Eval)?.value())?);
+            }
+        }
+    }
+    let both = models.iter().zip(&rows);
+    let found = both.map(|(model, [first, second])| retrieval(first, second, model.feature_dim()));
+    Ok(found.collect())
+}
+
+/// Of equally near ones the first counts.
+fn retrieval(first: &[f32], second: &[f32], dim: usize) -> Option<f64> {
+    let images = first.len() / dim;
+    let mut mean = vec![0.0; dim];
+    for row in first.chunks_exact(dim).chain(second.chunks_exact(dim)) {
+        let each = mean.iter_mut().zip(row);
+        each.for_each(|(mean, &x)| *mean += f64::from(x) / (2 * images) as f64);
+    }
+    if !mean.iter().all(|mean| mean.is_finite()) {
+        return None;
+    }
+    let centred = |row: &[f32]| {
+        let row = row.iter().zip(&mean).map(|(&x, mean)| f64::from(x) - mean);
+        scaled(row.collect())
+    };
+    let keys: Vec<Vec<f64>> = first.chunks_exact(dim).map(centred).collect();
+    let finds_itself = |(image, row): &(usize, &[f32])| {
+        let row = centred(row);
+        let mut nearest = (f64::NEG_INFINITY, None);
+        for (key, other) in keys.iter().enumerate() {
+            let cosine = dot(&row, other);
+            if cosine > nearest.0 {
+                nearest = (cosine, Some(key));
+            }
+        }
+        nearest.1 == Some(*image)
+    };
+    let found = second.chunks_exact(dim).enumerate().filter(finds_itself);
+    (images > 1).then(|| found.count() as f64 / images as f64)
 }
 
 /// Leave-one-out accuracy of the nearest neighbour; the first of equally near ones counts.
@@ -102,10 +164,14 @@ fn mean_cosine(a: &[f32], b: &[f32], dim: usize) -> Option<f64> {
 
 /// The row over its length; a zero row stays.
 fn unit(row: &[f32]) -> Vec<f64> {
-    let row: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
+    scaled(row.iter().map(|&x| f64::from(x)).collect())
+}
+
+fn scaled(mut row: Vec<f64>) -> Vec<f64> {
     let length = dot(&row, &row).sqrt();
     let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
-    row.iter().map(|x| x * scale).collect()
+    row.iter_mut().for_each(|x| *x *= scale);
+    row
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -127,6 +193,20 @@ mod tests {
         assert_eq!(neighbours(&features, 2, &[0, 0, 1, 1]), 1.0);
         assert_eq!(neighbours(&features, 2, &[0, 1, 0, 1]), 0.0);
         assert_eq!(neighbours(&features, 2, &[0, 0, 1, 2]), 0.5);
+    }
+
+    #[test]
+    fn a_view_finds_the_other_one_of_its_image() {
+        // Three directions from a common offset, which centring takes away.
+        let first = [11.0, 10.0, 10.0, 11.0, 9.0, 9.0];
+        let second = [10.9, 10.1, 10.1, 10.8, 9.2, 9.1];
+        assert_eq!(retrieval(&first, &second, 2), Some(1.0));
+        let turned = [10.1, 10.8, 10.9, 10.1, 9.2, 9.1];
+        assert_eq!(retrieval(&first, &turned, 2), Some(1.0 / 3.0));
+        // All views the same: the first of equals is found, which one image is.
+        assert_eq!(retrieval(&[1.0; 6], &[1.0; 6], 2), Some(1.0 / 3.0));
+        assert_eq!(retrieval(&[f32::NAN; 6], &[1.0; 6], 2), None);
+        assert_eq!(retrieval(&first[..2], &second[..2], 2), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{estimate, hub, next, process, sealed};
 use cass_data::cache::Cache;
 use cass_run::{Collapse, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir, When};
 use cass_train::methods::Guard;
-use cass_train::recipe::{Normalize, Precision};
+use cass_train::recipe::{Keep, Normalize, Precision};
 use cass_train::{Method, PretrainOptions, Protocol, Recipe, Weights};
 use clap::builder::TypedValueParser;
 use serde_json::json;
@@ -77,6 +77,10 @@ pub struct Args {
     /// Transformer then also wants a lower rate: --set arms.vit.optimizer.lr=1e-4.
     #[arg(long, value_name = "GUARD", value_parser = guard())]
     guard: Option<Guard>,
+    /// Which epoch's networks to keep: the last one's, or of each network the one after which two views of training
+    /// images found each other most often, which needs no label; not with --set swa [default: last].
+    #[arg(long, value_name = "EPOCH", value_parser = keep())]
+    keep: Option<Keep>,
     /// Precision of the products in training steps, on a GPU: with bf16, convolutions, linear maps and attention
     /// multiply as under PyTorch's autocast; weights, their gradients, normalisation and losses stay
     /// f32. How fast that is has not been measured [default: f32].
@@ -131,6 +135,14 @@ fn guard() -> impl TypedValueParser<Value = Guard> {
     let about =
         "Add VICReg's penalty of logits that hardly differ between images, or only together";
     one_of([(Guard::Variance, Guard::Variance.name(), about)])
+}
+
+/// Reads which epoch is kept.
+fn keep() -> impl TypedValueParser<Value = Keep> {
+    one_of([
+        (Keep::Last, "last", "The last epoch's"),
+        (Keep::Best, "best", "Those of each network's best epoch"),
+    ])
 }
 
 /// Reads a precision's name.
@@ -282,6 +294,7 @@ impl Args {
         set(&mut recipe.accumulate, self.accumulate);
         set(&mut recipe.normalization, self.normalization);
         set(&mut recipe.precision, self.precision);
+        set(&mut recipe.keep, self.keep);
         if let Some(guard) = self.guard {
             recipe = recipe.set(&format!("method.guard={}", guard.name()))?;
         }
@@ -391,7 +404,22 @@ fn report(out: &Path, metrics: &PretrainMetrics) -> Report {
     };
     for (arm, readings) in &metrics.collapse {
         let (before, after) = (said(readings.before), said(readings.after));
-        let _ = writeln!(text, "  {arm}: {before} -> {after}");
+        let _ = write!(text, "  {arm}: {before} -> {after}");
+        if let Some((before, after)) = metrics
+            .retrieval
+            .get(arm)
+            .and_then(|s| s.before.zip(s.after))
+        {
+            let (before, after) = (100.0 * before, 100.0 * after);
+            let _ = write!(
+                text,
+                "; views find each other in {before:.0} % -> {after:.0} %"
+            );
+        }
+        if let Some(epoch) = metrics.kept.get(arm) {
+            let _ = write!(text, "; kept: epoch {epoch}");
+        }
+        text.push('\n');
     }
     text += &left_out(&metrics.common.skipped);
     Report::done(text, json!(metrics))

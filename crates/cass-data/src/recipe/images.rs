@@ -1,5 +1,6 @@
 use super::DataRecipe;
 use crate::Result;
+use crate::augment::Pipeline;
 use crate::cache::Storage;
 use crate::dataset::{Dataset, OpenOptions, Part};
 use crate::loader::{Loader, LoaderConfig};
@@ -158,6 +159,19 @@ impl RunImages {
         let config = LoaderConfig {
             drop_last,
             ..self.config.clone()
+        };
+        Loader::new(self.dataset.clone(), indices, config)
+    }
+
+    /// Batches of two views by `pipeline` of each image, in the order of `indices` and the same in every pass.
+    ///
+    /// # Errors
+    /// Those of [`Loader::new`].
+    pub fn twice(&self, indices: Vec<usize>, pipeline: Pipeline) -> Result<Loader> {
+        let config = LoaderConfig {
+            pipeline,
+            draws: 2,
+            ..self.config.clone().plain()
         };
         Loader::new(self.dataset.clone(), indices, config)
     }

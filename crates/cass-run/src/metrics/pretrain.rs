@@ -18,6 +18,13 @@ pub struct PretrainMetrics {
     pub epochs: Vec<PretrainEpoch>,
     /// Readings of each arm's features of the test images.
     pub collapse: BTreeMap<String, BeforeAfter>,
+    /// How often a second view of a training image found the first, of each arm, at the start and in the end: see
+    /// [`PretrainEvent::Collapse`](crate::PretrainEvent::Collapse).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub retrieval: BTreeMap<String, Shares>,
+    /// The epoch that each arm's network is of, where the best was kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, usize>,
     /// Images trained on, repeats included.
     #[serde(default)]
     pub images: u64,
@@ -39,6 +46,15 @@ pub struct PretrainMetrics {
     /// What every run says.
     #[serde(flatten)]
     pub common: Common,
+}
+
+/// A share at the start and in the end, from 0 to 1; none where features were not finite.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Shares {
+    /// With the initial weights.
+    pub before: Option<f64>,
+    /// With the final ones.
+    pub after: Option<f64>,
 }
 
 /// One epoch of a pretraining.

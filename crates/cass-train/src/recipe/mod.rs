@@ -4,7 +4,7 @@ mod chosen;
 mod normalize;
 mod validate;
 
-pub use crate::settings::{Arm, Arms, Portion, Precision, Protocol, Swa, Weights};
+pub use crate::settings::{Arm, Arms, Keep, Portion, Precision, Protocol, Swa, Weights};
 pub use chosen::{channels, normalized};
 pub use normalize::Normalize;
 pub use validate::ValidRecipe;
@@ -72,6 +72,9 @@ pub struct Recipe {
     /// Averaging of weights, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swa: Option<Swa>,
+    /// Which epoch's networks the run is for.
+    #[serde(default, skip_serializing_if = "Keep::is_last")]
+    pub keep: Keep,
     /// What is trained, with the settings that only it has.
     pub method: Method,
     /// The images that pretraining sees.
@@ -137,6 +140,7 @@ impl Recipe {
             threads: 0,
             seed,
             swa,
+            keep: Keep::Last,
             method,
             data,
             arms,

@@ -52,6 +52,8 @@ impl Recipe {
             let fits = (0.0..1.0).contains(&swa.start);
             check("swa.start", swa.start, fits, "a share from 0 to below 1")?;
         }
+        let fits = self.keep.is_last() || self.swa.is_none();
+        check("keep", "best", fits, "last where swa averages epochs")?;
         let index = self
             .device
             .strip_prefix("cuda:")

@@ -20,6 +20,24 @@ pub enum Protocol {
     Notebook,
 }
 
+/// Which epoch's networks a run is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// The last one's, as the paper's.
+    #[default]
+    Last,
+    /// Of each network that one's after which two views of training images found each other most often: no label is
+    /// looked at.
+    Best,
+}
+
+impl Keep {
+    pub(crate) fn is_last(&self) -> bool {
+        *self == Self::Last
+    }
+}
+
 /// Precision of the products in a training step. What is measured of networks, and the re-estimation of
 /// averaged networks' BatchNorm statistics, is always in f32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

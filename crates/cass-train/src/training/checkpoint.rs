@@ -5,8 +5,7 @@ use super::progress::Progress;
 use crate::average::WeightAverage;
 use crate::error::{Error, Result};
 use crate::states::State;
-use candle_core::Tensor;
-use cass_models::Model;
+use candle_core::{Tensor, Var};
 use cass_run::PretrainEvent as Event;
 use std::collections::HashMap;
 use std::time::Instant;
@@ -30,10 +29,20 @@ impl Training<'_> {
             let (count, arms) = (self.progress.averaged, self.step.arms());
             let averages = arms.into_iter().map(|(arm, model)| {
                 let average = model.deep_copy()?;
-                load_average(&average, arm, &tensors)?;
+                // Its buffers are no average of anything.
+                let parameters = average.params().trainable();
+                load_all(parameters, |name| averaged(arm, name), &tensors)?;
                 Ok(WeightAverage::resume(average, count))
             });
             self.averages = averages.collect::<Result<_>>()?;
+        }
+        if !self.progress.best.is_empty() {
+            let kept = self.step.arms().into_iter().map(|(arm, model)| {
+                let kept = model.deep_copy()?;
+                load_all(kept.params().all(), |name| kept_name(arm, name), &tensors)?;
+                Ok(kept)
+            });
+            self.kept = kept.collect::<Result<_>>()?;
         }
         let epochs = self.progress.epochs.iter().map(|epoch| Event::Epoch {
             epoch: epoch.epoch,
@@ -71,6 +80,11 @@ impl Training<'_> {
                 tensors.insert(averaged(arm, &name), var.as_detached_tensor());
             }
         }
+        for ((arm, _), kept) in self.step.arms().iter().zip(&self.kept) {
+            for (name, var) in kept.params().all() {
+                tensors.insert(kept_name(arm, &name), var.as_detached_tensor());
+            }
+        }
         self.states.write(self.progress.step, &about, &tensors)?;
         self.cadence.written(started);
         Ok(())
@@ -89,10 +103,19 @@ fn averaged(arm: &str, name: &str) -> String {
     format!("{arm}.average.{name}")
 }
 
-/// Gives a network the averaged parameters of a state. Its buffers are no average of anything.
-fn load_average(model: &Model, arm: &str, tensors: &HashMap<String, Tensor>) -> Result<()> {
-    for (name, var) in model.params().trainable() {
-        let name = averaged(arm, &name);
+/// The name of a tensor of a network that is kept, in a state.
+fn kept_name(arm: &str, name: &str) -> String {
+    format!("{arm}.kept.{name}")
+}
+
+/// Gives variables what a state holds under the names that theirs become.
+fn load_all(
+    variables: Vec<(String, Var)>,
+    named: impl Fn(&str) -> String,
+    tensors: &HashMap<String, Tensor>,
+) -> Result<()> {
+    for (name, var) in variables {
+        let name = named(&name);
         match tensors.get(&name) {
             Some(value) if value.dims() == var.dims() => {
                 var.set(&value.to_device(var.device())?)?

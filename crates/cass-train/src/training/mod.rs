@@ -15,7 +15,7 @@ use crate::device::device_name;
 use crate::error::{Error, Result};
 use crate::features::{self, ArmLook};
 use crate::memory::{peak_gpu_mib, peak_rss_mib};
-use crate::recipe::ValidRecipe;
+use crate::recipe::{Keep, ValidRecipe};
 use crate::states::States;
 use crate::step::statistics::Statistics;
 use crate::step::{Step, StepReport};
@@ -25,10 +25,10 @@ use cass_ops::scope::interruptible;
 use cass_run::names::{MANIFEST, checkpoint};
 use cass_run::{
     BeforeAfter, Common, Origin, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir,
-    When,
+    Shares, When,
 };
 use options::Cadence;
-use progress::{EpochSoFar, Progress, Readings};
+use progress::{EpochSoFar, Moment, Progress};
 use setup::{Origins, Setup};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -72,6 +72,7 @@ pub fn pretrain(
         step,
         origins,
         averages: Vec::new(),
+        kept: Vec::new(),
         progress: Progress::new(setup.manifest.hash()),
         cadence: Cadence::new(options.checkpoint_every),
         started,
@@ -110,6 +111,8 @@ struct Training<'a> {
     origins: Origins,
     /// Average of each arm's weights, once averaging has started.
     averages: Vec<WeightAverage>,
+    /// The best network of each arm so far, where these are kept.
+    kept: Vec<Model>,
     progress: Progress,
     cadence: Cadence,
     /// When this attempt began.
@@ -254,7 +257,9 @@ impl Training<'_> {
         self.progress.images += images;
         self.progress.train_seconds += seconds;
         self.average(epoch)?;
-        self.save(&self.step.arms(), epoch)?;
+        if self.recipe.keep == Keep::Last {
+            self.save(&self.step.arms(), epoch)?;
+        }
         self.progress.epochs.push(PretrainEpoch {
             epoch,
             loss,
@@ -283,6 +288,39 @@ impl Training<'_> {
                 let arm = arm.clone();
                 self.tell.event(&Event::Collapsed { epoch, arm, text })?;
             }
+            let images = self.setup.views.images();
+            if let Some(text) = watch::worse(arm, start, now, images)
+                && !self.progress.worse.contains(arm)
+            {
+                self.progress.worse.push(arm.clone());
+                self.tell.event(&Event::Warning { text })?;
+            }
+        }
+        self.keep_best(epoch, &now)
+    }
+
+    /// Keeps those networks that are the best so far, where the recipe asks for it.
+    fn keep_best(&mut self, epoch: usize, looks: &[ArmLook]) -> Result<()> {
+        if self.recipe.keep != Keep::Best {
+            return Ok(());
+        }
+        for (index, look) in looks.iter().enumerate() {
+            // Features that are not finite have no share, and are kept only where there is nothing else.
+            let retrieval = look.retrieval.unwrap_or(-1.0);
+            let best = self.progress.best.get(index);
+            if best.is_some_and(|best| best.retrieval >= retrieval) {
+                continue;
+            }
+            let moment = Moment { epoch, retrieval };
+            let (arm, model) = self.step.arms()[index];
+            let kept = model.deep_copy()?;
+            self.save(&[(arm, &kept)], epoch)?;
+            if best.is_some() {
+                (self.progress.best[index], self.kept[index]) = (moment, kept);
+            } else {
+                self.progress.best.push(moment);
+                self.kept.push(kept);
+            }
         }
         Ok(())
     }
@@ -308,7 +346,7 @@ impl Training<'_> {
     }
 
     /// Makes the final weights, saves them and reads their collapse.
-    fn finish(&mut self) -> Result<Readings> {
+    fn finish(&mut self) -> Result<Vec<(String, ArmLook)>> {
         let last = self.recipe.epochs - 1;
         let arms = self.recipe.arms.values();
         for (average, _) in self
@@ -329,18 +367,26 @@ impl Training<'_> {
             whole.ok_or_else(|| self.interrupted())?;
         }
         // Also where an earlier attempt has: what lies there may be damaged by now.
-        self.save(&self.final_arms(), last)?;
+        let arms = self.final_arms();
+        if self.kept.is_empty() {
+            self.save(&arms, last)?;
+        }
+        for (arm, best) in arms.iter().zip(&self.progress.best) {
+            self.save(&[*arm], best.epoch)?;
+        }
         let after = self.look_through(When::After, last)?;
         let arms = self.recipe.arms.keys().cloned();
-        let features = after.iter().map(|reading| reading.features);
-        Ok(arms.zip(features).collect())
+        Ok(arms.zip(after).collect())
     }
 
-    /// The networks that the run is for: averaged where there is an average.
+    /// The networks that the run is for: averaged where there is an average, the best where these are kept.
     fn final_arms(&self) -> Vec<(&str, &Model)> {
         let mut arms = self.step.arms();
         for ((_, model), average) in arms.iter_mut().zip(&self.averages) {
             *model = average.model();
+        }
+        for ((_, model), kept) in arms.iter_mut().zip(&self.kept) {
+            *model = kept;
         }
         arms
     }
@@ -373,7 +419,10 @@ impl Training<'_> {
         };
         let stops = self.options.stop.asked();
         let classes = self.setup.has_classes;
-        let Some(look) = interruptible(stops, || features::look(&arms, loader, classes))? else {
+        // What it was before is what it is at the start.
+        let views = (when != When::Before).then_some(&self.setup.views);
+        let looked = interruptible(stops, || features::look(&arms, loader, classes, views));
+        let Some(look) = looked? else {
             return Ok(None);
         };
         for (arm, reading) in self.recipe.arms.keys().zip(&look.arms) {
@@ -384,6 +433,7 @@ impl Training<'_> {
                 features: reading.features,
                 logits: reading.logits,
                 neighbours: reading.neighbours,
+                retrieval: reading.retrieval,
             })?;
         }
         if look.arms.len() == 2 {
@@ -397,13 +447,20 @@ impl Training<'_> {
         Ok(Some(look.arms))
     }
 
-    fn metrics(&self, after: &Readings, seconds: f64) -> PretrainMetrics {
+    fn metrics(&self, after: &[(String, ArmLook)], seconds: f64) -> PretrainMetrics {
         let networks = self.recipe.arms.iter();
         let pairs = self.progress.before.iter().zip(after);
         let collapse = pairs.map(|((arm, before), (_, after))| {
-            let (before, after) = (*before, *after);
+            let (before, after) = (*before, after.features);
             (arm.clone(), BeforeAfter { before, after })
         });
+        let shares = self.progress.start.iter().zip(after);
+        let retrieval = shares.map(|(start, (arm, after))| {
+            let (before, after) = (start.retrieval, after.retrieval);
+            (arm.clone(), Shares { before, after })
+        });
+        let arms = self.recipe.arms.keys().cloned();
+        let best = arms.zip(self.progress.best.iter().map(|best| best.epoch));
         PretrainMetrics {
             method: self.recipe.method.name().into(),
             arms: networks
@@ -411,6 +468,8 @@ impl Training<'_> {
                 .collect(),
             epochs: self.progress.epochs.clone(),
             collapse: collapse.collect(),
+            retrieval: retrieval.collect(),
+            kept: best.collect(),
             images: self.progress.images,
             steps: self.steps(),
             images_per_s: self.progress.images as f64 / self.progress.train_seconds,

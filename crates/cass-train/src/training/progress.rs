@@ -35,6 +35,12 @@ pub(super) struct Progress {
     pub(super) unwatched: bool,
     /// What was said of the first arm whose features had collapsed when the last epoch ended.
     pub(super) collapsed: Option<String>,
+    /// Arms of which was said that training makes their features worse.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) worse: Vec<String>,
+    /// When each arm's network was the best, where these are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) best: Vec<Moment>,
     /// Images trained on, repeats included.
     pub(super) images: u64,
     /// Seconds spent in steps, of epochs that ended.
@@ -45,6 +51,14 @@ pub(super) struct Progress {
     pub(super) log_bytes: u64,
     /// Length of TensorBoard's file.
     pub(super) board_bytes: u64,
+}
+
+/// The end of an epoch, and how a network was then.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Moment {
+    pub(super) epoch: usize,
+    /// [`ArmLook::retrieval`]; -1 for none.
+    pub(super) retrieval: f64,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -68,6 +82,8 @@ impl Progress {
             start: Vec::new(),
             unwatched: false,
             collapsed: None,
+            worse: Vec::new(),
+            best: Vec::new(),
             images: 0,
             train_seconds: 0.0,
             seconds: 0.0,

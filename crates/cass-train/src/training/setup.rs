@@ -8,6 +8,7 @@ use crate::step::Step;
 use crate::training::PretrainOptions;
 use crate::weights::Loaded;
 use candle_core::Device;
+use cass_data::augment::Pipeline;
 use cass_data::dataset::{Part, Task};
 use cass_data::loader::{Loader, LoaderConfig};
 use cass_data::recipe::RunImages;
@@ -18,6 +19,12 @@ use cass_run::Skipped;
 const SAMPLE: usize = 64;
 /// Training images that are looked at, where there are no test images.
 const LOOKED_AT: usize = 512;
+
+/// Of so many training images one is looked at in two views after every epoch: a fiftieth of the epoch's time at most, where
+/// there are enough.
+const VIEWED: usize = 40;
+const LEAST_VIEWED: usize = 64;
+const MOST_VIEWED: usize = 256;
 
 /// Where the weights of each arm come from, by its name.
 pub(super) type Origins = Vec<(String, Loaded)>;
@@ -30,6 +37,8 @@ pub(super) struct Setup {
     pub(super) test: Loader,
     /// A fixed sample of the test images.
     pub(super) sample: Loader,
+    /// Two views of some training images.
+    pub(super) views: Loader,
     /// Whether each image is of one class.
     pub(super) has_classes: bool,
     pub(super) manifest: Manifest,
@@ -69,6 +78,10 @@ impl Setup {
         let apart = test.len().div_ceil(SAMPLE).max(1);
         let sample = test.iter().copied().step_by(apart).collect();
         Ok(Self {
+            views: {
+                let most = (train.len() / VIEWED).clamp(LEAST_VIEWED, MOST_VIEWED);
+                images.twice(images.some_of(Part::Train, most), Pipeline::Crops)?
+            },
             train: images.augmented(train.to_vec())?,
             test: images.plain(test)?,
             sample: images.plain(sample)?,

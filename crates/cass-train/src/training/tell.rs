@@ -121,6 +121,7 @@ fn scalars(event: &Event, device: &Device) -> Vec<(String, f64)> {
             features,
             logits,
             neighbours,
+            retrieval,
             ..
         } if when.is_of_sample() => {
             for (what, reading) in [("features", features), ("logits", logits)] {
@@ -133,6 +134,9 @@ fn scalars(event: &Event, device: &Device) -> Vec<(String, f64)> {
             }
             if let Some(share) = neighbours {
                 add(format!("collapse/{arm}/neighbours"), *share);
+            }
+            if let Some(share) = retrieval {
+                add(format!("collapse/{arm}/retrieval"), *share);
             }
         }
         _ => {}

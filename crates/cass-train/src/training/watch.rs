@@ -31,6 +31,22 @@ pub(super) fn warning(arm: &str, start: &ArmLook, now: &ArmLook) -> Option<Strin
     Some(text + ")")
 }
 
+/// What to say of an arm that training makes worse, by what predicted best, without labels, how much better frozen features
+/// became (docs/pretraining.md): whether two views of an image find each other among `images`. Only what twice the
+/// standard error of the difference leaves below zero is said.
+pub(super) fn worse(arm: &str, start: &ArmLook, now: &ArmLook, images: usize) -> Option<String> {
+    let (was, is) = (start.retrieval?, now.retrieval?);
+    let variance = (was * (1.0 - was) + is * (1.0 - is)) / images as f64;
+    (was - is > 2.0 * variance.sqrt()).then(|| {
+        format!(
+            "training makes the features of {arm} worse than they were at the start: a second view of an image finds the \
+             first among {images} training images in {:.0} % of them, {:.0} % at the start; --keep best keeps the best epoch",
+            100.0 * is,
+            100.0 * was
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,7 +60,26 @@ mod tests {
             }),
             logits: None,
             neighbours: Some(0.25),
+            retrieval: None,
         }
+    }
+
+    #[test]
+    fn what_chance_may_have_made_worse_is_not_said() {
+        let at = |share| ArmLook {
+            retrieval: share,
+            ..reading(0.5, 30.0)
+        };
+        let said = |was, is| worse("vit", &at(was), &at(is), 64);
+        let text = said(Some(0.8), Some(0.5)).unwrap();
+        assert!(
+            text.contains("in 50 % of them, 80 % at the start"),
+            "{text}"
+        );
+        for (was, is) in [(0.8, 0.7), (0.5, 0.8), (0.5, 0.5)] {
+            assert_eq!(said(Some(was), Some(is)), None);
+        }
+        assert_eq!(said(None, Some(0.1)), None);
     }
 
     #[test]

@@ -4,14 +4,14 @@ mod resume;
 
 use candle_core::safetensors::load;
 use candle_core::{DType, Device};
-use cass_run::{PretrainEvent as Event, PretrainMetrics, RunDir, WALL_CLOCK};
+use cass_run::{PretrainEvent as Event, PretrainMetrics, RunDir, WALL_CLOCK, When};
 use cass_testing::phantoms;
 use cass_train::initial::initial_network;
 use cass_train::methods::{
     ByolConfig, CassConfig, ContrastConfig, DinoConfig, SimsiamConfig, VicregConfig,
 };
 use cass_train::optim::{OptimizerConfig, SgdConfig};
-use cass_train::recipe::{Precision, Swa};
+use cass_train::recipe::{Keep, Precision, Swa};
 use cass_train::{Error, Method, PretrainOptions, Recipe, Result, Weights, pretrain};
 use serde_json::Value;
 use std::fs;
