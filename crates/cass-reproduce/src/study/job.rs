@@ -15,6 +15,7 @@ use crate::machine::Provenance;
 use crate::networks::Network;
 use crate::plan::{Facts, Plan};
 use crate::store::{self, Info};
+use crate::table::Method;
 use crate::units::{duration, mib};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -244,12 +245,18 @@ fn choose(cass: &Path, args: &Args, images: &Images) -> Result<Choice> {
     } else {
         "random"
     };
+    let weights = args.networks.weights(usual);
+    let usual = match weights.iter().any(|weights| weights == "random") {
+        true => Method::Cass,
+        // Guarded CASS makes worse what the weights know already (docs/pretraining.md).
+        false => Method::Contrast,
+    };
     Ok(Choice::of(&Wishes {
         gflops: measured(cass, &cnn, &vit, size)?,
-        weights: args.networks.weights(usual),
+        weights,
         cnn,
         vit,
-        method,
+        method: method.unwrap_or(usual),
         size,
         epochs,
         finetune_epochs,
