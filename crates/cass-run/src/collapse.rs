@@ -51,6 +51,21 @@ impl Collapse {
     }
 }
 
+/// How alike a network finds two views of an image, over some training images: no label is looked at. Cosines are those of
+/// features less their mean over all views.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Views {
+    /// Mean cosine of an image's two views, less that of its second view with the first ones of others, in [-2, 2].
+    #[serde(deserialize_with = "number")]
+    pub invariance: f64,
+    /// Standard error of that mean over the images.
+    #[serde(deserialize_with = "number")]
+    pub standard_error: f64,
+    /// Share of the images whose second view is nearest to their own first one.
+    #[serde(deserialize_with = "number")]
+    pub retrieval: f64,
+}
+
 fn nan() -> f64 {
     f64::NAN
 }

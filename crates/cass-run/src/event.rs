@@ -1,6 +1,6 @@
 //! `log.jsonl`: what happens in a run, one JSON object a line.
 
-use crate::collapse::Collapse;
+use crate::collapse::{Collapse, Views};
 use crate::metrics::{PenaltyTried, ProbeEpoch};
 use crate::schema::{number, numbers};
 use serde::{Deserialize, Serialize};
@@ -85,10 +85,9 @@ pub enum PretrainEvent {
         logits: Option<Collapse>,
         /// Share of the images whose nearest other image is of the same class; none without classes.
         neighbours: Option<f64>,
-        /// Share of some training images of which a second view finds the first among all their first views, by the
-        /// cosine of centred features; only at the start and after epochs.
+        /// How alike it finds two views of training images; only at the start, after epochs and in the end.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        retrieval: Option<f64>,
+        views: Option<Views>,
     },
     /// Two networks were compared on the same images.
     Agreement {

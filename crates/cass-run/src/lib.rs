@@ -25,7 +25,7 @@ mod sums;
 mod whole;
 
 pub use assign::assign;
-pub use collapse::{BeforeAfter, Collapse};
+pub use collapse::{BeforeAfter, Collapse, Views};
 pub use error::{Action, Error, Result};
 pub use event::{PretrainEvent, ProbeEvent, WALL_CLOCK, When};
 pub use file::{LARGEST_TEXT, open_regular, read_bounded, read_json, read_text};
@@ -38,7 +38,7 @@ pub use lock::{FolderLock, Owner, RunLock, is_in_use};
 pub use metrics::{
     Bounds, ClassScores, Common, Metrics, Neighbours, NeighboursTried, Origin, Penalty,
     PenaltyTried, PretrainEpoch, PretrainMetrics, ProbeEpoch, ProbeMetrics, ProbeReadings, Scores,
-    Shares, Skipped, Tuned,
+    Skipped, Tuned, ViewsBeforeAfter,
 };
 pub use printable::{for_spreadsheet, from_spreadsheet, printable, printable_lines};
 pub use provenance::{Attempt, Provenance};

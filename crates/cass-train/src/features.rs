@@ -5,7 +5,7 @@ use crate::error::Result;
 use candle_core::{DType, Tensor};
 use cass_data::loader::Loader;
 use cass_models::{Mode, Model};
-use cass_run::Collapse;
+use cass_run::{Collapse, Views};
 use serde::{Deserialize, Serialize};
 
 /// What one network says of some images.
@@ -18,10 +18,9 @@ pub struct ArmLook {
     /// Share of the images whose nearest other image, by the cosine of their features, is of the
     /// same class; none without classes.
     pub neighbours: Option<f64>,
-    /// Share of the images of which a second view has the first as its nearest, by the cosine of centred features,
-    /// among the first views of all; none without views, or where features are not finite.
+    /// How alike it finds two views of an image; none without views, or where features are not finite.
     #[serde(default)]
-    pub retrieval: Option<f64>,
+    pub views: Option<Views>,
 }
 
 /// What all networks say of some images.
@@ -65,11 +64,11 @@ pub(crate) fn look(
         }
         labels.extend(batch.labels);
     }
-    let shares = match views {
-        Some(views) => retrievals(&models, views)?,
+    let alike = match views {
+        Some(views) => views_of(&models, views)?,
         None => vec![None; models.len()],
     };
-    let read = |((model, rows), retrieval): ((&Model, &Rows), Option<f64>)| {
+    let read = |((model, rows), views): ((&Model, &Rows), Option<Views>)| {
         let dim = model.feature_dim();
         let features = collapse_of(&rows.features, dim);
         let known = classes && features.is_some();
@@ -77,7 +76,7 @@ pub(crate) fn look(
             features,
             logits: collapse_of(&rows.logits, model.num_classes()),
             neighbours: known.then(|| neighbours(&rows.features, dim, &labels)),
-            retrieval,
+            views,
         }
     };
     let agreement = match (&rows[..], models.first()) {
@@ -85,16 +84,15 @@ pub(crate) fn look(
         _ => None,
     };
     Ok(Look {
-        arms: models.iter().zip(&rows).zip(shares).map(read).collect(),
+        arms: models.iter().zip(&rows).zip(alike).map(read).collect(),
         agreement,
     })
 }
 
-/// Share of the images whose second view finds the first, of each network: how well features tell images apart whatever the
-/// view, which no label is needed for.
-fn retrievals(models: &[Model], views: &Loader) -> Result<Vec<Option<f64>>> {
+/// How alike each network finds two views of an image, which no label is needed for.
+fn views_of(models: &[Model], loader: &Loader) -> Result<Vec<Option<Views>>> {
     let mut rows = vec![[Vec::new(), Vec::new()]; models.len()];
-    for batch in views.epoch(0) {
+    for batch in loader.epoch(0) {
         let batch = batch?;
         for (model, rows) in models.iter().zip(&mut rows) {
             for (view, rows) in batch.views.iter().zip(rows) {
@@ -103,39 +101,48 @@ fn retrievals(models: &[Model], views: &Loader) -> Result<Vec<Option<f64>>> {
         }
     }
     let both = models.iter().zip(&rows);
-    let found = both.map(|(model, [first, second])| retrieval(first, second, model.feature_dim()));
-    Ok(found.collect())
+    let read = both.map(|(model, [first, second])| read_views(first, second, model.feature_dim()));
+    Ok(read.collect())
 }
 
-/// Of equally near ones the first counts.
-fn retrieval(first: &[f32], second: &[f32], dim: usize) -> Option<f64> {
+/// Of equally near views the first counts.
+fn read_views(first: &[f32], second: &[f32], dim: usize) -> Option<Views> {
     let images = first.len() / dim;
     let mut mean = vec![0.0; dim];
     for row in first.chunks_exact(dim).chain(second.chunks_exact(dim)) {
         let each = mean.iter_mut().zip(row);
         each.for_each(|(mean, &x)| *mean += f64::from(x) / (2 * images) as f64);
     }
-    if !mean.iter().all(|mean| mean.is_finite()) {
+    if images < 2 || !mean.iter().all(|mean| mean.is_finite()) {
         return None;
     }
     let centred = |row: &[f32]| {
         let row = row.iter().zip(&mean).map(|(&x, mean)| f64::from(x) - mean);
         scaled(row.collect())
     };
-    let keys: Vec<Vec<f64>> = first.chunks_exact(dim).map(centred).collect();
-    let finds_itself = |(image, row): &(usize, &[f32])| {
+    let firsts: Vec<Vec<f64>> = first.chunks_exact(dim).map(centred).collect();
+    let (mut found, mut margins) = (0, Vec::with_capacity(images));
+    for (image, row) in second.chunks_exact(dim).enumerate() {
         let row = centred(row);
-        let mut nearest = (f64::NEG_INFINITY, None);
-        for (key, other) in keys.iter().enumerate() {
-            let cosine = dot(&row, other);
-            if cosine > nearest.0 {
-                nearest = (cosine, Some(key));
+        let cosines: Vec<f64> = firsts.iter().map(|other| dot(&row, other)).collect();
+        let mut nearest = 0;
+        for (other, cosine) in cosines.iter().enumerate() {
+            if *cosine > cosines[nearest] {
+                nearest = other;
             }
         }
-        nearest.1 == Some(*image)
-    };
-    let found = second.chunks_exact(dim).enumerate().filter(finds_itself);
-    (images > 1).then(|| found.count() as f64 / images as f64)
+        found += usize::from(nearest == image);
+        let others = cosines.iter().sum::<f64>() - cosines[image];
+        margins.push(cosines[image] - others / (images - 1) as f64);
+    }
+    let count = images as f64;
+    let invariance = margins.iter().sum::<f64>() / count;
+    let squares = margins.iter().map(|margin| (margin - invariance).powi(2));
+    Some(Views {
+        invariance,
+        standard_error: (squares.sum::<f64>() / (count - 1.0) / count).sqrt(),
+        retrieval: found as f64 / count,
+    })
 }
 
 /// Leave-one-out accuracy of the nearest neighbour; the first of equally near ones counts.
@@ -196,17 +203,28 @@ mod tests {
     }
 
     #[test]
-    fn a_view_finds_the_other_one_of_its_image() {
+    fn views_of_an_image_are_alike_where_those_of_others_are_not() {
         // Three directions from a common offset, which centring takes away.
         let first = [11.0, 10.0, 10.0, 11.0, 9.0, 9.0];
-        let second = [10.9, 10.1, 10.1, 10.8, 9.2, 9.1];
-        assert_eq!(retrieval(&first, &second, 2), Some(1.0));
-        let turned = [10.1, 10.8, 10.9, 10.1, 9.2, 9.1];
-        assert_eq!(retrieval(&first, &turned, 2), Some(1.0 / 3.0));
+        let same = read_views(&first, &first, 2).unwrap();
+        assert_eq!(same.retrieval, 1.0);
+        // Cosines of (1, 0), (0, 1) and (-1, -1): 0 and twice -sqrt(1/2).
+        let half = 0.5f64.sqrt();
+        let margins = [1.0 + half / 2.0, 1.0 + half / 2.0, 1.0 + half];
+        let mean = margins.iter().sum::<f64>() / 3.0;
+        assert!((same.invariance - mean).abs() < 1e-12, "{same:?}");
+        let error = (margins.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / 6.0).sqrt();
+        assert!((same.standard_error - error).abs() < 1e-12, "{same:?}");
+
+        let turned = [10.0, 11.0, 11.0, 10.0, 9.0, 9.0];
+        let turned = read_views(&first, &turned, 2).unwrap();
+        assert_eq!(turned.retrieval, 1.0 / 3.0);
+        assert!(turned.invariance < 0.5 * mean, "{turned:?}");
         // All views the same: the first of equals is found, which one image is.
-        assert_eq!(retrieval(&[1.0; 6], &[1.0; 6], 2), Some(1.0 / 3.0));
-        assert_eq!(retrieval(&[f32::NAN; 6], &[1.0; 6], 2), None);
-        assert_eq!(retrieval(&first[..2], &second[..2], 2), None);
+        let none = read_views(&[1.0; 6], &[1.0; 6], 2).unwrap();
+        assert_eq!((none.invariance, none.retrieval), (0.0, 1.0 / 3.0));
+        assert_eq!(read_views(&[f32::NAN; 6], &[1.0; 6], 2), None);
+        assert_eq!(read_views(&first[..2], &first[..2], 2), None);
     }
 
     #[test]

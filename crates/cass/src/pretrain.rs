@@ -78,7 +78,8 @@ pub struct Args {
     #[arg(long, value_name = "GUARD", value_parser = guard())]
     guard: Option<Guard>,
     /// Which epoch's networks to keep: the last one's, or of each network the one after which two views of training
-    /// images found each other most often, which needs no label; not with --set swa [default: last].
+    /// images were the most alike, compared with those of different images; no label is looked at. With best, the paper's
+    /// averaging has to be off: --set swa=none [default: last].
     #[arg(long, value_name = "EPOCH", value_parser = keep())]
     keep: Option<Keep>,
     /// Precision of the products in training steps, on a GPU: with bf16, convolutions, linear maps and attention
@@ -405,16 +406,10 @@ fn report(out: &Path, metrics: &PretrainMetrics) -> Report {
     for (arm, readings) in &metrics.collapse {
         let (before, after) = (said(readings.before), said(readings.after));
         let _ = write!(text, "  {arm}: {before} -> {after}");
-        if let Some((before, after)) = metrics
-            .retrieval
-            .get(arm)
-            .and_then(|s| s.before.zip(s.after))
-        {
-            let (before, after) = (100.0 * before, 100.0 * after);
-            let _ = write!(
-                text,
-                "; views find each other in {before:.0} % -> {after:.0} %"
-            );
+        let views = metrics.views.get(arm);
+        if let Some((before, after)) = views.and_then(|views| views.before.zip(views.after)) {
+            let (before, after) = (before.invariance, after.invariance);
+            let _ = write!(text, "; views {before:.2} -> {after:.2}");
         }
         if let Some(epoch) = metrics.kept.get(arm) {
             let _ = write!(text, "; kept: epoch {epoch}");

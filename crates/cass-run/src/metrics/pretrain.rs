@@ -1,5 +1,6 @@
 use super::{Common, Origin};
 use crate::collapse::BeforeAfter;
+use crate::collapse::Views;
 use crate::schema::number;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,10 +19,9 @@ pub struct PretrainMetrics {
     pub epochs: Vec<PretrainEpoch>,
     /// Readings of each arm's features of the test images.
     pub collapse: BTreeMap<String, BeforeAfter>,
-    /// How often a second view of a training image found the first, of each arm, at the start and in the end: see
-    /// [`PretrainEvent::Collapse`](crate::PretrainEvent::Collapse).
+    /// How alike each arm's network found two views of training images, at the start and in the end.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub retrieval: BTreeMap<String, Shares>,
+    pub views: BTreeMap<String, ViewsBeforeAfter>,
     /// The epoch that each arm's network is of, where the best was kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, usize>,
@@ -48,13 +48,13 @@ pub struct PretrainMetrics {
     pub common: Common,
 }
 
-/// A share at the start and in the end, from 0 to 1; none where features were not finite.
+/// Readings of two views; none where features were not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Shares {
+pub struct ViewsBeforeAfter {
     /// With the initial weights.
-    pub before: Option<f64>,
+    pub before: Option<Views>,
     /// With the final ones.
-    pub after: Option<f64>,
+    pub after: Option<Views>,
 }
 
 /// One epoch of a pretraining.

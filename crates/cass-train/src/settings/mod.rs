@@ -27,8 +27,8 @@ pub enum Keep {
     /// The last one's, as the paper's.
     #[default]
     Last,
-    /// Of each network that one's after which two views of training images found each other most often: no label is
-    /// looked at.
+    /// Of each network that one's after which two views of a training image were the most alike, compared with those
+    /// of different images: no label is looked at.
     Best,
 }
 

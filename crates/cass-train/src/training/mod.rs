@@ -25,7 +25,7 @@ use cass_ops::scope::interruptible;
 use cass_run::names::{MANIFEST, checkpoint};
 use cass_run::{
     BeforeAfter, Common, Origin, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir,
-    Shares, When,
+    ViewsBeforeAfter, When,
 };
 use options::Cadence;
 use progress::{EpochSoFar, Moment, Progress};
@@ -288,8 +288,7 @@ impl Training<'_> {
                 let arm = arm.clone();
                 self.tell.event(&Event::Collapsed { epoch, arm, text })?;
             }
-            let images = self.setup.views.images();
-            if let Some(text) = watch::worse(arm, start, now, images)
+            if let Some(text) = watch::worse(arm, start, now)
                 && !self.progress.worse.contains(arm)
             {
                 self.progress.worse.push(arm.clone());
@@ -305,13 +304,13 @@ impl Training<'_> {
             return Ok(());
         }
         for (index, look) in looks.iter().enumerate() {
-            // Features that are not finite have no share, and are kept only where there is nothing else.
-            let retrieval = look.retrieval.unwrap_or(-1.0);
+            // Features that are not finite have no reading, and are kept only where there is nothing else.
+            let invariance = look.views.map_or(f64::MIN, |views| views.invariance);
             let best = self.progress.best.get(index);
-            if best.is_some_and(|best| best.retrieval >= retrieval) {
+            if best.is_some_and(|best| best.invariance >= invariance) {
                 continue;
             }
-            let moment = Moment { epoch, retrieval };
+            let moment = Moment { epoch, invariance };
             let (arm, model) = self.step.arms()[index];
             let kept = model.deep_copy()?;
             self.save(&[(arm, &kept)], epoch)?;
@@ -433,7 +432,7 @@ impl Training<'_> {
                 features: reading.features,
                 logits: reading.logits,
                 neighbours: reading.neighbours,
-                retrieval: reading.retrieval,
+                views: reading.views,
             })?;
         }
         if look.arms.len() == 2 {
@@ -454,10 +453,10 @@ impl Training<'_> {
             let (before, after) = (*before, after.features);
             (arm.clone(), BeforeAfter { before, after })
         });
-        let shares = self.progress.start.iter().zip(after);
-        let retrieval = shares.map(|(start, (arm, after))| {
-            let (before, after) = (start.retrieval, after.retrieval);
-            (arm.clone(), Shares { before, after })
+        let starts = self.progress.start.iter().zip(after);
+        let views = starts.map(|(start, (arm, after))| {
+            let (before, after) = (start.views, after.views);
+            (arm.clone(), ViewsBeforeAfter { before, after })
         });
         let arms = self.recipe.arms.keys().cloned();
         let best = arms.zip(self.progress.best.iter().map(|best| best.epoch));
@@ -468,7 +467,7 @@ impl Training<'_> {
                 .collect(),
             epochs: self.progress.epochs.clone(),
             collapse: collapse.collect(),
-            retrieval: retrieval.collect(),
+            views: views.collect(),
             kept: best.collect(),
             images: self.progress.images,
             steps: self.steps(),

@@ -57,8 +57,8 @@ pub(super) struct Progress {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Moment {
     pub(super) epoch: usize,
-    /// [`ArmLook::retrieval`]; -1 for none.
-    pub(super) retrieval: f64,
+    /// That of [`ArmLook::views`]; the least number for none.
+    pub(super) invariance: f64,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -121,7 +121,7 @@ fn scalars(event: &Event, device: &Device) -> Vec<(String, f64)> {
             features,
             logits,
             neighbours,
-            retrieval,
+            views,
             ..
         } if when.is_of_sample() => {
             for (what, reading) in [("features", features), ("logits", logits)] {
@@ -135,8 +135,9 @@ fn scalars(event: &Event, device: &Device) -> Vec<(String, f64)> {
             if let Some(share) = neighbours {
                 add(format!("collapse/{arm}/neighbours"), *share);
             }
-            if let Some(share) = retrieval {
-                add(format!("collapse/{arm}/retrieval"), *share);
+            if let Some(views) = views {
+                add(format!("views/{arm}/invariance"), views.invariance);
+                add(format!("views/{arm}/retrieval"), views.retrieval);
             }
         }
         _ => {}

@@ -32,17 +32,17 @@ pub(super) fn warning(arm: &str, start: &ArmLook, now: &ArmLook) -> Option<Strin
 }
 
 /// What to say of an arm that training makes worse, by what predicted best, without labels, how much better frozen features
-/// became (docs/pretraining.md): whether two views of an image find each other among `images`. Only what twice the
-/// standard error of the difference leaves below zero is said.
-pub(super) fn worse(arm: &str, start: &ArmLook, now: &ArmLook, images: usize) -> Option<String> {
-    let (was, is) = (start.retrieval?, now.retrieval?);
-    let variance = (was * (1.0 - was) + is * (1.0 - is)) / images as f64;
-    (was - is > 2.0 * variance.sqrt()).then(|| {
+/// became (docs/pretraining.md): how much more alike two views of an image are than those of different images. Only what twice
+/// the standard error of the difference leaves below zero is said.
+pub(super) fn worse(arm: &str, start: &ArmLook, now: &ArmLook) -> Option<String> {
+    let (was, is) = (start.views?, now.views?);
+    let error = was.standard_error.hypot(is.standard_error);
+    (was.invariance - is.invariance > 2.0 * error).then(|| {
         format!(
-            "training makes the features of {arm} worse than they were at the start: a second view of an image finds the \
-             first among {images} training images in {:.0} % of them, {:.0} % at the start; --keep best keeps the best epoch",
-            100.0 * is,
-            100.0 * was
+            "training seems to make the features of {arm} worse than they were at the start: two views of a training image \
+             are more alike than those of different images by a cosine of {:.2}, {:.2} at the start; a lower learning rate, \
+             fewer epochs or --keep best may help",
+            is.invariance, was.invariance
         )
     })
 }
@@ -50,6 +50,7 @@ pub(super) fn worse(arm: &str, start: &ArmLook, now: &ArmLook, images: usize) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cass_run::Views;
 
     fn reading(mean_cosine: f64, effective_rank: f64) -> ArmLook {
         ArmLook {
@@ -60,26 +61,31 @@ mod tests {
             }),
             logits: None,
             neighbours: Some(0.25),
-            retrieval: None,
+            views: None,
         }
     }
 
     #[test]
     fn what_chance_may_have_made_worse_is_not_said() {
-        let at = |share| ArmLook {
-            retrieval: share,
+        let at = |invariance| ArmLook {
+            views: Some(Views {
+                invariance,
+                standard_error: 0.05,
+                retrieval: 0.5,
+            }),
             ..reading(0.5, 30.0)
         };
-        let said = |was, is| worse("vit", &at(was), &at(is), 64);
-        let text = said(Some(0.8), Some(0.5)).unwrap();
+        let said = |was, is| worse("vit", &at(was), &at(is));
+        let text = said(0.8, 0.5).unwrap();
         assert!(
-            text.contains("in 50 % of them, 80 % at the start"),
+            text.contains("a cosine of 0.50, 0.80 at the start"),
             "{text}"
         );
         for (was, is) in [(0.8, 0.7), (0.5, 0.8), (0.5, 0.5)] {
-            assert_eq!(said(Some(was), Some(is)), None);
+            assert_eq!(said(was, is), None);
         }
-        assert_eq!(said(None, Some(0.1)), None);
+        let none = reading(0.5, 30.0);
+        assert_eq!(worse("vit", &none, &at(0.1)), None);
     }
 
     #[test]

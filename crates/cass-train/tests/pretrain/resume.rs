@@ -127,34 +127,40 @@ fn the_best_epoch_is_kept_and_goes_on_to_the_same_bytes() {
     let folder = Folder::with_phantoms();
     let mut recipe = recipe(CassConfig::default(), &folder.data());
     (recipe.keep, recipe.swa, recipe.epochs) = (Keep::Best, None, 4);
-    let mut shares = std::collections::BTreeMap::<String, Vec<f64>>::new();
+    let mut readings = std::collections::BTreeMap::<String, Vec<f64>>::new();
     let observe = &mut |event: &Event| {
         if let Event::Collapse {
             when: When::Epoch,
             arm,
-            retrieval,
+            views,
             ..
         } = event
         {
-            let shares = shares.entry(arm.clone()).or_default();
-            shares.push(retrieval.expect("a share"));
+            let readings = readings.entry(arm.clone()).or_default();
+            readings.push(views.expect("a reading").invariance);
         }
     };
     let (path, metrics) = folder
         .watched("best", &recipe, &options(), observe)
         .unwrap();
-    for (arm, shares) in &shares {
-        let most = shares.iter().copied().fold(0.0, f64::max);
-        let first = shares.iter().position(|&share| share == most).unwrap();
-        assert_eq!(metrics.kept[arm], first, "{shares:?}");
-        assert_eq!(metrics.retrieval[arm].after, Some(most));
+    for (arm, readings) in &readings {
+        let most = readings.iter().copied().fold(f64::MIN, f64::max);
+        let first = readings
+            .iter()
+            .position(|&reading| reading == most)
+            .unwrap();
+        assert_eq!(metrics.kept[arm], first, "{readings:?}");
+        assert_eq!(metrics.views[arm].after.unwrap().invariance, most);
         let bytes = fs::read(path.join(format!("checkpoint-{arm}.safetensors"))).unwrap();
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         let epoch = &header.metadata().as_ref().unwrap()["epoch"];
         assert_eq!(*epoch, first.to_string());
     }
     // So that something is held to it: one of the networks is not of the last epoch.
-    assert!(metrics.kept.values().any(|&epoch| epoch < 3), "{shares:?}");
+    assert!(
+        metrics.kept.values().any(|&epoch| epoch < 3),
+        "{readings:?}"
+    );
     equal_in_pieces(&recipe, &folder, &[5, 10, 13]);
 }
 
