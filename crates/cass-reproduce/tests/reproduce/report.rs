@@ -92,7 +92,7 @@ fn results_hold_the_keys_that_scripts_rely_on() {
     }
     // The stand-in's CASS ends collapsed.
     assert_eq!(results["claims"][0]["verdict"], "did not hold");
-    assert_eq!(job.read("results.csv").lines().count(), 1 + 78 * 5);
+    assert_eq!(job.read("results.csv").lines().count(), 1 + 102 * 5);
 }
 
 /// The stand-in's scores rise with the labels, DINO is better than the start, and CASS collapses.
