@@ -47,7 +47,7 @@ pub(crate) trait MethodConfig {
     fn preset(&self, protocol: Protocol) -> Preset;
 
     /// Changes what the preset has for weights that have learned before to what a network wants that begins at random.
-    fn from_random(&self, _name: &str, _arm: &mut Arm) {}
+    fn for_random(&self, _name: &str, _arm: &mut Arm) {}
 
     /// Gives the paper's networks those choices of `arms` that the paper makes, too.
     fn paper_for(&self, _arms: &Arms, _paper: &mut Arms) {}

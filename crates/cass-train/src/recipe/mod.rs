@@ -170,7 +170,7 @@ impl Recipe {
             };
             arm.weights = weights.clone();
             if arm.weights == Weights::Random {
-                recipe.method.config().from_random(name, arm);
+                recipe.method.config().for_random(name, arm);
             }
         }
         recipe

@@ -96,7 +96,7 @@ impl MethodConfig for ContrastConfig {
         }
     }
 
-    fn from_random(&self, name: &str, arm: &mut Arm) {
+    fn for_random(&self, name: &str, arm: &mut Arm) {
         let lr = if name == "cnn" { 1e-3 } else { 3e-4 };
         arm.frozen_statistics = false;
         arm.optimizer = OptimizerConfig::Adam(AdamConfig {
@@ -112,7 +112,7 @@ impl MethodConfig for ContrastConfig {
                 .get(name)
                 .is_some_and(|own| own.weights == Weights::Random)
             {
-                self.from_random(name, arm);
+                self.for_random(name, arm);
             }
         }
     }

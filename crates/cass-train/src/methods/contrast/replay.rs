@@ -44,7 +44,7 @@ pub(super) fn replay(replay: &Replay, folder: &Path, recorded: &Recorded) -> Res
     let arm = |name: &str| -> Result<(Model, Arm)> {
         let mut arm = preset.arms[name].clone();
         // What was recorded moves BatchNorm's statistics.
-        config.from_random(name, &mut arm);
+        config.for_random(name, &mut arm);
         arm.optimizer = OptimizerConfig::Adam(AdamConfig {
             lr,
             eps: number("eps")?,
