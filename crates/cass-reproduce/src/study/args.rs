@@ -80,11 +80,10 @@ pub struct Networks {
     /// Initial weights of the Transformer, in place of --weights.
     #[arg(long, value_name = "WEIGHTS")]
     pub vit_weights: Option<String>,
-    /// What pretrains them: cass, guarded against collapse, or cass-contrast [default: cass-contrast where both begin from
-    /// learned weights, else cass].
-    #[arg(long, value_name = "NAME", value_parser = method)]
-    #[serde(default)]
-    pub method: Option<Method>,
+    /// What pretrains them: cass-contrast, or cass, guarded against collapse.
+    #[arg(long, value_name = "NAME", default_value = "cass-contrast", value_parser = method)]
+    #[serde(default = "guarded")]
+    pub method: Method,
     /// Height and width of the images the networks see, in pixels [default: what the time allows].
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(16..=1024))]
     pub size: Option<u32>,
@@ -104,6 +103,11 @@ fn method(name: &str) -> Result<Method, String> {
         pretraining.is_some_and(|pretraining| pretraining.name == name)
     });
     found.ok_or_else(|| format!("{name} is no method of a study: expected cass or cass-contrast"))
+}
+
+/// What pretrained before there was a choice.
+pub fn guarded() -> Method {
+    Method::Cass
 }
 
 /// How tables and images are read: as `cass data check` takes it.

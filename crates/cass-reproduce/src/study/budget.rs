@@ -1,5 +1,6 @@
 //! Networks, size, epochs and seeds that fit the time.
 
+use super::args::guarded;
 use crate::networks::Network;
 use crate::plan::{Cost, TRAIN};
 use crate::table::Method;
@@ -68,11 +69,6 @@ const ENOUGH: [u32; 2] = [40, 10];
 const MOST: [u32; 2] = [200, 50];
 /// Share of the time for training that is for pretraining, where there is time for fine-tuning.
 const FOR_PRETRAINING: f64 = 0.45;
-
-/// What pretrained before there was a choice.
-fn guarded() -> Method {
-    Method::Cass
-}
 
 impl Choice {
     /// The largest side at which enough epochs fit; where none fits, the smallest, and in the end fewer epochs and no

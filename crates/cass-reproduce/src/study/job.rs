@@ -15,7 +15,6 @@ use crate::machine::Provenance;
 use crate::networks::Network;
 use crate::plan::{Facts, Plan};
 use crate::store::{self, Info};
-use crate::table::Method;
 use crate::units::{duration, mib};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -245,18 +244,12 @@ fn choose(cass: &Path, args: &Args, images: &Images) -> Result<Choice> {
     } else {
         "random"
     };
-    let weights = args.networks.weights(usual);
-    let usual = match weights.iter().any(|weights| weights == "random") {
-        true => Method::Cass,
-        // Guarded CASS makes worse what the weights know already (docs/pretraining.md).
-        false => Method::Contrast,
-    };
     Ok(Choice::of(&Wishes {
         gflops: measured(cass, &cnn, &vit, size)?,
-        weights,
+        weights: args.networks.weights(usual),
         cnn,
         vit,
-        method: method.unwrap_or(usual),
+        method,
         size,
         epochs,
         finetune_epochs,
