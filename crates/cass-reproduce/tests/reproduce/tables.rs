@@ -201,15 +201,25 @@ fn a_table_of_ones_own_compares_any_methods() {
 fn the_studies_are_tables_that_can_be_planned() {
     let job = Job::new();
     let studies = concat!(env!("CARGO_MANIFEST_DIR"), "/../../xtask/studies");
-    for study in ["brain-mri", "isic2019"] {
+    for (study, profile, pretrainings, rows) in [
+        ("brain-mri", "two-cores", 3 + 4 * 2, 8),
+        ("isic2019", "two-cores", 3 + 4 * 2, 8),
+        ("learned-brain-mri", "learned", 4, 5),
+        ("learned-isic2019", "learned", 4, 5),
+    ] {
         let plan = format!(
-            "plan --table {studies}/{study}.toml --profile {studies}/two-cores.toml --downstream knn,logistic --seeds 1 --runs"
+            "plan --table {studies}/{study}.toml --profile {studies}/{profile}.toml --downstream knn,logistic --seeds 1 --runs"
         );
         let lines = lines(&job, &plan);
         let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
-        assert_eq!(count("pretrain-"), 3 + 4 * 2, "{lines:?}");
-        // Eight rows in two arms, at three shares of the labels.
-        assert_eq!((count("knn-"), count("logistic-")), (48, 48), "{lines:?}");
+        assert_eq!(count("pretrain-"), pretrainings, "{lines:?}");
+        // Rows in two arms, at three shares of the labels.
+        let probes = rows * 2 * 3;
+        assert_eq!(
+            (count("knn-"), count("logistic-")),
+            (probes, probes),
+            "{lines:?}"
+        );
     }
 }
 
