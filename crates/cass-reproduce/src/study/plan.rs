@@ -99,7 +99,7 @@ impl Study<'_> {
                 _ if method == Method::Contrast => continue,
                 ("vit", "random") => "1e-4",
                 (_, "random") => continue,
-                // A hundredth of the paper's, to keep what the weights know; whether it does was not measured.
+                // A hundredth of the paper's: less is lost of what the weights know, and something still is (docs/pretraining.md).
                 _ => "1e-5",
             };
             recipe.add("--set", format!("arms.{arm}.optimizer.lr={rate}"));

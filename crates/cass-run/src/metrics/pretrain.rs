@@ -1,6 +1,5 @@
 use super::{Common, Origin};
-use crate::collapse::BeforeAfter;
-use crate::collapse::Views;
+use crate::collapse::{BeforeAfter, Views};
 use crate::schema::number;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

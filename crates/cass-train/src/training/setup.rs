@@ -20,8 +20,8 @@ const SAMPLE: usize = 64;
 /// Training images that are looked at, where there are no test images.
 const LOOKED_AT: usize = 512;
 
-/// Of so many training images one is looked at in two views after every epoch: a fiftieth of the epoch's time at most, where
-/// there are enough.
+/// Of so many training images one is looked at in two views after every epoch: by count of passes, a fiftieth of an epoch at
+/// most where there are enough.
 const VIEWED: usize = 40;
 const LEAST_VIEWED: usize = 64;
 const MOST_VIEWED: usize = 256;
