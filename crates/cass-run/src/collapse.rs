@@ -73,11 +73,11 @@ fn nan() -> f64 {
 /// Readings of one network, with its initial and its final weights; none where its features are not
 /// finite.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct BeforeAfter {
+pub struct BeforeAfter<T = Collapse> {
     /// Reading with the initial weights.
-    pub before: Option<Collapse>,
+    pub before: Option<T>,
     /// Reading with the final weights.
-    pub after: Option<Collapse>,
+    pub after: Option<T>,
 }
 
 impl BeforeAfter {

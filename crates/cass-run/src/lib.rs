@@ -38,7 +38,7 @@ pub use lock::{FolderLock, Owner, RunLock, is_in_use};
 pub use metrics::{
     Bounds, ClassScores, Common, Metrics, Neighbours, NeighboursTried, Origin, Penalty,
     PenaltyTried, PretrainEpoch, PretrainMetrics, ProbeEpoch, ProbeMetrics, ProbeReadings, Scores,
-    Skipped, Tuned, ViewsBeforeAfter,
+    Skipped, Tuned,
 };
 pub use printable::{for_spreadsheet, from_spreadsheet, printable, printable_lines};
 pub use provenance::{Attempt, Provenance};

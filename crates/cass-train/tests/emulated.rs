@@ -90,7 +90,7 @@ fn contrast() -> ContrastStep {
         distil: 0.5,
         ..ContrastConfig::default()
     };
-    let mut arm = Recipe::paper(config.clone()).arms["cnn"].clone();
+    let mut arm = Recipe::from_random(config.clone()).arms["cnn"].clone();
     arm.optimizer = OptimizerConfig::Sgd(SgdConfig {
         momentum: 0.9,
         ..SgdConfig::default()

@@ -6,7 +6,7 @@ mod probe;
 mod scores;
 
 pub use common::{Common, Origin, Skipped};
-pub use pretrain::{PretrainEpoch, PretrainMetrics, ViewsBeforeAfter};
+pub use pretrain::{PretrainEpoch, PretrainMetrics};
 pub use probe::{
     Bounds, Neighbours, NeighboursTried, Penalty, PenaltyTried, ProbeEpoch, ProbeMetrics,
     ProbeReadings, Tuned,

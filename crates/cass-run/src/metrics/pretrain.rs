@@ -20,7 +20,7 @@ pub struct PretrainMetrics {
     pub collapse: BTreeMap<String, BeforeAfter>,
     /// How alike each arm's network found two views of training images, at the start and in the end.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub views: BTreeMap<String, ViewsBeforeAfter>,
+    pub views: BTreeMap<String, BeforeAfter<Views>>,
     /// The epoch that each arm's network is of, where the best was kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub kept: BTreeMap<String, usize>,
@@ -45,15 +45,6 @@ pub struct PretrainMetrics {
     /// What every run says.
     #[serde(flatten)]
     pub common: Common,
-}
-
-/// Readings of two views; none where features were not finite.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct ViewsBeforeAfter {
-    /// With the initial weights.
-    pub before: Option<Views>,
-    /// With the final ones.
-    pub after: Option<Views>,
 }
 
 /// One epoch of a pretraining.

@@ -176,6 +176,15 @@ impl Recipe {
         recipe
     }
 
+    /// The paper's preset with every network from random weights, and what the method wants for these.
+    pub fn from_random(method: impl Into<Method>) -> Self {
+        let method = method.into();
+        let weights = method.arms().iter();
+        let weights = weights.map(|arm| ((*arm).to_owned(), Weights::Random));
+        let weights = weights.collect();
+        Self::from_weights(Protocol::Paper, method, &weights)
+    }
+
     /// What trains the networks as the recipe says: one for each arm, in the order of their names.
     ///
     /// # Errors

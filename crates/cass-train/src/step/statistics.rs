@@ -68,7 +68,7 @@ mod tests {
             projection_size: 4,
             ..ByolConfig::default()
         });
-        let contrast = Recipe::paper(ContrastConfig {
+        let contrast = Recipe::from_random(ContrastConfig {
             projection_hidden_size: 8,
             projection_size: 4,
             queue: 5,

@@ -1,6 +1,7 @@
 //! The visible loop: from a recipe to a finished run folder.
 
 mod checkpoint;
+mod look;
 mod options;
 mod progress;
 mod provenance;
@@ -13,7 +14,7 @@ pub use options::{PretrainOptions, Stop};
 use crate::average::{WeightAverage, update_bn};
 use crate::device::device_name;
 use crate::error::{Error, Result};
-use crate::features::{self, ArmLook};
+use crate::features::ArmLook;
 use crate::memory::{peak_gpu_mib, peak_rss_mib};
 use crate::recipe::{Keep, ValidRecipe};
 use crate::states::States;
@@ -25,10 +26,10 @@ use cass_ops::scope::interruptible;
 use cass_run::names::{MANIFEST, checkpoint};
 use cass_run::{
     BeforeAfter, Common, Origin, PretrainEpoch, PretrainEvent as Event, PretrainMetrics, RunDir,
-    ViewsBeforeAfter, When,
+    When,
 };
 use options::Cadence;
-use progress::{EpochSoFar, Moment, Progress};
+use progress::{EpochSoFar, Progress};
 use setup::{Origins, Setup};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -273,57 +274,6 @@ impl Training<'_> {
         self.watch(epoch)
     }
 
-    /// Looks at the networks on the sample, and warns of features that have collapsed.
-    fn watch(&mut self, epoch: usize) -> Result<()> {
-        let Some(now) = self.look(When::Epoch, epoch)? else {
-            self.progress.unwatched = true;
-            return Err(self.leave()?);
-        };
-        self.progress.unwatched = false;
-        self.progress.collapsed = None;
-        let arms = self.recipe.arms.keys();
-        for (arm, (start, now)) in arms.zip(self.progress.start.clone().iter().zip(&now)) {
-            if let Some(text) = watch::warning(arm, start, now) {
-                self.progress.collapsed.get_or_insert_with(|| text.clone());
-                let arm = arm.clone();
-                self.tell.event(&Event::Collapsed { epoch, arm, text })?;
-            }
-            if let Some(text) = watch::worse(arm, start, now)
-                && !self.progress.worse.contains(arm)
-            {
-                self.progress.worse.push(arm.clone());
-                self.tell.event(&Event::Warning { text })?;
-            }
-        }
-        self.keep_best(epoch, &now)
-    }
-
-    /// Keeps those networks that are the best so far, where the recipe asks for it.
-    fn keep_best(&mut self, epoch: usize, looks: &[ArmLook]) -> Result<()> {
-        if self.recipe.keep != Keep::Best {
-            return Ok(());
-        }
-        for (index, look) in looks.iter().enumerate() {
-            // Features that are not finite have no reading, and are kept only where there is nothing else.
-            let invariance = look.views.map_or(f64::MIN, |views| views.invariance);
-            let best = self.progress.best.get(index);
-            if best.is_some_and(|best| best.invariance >= invariance) {
-                continue;
-            }
-            let moment = Moment { epoch, invariance };
-            let (arm, model) = self.step.arms()[index];
-            let kept = model.deep_copy()?;
-            self.save(&[(arm, &kept)], epoch)?;
-            if best.is_some() {
-                (self.progress.best[index], self.kept[index]) = (moment, kept);
-            } else {
-                self.progress.best.push(moment);
-                self.kept.push(kept);
-            }
-        }
-        Ok(())
-    }
-
     /// Counts the epoch's weights in, where averaging has started.
     fn average(&mut self, epoch: usize) -> Result<()> {
         let Some(swa) = &self.recipe.swa else {
@@ -366,12 +316,9 @@ impl Training<'_> {
             whole.ok_or_else(|| self.interrupted())?;
         }
         // Also where an earlier attempt has: what lies there may be damaged by now.
-        let arms = self.final_arms();
-        if self.kept.is_empty() {
-            self.save(&arms, last)?;
-        }
-        for (arm, best) in arms.iter().zip(&self.progress.best) {
-            self.save(&[*arm], best.epoch)?;
+        for (index, arm) in self.final_arms().into_iter().enumerate() {
+            let best = self.progress.best.get(index);
+            self.save(&[arm], best.map_or(last, |best| best.epoch))?;
         }
         let after = self.look_through(When::After, last)?;
         let arms = self.recipe.arms.keys().cloned();
@@ -403,49 +350,6 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// [`look`](Self::look), of which nothing is kept where it was left in its middle.
-    fn look_through(&mut self, when: When, epoch: usize) -> Result<Vec<ArmLook>> {
-        let look = self.look(when, epoch)?;
-        look.ok_or_else(|| self.interrupted())
-    }
-
-    /// Looks at the networks, and tells what it saw; `None` where the run is to stop.
-    fn look(&mut self, when: When, epoch: usize) -> Result<Option<Vec<ArmLook>>> {
-        let (arms, loader) = match when {
-            When::Before => (self.step.arms(), &self.setup.test),
-            When::Start | When::Epoch => (self.step.arms(), &self.setup.sample),
-            When::After => (self.final_arms(), &self.setup.test),
-        };
-        let stops = self.options.stop.asked();
-        let classes = self.setup.has_classes;
-        // What it was before is what it is at the start.
-        let views = (when != When::Before).then_some(&self.setup.views);
-        let looked = interruptible(stops, || features::look(&arms, loader, classes, views));
-        let Some(look) = looked? else {
-            return Ok(None);
-        };
-        for (arm, reading) in self.recipe.arms.keys().zip(&look.arms) {
-            self.tell.event(&Event::Collapse {
-                when,
-                epoch,
-                arm: arm.clone(),
-                features: reading.features,
-                logits: reading.logits,
-                neighbours: reading.neighbours,
-                views: reading.views,
-            })?;
-        }
-        if look.arms.len() == 2 {
-            let cosine = look.agreement;
-            self.tell.event(&Event::Agreement {
-                when,
-                epoch,
-                cosine,
-            })?;
-        }
-        Ok(Some(look.arms))
-    }
-
     fn metrics(&self, after: &[(String, ArmLook)], seconds: f64) -> PretrainMetrics {
         let networks = self.recipe.arms.iter();
         let pairs = self.progress.before.iter().zip(after);
@@ -456,7 +360,7 @@ impl Training<'_> {
         let starts = self.progress.start.iter().zip(after);
         let views = starts.map(|(start, (arm, after))| {
             let (before, after) = (start.views, after.views);
-            (arm.clone(), ViewsBeforeAfter { before, after })
+            (arm.clone(), BeforeAfter { before, after })
         });
         let arms = self.recipe.arms.keys().cloned();
         let best = arms.zip(self.progress.best.iter().map(|best| best.epoch));

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 /// Small enough for a debug build: of 24 images of 16 px, 20 train in batches of 6, 6, 6 and 2.
 fn recipe(method: impl Into<Method>, root: &Path) -> Recipe {
-    let mut recipe = Recipe::paper(method);
+    let mut recipe = Recipe::from_random(method);
     recipe.data.root = root.into();
     (recipe.size, recipe.epochs, recipe.batch, recipe.outputs) = (16, 2, 6, 8);
     recipe.device = "cpu".into();
@@ -32,7 +32,6 @@ fn recipe(method: impl Into<Method>, root: &Path) -> Recipe {
             "resnet18"
         }
         .into();
-        arm.weights = Weights::Random;
     }
     recipe
 }

@@ -71,7 +71,7 @@ fn a_contrast_pairs_any_two_networks_and_moves_all_but_their_classifiers() {
         distil: 0.5,
         ..ContrastConfig::default()
     };
-    let arm = &Recipe::paper(config.clone()).arms["cnn"];
+    let arm = &Recipe::from_random(config.clone()).arms["cnn"];
     let kinds = kinds();
     let pairs = kinds.iter().zip(kinds.iter().cycle().skip(1));
     for ((a, first), (b, second)) in pairs {

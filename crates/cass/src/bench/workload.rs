@@ -149,7 +149,7 @@ impl Workload {
                 device,
             });
         };
-        let mut recipe = Recipe::paper(method);
+        let mut recipe = Recipe::from_random(method);
         (recipe.device, recipe.precision) = (args.device.clone(), args.precision);
         let device = cass_train::device::device_of(&recipe, false)?;
         let networks = args.nets().into_iter().zip(0..);
