@@ -23,7 +23,7 @@ const LOOKED_AT: usize = 512;
 /// Of so many training images one is looked at in two views after every epoch: by count of passes, a fiftieth of an epoch at
 /// most where there are enough.
 const VIEWED: usize = 40;
-const LEAST_VIEWED: usize = 64;
+const LEAST_VIEWED: usize = 32;
 const MOST_VIEWED: usize = 256;
 
 /// Where the weights of each arm come from, by its name.
