@@ -28,20 +28,39 @@ pub fn cass(device: &Device) -> Result<PathBuf> {
     if let Some(path) = env::var_os("CASS_BIN") {
         return Ok(path.into());
     }
+    let mut command = release();
+    let mut hint = "";
+    if device.is_gpu() {
+        command.args(["--features", "cuda"]);
+        hint = "; one built where there is a CUDA toolkit can be named by CASS_BIN";
+    }
+    built(command, hint)
+}
+
+/// A `cass` that knows no AVX-512, in a target folder of its own: only the build can leave it out, since the crate of
+/// matrix products asks the CPU alone.
+pub fn cass_avx2() -> Result<PathBuf> {
+    let mut command = release();
+    let flags = env::var("RUSTFLAGS").unwrap_or_default();
+    command.env("RUSTFLAGS", format!("{flags} --cfg cass_avx2"));
+    command.env("CARGO_TARGET_DIR", target().join("avx2"));
+    built(command, "")
+}
+
+/// What builds `cass` in release, and says where it is.
+fn release() -> Command {
     let mut command = cargo();
     command
         .args(["build", "--release", "-p", "cass"])
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit());
-    if device.is_gpu() {
-        command.args(["--features", "cuda"]);
-    }
+    command
+}
+
+/// The binary that was built.
+fn built(mut command: Command, hint: &str) -> Result<PathBuf> {
     let output = command.output().context("cargo cannot be started")?;
     if !output.status.success() {
-        let hint = match device.is_gpu() {
-            true => "; one built where there is a CUDA toolkit can be named by CASS_BIN",
-            false => "",
-        };
         bail!("the `cass` binary cannot be built: cargo says why above{hint}");
     }
     String::from_utf8_lossy(&output.stdout)

@@ -10,7 +10,6 @@ use std::ops::Range;
 pub(crate) trait Element: WithDType + Lanes + std::ops::Neg<Output = Self> {
     const ZERO: Self;
     const ONE: Self;
-    const NAN: Self;
 
     /// The nearest to `value`. Candle's `from_f64` is a call where Candle is built without inlining, and a loop with a call in
     /// it is no vector loop.
@@ -37,7 +36,6 @@ pub(crate) trait Element: WithDType + Lanes + std::ops::Neg<Output = Self> {
 impl Element for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
-    const NAN: Self = Self::NAN;
 
     #[inline(always)]
     fn of(value: f64) -> Self {
@@ -113,7 +111,6 @@ impl Element for f32 {
 impl Element for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
-    const NAN: Self = Self::NAN;
 
     #[inline(always)]
     fn of(value: f64) -> Self {

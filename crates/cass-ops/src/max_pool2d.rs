@@ -5,7 +5,6 @@ use crate::element::{Element, Read, tensor, with_float};
 use crate::matrix::{steps, write_tiles};
 use crate::op::{MaxPool2dConfig, Op};
 use crate::parallel::{share_with, vectorized, write_each};
-use crate::phases::{Phases, Windows};
 use crate::profile::{Pass, timed};
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{Result, bail};
@@ -16,8 +15,8 @@ use candle_core::{Result, bail};
 /// `(B, C, H, W)` → `(B, C, H', W')` with `H' = (H + 2 padding - kernel_size) / stride + 1`
 ///
 /// # Errors
-/// If the window is larger than the padded image, or the padding than half the window, or `x` is
-/// neither f32 nor f64.
+/// If the window is larger than the padded image or than 255, or the padding than half the window, or `x`
+/// is neither f32 nor f64.
 pub fn max_pool2d(x: &Tracked, config: &MaxPool2dConfig) -> Result<Tracked> {
     let (b, c, h, w) = x.value().dims4()?;
     let (oh, ow) = (config.out_size(h)?, config.out_size(w)?);
@@ -35,25 +34,24 @@ pub fn max_pool2d(x: &Tracked, config: &MaxPool2dConfig) -> Result<Tracked> {
         return compose_as("max_pool2d", &[x], |t| reference::max_pool2d(&t[0], config));
     }
     let (x, config) = (x.contiguous()?, *config);
-    let y = timed("max_pool2d", Pass::Forward, || {
+    let (y, places) = timed("max_pool2d", Pass::Forward, || {
         let xr = Read::new(x.value())?;
         with_float!(x.value().dtype(), "max_pool2d", T => {
-            tensor(forward(&config, xr.slice::<T>()?, [h, w], [oh, ow]), &[b, c, oh, ow])
+            let wants_places = x.is_tracked();
+            let (y, places) = forward(&config, xr.slice::<T>()?, [h, w], [oh, ow], wants_places);
+            Ok((tensor(y, &[b, c, oh, ow])?, places))
         })
     })?;
-    let saved = [x.value().clone(), y.clone()];
     Ok(Tracked::record(
         Op::MaxPool2d(config),
         y,
         &[&x],
         move |dy| {
             let dy = dy.contiguous()?;
-            let [x, y] = &saved;
-            let (xr, yr, dyr) = (Read::new(x)?, Read::new(y)?, Read::new(&dy)?);
-            with_float!(x.dtype(), "max_pool2d", T => {
-                let slices = [xr.slice::<T>()?, yr.slice()?, dyr.slice()?];
-                let dx = backward(&config, slices, [h, w], [oh, ow]);
-                Ok(vec![Some(Gradient::fresh(tensor(dx, x.dims())?))])
+            let dyr = Read::new(&dy)?;
+            with_float!(dy.dtype(), "max_pool2d", T => {
+                let dx = backward(&config, &places, dyr.slice::<T>()?, [h, w], [oh, ow]);
+                Ok(vec![Some(Gradient::fresh(tensor(dx, &[b, c, h, w])?))])
             })
         },
     ))
@@ -62,22 +60,12 @@ pub fn max_pool2d(x: &Tracked, config: &MaxPool2dConfig) -> Result<Tracked> {
 impl MaxPool2dConfig {
     fn out_size(&self, size: usize) -> Result<usize> {
         let padded = size + 2 * self.padding;
-        if self.stride == 0 || padded < self.kernel_size || 2 * self.padding > self.kernel_size {
+        let fits = padded >= self.kernel_size && 2 * self.padding <= self.kernel_size;
+        // A place in a window is a u16.
+        if self.stride == 0 || !fits || self.kernel_size > 255 {
             bail!("max_pool2d: {size} pixels do not fit {self:?}");
         }
         Ok((padded - self.kernel_size) / self.stride + 1)
-    }
-
-    fn over(&self, [h, w]: [usize; 2], ow: usize) -> Windows {
-        Windows {
-            h,
-            w,
-            kh: self.kernel_size,
-            kw: self.kernel_size,
-            ow,
-            stride: self.stride,
-            padding: self.padding,
-        }
     }
 
     /// Input rows (or columns) that output row `o` looks at.
@@ -88,29 +76,26 @@ impl MaxPool2dConfig {
     }
 }
 
-/// Place of the first maximum of a window in its plane; a NaN counts as the maximum.
-#[inline(always)]
-fn first_maximum<T: Element>(
+/// Where the last NaN of a window is, which takes the gradient in PyTorch.
+fn last_nan<T: Element>(
     config: &MaxPool2dConfig,
     plane: &[T],
     [h, w]: [usize; 2],
-    oy: usize,
-    ox: usize,
-) -> usize {
-    let columns = config.window(ox, w);
-    let rows = config.window(oy, h);
-    let mut best = rows.start * w + columns.start;
-    for y in rows {
-        for x in columns.clone() {
-            let at = y * w + x;
+    [oy, ox]: [usize; 2],
+) -> u16 {
+    let mut place = 0;
+    for y in config.window(oy, h) {
+        for x in config.window(ox, w) {
+            let [ky, kx] =
+                [(y, oy), (x, ox)].map(|(at, o)| at + config.padding - o * config.stride);
             // Not equal to itself: a NaN.
             #[allow(clippy::eq_op)]
-            if plane[at] > plane[best] || plane[at] != plane[at] {
-                best = at;
+            if plane[y * w + x] != plane[y * w + x] {
+                place = (ky * config.kernel_size + kx) as u16;
             }
         }
     }
-    best
+    place
 }
 
 /// The larger of two, a NaN of either.
@@ -121,125 +106,151 @@ fn larger_or_nan<T: Element>(a: T, b: T) -> T {
     if b > a || b != b { b } else { a }
 }
 
+/// Where in its window each maximum is: kernel rows times the kernel's size, and columns.
+type Places = Vec<u16>;
+
+/// The maxima, and of each plane the places, where these are wanted.
 fn forward<T: Element>(
     config: &MaxPool2dConfig,
     x: &[T],
     [h, w]: [usize; 2],
     [oh, ow]: [usize; 2],
-) -> Vec<T> {
+    wants_places: bool,
+) -> (Vec<T>, Vec<Places>) {
     let planes = x.len() / (h * w);
-    let (y, _) = write_tiles(
+    write_tiles(
         (planes * oh, ow),
         oh,
         steps(ow, ow),
-        // The largest of each column first: rows lie next to each other in memory.
-        || vec![T::ZERO; w],
+        || Columns {
+            best: vec![T::ZERO; w],
+            places: vec![0; w],
+        },
         |columns, plane, y| {
             let x = &x[plane * h * w..][..h * w];
+            let mut places = Vec::with_capacity(if wants_places { oh * ow } else { 0 });
             let written = vectorized(
                 #[inline(always)]
                 || {
                     y.by_rows(
                         #[inline(always)]
                         |oy, y| {
-                            let mut rows = config.window(oy, h);
-                            let first = rows.next().unwrap_or_default();
-                            columns.copy_from_slice(&x[first * w..][..w]);
-                            for row in rows {
-                                for (best, &v) in columns.iter_mut().zip(&x[row * w..][..w]) {
-                                    *best = larger_or_nan(*best, v);
-                                }
+                            if !wants_places {
+                                columns.largest(config, x, [h, w], oy);
+                                let best = &columns.best;
+                                return write_each(y, |ox| {
+                                    let window = &best[config.window(ox, w)];
+                                    let others = window[1..].iter();
+                                    others.fold(window[0], |a, &b| larger_or_nan(a, b))
+                                });
                             }
+                            columns.first_largest(config, x, [h, w], oy);
                             write_each(y, |ox| {
-                                let window = &columns[config.window(ox, w)];
-                                let others = window[1..].iter();
-                                others.fold(window[0], |a, &b| larger_or_nan(a, b))
+                                let (best, mut place) = columns.of_window(config, ox);
+                                // Not equal to itself: a NaN, which no comparison finds.
+                                #[allow(clippy::eq_op)]
+                                if best != best {
+                                    place = last_nan(config, x, [h, w], [oy, ox]);
+                                }
+                                places.push(place);
+                                best
                             })
                         },
                     )
                 },
             );
-            (written, ())
+            (written, places)
         },
-    );
-    y
+    )
 }
 
-/// Buffers of one thread: a plane and its gradient, split, and what the windows of a row have left to
-/// give.
-struct Scratch<T> {
-    x: Vec<T>,
-    dx: Vec<T>,
-    rest: Vec<T>,
+/// The largest of each column of a row of windows: rows lie next to each other in memory, so that columns go first.
+struct Columns<T> {
+    best: Vec<T>,
+    /// The kernel's row that sees it, times the kernel's size.
+    places: Vec<u16>,
 }
 
-fn backward<T: Element>(
-    config: &MaxPool2dConfig,
-    [x, y, dy]: [&[T]; 3],
-    [h, w]: [usize; 2],
-    [oh, ow]: [usize; 2],
-) -> Vec<T> {
-    let phases = Phases::new(config.over([h, w], ow), 0..oh);
-    let mut dx = vec![T::ZERO; x.len()];
-    let init = || Scratch {
-        x: vec![T::NAN; phases.len()], // equal to no maximum, as padding must be
-        dx: Vec::new(),
-        rest: Vec::new(),
-    };
-    let planes = dx.chunks_mut(h * w).collect();
-    share_with(planes, init, |scratch, i, to| {
-        let windows = i * oh * ow..(i + 1) * oh * ow;
-        let (x, y, dy) = (&x[i * h * w..][..h * w], &y[windows.clone()], &dy[windows]);
-        vectorized(
-            #[inline(always)]
-            || {
-                phases.split(x, &mut scratch.x);
-                scratch.dx.clear();
-                scratch.dx.resize(phases.len(), T::ZERO);
-                let rows = y.chunks_exact(ow).zip(dy.chunks_exact(ow));
-                for (oy, (y, dy)) in rows.enumerate() {
-                    // Not equal to itself: a NaN, which no comparison finds.
-                    #[allow(clippy::eq_op)]
-                    if y.iter().fold(false, |any, &y| any | (y != y)) {
-                        for (ox, &dy) in dy.iter().enumerate() {
-                            to[first_maximum(config, x, [h, w], oy, ox)] += dy;
-                        }
-                    } else {
-                        row(config, &phases, oy, scratch, y, dy);
-                    }
-                }
-                phases.join(&scratch.dx, to);
-            },
-        );
-    });
-    dx
-}
-
-/// Gives the gradient of a row of windows to the first element of each that equals its maximum.
-#[inline(always)]
-fn row<T: Element>(
-    config: &MaxPool2dConfig,
-    phases: &Phases,
-    oy: usize,
-    scratch: &mut Scratch<T>,
-    y: &[T],
-    dy: &[T],
-) {
-    let Scratch { x, dx, rest } = scratch;
-    rest.clear();
-    rest.extend_from_slice(dy);
-    for ky in 0..config.kernel_size {
-        for kx in 0..config.kernel_size {
-            let first = phases.place(oy, ky, kx);
-            let (x, dx) = (&x[first..][..y.len()], &mut dx[first..][..y.len()]);
-            let windows = dx.iter_mut().zip(x).zip(rest.iter_mut().zip(y));
-            for ((dx, x), (rest, y)) in windows {
-                let wins = x == y;
-                *dx += if wins { *rest } else { T::ZERO };
-                *rest = if wins { T::ZERO } else { *rest };
+impl<T: Element> Columns<T> {
+    #[inline(always)]
+    fn largest(&mut self, config: &MaxPool2dConfig, x: &[T], [h, w]: [usize; 2], oy: usize) {
+        let mut rows = config.window(oy, h);
+        let first = rows.next().unwrap_or_default();
+        self.best.copy_from_slice(&x[first * w..][..w]);
+        for row in rows {
+            for (best, &v) in self.best.iter_mut().zip(&x[row * w..][..w]) {
+                *best = larger_or_nan(*best, v);
             }
         }
     }
+
+    #[inline(always)]
+    fn first_largest(&mut self, config: &MaxPool2dConfig, x: &[T], [h, w]: [usize; 2], oy: usize) {
+        let place = |row: usize| {
+            let seen_by = row + config.padding - oy * config.stride;
+            (seen_by * config.kernel_size) as u16
+        };
+        let mut rows = config.window(oy, h);
+        let first = rows.next().unwrap_or_default();
+        self.best.copy_from_slice(&x[first * w..][..w]);
+        self.places.fill(place(first));
+        for row in rows {
+            let place = place(row);
+            let columns = self.best.iter_mut().zip(&mut self.places);
+            for ((best, at), &v) in columns.zip(&x[row * w..][..w]) {
+                *at = if v > *best { place } else { *at };
+                *best = larger_or_nan(*best, v);
+            }
+        }
+    }
+
+    /// The largest of a window, and where it is: the first by rows, then columns. Of a NaN the place means nothing.
+    #[inline(always)]
+    fn of_window(&self, config: &MaxPool2dConfig, ox: usize) -> (T, u16) {
+        let columns = config.window(ox, self.best.len());
+        let first = columns.start + config.padding - ox * config.stride;
+        let mut best = self.best[columns.start];
+        let mut place = self.places[columns.start] + first as u16;
+        for column in columns.start + 1..columns.end {
+            let v = self.best[column];
+            let at = self.places[column] + (first + column - columns.start) as u16;
+            place = if v > best || v == best && at < place {
+                at
+            } else {
+                place
+            };
+            best = larger_or_nan(best, v);
+        }
+        (best, place)
+    }
+}
+
+/// `dx`, from the gradients of the maxima and each plane's places.
+fn backward<T: Element>(
+    config: &MaxPool2dConfig,
+    places: &[Places],
+    dy: &[T],
+    [h, w]: [usize; 2],
+    [oh, ow]: [usize; 2],
+) -> Vec<T> {
+    let k = config.kernel_size;
+    // From a window's first element, in the padding perhaps, to another.
+    let steps: Vec<usize> = (0..k * k).map(|place| place / k * w + place % k).collect();
+    let mut dx = vec![T::ZERO; places.len() * h * w];
+    let planes = dx.chunks_mut(h * w).collect();
+    share_with(
+        planes,
+        || (),
+        |(), plane, dx| {
+            let windows =
+                (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy * w + ox) * config.stride));
+            let dy = &dy[plane * oh * ow..];
+            for ((first, &place), &dy) in windows.zip(&places[plane]).zip(dy) {
+                dx[first + steps[usize::from(place)] - config.padding * (w + 1)] += dy;
+            }
+        },
+    );
+    dx
 }
 
 /// The plain twin, and the path on other devices.
@@ -335,6 +346,19 @@ mod tests {
             (want[0], want[1], want[4], want[5]) = (1.0, 1.0, 1.0, 1.0);
             assert_eq!(dx, Some(want));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn the_last_nan_of_a_window_is_its_maximum() -> Result<()> {
+        use candle_core::{Device, Var};
+        let x = Var::new(&[[[[1f32, f32::NAN], [f32::NAN, 9.0]]]], &Device::Cpu)?;
+        let y = max_pool2d(&Tracked::from(&x), &config(2, 2, 0))?;
+        assert!(y.value().flatten_all()?.to_vec1::<f32>()?[0].is_nan());
+        let ones = y.value().ones_like()?;
+        let grads = y.backward_from(&ones)?;
+        let dx = grads.get(&x).map(|g| g.flatten_all()?.to_vec1::<f32>());
+        assert_eq!(dx.transpose()?, Some(vec![0.0, 0.0, 1.0, 0.0]));
         Ok(())
     }
 

@@ -103,14 +103,4 @@ impl Phases {
             }
         }
     }
-
-    /// The reverse: adds to a plane.
-    #[inline(always)]
-    pub(crate) fn join<T: Element>(&self, from: &[T], plane: &mut [T]) {
-        for (line, y, x) in self.lines() {
-            let to = &mut plane[y * self.of.w..][x..self.of.w];
-            let to = to.iter_mut().step_by(self.of.stride);
-            to.zip(&from[line]).for_each(|(to, &v)| *to += v);
-        }
-    }
 }

@@ -55,3 +55,33 @@ fn square<T: Element, const N: usize>(from: &[T], from_stride: usize, to: &mut [
         }
     }
 }
+
+/// The transpose of 8x8 elements: by pairs of rows, then fours, then halves, which the compiler makes shuffles of.
+#[inline(always)]
+pub(crate) fn eight<T: Copy>(rows: [[T; 8]; 8]) -> [[T; 8]; 8] {
+    let pairs = |i: usize| {
+        let (x, y) = (rows[i & !1], rows[i | 1]);
+        match i % 2 {
+            0 => [x[0], y[0], x[1], y[1], x[4], y[4], x[5], y[5]],
+            _ => [x[2], y[2], x[3], y[3], x[6], y[6], x[7], y[7]],
+        }
+    };
+    let rows: [[T; 8]; 8] = std::array::from_fn(pairs);
+    let fours = |i: usize| {
+        let first = i / 4 * 4 + i / 2 % 2;
+        let (x, y) = (rows[first], rows[first + 2]);
+        match i % 2 {
+            0 => [x[0], x[1], y[0], y[1], x[4], x[5], y[4], y[5]],
+            _ => [x[2], x[3], y[2], y[3], x[6], x[7], y[6], y[7]],
+        }
+    };
+    let rows: [[T; 8]; 8] = std::array::from_fn(fours);
+    let halves = |i: usize| {
+        let (x, y) = (rows[i % 4], rows[i % 4 + 4]);
+        match i / 4 {
+            0 => [x[0], x[1], x[2], x[3], y[0], y[1], y[2], y[3]],
+            _ => [x[4], x[5], x[6], x[7], y[4], y[5], y[6], y[7]],
+        }
+    };
+    std::array::from_fn(halves)
+}

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: ours next to PyTorch's, in turn on one machine.
 
+mod job;
 mod outcome;
 mod row;
 mod side;
@@ -22,7 +23,7 @@ pub struct Args {
     #[arg(long, value_name = "PYTHON")]
     against_torch: PathBuf,
     /// Rows to measure, by name, with commas between; `all` for all [default: cass-96, cass-224, cass-384,
-    /// dino-96, and loading where there is a --data-root].
+    /// dino-96, and loading and whole jobs where there is a --data-root].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     rows: Vec<String>,
     /// Measurements of each side, in turn; medians are reported.
@@ -40,7 +41,10 @@ pub struct Args {
     /// Measure torch.compile too.
     #[arg(long)]
     compile: bool,
-    /// Brain MRIs for the rows of loading: the data set's folder, or the one that holds it as `brain-mri`.
+    /// Neither side uses AVX-512, which some CPUs have at half the width: ours is built for it.
+    #[arg(long, value_name = "LEVEL", value_parser = ["avx2"])]
+    simd: Option<String>,
+    /// Brain MRIs for the rows of loading and of whole jobs: the data set's folder, or the one that holds it as `brain-mri`.
     #[arg(long, value_name = "DIR")]
     data_root: Option<PathBuf>,
     /// Also write the measurements here.
@@ -60,13 +64,18 @@ pub fn bench(args: Args) -> Result<ExitCode> {
         .threads
         .map_or_else(cass_reproduce::cores, |n| n as usize);
     let device = Device("cpu".to_owned());
-    let cass = checkout::cass(&device)?;
+    let avx2 = args.simd.is_some();
+    let cass = match avx2 {
+        true => checkout::cass_avx2()?,
+        false => checkout::cass(&device)?,
+    };
     let provenance = Provenance::read(&cass, &device, threads, checkout::commit().as_deref())?;
     let sides = Sides {
         cass,
         python: args.against_torch,
         steps: args.steps,
         images,
+        avx2,
     };
     let mut outcomes = Vec::new();
     for row in rows {
@@ -85,10 +94,12 @@ pub fn bench(args: Args) -> Result<ExitCode> {
             }
         }
     }
+    job::clear(&job::scratch())?;
     println!(
-        "{}, {} cores; {}",
+        "{}, {} cores{}; {}",
         provenance.cpu,
         provenance.cores,
+        if avx2 { ", without AVX-512" } else { "" },
         versions.text()
     );
     println!("{}", table::table(&outcomes));
@@ -100,7 +111,7 @@ pub fn bench(args: Args) -> Result<ExitCode> {
     }
     if let Some(path) = &args.json {
         let rows: Vec<_> = outcomes.iter().map(Outcome::json).collect();
-        let text = json!({"rows": rows, "provenance": provenance, "versions": versions.0});
+        let text = json!({"rows": rows, "simd": args.simd, "provenance": provenance, "versions": versions.0});
         write_whole(path, format!("{text:#}\n").as_bytes())
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
@@ -136,7 +147,7 @@ fn measure(
     compile: bool,
 ) -> Result<Outcome> {
     let mut outcome = Outcome::new(row, threads);
-    let compiled = compile && !matches!(row.work, Work::Load { .. });
+    let compiled = compile && matches!(row.work, Work::Step { .. });
     for turn in 1..=alternations {
         for (side, samples) in outcome.sides() {
             if side == Side::Compiled && !compiled {

@@ -24,6 +24,36 @@ pub enum Work {
     },
     /// Image files to augmented batches.
     Load { size: u32 },
+    /// A whole process, from image files to what it leaves.
+    Job { job: Job, size: u32 },
+}
+
+/// What somebody starts and waits for. PyTorch's side of each is a function of `torch_job.py`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// One epoch of CASS on all images.
+    Pretrain,
+    /// One epoch on 70 % of the images, with validation and test.
+    Finetune,
+    /// Features of all images.
+    Features,
+    /// A table of labels of all images, by a network that was trained before.
+    Predict,
+    /// Features of all images, and a logistic regression with its penalty chosen.
+    Logistic,
+}
+
+impl Job {
+    /// Its name in `torch_job.py`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Job::Pretrain => "pretrain",
+            Job::Finetune => "finetune",
+            Job::Features => "features",
+            Job::Predict => "predict",
+            Job::Logistic => "logistic",
+        }
+    }
 }
 
 const SMALL: &[(&str, &str)] = &[("--cnn", "resnet18"), ("--vit", "vit_tiny_patch16_224")];
@@ -63,8 +93,17 @@ const fn load(name: &'static str, size: u32) -> Row {
     }
 }
 
+const fn job(name: &'static str, job: Job, size: u32) -> Row {
+    let work = Work::Job { job, size };
+    Row {
+        name,
+        work,
+        usual: true,
+    }
+}
+
 /// All of them. DINO's for the other networks are there to compare whole runs: a CNN and a Transformer need two.
-pub const ROWS: [Row; 12] = [
+pub const ROWS: [Row; 17] = [
     step("cass-96", "cass", SMALL, [96, 16, 10], true),
     step("cass-224", "cass", SMALL, [224, 16, 5], true),
     step("cass-384", "cass", LARGE, [384, 2, 3], true),
@@ -101,11 +140,17 @@ pub const ROWS: [Row; 12] = [
     load("loader-96", 96),
     load("loader-224", 224),
     load("loader-384", 384),
+    job("job-pretrain", Job::Pretrain, 96),
+    job("job-finetune", Job::Finetune, 96),
+    job("job-features", Job::Features, 224),
+    job("job-predict", Job::Predict, 224),
+    job("job-logistic", Job::Logistic, 96),
 ];
 
 impl Row {
+    /// Whether it needs images.
     pub fn loads(&self) -> bool {
-        matches!(self.work, Work::Load { .. })
+        matches!(self.work, Work::Load { .. } | Work::Job { .. })
     }
 
     /// Description for people.
@@ -122,6 +167,13 @@ impl Row {
                 format!("{method} {}, {size} px, batch {batch}", nets.join(" + "))
             }
             Work::Load { size } => format!("loading, {size} px, an image"),
+            Work::Job { job, size } => {
+                let nets = match job {
+                    Job::Pretrain => "cass resnet18 + vit_tiny_patch16_224",
+                    _ => "resnet18",
+                };
+                format!("whole {}, {nets}, {size} px", job.name())
+            }
         }
     }
 
@@ -136,6 +188,11 @@ impl Row {
                 }
             }
             Work::Load { .. } => packages.push(("torchvision", "torchvision")),
+            Work::Job { .. } => packages.extend([
+                ("timm", "timm"),
+                ("torchvision", "torchvision"),
+                ("sklearn", "scikit-learn"),
+            ]),
         }
         packages
     }

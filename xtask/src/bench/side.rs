@@ -1,5 +1,6 @@
 //! One measurement of one side: what is started, and what it printed.
 
+use super::job::Jobs;
 use super::row::{Row, Work};
 use crate::checkout::workspace;
 use anyhow::{Context, Result, bail, ensure};
@@ -45,11 +46,23 @@ pub struct Sides {
     pub steps: Option<u32>,
     /// Class folders, where images are loaded.
     pub images: Option<PathBuf>,
+    /// Both sides without AVX-512.
+    pub avx2: bool,
 }
+
+/// What keeps PyTorch's libraries from AVX-512: its own kernels, oneDNN's and MKL's.
+const AVX2: [(&str, &str); 3] = [
+    ("ATEN_CPU_CAPABILITY", "avx2"),
+    ("ONEDNN_MAX_CPU_ISA", "AVX2"),
+    ("MKL_ENABLE_INSTRUCTIONS", "AVX2"),
+];
 
 impl Sides {
     pub fn measure(&self, side: Side, row: &Row, threads: usize) -> Result<Sample> {
         let mut command = self.command(side, row, threads)?;
+        if self.avx2 && side != Side::Ours {
+            command.envs(AVX2);
+        }
         let failed = || {
             format!(
                 "{} on {} threads, {side}, cannot be measured",
@@ -64,6 +77,14 @@ impl Sides {
     }
 
     fn command(&self, side: Side, row: &Row, threads: usize) -> Result<Command> {
+        if let Work::Job { job, size } = row.work {
+            let jobs = Jobs {
+                cass: &self.cass,
+                python: &self.python,
+                images: self.images()?,
+            };
+            return jobs.command(side, job, size, threads);
+        }
         let threads = threads.to_string();
         let mut command = match side {
             Side::Ours => Command::new(&self.cass),
@@ -71,9 +92,9 @@ impl Sides {
         };
         match (&row.work, side) {
             (Work::Step { .. }, Side::Ours) => command.args(["bench", "step", "--json"]),
-            (Work::Load { .. }, Side::Ours) => command.args(["bench", "loader", "--json"]),
+            (_, Side::Ours) => command.args(["bench", "loader", "--json"]),
             (Work::Step { .. }, _) => command.arg(script("torch_step.py")),
-            (Work::Load { .. }, _) => command.arg(script("torch_loader.py")),
+            (_, _) => command.arg(script("torch_loader.py")),
         };
         match &row.work {
             Work::Step {
@@ -99,11 +120,8 @@ impl Sides {
                     command.arg("--compile");
                 }
             }
-            Work::Load { size } => {
-                let images = self
-                    .images
-                    .as_deref()
-                    .context("images to load cannot be found")?;
+            Work::Load { size } | Work::Job { size, .. } => {
+                let images = self.images()?;
                 if side == Side::Ours {
                     let root = images.parent().unwrap_or(images);
                     command
@@ -118,9 +136,15 @@ impl Sides {
         }
         Ok(command)
     }
+
+    fn images(&self) -> Result<&Path> {
+        let images = self.images.as_deref();
+        images.context("images to load cannot be found")
+    }
 }
 
-fn script(name: &str) -> PathBuf {
+/// A script of this checkout.
+pub fn script(name: &str) -> PathBuf {
     workspace().join("xtask/bench").join(name)
 }
 

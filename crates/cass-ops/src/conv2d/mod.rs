@@ -5,6 +5,7 @@ mod depthwise;
 mod geometry;
 mod kernels;
 pub(crate) mod reference;
+mod taps;
 mod winograd;
 
 use crate::autocast::{casts, in_bf16};
@@ -88,6 +89,8 @@ fn kernels_for<T: Element>(g: &Geometry) -> [Kernel<T>; 3] {
         ]
     } else if winograd::suits(g) {
         [winograd::forward, winograd::grad_x, winograd::grad_weight]
+    } else if taps::suits(g) {
+        [taps::forward, taps::grad_x, taps::grad_weight]
     } else {
         [kernels::forward, kernels::grad_x, kernels::grad_weight]
     }
@@ -181,6 +184,29 @@ mod tests {
             let g = Geometry::new(x.into(), w.into(), &config).expect("sizes");
             assert!(winograd::suits(&g), "{x:?}");
             // A GPU multiplies all windows alike, which the other test has.
+            let (_, case) = case_of(x, w, 1, padding, 1);
+            case.run_on_cpu(
+                |t| conv2d(&t[0], &t[1], &config),
+                |t| reference::conv2d(&t[0], &t[1], &config),
+            )
+            .expect("conv2d");
+        }
+    }
+
+    #[test]
+    fn small_maps_by_taps_equal_their_twin_and_finite_differences() {
+        for (x, w, padding) in [
+            ([16, 32, 3, 3], [40, 32, 3, 3], 1),
+            ([17, 33, 2, 2], [32, 33, 3, 3], 1),
+            ([16, 32, 1, 3], [32, 32, 3, 3], 1), // taps that see nothing
+            ([18, 35, 3, 4], [32, 35, 2, 5], 2), // every tap outside now and then, results larger than maps
+        ] {
+            let config = Conv2dConfig {
+                padding,
+                ..Default::default()
+            };
+            let g = Geometry::new(x.into(), w.into(), &config).expect("sizes");
+            assert!(taps::suits(&g) && !winograd::suits(&g), "{x:?}");
             let (_, case) = case_of(x, w, 1, padding, 1);
             case.run_on_cpu(
                 |t| conv2d(&t[0], &t[1], &config),

@@ -81,8 +81,9 @@ fn multiply<T: Element, E: Slot<T>>(
 
 /// Multiply-adds that are worth a task of their own.
 const TASK: usize = 1 << 26;
-/// Columns that gemm's widest kernel takes at once.
-const KERNEL: usize = 64;
+/// What pieces of rows and of columns are whole multiples of: gemm's kernels take up to six rows at once, and vectors of 16
+/// columns. Coarser pieces would be more unequal, and threads would wait for each other.
+const GRAIN: [usize; 2] = [6, 16];
 /// A product of fewer multiply-adds is left to one thread.
 const SMALL: usize = 1 << 18;
 
@@ -154,8 +155,9 @@ fn in_pieces<'a, T: Element, E: Slot<T>>(
     // Columns, as the left matrix costs less to pack again; rows, where there are far more of them.
     let by_rows = m >= 2 * n && !rhs.is_turned() || m >= 4 * n;
     let len = if by_rows { m } else { n };
-    let piece = len.div_ceil(pieces);
-    let piece = piece.next_multiple_of(if piece >= KERNEL { KERNEL } else { 16 });
+    let piece = len
+        .div_ceil(pieces)
+        .next_multiple_of(GRAIN[usize::from(!by_rows)]);
     let (row_step, col_step) = if by_rows { (piece, n) } else { (m, piece) };
     let (written, ()) = dst.by_tiles(row_step, steps(n, col_step), |tiles| {
         let multiply = |(): &mut (), i: usize, to: MatMut<'a, E>| {

@@ -93,6 +93,12 @@ impl<'a, E> MatMut<'a, E> {
         (self.part(0, self.rows, at), right)
     }
 
+    /// Some of the columns, as long as nothing else has them.
+    pub(crate) fn columns(&mut self, at: Range<usize>) -> MatMut<'_, E> {
+        assert!(at.start <= at.end && at.end <= self.cols);
+        self.part(at.start, self.rows, at.len())
+    }
+
     /// Cuts it into bands of `row_step` rows and these into tiles of the given widths.
     fn tiles(self, row_step: usize, widths: impl Iterator<Item = usize> + Clone) -> Vec<Self> {
         let (mut tiles, mut rest) = (Vec::new(), self);
