@@ -93,14 +93,9 @@ fn elementwise<F: Elementwise>(x: &Tracked) -> Result<Tracked> {
         return compose_as(F::FUNCTION.name(), &[x], |t| F::reference(&t[0]));
     }
     let x = x.contiguous()?;
-    let y = timed(F::FUNCTION.name(), Pass::Forward, || {
-        let xr = Read::new(x.value())?;
-        with_float!(x.value().dtype(), F::FUNCTION.name(), T => {
-            tensor(map(xr.slice::<T>()?, #[inline(always)] |x| F::value(x)), x.dims())
-        })
-    })?;
-    let saved = x.value().clone();
-    Ok(Tracked::record(Op::Map(F::FUNCTION), y, &[&x], move |dy| {
+    let y = timed(F::FUNCTION.name(), Pass::Forward, || value::<F>(x.value()))?;
+    let (saved, again) = (x.value().clone(), x.value().clone());
+    let y = Tracked::record(Op::Map(F::FUNCTION), y, &[&x], move |dy| {
         let dy = dy.contiguous()?;
         let (xr, dyr) = (Read::new(&saved)?, Read::new(&dy)?);
         with_float!(saved.dtype(), F::FUNCTION.name(), T => {
@@ -108,7 +103,15 @@ fn elementwise<F: Elementwise>(x: &Tracked) -> Result<Tracked> {
             let dx = zip_map(xs, dys, #[inline(always)] |x, dy| F::gradient(x, dy));
             Ok(vec![Some(Gradient::fresh(tensor(dx, saved.dims())?))])
         })
-    }))
+    });
+    Ok(y.or_again(move || value::<F>(&again)))
+}
+
+fn value<F: Elementwise>(x: &Tensor) -> Result<Tensor> {
+    let xr = Read::new(x)?;
+    with_float!(x.dtype(), F::FUNCTION.name(), T => {
+        tensor(map(xr.slice::<T>()?, #[inline(always)] |x| F::value(x)), x.dims())
+    })
 }
 
 pub(crate) struct Relu;

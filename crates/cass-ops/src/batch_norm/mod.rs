@@ -10,6 +10,7 @@ use crate::profile::{Pass, timed};
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{DType, Result, Tensor, bail};
 use kernels::{Input, Planes, Saved, Statistics};
+use std::sync::Arc;
 use std::sync::Mutex;
 
 impl Activation {
@@ -164,10 +165,7 @@ pub fn batch_norm_eval(
     });
     let statistics: Vec<_> = statistics.collect();
     let op = BatchNorm::new(x, weight, bias, residual, activation)?;
-    let y = with_float!(x.value().dtype(), "batch_norm", T => {
-        let y = op.with_input::<T, _>(|input| kernels::forward_eval(input, &statistics))?;
-        tensor(y, x.dims())?
-    });
+    let y = op.normalised(&statistics)?;
     let traced = Op::BatchNorm {
         mean: mean.clone(),
         var: var.clone(),
@@ -273,8 +271,29 @@ impl BatchNorm {
             *operand = Tracked::constant(operand.value());
         }
         let inputs: Vec<&Tracked> = inputs.iter().collect();
-        Tracked::record(op, y, &inputs, move |dy| {
-            self.backward(saved_y.as_ref(), &statistics, training, dy)
+        let had_residual = inputs.len() > 3;
+        let kept = Arc::new((self, statistics));
+        let again = kept.clone();
+        let y = Tracked::record(op, y, &inputs, move |dy| {
+            let (operands, statistics) = &*kept;
+            operands.backward(saved_y.as_ref(), statistics, training, dy)
+        });
+        // What was added is not kept.
+        if had_residual {
+            return y;
+        }
+        y.or_again(move || {
+            let (operands, statistics) = &*again;
+            operands.normalised(statistics)
+        })
+    }
+
+    /// The result by statistics that are known.
+    fn normalised(&self, statistics: &[Statistics]) -> Result<Tensor> {
+        let x = self.x.value();
+        with_float!(x.dtype(), "batch_norm", T => {
+            let y = self.with_input::<T, _>(|input| kernels::forward_eval(input, statistics))?;
+            tensor(y, x.dims())
         })
     }
 

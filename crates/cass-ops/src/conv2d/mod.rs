@@ -14,7 +14,7 @@ use crate::element::{Element, Read, tensor, with_float};
 use crate::interrupt;
 use crate::op::{Conv2dConfig, Op};
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose_as};
+use crate::tracked::{Gradient, Kept, Tracked, compose_as};
 use candle_core::{Result, Tensor, bail};
 use geometry::Geometry;
 
@@ -68,11 +68,12 @@ pub fn conv2d(x: &Tracked, weight: &Tracked, config: &Conv2dConfig) -> Result<Tr
             tensor(forward(&g, xs, ws), &g.out_shape())
         })
     })?;
-    let needs = [x.is_tracked(), weight.is_tracked()];
-    let (saved_x, saved_weight) = (x.value().clone(), weight.value().clone());
+    let needs_x = x.is_tracked();
+    let saved_x = weight.is_tracked().then(|| x.kept());
+    let saved_weight = weight.value().clone();
     let op = Op::Conv2d(*config);
     Ok(Tracked::record(op, y, &[&x, &weight], move |dy| {
-        backward(&g, &saved_x, &saved_weight, needs, dy)
+        backward(&g, saved_x, &saved_weight, needs_x, dy)
     }))
 }
 
@@ -96,20 +97,25 @@ fn kernels_for<T: Element>(g: &Geometry) -> [Kernel<T>; 3] {
     }
 }
 
+/// `x` where the weight wants a gradient.
 fn backward(
     g: &Geometry,
-    x: &Tensor,
+    x: Option<Kept>,
     weight: &Tensor,
-    [needs_x, needs_weight]: [bool; 2],
+    needs_x: bool,
     dy: &Tensor,
 ) -> Result<Vec<Option<Gradient>>> {
     let dy = dy.contiguous()?;
-    let (xr, wr, dyr) = (Read::new(x)?, Read::new(weight)?, Read::new(&dy)?);
-    with_float!(x.dtype(), "conv2d", T => {
-        let (xs, ws, dys) = (xr.slice::<T>()?, wr.slice::<T>()?, dyr.slice::<T>()?);
+    let (wr, dyr) = (Read::new(weight)?, Read::new(&dy)?);
+    with_float!(weight.dtype(), "conv2d", T => {
+        let (ws, dys) = (wr.slice::<T>()?, dyr.slice::<T>()?);
         let [_, grad_x, grad_weight] = kernels_for::<T>(g);
-        let dx = needs_x.then(|| tensor(grad_x(g, ws, dys), x.dims()));
-        let dw = needs_weight.then(|| tensor(grad_weight(g, xs, dys), weight.dims()));
+        let dx = needs_x.then(|| tensor(grad_x(g, ws, dys), &[g.b, g.c, g.h, g.w]));
+        let dw = x.map(|x| {
+            let x = x.value()?;
+            let xr = Read::new(&x)?;
+            tensor(grad_weight(g, xr.slice::<T>()?, dys), weight.dims())
+        });
         Ok(vec![
             dx.transpose()?.map(Gradient::fresh),
             dw.transpose()?.map(Gradient::fresh),

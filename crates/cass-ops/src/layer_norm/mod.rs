@@ -37,21 +37,22 @@ pub fn layer_norm(x: &Tracked, weight: &Tracked, bias: &Tracked, eps: f64) -> Re
         });
     }
     let (x, weight, bias) = (x.contiguous()?, weight.contiguous()?, bias.contiguous()?);
-    let y = timed("layer_norm", Pass::Forward, || {
-        let (xr, wr) = (Read::new(x.value())?, Read::new(weight.value())?);
-        let br = Read::new(bias.value())?;
-        with_float!(x.value().dtype(), "layer_norm", T => {
-            let (xs, ws, bs) = (xr.slice::<T>()?, wr.slice()?, br.slice()?);
-            tensor(kernels::forward(xs, ws, bs, T::of(eps)), x.dims())
-        })
-    })?;
-    let (saved_x, saved_weight) = (x.value().clone(), weight.value().clone());
-    Ok(Tracked::record(
-        Op::LayerNorm { eps },
-        y,
-        &[&x, &weight, &bias],
-        move |dy| backward(&saved_x, &saved_weight, eps, dy),
-    ))
+    let inputs = [&x, &weight, &bias].map(|input| input.value().clone());
+    let y = timed("layer_norm", Pass::Forward, || forward(&inputs, eps))?;
+    let [saved_x, saved_weight, _] = inputs.clone();
+    let op = Op::LayerNorm { eps };
+    let y = Tracked::record(op, y, &[&x, &weight, &bias], move |dy| {
+        backward(&saved_x, &saved_weight, eps, dy)
+    });
+    Ok(y.or_again(move || forward(&inputs, eps)))
+}
+
+fn forward([x, weight, bias]: &[Tensor; 3], eps: f64) -> Result<Tensor> {
+    let (xr, wr, br) = (Read::new(x)?, Read::new(weight)?, Read::new(bias)?);
+    with_float!(x.dtype(), "layer_norm", T => {
+        let (xs, ws, bs) = (xr.slice::<T>()?, wr.slice()?, br.slice()?);
+        tensor(kernels::forward(xs, ws, bs, T::of(eps)), x.dims())
+    })
 }
 
 fn backward(x: &Tensor, weight: &Tensor, eps: f64, dy: &Tensor) -> Result<Vec<Option<Gradient>>> {

@@ -9,7 +9,7 @@ use crate::element::{Read, tensor, with_float};
 use crate::interrupt;
 use crate::op::Op;
 use crate::profile::{Pass, timed};
-use crate::tracked::{Gradient, Tracked, compose_as};
+use crate::tracked::{Gradient, Kept, Tracked, compose_as};
 use candle_core::{Result, Tensor};
 
 /// Affine map of the last dimension, as `torch.nn.functional.linear`.
@@ -99,10 +99,11 @@ pub fn linear_add(
         })
     })?;
     let saved = Saved {
-        x: x.value().clone(),
+        x: weight.is_tracked().then(|| x.kept()),
+        x_shape: x.dims().to_vec(),
         weight: weight.value().clone(),
         sizes,
-        needs: [x.is_tracked(), weight.is_tracked(), has_bias],
+        needs: [x.is_tracked(), has_bias],
     };
     let mut inputs = vec![&x, &weight];
     inputs.extend(&bias);
@@ -122,25 +123,31 @@ pub fn linear_add(
 }
 
 struct Saved {
-    x: Tensor,
+    /// For the gradient of the weight alone.
+    x: Option<Kept>,
+    x_shape: Vec<usize>,
     weight: Tensor,
     /// Rows of x, values of one, values of one of the result.
     sizes: [usize; 3],
-    /// Whether x, weight and bias want a gradient.
-    needs: [bool; 3],
+    /// Whether x and bias want a gradient.
+    needs: [bool; 2],
 }
 
 impl Saved {
     /// The gradients of x, of the weight and, where there is one, of the bias.
-    fn backward(&self, dy: &Tensor) -> Result<Vec<Option<Gradient>>> {
-        let (x, weight, sizes) = (&self.x, &self.weight, self.sizes);
+    fn backward(self, dy: &Tensor) -> Result<Vec<Option<Gradient>>> {
+        let Self { weight, sizes, .. } = self;
         let dy = dy.contiguous()?;
-        let (xr, wr, dyr) = (Read::new(x)?, Read::new(weight)?, Read::new(&dy)?);
-        let [needs_x, needs_weight, has_bias] = self.needs;
-        with_float!(x.dtype(), "linear", T => {
-            let (xs, ws, dys) = (xr.slice::<T>()?, wr.slice::<T>()?, dyr.slice::<T>()?);
-            let dx = needs_x.then(|| tensor(kernels::grad_x(ws, dys, sizes), x.dims()));
-            let dw = needs_weight.then(|| tensor(kernels::grad_weight(xs, dys, sizes), weight.dims()));
+        let (wr, dyr) = (Read::new(&weight)?, Read::new(&dy)?);
+        let [needs_x, has_bias] = self.needs;
+        with_float!(weight.dtype(), "linear", T => {
+            let (ws, dys) = (wr.slice::<T>()?, dyr.slice::<T>()?);
+            let dx = needs_x.then(|| tensor(kernels::grad_x(ws, dys, sizes), &self.x_shape));
+            let dw = self.x.map(|x| {
+                let x = x.value()?;
+                let xr = Read::new(&x)?;
+                tensor(kernels::grad_weight(xr.slice::<T>()?, dys, sizes), weight.dims())
+            });
             let mut found = vec![
                 dx.transpose()?.map(Gradient::fresh),
                 dw.transpose()?.map(Gradient::fresh),

@@ -6,11 +6,13 @@
 
 mod compose;
 mod gradients;
+mod kept;
 
 pub use compose::compose;
 pub(crate) use compose::compose_as;
 pub(crate) use gradients::Gradient;
 pub use gradients::Gradients;
+pub(crate) use kept::Kept;
 
 use crate::emulated::is_emulated;
 use crate::interrupt;
@@ -18,6 +20,7 @@ use crate::op::Op;
 use crate::profile::{Pass, timed};
 use crate::trace::note;
 use candle_core::{Result, Tensor, TensorId, Var, bail};
+use kept::Again;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,6 +35,7 @@ use std::sync::{Arc, Mutex};
 pub struct Tracked {
     value: Tensor,
     node: Option<Arc<Node>>,
+    again: Option<Again>,
 }
 
 /// One operation, or a variable.
@@ -102,6 +106,7 @@ impl From<&Tensor> for Tracked {
         Self {
             value: tensor.detach(),
             node,
+            again: None,
         }
     }
 }
@@ -127,6 +132,7 @@ impl Tracked {
         Self {
             value: tensor.detach(),
             node: None,
+            again: None,
         }
     }
 
@@ -168,6 +174,7 @@ impl Tracked {
         Self {
             value: self.value.clone(),
             node: Some(Node::new(Kind::Watched(self.node.clone()))),
+            again: self.again.clone(),
         }
     }
 
@@ -210,7 +217,11 @@ impl Tracked {
                 backward: Mutex::new(Some(Box::new(backward))),
             })
         });
-        Self { value, node }
+        Self {
+            value,
+            node,
+            again: None,
+        }
     }
 
     /// `value`, as a part of a network computed it from `input` and variables of its own.
@@ -225,7 +236,11 @@ impl Tracked {
                 backward: Mutex::new(Some(Box::new(backward))),
             })
         });
-        Self { value, node }
+        Self {
+            value,
+            node,
+            again: None,
+        }
     }
 
     /// Gradients of a loss, which is a single value.
