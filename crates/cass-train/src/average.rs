@@ -54,11 +54,14 @@ impl WeightAverage {
 }
 
 /// Re-estimates the running statistics of every BatchNorm as the equal mean over `batches`, in
-/// training mode and without gradients (`torch.optim.swa_utils.update_bn`).
+/// training mode and without gradients (`torch.optim.swa_utils.update_bn`). A network without BatchNorm takes no batch.
 ///
 /// # Errors
 /// If a batch is an error or does not fit the network.
 pub fn update_bn(model: &Model, batches: impl Iterator<Item = Result<Tensor>>) -> Result<()> {
+    if model.params().buffers().is_empty() {
+        return Ok(());
+    }
     model.params().reset_statistics()?;
     let model = model.frozen()?;
     for batch in batches {
@@ -77,4 +80,45 @@ pub(crate) fn blend_parameters(target: &Model, source: &Model, keep: f64) -> Res
         Ok((target.clone(), source.as_tensor().clone()))
     });
     blend_all(&pairs.collect::<Result<Vec<_>>>()?, keep)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+    use cass_models::ModelOptions;
+
+    fn network(name: &str) -> Model {
+        let options = ModelOptions {
+            num_classes: 3,
+            input_size: 32,
+            ..ModelOptions::default()
+        };
+        Model::new(name, &options).unwrap()
+    }
+
+    #[test]
+    fn statistics_are_the_mean_over_the_batches_and_cost_nothing_where_there_are_none() {
+        let never =
+            || std::iter::from_fn(|| -> Option<Result<Tensor>> { panic!("a batch was taken") });
+        update_bn(&network("vit_tiny_patch16_224"), never()).unwrap();
+        let cnn = network("resnet18");
+        let images =
+            |value: f32| Tensor::full(value, (2, 3, 32, 32), &Device::Cpu).map_err(Error::from);
+        update_bn(&cnn, [images(0.5), images(-0.5)].into_iter()).unwrap();
+        let mean = cnn.params().get("bn1.running_mean").unwrap();
+        assert_eq!(mean.dtype(), DType::F32);
+        let mean = mean
+            .abs()
+            .unwrap()
+            .max(0)
+            .unwrap()
+            .to_scalar::<f32>()
+            .unwrap();
+        // What one batch moves the first layer by, the other moves it back by.
+        assert!(mean < 1e-6, "{mean}");
+        let variance = cnn.params().get("bn1.running_var").unwrap();
+        let least = variance.min(0).unwrap().to_scalar::<f32>().unwrap();
+        assert!(least > 0.0, "{least}");
+    }
 }

@@ -58,7 +58,10 @@ impl Jobs<'_> {
         let random = ["--weights", "random", "--size", &size];
         match job {
             Job::Pretrain => {
-                command.args(["pretrain", "--method", "cass", "--epochs", "1"]);
+                // The script averages no weights.
+                command.args([
+                    "pretrain", "--method", "cass", "--epochs", "1", "--set", "swa=none",
+                ]);
                 command.args([
                     "--cnn",
                     CNN,
