@@ -138,7 +138,7 @@ impl Geometry {
                 })
                 .collect()
         } else {
-            let images = wanted.min(2 * MIN_COLUMNS).div_ceil(windows);
+            let images = equal(self.b, wanted.min(2 * MIN_COLUMNS).div_ceil(windows));
             (0..self.b)
                 .step_by(images)
                 .map(|start| Block {
@@ -148,6 +148,18 @@ impl Geometry {
                 .collect()
         }
     }
+}
+
+/// Images of a block, where about `most` fit: so many that there is an even number of blocks, as equal as they can be, and
+/// no thread waits long for another.
+pub(super) fn equal(images: usize, most: usize) -> usize {
+    let blocks = images.div_ceil(most.max(1));
+    let blocks = if blocks == 1 {
+        1
+    } else {
+        blocks.next_multiple_of(2)
+    };
+    images.div_ceil(blocks).max(1)
 }
 
 /// The windows of some rows of one image, or of all rows of several.

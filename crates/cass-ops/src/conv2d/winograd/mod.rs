@@ -10,7 +10,7 @@
 mod tile;
 mod transform;
 
-use super::geometry::Geometry;
+use super::geometry::{Geometry, equal};
 use crate::element::Element;
 use crate::matrix::{
     Mat, MatMut, matmul, matmul_add, rewrite_matrix, steps, write_matrix, write_tiles,
@@ -98,7 +98,7 @@ impl Sizes {
     fn blocks(&self) -> Vec<Block> {
         let wanted = (BLOCK / self.i.max(self.o)).max(MIN_TILES);
         let (rows, columns) = (self.tile_rows(), self.tile_columns());
-        let images = (wanted / (rows * columns)).clamp(1, self.b);
+        let images = equal(self.b, wanted / (rows * columns));
         let parts = if images > 1 {
             1
         } else {
