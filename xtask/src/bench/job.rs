@@ -16,25 +16,22 @@ pub struct Jobs<'a> {
     pub images: &'a Path,
 }
 
-/// The parts of the images, in percent, that both sides train on, choose by and test on.
-const SPLIT: &str = "70/10/20";
-
 impl Jobs<'_> {
     /// One job of one side. What it leaves goes before the next begins.
     pub fn command(&self, side: Side, job: Job, size: u32, threads: usize) -> Result<Command> {
-        let out = scratch().join("out");
+        // Features have to have a name that tells their kind; a run may have any.
+        let out = scratch().join("out.npy");
         clear(&out)?;
         let probe = scratch().join("probe");
         if side == Side::Ours && job == Job::Predict && !probe.join("metrics.json").exists() {
+            let words = format!(
+                "probe --mode logistic --fraction 0.05 --weights random --arch {CNN} --data folder --size {size}"
+            );
             let mut before = Command::new(self.cass);
-            before.args(["probe", "--mode", "logistic", "--fraction", "0.05"]);
-            before.args(["--weights", "random", "--arch", CNN, "--data", "folder"]);
+            before.args(words.split_whitespace());
             before.arg("--data-root").arg(self.images);
-            before.args(["--size", &size.to_string(), "--out"]);
-            before
-                .arg(&probe)
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
+            before.arg("--out").arg(&probe);
+            before.stdout(Stdio::null()).stderr(Stdio::null());
             succeed(&mut before)?;
         }
         let mut command = Command::new(self.python);
@@ -45,67 +42,41 @@ impl Jobs<'_> {
         } else {
             command.arg(self.python).arg(script("torch_job.py"));
             command.arg(job.name()).arg(self.images);
-            command
-                .args(["--size", &size.to_string(), "--out"])
-                .arg(&out);
+            command.args(["--size", &size.to_string()]);
+            command.arg("--out").arg(&out);
         }
         command.args(["--threads", &threads.to_string()]);
         Ok(command)
     }
 
     fn ours(&self, command: &mut Command, job: Job, size: u32, probe: &Path, out: &Path) {
-        let size = size.to_string();
-        let random = ["--weights", "random", "--size", &size];
-        match job {
+        let name = job.name();
+        let words = match job {
+            // The script averages no weights.
             Job::Pretrain => {
-                // The script averages no weights.
-                command.args([
-                    "pretrain", "--method", "cass", "--epochs", "1", "--set", "swa=none",
-                ]);
-                command.args([
-                    "--cnn",
-                    CNN,
-                    "--vit",
-                    VIT,
-                    "--data",
-                    "images",
-                    "--data-root",
-                ]);
-                command
-                    .arg(self.images)
-                    .args(random)
-                    .args(["--out"])
-                    .arg(out);
+                format!(
+                    "{name} --method cass --epochs 1 --set swa=none --cnn {CNN} --vit {VIT} --data images"
+                )
             }
-            Job::Finetune | Job::Logistic => {
-                command.args(["probe", "--mode", job.name(), "--arch", CNN]);
-                if job == Job::Finetune {
-                    command.args(["--epochs", "1"]);
-                }
-                command.args(["--data", "folder", "--split", SPLIT, "--data-root"]);
-                command
-                    .arg(self.images)
-                    .args(random)
-                    .args(["--out"])
-                    .arg(out);
+            Job::Finetune => format!("probe --mode {name} --epochs 1 --arch {CNN} {FOLDER}"),
+            Job::Logistic => format!("probe --mode {name} --arch {CNN} {FOLDER}"),
+            Job::Features => format!("{name} --arch {CNN}"),
+            Job::Predict => name.to_owned(),
+        };
+        command.args(words.split_whitespace());
+        match job {
+            Job::Predict => command.arg("--run").arg(probe).arg(self.images),
+            _ => {
+                command.args(["--weights", "random", "--size", &size.to_string()]);
+                command.arg("--data-root").arg(self.images);
+                command.arg("--out").arg(out)
             }
-            Job::Features => {
-                command.args(["features", "--arch", CNN]).args(random);
-                command
-                    .arg("--out")
-                    .arg(out.with_extension("npy"))
-                    .arg(self.images);
-            }
-            Job::Predict => {
-                command
-                    .args(["predict", "--run"])
-                    .arg(probe)
-                    .arg(self.images);
-            }
-        }
+        };
     }
 }
 
+/// How both sides read the images of the jobs with labels, in percent to train on, to choose by and to test on.
+const FOLDER: &str = "--data folder --split 70/10/20";
 const CNN: &str = "resnet18";
 const VIT: &str = "vit_tiny_patch16_224";
 
@@ -114,11 +85,12 @@ pub fn scratch() -> PathBuf {
     env::temp_dir().join(format!("cass-bench-{}", process::id()))
 }
 
-/// Removes what jobs left in a folder.
-pub fn clear(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)
-            .with_context(|| format!("{} cannot be cleared", folder.display()))?;
-    }
-    Ok(())
+/// Removes what a job left: a folder, or a file.
+pub fn clear(left: &Path) -> Result<()> {
+    let removed = match left.is_dir() {
+        true => fs::remove_dir_all(left),
+        false if left.exists() => fs::remove_file(left),
+        false => Ok(()),
+    };
+    removed.with_context(|| format!("{} cannot be removed", left.display()))
 }

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use std::{fs, thread};
 
 /// Daemons in the order in which they were started.
@@ -152,6 +152,20 @@ impl Loopback {
             String::from_utf8_lossy(&output.stderr).trim()
         );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The number of a task that runs.
+    pub fn running_task(&self) -> Result<String> {
+        let tasks = self.says("squeue", &["-h", "-t", "R", "-o", "%A"])?;
+        let task = tasks.split_whitespace().next();
+        Ok(task.context("a running task cannot be found")?.to_owned())
+    }
+
+    /// When the controller last wrote down what it knows of its jobs.
+    pub fn saved(&self) -> Option<SystemTime> {
+        fs::metadata(self.dir.join("state/job_state"))
+            .and_then(|of| of.modified())
+            .ok()
     }
 
     pub fn conf(&self) -> PathBuf {

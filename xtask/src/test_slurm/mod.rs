@@ -10,8 +10,8 @@ use loopback::{Loopback, NODES, signal, until};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::time::{Duration, Instant, SystemTime};
+use std::{env, fs};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -279,7 +279,16 @@ fn slurmd_killed(bench: &mut Bench, _: &mut Child) -> Result<()> {
 /// The controller dies, some time after the submission, and comes back.
 fn controller_restarted(bench: &mut Bench, _: &mut Child) -> Result<()> {
     let (_, pid) = bench.pause_training()?;
-    thread::sleep(Duration::from_secs(10));
+    // What it has not saved it does not know afterwards: it would start the task a second time, and find it there.
+    let task = bench.slurm.running_task()?;
+    let before = SystemTime::now();
+    let update = [format!("JobId={task}"), "Comment=saved".to_owned()];
+    bench
+        .slurm
+        .says("scontrol", &["update", &update[0], &update[1]])?;
+    until("the controller save its jobs", PATIENCE, || {
+        bench.slurm.saved().is_some_and(|saved| saved > before)
+    })?;
     bench.slurm.kill_controller()?;
     signal(pid, "CONT")?;
     until("the pretraining end without a controller", PATIENCE, || {
@@ -291,12 +300,8 @@ fn controller_restarted(bench: &mut Bench, _: &mut Child) -> Result<()> {
 /// A task is cancelled: the job ends incomplete, and the same command continues from there.
 fn task_cancelled(bench: &mut Bench, job: &mut Child) -> Result<()> {
     let (_, pid) = bench.pause_training()?;
-    let tasks = bench.slurm.says("squeue", &["-h", "-t", "R", "-o", "%A"])?;
-    let task = tasks
-        .split_whitespace()
-        .next()
-        .context("a running task cannot be found")?;
-    bench.slurm.says("scancel", &[task])?;
+    let task = bench.slurm.running_task()?;
+    bench.slurm.says("scancel", &[&task])?;
     signal(pid, "CONT")?;
     let status = job.wait()?;
     ensure!(

@@ -209,6 +209,7 @@ fn wait(site: &Site, plan: &Plan, job: &str) -> Result<bool> {
         .context("Ctrl-C cannot be listened for")?;
     let mut done = BTreeSet::new();
     let mut answers = true;
+    let mut held = 0;
     loop {
         // Asked first: what ends between the two looks is told of then.
         let queue = Queue::read(job);
@@ -230,7 +231,16 @@ fn wait(site: &Site, plan: &Plan, job: &str) -> Result<bool> {
         }
         match queue {
             Ok(queue) if queue.is_empty() => return Ok(true),
-            Ok(_) => answers = true,
+            Ok(queue) => {
+                answers = true;
+                if queue.held > held {
+                    eprintln!(
+                        "Slurm holds {} tasks back: they wait for `scontrol release jobname={job}`; `squeue --name {job}` says why",
+                        queue.held
+                    );
+                }
+                held = queue.held;
+            }
             Err(error) => {
                 // It may be restarted. What it runs continues without it.
                 if answers {

@@ -22,24 +22,29 @@ pub fn name(out: &Path) -> String {
 pub struct Queue {
     pub running: usize,
     pub waiting: usize,
+    /// Those of the waiting that somebody has to release, as Slurm does with what it could not start.
+    pub held: usize,
 }
 
 impl Queue {
     pub fn read(job: &str) -> Result<Queue> {
         let text = says(
             "squeue",
-            &["--noheader", "--array", "--name", job, "--format=%T"],
+            &["--noheader", "--array", "--name", job, "--format=%T %r"],
         )?;
         Ok(Queue::parse(&text))
     }
 
     fn parse(text: &str) -> Queue {
         let mut queue = Queue::default();
-        for state in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (state, reason) = line.split_once(' ').unwrap_or((line, ""));
             match state {
                 "RUNNING" | "COMPLETING" | "STAGE_OUT" | "SUSPENDED" => queue.running += 1,
                 _ => queue.waiting += 1,
             }
+            // JobHeldUser, JobHeldAdmin, launch failed requeued held.
+            queue.held += usize::from(reason.to_lowercase().contains("held"));
         }
         queue
     }
@@ -84,8 +89,11 @@ mod tests {
 
     #[test]
     fn states_are_counted() {
-        let queue = Queue::parse("RUNNING\nPENDING\n PENDING \nREQUEUED\nCOMPLETING\n\n");
-        assert_eq!((queue.running, queue.waiting), (2, 3));
+        let text = "RUNNING None\nPENDING Dependency\n PENDING \nREQUEUED\nCOMPLETING None\n\n";
+        let queue = Queue::parse(text);
+        assert_eq!((queue.running, queue.waiting, queue.held), (2, 3, 0));
+        let text = "PENDING launch failed requeued held\nPENDING JobHeldUser\nPENDING Priority\n";
+        assert_eq!(Queue::parse(text).held, 2);
         assert!(Queue::parse("\n").is_empty());
     }
 }
