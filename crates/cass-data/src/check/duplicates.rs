@@ -1,6 +1,7 @@
 //! Pictures that are there twice.
 
 use super::{Finding, FindingKind, Seen};
+use crate::likeness::Gallery;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,12 +37,10 @@ pub(super) fn find(root: &Path, seen: &[Seen]) -> Vec<Finding> {
 /// For each picture the most alike one before it that it should not be near to.
 fn near(root: &Path, seen: &[Seen], singles: &[usize]) -> Vec<Finding> {
     let of: Vec<&Seen> = singles.iter().map(|&i| &seen[i]).collect();
+    let gallery = Gallery::of(of.iter().map(|seen| &seen.look.likeness).collect());
     let matches = (0..of.len()).into_par_iter().filter_map(|i| {
         let mut best: Option<(f64, usize, FindingKind)> = None;
-        for j in 0..i {
-            let Some(mean) = of[i].look.likeness.difference(&of[j].look.likeness) else {
-                continue;
-            };
+        for (j, mean) in gallery.near(&of[i].look.likeness, i) {
             let kind = match relation(of[j], of[i]) {
                 Relation::Splits => FindingKind::NearDuplicateAcrossSplits,
                 Relation::Labels => FindingKind::NearDuplicateAcrossLabels,

@@ -1,7 +1,7 @@
 //! A data set as a table that the layout `csv` reads again, copies of a picture in one group.
 
 use super::{Dataset, Part, Task};
-use crate::likeness::Likeness;
+use crate::likeness::{Gallery, Likeness};
 use crate::source::Origin;
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -76,14 +76,13 @@ impl Dataset {
             Some((i, likeness))
         };
         let looks: Vec<(usize, &Likeness)> = singles.iter().filter_map(look).collect();
+        let gallery = Gallery::of(looks.iter().map(|(_, look)| *look).collect());
         let near: Vec<(usize, usize)> = (0..looks.len())
             .into_par_iter()
             .flat_map_iter(|later| {
                 let (i, own) = looks[later];
-                let before = looks[..later].iter();
-                before
-                    .filter(move |(_, other)| own.difference(other).is_some())
-                    .map(move |&(j, _)| (j, i))
+                let before = gallery.near(own, later).into_iter();
+                before.map(|(at, _)| (looks[at].0, i)).collect::<Vec<_>>()
             })
             .collect();
         pairs.extend(near);

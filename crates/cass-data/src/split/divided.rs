@@ -2,7 +2,7 @@
 
 use super::Split;
 use crate::dataset::Dataset;
-use crate::likeness::{Likeness, Likenesses};
+use crate::likeness::{Gallery, Likeness, Likenesses};
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 
@@ -15,9 +15,10 @@ impl Dataset {
         let pictures: Vec<_> = (hashes.iter())
             .filter_map(|hash| likenesses.get(*hash))
             .collect();
+        let gallery = Gallery::of(pictures);
         let is_copy = |i: &&usize| {
             let hash = &self.samples[**i].sha256;
-            let near = |own: &Likeness| pictures.iter().any(|of| own.difference(of).is_some());
+            let near = |own: &Likeness| !gallery.near(own, usize::MAX).is_empty();
             hashes.contains(hash) || likenesses.get(hash).is_some_and(near)
         };
         split.test.par_iter().filter(is_copy).count()
