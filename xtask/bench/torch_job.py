@@ -11,32 +11,19 @@ import csv
 import os
 
 import numpy as np
-import timm
 import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, Subset, random_split
 from torchvision import datasets, transforms as T
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from torch_loader import MEAN, STD, augmented
+from torch_step import disagreement, network, update
+
 CNN, VIT = "resnet18", "vit_tiny_patch16_224"
 
 
 def plain(size):
     return T.Compose([T.Resize((size, size)), T.ToTensor(), T.Normalize(MEAN, STD)])
-
-
-def augmented(size):
-    """The paper's augmentation."""
-    jitter = T.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2)
-    return T.Compose([
-        T.Resize((size, size)),
-        T.RandomApply([jitter, T.RandomPerspective(distortion_scale=0.2)], p=0.3),
-        T.RandomApply([jitter, T.RandomAffine(degrees=10)], p=0.3),
-        T.RandomVerticalFlip(p=0.3),
-        T.RandomHorizontalFlip(p=0.3),
-        T.ToTensor(),
-        T.Normalize(MEAN, STD),
-    ])
 
 
 def images(args, transform):
@@ -47,13 +34,8 @@ def loader(args, dataset, shuffle=False):
     return DataLoader(dataset, args.batch, shuffle=shuffle, num_workers=args.threads)
 
 
-def network(name, args, classes):
-    sized = {"img_size": args.size} if name.startswith("vit") else {}
-    return timm.create_model(name, num_classes=classes, **sized)
-
-
 def split(args):
-    """70 % to train on, 10 % to choose by, 20 % to test on: the first with the paper's augmentation where asked for."""
+    """70 % to train on, 10 % to choose by, 20 % to test on."""
     dataset = images(args, plain(args.size))
     lengths = [round(0.7 * len(dataset)), round(0.1 * len(dataset))]
     return random_split(dataset, [*lengths, len(dataset) - sum(lengths)])
@@ -74,16 +56,10 @@ def outputs(model, batches):
 
 def pretrain(args):
     """One epoch of CASS."""
-    models = [network(CNN, args, 1000), network(VIT, args, 1000)]
+    models = [network(CNN, args.size), network(VIT, args.size)]
     optimizers = [torch.optim.Adam(model.parameters(), lr=1e-3) for model in models]
     for x, _ in loader(args, images(args, augmented(args.size)), shuffle=True):
-        r, t = (F.normalize(model(x), dim=-1) for model in models)
-        loss = (2 - 2 * (r * t).sum(dim=-1)).mean()
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        loss.backward()
-        for optimizer in optimizers:
-            optimizer.step()
+        update(disagreement([model(x) for model in models]), optimizers)
     state = [each.state_dict() for each in [*models, *optimizers]]
     torch.save(state, os.path.join(args.out, "checkpoint.pt"))
 
@@ -92,14 +68,11 @@ def finetune(args):
     """One epoch on labels, then the validation images, then the test images."""
     training, validation, test = split(args)
     augmenting = Subset(images(args, augmented(args.size)), training.indices)
-    model = network(CNN, args, len(training.dataset.classes))
+    model = network(CNN, args.size, len(training.dataset.classes))
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-4)
     model.train()
     for x, y in loader(args, augmenting, shuffle=True):
-        loss = F.cross_entropy(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        update(F.cross_entropy(model(x), y), [optimizer])
     for part in (validation, test):
         logits, labels = outputs(model, loader(args, part))
         print("F1", f1(labels, logits.argmax(1)))
@@ -107,14 +80,14 @@ def finetune(args):
 
 
 def features(args):
-    model = network(CNN, args, 0)
+    model = network(CNN, args.size, 0)
     found, _ = outputs(model, loader(args, images(args, plain(args.size))))
     np.save(os.path.join(args.out, "features.npy"), found.numpy())
 
 
 def predict(args):
     dataset = images(args, plain(args.size))
-    logits, _ = outputs(network(CNN, args, len(dataset.classes)), loader(args, dataset))
+    logits, _ = outputs(network(CNN, args.size, len(dataset.classes)), loader(args, dataset))
     probabilities = logits.softmax(1)
     with open(os.path.join(args.out, "predictions.csv"), "w", newline="") as file:
         table = csv.writer(file)
@@ -128,7 +101,7 @@ def logistic(args):
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    model = network(CNN, args, 0)
+    model = network(CNN, args.size, 0)
     (x, y), (validation, validated), (test, tested) = (
         tuple(part.numpy() for part in outputs(model, loader(args, part))) for part in split(args)
     )

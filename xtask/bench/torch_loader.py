@@ -15,6 +15,23 @@ from torchvision import datasets, transforms as T
 WARM_UP = 4  # batches
 
 
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def augmented(size):
+    """The paper's augmentation."""
+    jitter = T.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2)
+    return T.Compose([
+        T.Resize((size, size)),
+        T.RandomApply([jitter, T.RandomPerspective(distortion_scale=0.2)], p=0.3),
+        T.RandomApply([jitter, T.RandomAffine(degrees=10)], p=0.3),
+        T.RandomVerticalFlip(p=0.3),
+        T.RandomHorizontalFlip(p=0.3),
+        T.ToTensor(),
+        T.Normalize(MEAN, STD),
+    ])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="holds a folder of images a class")
@@ -25,17 +42,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    jitter = T.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2)
-    augment = T.Compose([
-        T.Resize((args.size, args.size)),
-        T.RandomApply([jitter, T.RandomPerspective(distortion_scale=0.2)], p=0.3),
-        T.RandomApply([jitter, T.RandomAffine(degrees=10)], p=0.3),
-        T.RandomVerticalFlip(p=0.3),
-        T.RandomHorizontalFlip(p=0.3),
-        T.ToTensor(),
-        T.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    ])
-    dataset = datasets.ImageFolder(args.folder, augment)
+    dataset = datasets.ImageFolder(args.folder, augmented(args.size))
     chosen = torch.randperm(len(dataset))[: args.images].tolist()
     loader = DataLoader(Subset(dataset, chosen), args.batch, shuffle=True, num_workers=args.workers)
     counted, started = 0, None
@@ -49,4 +56,5 @@ def main():
     print(json.dumps({"images_per_s": counted / (time.perf_counter() - started)}))
 
 
-main()
+if __name__ == "__main__":
+    main()

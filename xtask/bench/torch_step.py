@@ -18,16 +18,30 @@ import torch
 import torch.nn.functional as F
 
 
-def network(name, size):
+def network(name, size, classes=1000):
     """With the classifier, as pretraining has it; Transformers are told the size of their images."""
     sized = name.startswith(("vit", "deit", "swin"))
     # DINOv2's has none of its own.
-    return timm.create_model(name, num_classes=1000, **({"img_size": size} if sized else {}))
+    return timm.create_model(name, num_classes=classes, **({"img_size": size} if sized else {}))
 
 
 def autocast(args):
     """bf16 as PyTorch has it; f32 and tf32 are settings of the whole process."""
     return torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=args.precision == "bf16")
+
+
+def disagreement(logits):
+    """CASS' loss: two less twice the cosine of both networks' logits."""
+    r, t = (F.normalize(y.float(), dim=-1) for y in logits)
+    return (2 - 2 * (r * t).sum(dim=-1)).mean()
+
+
+def update(loss, optimizers):
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    loss.backward()
+    for optimizer in optimizers:
+        optimizer.step()
 
 
 def cass(args, images):
@@ -39,13 +53,8 @@ def cass(args, images):
     def step():
         with autocast(args):
             logits = [model(images) for model in models]
-        r, t = (F.normalize(y.float(), dim=-1) for y in logits)
-        loss = (2 - 2 * (r * t).sum(dim=-1)).mean()
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        loss.backward()
-        for optimizer in optimizers:
-            optimizer.step()
+        loss = disagreement(logits)
+        update(loss, optimizers)
         return loss.item()
 
     return step
@@ -66,9 +75,7 @@ def dino(args, images):
     def step():
         with autocast(args):
             loss = loss_of(images)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        update(loss, [optimizer])
         learner.update_moving_average()
         return loss.item()
 
@@ -114,4 +121,5 @@ def main():
     print(json.dumps(found | {"peak_gpu_mib": peak_gpu_mib(args.device)}))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -37,8 +37,8 @@ pub fn max_pool2d(x: &Tracked, config: &MaxPool2dConfig) -> Result<Tracked> {
     let (y, places) = timed("max_pool2d", Pass::Forward, || {
         let xr = Read::new(x.value())?;
         with_float!(x.value().dtype(), "max_pool2d", T => {
-            let wants_places = x.is_tracked();
-            let (y, places) = forward(&config, xr.slice::<T>()?, [h, w], [oh, ow], wants_places);
+            let forward = if x.is_tracked() { forward::<T, true> } else { forward::<T, false> };
+            let (y, places) = forward(&config, xr.slice()?, [h, w], [oh, ow]);
             Ok((tensor(y, &[b, c, oh, ow])?, places))
         })
     })?;
@@ -109,13 +109,12 @@ fn larger_or_nan<T: Element>(a: T, b: T) -> T {
 /// Where in its window each maximum is: kernel rows times the kernel's size, and columns.
 type Places = Vec<u16>;
 
-/// The maxima, and of each plane the places, where these are wanted.
-fn forward<T: Element>(
+/// The maxima, and of each plane the places, with `PLACES`.
+fn forward<T: Element, const PLACES: bool>(
     config: &MaxPool2dConfig,
     x: &[T],
     [h, w]: [usize; 2],
     [oh, ow]: [usize; 2],
-    wants_places: bool,
 ) -> (Vec<T>, Vec<Places>) {
     let planes = x.len() / (h * w);
     write_tiles(
@@ -128,31 +127,24 @@ fn forward<T: Element>(
         },
         |columns, plane, y| {
             let x = &x[plane * h * w..][..h * w];
-            let mut places = Vec::with_capacity(if wants_places { oh * ow } else { 0 });
+            let mut places = Vec::with_capacity(if PLACES { oh * ow } else { 0 });
             let written = vectorized(
                 #[inline(always)]
                 || {
                     y.by_rows(
                         #[inline(always)]
                         |oy, y| {
-                            if !wants_places {
-                                columns.largest(config, x, [h, w], oy);
-                                let best = &columns.best;
-                                return write_each(y, |ox| {
-                                    let window = &best[config.window(ox, w)];
-                                    let others = window[1..].iter();
-                                    others.fold(window[0], |a, &b| larger_or_nan(a, b))
-                                });
-                            }
-                            columns.first_largest(config, x, [h, w], oy);
+                            columns.largest::<PLACES>(config, x, [h, w], oy);
                             write_each(y, |ox| {
-                                let (best, mut place) = columns.of_window(config, ox);
-                                // Not equal to itself: a NaN, which no comparison finds.
-                                #[allow(clippy::eq_op)]
-                                if best != best {
-                                    place = last_nan(config, x, [h, w], [oy, ox]);
+                                let (best, mut place) = columns.of_window::<PLACES>(config, ox);
+                                if PLACES {
+                                    // Not equal to itself: a NaN, which no comparison finds.
+                                    #[allow(clippy::eq_op)]
+                                    if best != best {
+                                        place = last_nan(config, x, [h, w], [oy, ox]);
+                                    }
+                                    places.push(place);
                                 }
-                                places.push(place);
                                 best
                             })
                         },
@@ -173,19 +165,13 @@ struct Columns<T> {
 
 impl<T: Element> Columns<T> {
     #[inline(always)]
-    fn largest(&mut self, config: &MaxPool2dConfig, x: &[T], [h, w]: [usize; 2], oy: usize) {
-        let mut rows = config.window(oy, h);
-        let first = rows.next().unwrap_or_default();
-        self.best.copy_from_slice(&x[first * w..][..w]);
-        for row in rows {
-            for (best, &v) in self.best.iter_mut().zip(&x[row * w..][..w]) {
-                *best = larger_or_nan(*best, v);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn first_largest(&mut self, config: &MaxPool2dConfig, x: &[T], [h, w]: [usize; 2], oy: usize) {
+    fn largest<const PLACES: bool>(
+        &mut self,
+        config: &MaxPool2dConfig,
+        x: &[T],
+        [h, w]: [usize; 2],
+        oy: usize,
+    ) {
         let place = |row: usize| {
             let seen_by = row + config.padding - oy * config.stride;
             (seen_by * config.kernel_size) as u16
@@ -193,35 +179,42 @@ impl<T: Element> Columns<T> {
         let mut rows = config.window(oy, h);
         let first = rows.next().unwrap_or_default();
         self.best.copy_from_slice(&x[first * w..][..w]);
-        self.places.fill(place(first));
+        if PLACES {
+            self.places.fill(place(first));
+        }
         for row in rows {
             let place = place(row);
             let columns = self.best.iter_mut().zip(&mut self.places);
             for ((best, at), &v) in columns.zip(&x[row * w..][..w]) {
-                *at = if v > *best { place } else { *at };
+                if PLACES {
+                    *at = if v > *best { place } else { *at };
+                }
                 *best = larger_or_nan(*best, v);
             }
         }
     }
 
-    /// The largest of a window, and where it is: the first by rows, then columns. Of a NaN the place means nothing.
+    /// The largest of a window, and with `PLACES` where it is: the first by rows, then columns. Of a NaN the place means
+    /// nothing.
     #[inline(always)]
-    fn of_window(&self, config: &MaxPool2dConfig, ox: usize) -> (T, u16) {
+    fn of_window<const PLACES: bool>(&self, config: &MaxPool2dConfig, ox: usize) -> (T, u16) {
         let columns = config.window(ox, self.best.len());
-        let first = columns.start + config.padding - ox * config.stride;
-        let mut best = self.best[columns.start];
-        let mut place = self.places[columns.start] + first as u16;
+        let first = config.padding as isize - (ox * config.stride) as isize;
+        let place = |column: usize| self.places[column] + (column as isize + first) as u16;
+        let mut best = (self.best[columns.start], 0);
+        if PLACES {
+            best.1 = place(columns.start);
+        }
         for column in columns.start + 1..columns.end {
             let v = self.best[column];
-            let at = self.places[column] + (first + column - columns.start) as u16;
-            place = if v > best || v == best && at < place {
-                at
-            } else {
-                place
-            };
-            best = larger_or_nan(best, v);
+            if PLACES {
+                let at = place(column);
+                let is_first = v > best.0 || v == best.0 && at < best.1;
+                best.1 = if is_first { at } else { best.1 };
+            }
+            best.0 = larger_or_nan(best.0, v);
         }
-        (best, place)
+        best
     }
 }
 

@@ -4,9 +4,9 @@ use super::row::Job;
 use super::side::{Side, script};
 use crate::checkout::succeed;
 use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::{env, fs, process};
 
 /// What a whole job is measured with.
 pub struct Jobs<'a> {
@@ -14,15 +14,17 @@ pub struct Jobs<'a> {
     pub python: &'a Path,
     /// Class folders.
     pub images: &'a Path,
+    /// The folder that they write to.
+    pub scratch: &'a Path,
 }
 
 impl Jobs<'_> {
     /// One job of one side. What it leaves goes before the next begins.
     pub fn command(&self, side: Side, job: Job, size: u32, threads: usize) -> Result<Command> {
         // Features have to have a name that tells their kind; a run may have any.
-        let out = scratch().join("out.npy");
+        let out = self.scratch.join("out.npy");
         clear(&out)?;
-        let probe = scratch().join("probe");
+        let probe = self.scratch.join("probe");
         if side == Side::Ours && job == Job::Predict && !probe.join("metrics.json").exists() {
             let words = format!(
                 "probe --mode logistic --fraction 0.05 --weights random --arch {CNN} --data folder --size {size}"
@@ -80,13 +82,8 @@ const FOLDER: &str = "--data folder --split 70/10/20";
 const CNN: &str = "resnet18";
 const VIT: &str = "vit_tiny_patch16_224";
 
-/// The folder that all of them write to.
-pub fn scratch() -> PathBuf {
-    env::temp_dir().join(format!("cass-bench-{}", process::id()))
-}
-
 /// Removes what a job left: a folder, or a file.
-pub fn clear(left: &Path) -> Result<()> {
+fn clear(left: &Path) -> Result<()> {
     let removed = match left.is_dir() {
         true => fs::remove_dir_all(left),
         false if left.exists() => fs::remove_file(left),

@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, value_name = "PYTHON")]
     against_torch: PathBuf,
     /// Rows to measure, by name, with commas between; `all` for all [default: cass-96, cass-224, cass-384,
-    /// dino-96, and loading and whole jobs where there is a --data-root].
+    /// dino-96, and loading where there is a --data-root].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     rows: Vec<String>,
     /// Measurements of each side, in turn; medians are reported.
@@ -41,7 +41,7 @@ pub struct Args {
     /// Measure torch.compile too.
     #[arg(long)]
     compile: bool,
-    /// Neither side uses AVX-512, which some CPUs have at half the width: ours is built for it.
+    /// Neither side uses AVX-512, which some CPUs have at half the width: ours is built so, whatever CASS_BIN is.
     #[arg(long, value_name = "LEVEL", value_parser = ["avx2"])]
     simd: Option<String>,
     /// Brain MRIs for the rows of loading and of whole jobs: the data set's folder, or the one that holds it as `brain-mri`.
@@ -76,6 +76,7 @@ pub fn bench(args: Args) -> Result<ExitCode> {
         steps: args.steps,
         images,
         avx2,
+        scratch: tempfile::tempdir().context("a folder for whole jobs cannot be made")?,
     };
     let mut outcomes = Vec::new();
     for row in rows {
@@ -94,7 +95,6 @@ pub fn bench(args: Args) -> Result<ExitCode> {
             }
         }
     }
-    job::clear(&job::scratch())?;
     println!(
         "{}, {} cores{}; {}",
         provenance.cpu,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -48,6 +49,8 @@ pub struct Sides {
     pub images: Option<PathBuf>,
     /// Both sides without AVX-512.
     pub avx2: bool,
+    /// What whole jobs write to; it goes with this.
+    pub scratch: TempDir,
 }
 
 /// What keeps PyTorch's libraries from AVX-512: its own kernels, oneDNN's and MKL's.
@@ -77,25 +80,6 @@ impl Sides {
     }
 
     fn command(&self, side: Side, row: &Row, threads: usize) -> Result<Command> {
-        if let Work::Job { job, size } = row.work {
-            let jobs = Jobs {
-                cass: &self.cass,
-                python: &self.python,
-                images: self.images()?,
-            };
-            return jobs.command(side, job, size, threads);
-        }
-        let threads = threads.to_string();
-        let mut command = match side {
-            Side::Ours => Command::new(&self.cass),
-            Side::Eager | Side::Compiled => Command::new(&self.python),
-        };
-        match (&row.work, side) {
-            (Work::Step { .. }, Side::Ours) => command.args(["bench", "step", "--json"]),
-            (_, Side::Ours) => command.args(["bench", "loader", "--json"]),
-            (Work::Step { .. }, _) => command.arg(script("torch_step.py")),
-            (_, _) => command.arg(script("torch_loader.py")),
-        };
         match &row.work {
             Work::Step {
                 method,
@@ -104,7 +88,8 @@ impl Sides {
                 batch,
                 steps,
             } => {
-                command.args(["--method", method, "--threads", &threads]);
+                let mut command = self.started(side, "step", "torch_step.py");
+                command.args(["--method", method, "--threads", &threads.to_string()]);
                 for (flag, name) in *nets {
                     command.args([flag, name]);
                 }
@@ -119,22 +104,47 @@ impl Sides {
                 if side == Side::Compiled {
                     command.arg("--compile");
                 }
+                Ok(command)
             }
-            Work::Load { size } | Work::Job { size, .. } => {
+            Work::Load { size } => {
                 let images = self.images()?;
+                let mut command = self.started(side, "loader", "torch_loader.py");
                 if side == Side::Ours {
                     let root = images.parent().unwrap_or(images);
                     command
                         .args(["--data", "brain-mri", "--data-root"])
                         .arg(root);
-                    command.args(["--threads", &threads]);
+                    command.args(["--threads", &threads.to_string()]);
                 } else {
-                    command.arg(images).args(["--workers", &threads]);
+                    command
+                        .arg(images)
+                        .args(["--workers", &threads.to_string()]);
                 }
                 command.args(["--size", &size.to_string()]);
+                Ok(command)
+            }
+            Work::Job { job, size } => {
+                let jobs = Jobs {
+                    cass: &self.cass,
+                    python: &self.python,
+                    images: self.images()?,
+                    scratch: self.scratch.path(),
+                };
+                jobs.command(side, *job, *size, threads)
             }
         }
-        Ok(command)
+    }
+
+    /// A benchmark of ours, or the script that is PyTorch's.
+    fn started(&self, side: Side, bench: &str, torch: &str) -> Command {
+        if side == Side::Ours {
+            let mut command = Command::new(&self.cass);
+            command.args(["bench", bench, "--json"]);
+            return command;
+        }
+        let mut command = Command::new(&self.python);
+        command.arg(script(torch));
+        command
     }
 
     fn images(&self) -> Result<&Path> {

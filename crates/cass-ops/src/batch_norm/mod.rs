@@ -10,8 +10,7 @@ use crate::profile::{Pass, timed};
 use crate::tracked::{Gradient, Tracked, compose_as};
 use candle_core::{DType, Result, Tensor, bail};
 use kernels::{Input, Planes, Saved, Statistics};
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 impl Activation {
     fn function(self) -> Option<Function> {
@@ -265,13 +264,13 @@ impl BatchNorm {
         let mut inputs = vec![self.x.clone(), self.weight.clone(), self.bias.clone()];
         inputs.extend(self.residual.clone());
         // The way back needs the sum, not what was added.
-        let needs_y = self.residual.take().is_some() && self.activation == Activation::Relu;
+        let has_residual = self.residual.take().is_some();
+        let needs_y = has_residual && self.activation == Activation::Relu;
         let saved_y = needs_y.then(|| y.clone());
         for operand in [&mut self.x, &mut self.weight, &mut self.bias] {
             *operand = Tracked::constant(operand.value());
         }
         let inputs: Vec<&Tracked> = inputs.iter().collect();
-        let had_residual = inputs.len() > 3;
         let kept = Arc::new((self, statistics));
         let again = kept.clone();
         let y = Tracked::record(op, y, &inputs, move |dy| {
@@ -279,7 +278,7 @@ impl BatchNorm {
             operands.backward(saved_y.as_ref(), statistics, training, dy)
         });
         // What was added is not kept.
-        if had_residual {
+        if has_residual {
             return y;
         }
         y.or_again(move || {

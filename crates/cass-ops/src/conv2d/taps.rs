@@ -25,11 +25,22 @@ const LANES: usize = 8;
 /// Whether this way is faster: products that are not thin, and at least a fifth of what a column matrix would hold lies
 /// outside of the map.
 pub(super) fn suits(g: &Geometry) -> bool {
-    let seen: usize = runs(g).iter().flatten().map(|run| run.windows.len()).sum();
-    (g.stride, g.groups) == (1, 1)
-        && g.c.min(g.o) >= CHANNELS
-        && g.b >= IMAGES
-        && 5 * seen <= 4 * g.kh * g.kw * g.windows()
+    if (g.stride, g.groups) != (1, 1) || g.c.min(g.o) < CHANNELS || g.b < IMAGES {
+        return false;
+    }
+    let seen = |kernel: usize, size: usize, windows: usize| -> usize {
+        let taps = 0..kernel;
+        taps.map(|k| inside(g, k, size, windows).len()).sum()
+    };
+    let seen = seen(g.kh, g.h, g.oh) * seen(g.kw, g.w, g.ow);
+    5 * seen <= 4 * g.kh * g.kw * g.windows()
+}
+
+/// The windows along one direction, of `windows`, whose tap `k` is inside of `size` pixels.
+fn inside(g: &Geometry, k: usize, size: usize, windows: usize) -> Range<usize> {
+    let first = g.padding.saturating_sub(k);
+    let end = (size + g.padding).saturating_sub(k);
+    first..end.clamp(first, windows.max(first))
 }
 
 /// Windows that are next to each other, and the pixels, as many, that a tap sees of them.
@@ -40,18 +51,10 @@ struct Run {
 
 /// The runs of each tap, kernel row by kernel row, of a convolution of stride 1.
 fn runs(g: &Geometry) -> Vec<Vec<Run>> {
-    // Windows whose tap `k` is inside of `size` pixels.
-    let inside = |k: usize, size: usize, windows: usize| {
-        let first = g.padding.saturating_sub(k);
-        first
-            ..(size + g.padding)
-                .saturating_sub(k)
-                .clamp(first, windows.max(first))
-    };
     let taps = (0..g.kh).flat_map(|ky| (0..g.kw).map(move |kx| (ky, kx)));
     let runs = taps.map(|(ky, kx)| {
-        let columns = inside(kx, g.w, g.ow);
-        let rows = inside(ky, g.h, g.oh).filter(|_| !columns.is_empty());
+        let columns = inside(g, kx, g.w, g.ow);
+        let rows = inside(g, ky, g.h, g.oh).filter(|_| !columns.is_empty());
         let run = |row: usize| {
             let window = row * g.ow + columns.start;
             let pixel = (row + ky - g.padding) * g.w + columns.start + kx - g.padding;
